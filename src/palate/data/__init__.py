@@ -1,0 +1,1 @@
+"""What happened: tables in, a dataset folder out. No torch below this line."""

@@ -1,0 +1,120 @@
+"""The dataset folder: catalogue, interactions and split, with the manifest and report of how they were made."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from jaxtyping import Int
+
+from palate.artifacts import Manifest, read_manifest, verify, writing
+from palate.data.catalog import Catalog
+from palate.data.interactions import Interactions
+from palate.data.split import Part, PartName, Split
+from palate.types import History
+
+
+@dataclass(frozen=True)
+class Cases:
+    """What an evaluation asks: for each user a history, and the items that came after it."""
+
+    histories: Sequence[History]
+    targets: Sequence[Int[np.ndarray, " targets"]]
+    """Rows of the items to be found, per history; one for leave-last-out, possibly several otherwise."""
+
+    def __len__(self) -> int:
+        """Return the number of users asked about."""
+        return len(self.histories)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Two tables and a split: all that training and evaluation ever see.
+
+    Example:
+        >>> from palate.data.world import World
+        >>> shop = World(num_users=50, num_items=40, seed=1).dataset()
+        >>> len(shop.cases("test")) > 0
+        True
+    """
+
+    name: str
+    catalog: Catalog
+    interactions: Interactions
+    split: Split
+    users: pl.DataFrame | None = None
+    """Demographics in user-row order, first column ``user_id``; None where the source had none."""
+    report: str = ""
+    """The readable report of the preparation, Markdown."""
+
+    @cached_property
+    def sequences(self) -> list[History]:
+        """What may be learned from: each user's training events, oldest first; users without one are left out."""
+        train = np.flatnonzero(self.split.parts == Part.TRAIN)
+        users = self.interactions.user_rows[train]
+        starts = np.flatnonzero(np.diff(users, prepend=-1))
+        return [self.interactions.history(int(users[s]), train[s:e]) for s, e in zip(starts, [*starts[1:], len(train)], strict=True)]
+
+    def cases(self, part: PartName) -> Cases:
+        """Return what to predict in ``valid`` or ``test``: all of a user's events before the first target are the history."""
+        wanted = Part.named(part)
+        places = np.flatnonzero(self.split.parts == wanted)
+        users = self.interactions.user_rows[places]
+        starts = np.flatnonzero(np.diff(users, prepend=-1))
+        histories, targets = [], []
+        for start, end in zip(starts, [*starts[1:], len(places)], strict=True):
+            user = int(users[start])
+            before = slice(int(self.interactions.offsets[user]), int(places[start]))
+            histories.append(self.interactions.history(user, before))
+            targets.append(self.interactions.item_rows[places[start:end]])
+        return Cases(histories=histories, targets=targets)
+
+    def history(self, user_id: str) -> History:
+        """Return everything a user did, the input for a recommendation *now*.
+
+        Raises:
+            UnknownUserError: when the dataset does not hold the user.
+        """
+        return self.interactions.history(self.interactions.users.row(user_id))
+
+    @cached_property
+    def train_counts(self) -> Int[np.ndarray, " items"]:
+        """Number of training events of each item."""
+        return np.bincount(self.interactions.item_rows[self.split.parts == Part.TRAIN], minlength=len(self.catalog))
+
+    def save(self, folder: Path | str, *, made_by: str = "python") -> None:
+        """Write the dataset folder, whole or not at all."""
+        settings = {"split": self.split.description}
+        with writing(Path(folder), Manifest(kind="dataset", name=self.name, made_by=made_by, settings=settings)) as temporary:
+            self.catalog.write(temporary / "catalog.parquet")
+            self.interactions.write(temporary)
+            self.split.write(temporary)
+            if self.users is not None:
+                self.users.write_parquet(temporary / "users.parquet", compression="zstd")
+            (temporary / "report.md").write_text(self.report)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> "Dataset":
+        """Read a dataset folder.
+
+        Raises:
+            ArtifactError: when the folder is not a dataset, or is damaged.
+        """
+        folder = Path(folder)
+        manifest = read_manifest(folder, "dataset")
+        verify(folder, manifest)
+        users = folder / "users.parquet"
+        return cls(
+            name=manifest.name,
+            catalog=Catalog.read(folder / "catalog.parquet"),
+            interactions=Interactions.read(folder),
+            split=Split.read(folder, str(manifest.settings["split"])),
+            users=pl.read_parquet(users) if users.exists() else None,
+            report=(folder / "report.md").read_text(),
+        )
+
+    def renamed(self, name: str) -> "Dataset":
+        """Return the same data under another name."""
+        return replace(self, name=name)

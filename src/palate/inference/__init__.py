@@ -1,0 +1,1 @@
+"""How it answers: from a model folder to recommendations."""

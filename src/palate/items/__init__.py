@@ -1,0 +1,1 @@
+"""What an item is: text, image and attribute vectors."""

@@ -1,0 +1,1 @@
+"""How it learns: objectives, stages, the one loop."""

@@ -1,0 +1,1 @@
+"""What must hold: privacy, fairness, grounding, robustness."""
