@@ -1,8 +1,8 @@
-"""Folders that stages leave behind: written whole or not at all, each with a manifest that says what made it.
+"""Folders that stages leave behind: written whole or not at all, each with a manifest.
 
-A folder holds safetensors, Parquet and JSON only; nothing is ever unpickled. ``manifest.json`` names the kind of the
-folder, the versions that wrote it, the hash of each file and the hash of each input, so that a damaged folder or a stale
-mix of folders is an error that says what to rebuild.
+A folder holds safetensors, Parquet and JSON only; nothing is ever unpickled. ``manifest.json``
+names the kind of the folder, the versions that wrote it, the hash of each file and the hash of
+each input, so that a damaged folder or a stale mix of them is an error that says what to rebuild.
 """
 
 import hashlib
@@ -62,10 +62,11 @@ def hash_file(path: Path) -> str:
 
 @contextmanager
 def writing(folder: Path, manifest: Manifest) -> Iterator[Path]:
-    """Give a temporary folder to fill; on success it replaces ``folder``, on any failure the old state stays.
+    """Give a temporary folder to fill; it replaces ``folder`` on success and vanishes on failure.
 
     Raises:
-        ArtifactError: when ``folder`` exists and is not a Palate folder of the same kind (nothing is overwritten then).
+        ArtifactError: when ``folder`` exists and is not a Palate folder of the same kind; nothing
+            is overwritten then.
     """
     _check_replaceable(folder, manifest.kind)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -82,25 +83,21 @@ def read_manifest(folder: Path, kind: str) -> Manifest:
     """Read and check the manifest of ``folder``.
 
     Raises:
-        ArtifactError: when the folder is missing, of another kind, of a newer format, or lacks a file.
+        ArtifactError: when the folder is missing, of another kind or newer, or lacks a file.
     """
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise ArtifactError(f"No {kind} in {str(folder)!r}: there is no {MANIFEST}.", hint=_HOW_TO_MAKE.get(kind, ""))
-    try:
-        manifest = Manifest(**json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
-        raise ArtifactError(f"The manifest {str(path)!r} cannot be read: {error}.", hint="Make the folder again.") from error
-    if manifest.kind != kind:
-        raise ArtifactError(f"{str(folder)!r} holds a {manifest.kind}, not a {kind}.", hint=_HOW_TO_MAKE.get(kind, ""))
+    manifest = _parse_manifest(folder, kind)
     if manifest.format > FORMAT:
         raise ArtifactError(
-            f"{str(folder)!r} has format {manifest.format}; this version of Palate reads up to {FORMAT}.",
+            f"{str(folder)!r} has format {manifest.format}; "
+            f"this version of Palate reads up to {FORMAT}.",
             hint="Upgrade with: pip install -U palate",
         )
     missing = [name for name in manifest.files if not (folder / name).is_file()]
     if missing:
-        raise ArtifactError(f"{str(folder)!r} is damaged: {', '.join(missing)} missing.", hint="Make the folder again.")
+        raise ArtifactError(
+            f"{str(folder)!r} is damaged: {', '.join(missing)} missing.",
+            hint="Make the folder again.",
+        )
     return manifest
 
 
@@ -112,7 +109,10 @@ def verify(folder: Path, manifest: Manifest) -> None:
     """
     for name, expected in manifest.files.items():
         if hash_file(folder / name) != expected:
-            raise ArtifactError(f"{str(folder / name)!r} does not match its manifest.", hint="Make the folder again.")
+            raise ArtifactError(
+                f"{str(folder / name)!r} does not match its manifest.",
+                hint="Make the folder again.",
+            )
 
 
 _HOW_TO_MAKE = {
@@ -121,29 +121,56 @@ _HOW_TO_MAKE = {
 }
 
 
+def _parse_manifest(folder: Path, kind: str) -> Manifest:
+    """Read the manifest of a folder of ``kind``, whatever state the rest of the folder is in."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ArtifactError(
+            f"No {kind} in {str(folder)!r}: there is no {MANIFEST}.",
+            hint=_HOW_TO_MAKE.get(kind, ""),
+        )
+    try:
+        manifest = Manifest(**json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ArtifactError(
+            f"The manifest {str(path)!r} cannot be read: {error}.", hint="Make the folder again."
+        ) from error
+    if manifest.kind != kind:
+        raise ArtifactError(
+            f"{str(folder)!r} holds a {manifest.kind}, not a {kind}.",
+            hint=_HOW_TO_MAKE.get(kind, ""),
+        )
+    return manifest
+
+
 def _check_replaceable(folder: Path, kind: str) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise ArtifactError(f"{str(folder)!r} is a file; a {kind} is a folder.", hint="Choose another name.")
+        raise ArtifactError(
+            f"{str(folder)!r} is a file; a {kind} is a folder.", hint="Choose another name."
+        )
     if any(folder.iterdir()):
         try:
-            read_manifest(folder, kind)
+            _parse_manifest(folder, kind)  # a damaged folder may be made again
         except ArtifactError as error:
             raise ArtifactError(
-                f"{str(folder)!r} exists and is not a {kind} made by Palate: it will not be overwritten.",
+                f"{str(folder)!r} exists and is not a {kind} made by Palate: "
+                "it will not be overwritten.",
                 hint="Choose another folder or remove it first.",
             ) from error
 
 
 def _write_manifest(folder: Path, manifest: Manifest) -> None:
-    files = {str(p.relative_to(folder)): hash_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+    files = {
+        str(p.relative_to(folder)): hash_file(p) for p in sorted(folder.rglob("*")) if p.is_file()
+    }
     complete = asdict(manifest) | {"files": files, "versions": _versions()}
     (folder / MANIFEST).write_text(json.dumps(complete, indent=2, sort_keys=True) + "\n")
 
 
 def _swap(temporary: Path, folder: Path) -> None:
-    """Put ``temporary`` in the place of ``folder``; the gap between two renames is the only moment without it."""
+    """Put ``temporary`` in the place of ``folder``; it is missing only between two renames."""
     temporary.chmod(0o755)
     if folder.exists():
         old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))

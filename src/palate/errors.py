@@ -9,7 +9,8 @@
     ├── UnknownUserError     a user id that the dataset does not hold
     └── MissingExtraError    an optional package that is not installed
 
-A message says what was wanted and what came; ``hint`` says what to do. The command line prints both and exits with 2.
+A message says what was wanted and what came; ``hint`` says what to do. The command line prints both
+and exits with 2.
 """
 
 
@@ -52,4 +53,7 @@ class MissingExtraError(PalateError):
 
     def __init__(self, package: str, extra: str) -> None:
         """Name the ``package`` and the ``extra`` of Palate that brings it."""
-        super().__init__(f"The package {package!r} is not installed.", hint=f"Install it with: pip install 'palate[{extra}]'")
+        super().__init__(
+            f"The package {package!r} is not installed.",
+            hint=f"Install it with: pip install 'palate[{extra}]'",
+        )

@@ -1,9 +1,9 @@
-"""From scores to lists: masking, candidates and top-n, the same for every recommender that scores with arrays."""
+"""From scores to lists: masking, candidates and top-n, the same for all that score with arrays."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from palate.types import History, Ranking
 
@@ -27,17 +27,47 @@ def mask_scores(
     return masked
 
 
-def top_rankings(scores: Float[np.ndarray, "users items"], n: int) -> list[Ranking]:
-    """Return the best ``n`` finite-scored items per user; equal scores are ordered by row, lower first.
+def top_rows(
+    scores: Float[np.ndarray, "users items"], n: int
+) -> tuple[Int[np.ndarray, "users n"], Float[np.ndarray, "users n"]]:
+    """Return the rows and scores of the best ``n`` finite-scored items per user, best first.
 
-    Rows are a random permutation of the ids, so that the tie rule leaks no order.
+    Equal scores are ordered by row, lower first. Rows are a random permutation of the ids, so that
+    the tie rule leaks no order. Where fewer than ``n`` items may be recommended the list ends with
+    row -1 and score -inf.
     """
-    n = min(n, scores.shape[1])
-    # Candidates for the top n by value alone, then every tie at the boundary settled by row.
-    boundary = -np.partition(-scores, n - 1, axis=1)[:, n - 1] if n else np.zeros(len(scores))
-    rankings = []
-    for row_scores, lowest in zip(scores, boundary, strict=True):
-        rows = np.flatnonzero((row_scores >= lowest) & (row_scores > -np.inf))
-        best = rows[np.lexsort((rows, -row_scores[rows]))][:n]
-        rankings.append(Ranking(item_rows=best, scores=row_scores[best]))
-    return rankings
+    users, items = scores.shape
+    n = min(n, items)
+    best_rows = np.full((users, n), -1, dtype=np.int64)
+    best_scores = np.full((users, n), -np.inf, dtype=scores.dtype)
+    if users and n:
+        places = np.flatnonzero(_chosen(scores, n))
+        user, row = np.divmod(places, items)
+        place = np.arange(len(places)) - np.searchsorted(user, np.arange(users))[user]
+        best_rows[user, place] = row
+        best_scores[user, place] = scores[user, row]
+        order = np.argsort(-best_scores, axis=1, kind="stable")
+        best_rows = np.take_along_axis(best_rows, order, axis=1)
+        best_scores = np.take_along_axis(best_scores, order, axis=1)
+    return best_rows, best_scores
+
+
+def top_rankings(scores: Float[np.ndarray, "users items"], n: int) -> list[Ranking]:
+    """Return :func:`top_rows` as one :class:`Ranking` per user, each as long as there are items."""
+    return [
+        Ranking(item_rows=rows[rows >= 0], scores=values[rows >= 0])
+        for rows, values in zip(*top_rows(scores, n), strict=True)
+    ]
+
+
+def _chosen(scores: Float[np.ndarray, "users items"], n: int) -> Bool[np.ndarray, "users items"]:
+    """Mark the best ``n`` of each user: all above the n-th score, then its equals by row."""
+    items = scores.shape[1]
+    boundary = np.partition(scores, items - n, axis=1)[:, items - n, None]
+    chosen: np.ndarray = scores > boundary
+    tied = (scores == boundary) & (boundary > -np.inf)
+    wanted = n - chosen.sum(axis=1)
+    crowded = np.flatnonzero(tied.sum(axis=1) > wanted)
+    tied[crowded] &= tied[crowded].cumsum(axis=1, dtype=np.int32) <= wanted[crowded, None]
+    chosen |= tied
+    return chosen

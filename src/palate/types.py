@@ -1,11 +1,12 @@
 """The nouns every layer shares: a history goes in, a ranking comes out.
 
-An item has three forms: *id* (a string, outside), *row* (an integer, inside) and *codes* (tokens, in the model).
-Everything here speaks rows; :class:`palate.data.vocabulary.Vocabulary` is the one place where ids become rows and back.
+An item has three forms: *id* (a string, outside), *row* (an integer, inside) and *codes* (tokens,
+in the model). Everything here speaks rows; :class:`palate.data.vocabulary.Vocabulary` is the one
+place where ids become rows and back.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -27,6 +28,8 @@ class History:
     """Ratings in the data's own scale; NaN where the user gave none."""
     timestamps: Int[np.ndarray, " events"] | None = None
     """Unix seconds; -1 where the time is unknown."""
+    scenarios: Int[np.ndarray, " events"] | None = None
+    """Codes into ``Interactions.scenarios`` (home, search, email, ...); -1 where none was given."""
     user_row: int | None = None
     """The user's row, or None for somebody the model never saw."""
 
@@ -34,27 +37,39 @@ class History:
         """Return the number of events."""
         return len(self.item_rows)
 
+    def take(self, events: slice | Int[np.ndarray, " chosen"]) -> "History":
+        """Return the chosen events as a history of the same user."""
+        return replace(
+            self,
+            item_rows=self.item_rows[events],
+            event_types=None if self.event_types is None else self.event_types[events],
+            ratings=None if self.ratings is None else self.ratings[events],
+            timestamps=None if self.timestamps is None else self.timestamps[events],
+            scenarios=None if self.scenarios is None else self.scenarios[events],
+        )
+
     def without(self, event: int) -> "History":
         """Return this history with one event left out (used to measure *why*)."""
-        keep = np.arange(len(self)) != event
+        return self.take(np.delete(np.arange(len(self)), event))
+
+    def extended(self, later: "History") -> "History":
+        """Return this history followed by the items of ``later``; only what both know of their events is kept."""
+
+        def joined(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
+            return None if first is None or second is None else np.concatenate([first, second])
+
         return History(
-            item_rows=self.item_rows[keep],
-            event_types=None if self.event_types is None else self.event_types[keep],
-            ratings=None if self.ratings is None else self.ratings[keep],
-            timestamps=None if self.timestamps is None else self.timestamps[keep],
+            item_rows=np.concatenate([self.item_rows, later.item_rows]),
+            event_types=joined(self.event_types, later.event_types),
+            ratings=joined(self.ratings, later.ratings),
+            timestamps=joined(self.timestamps, later.timestamps),
+            scenarios=joined(self.scenarios, later.scenarios),
             user_row=self.user_row,
         )
 
     def last(self, num_events: int) -> "History":
         """Return the newest ``num_events`` events."""
-        start = max(0, len(self) - num_events)
-        return History(
-            item_rows=self.item_rows[start:],
-            event_types=None if self.event_types is None else self.event_types[start:],
-            ratings=None if self.ratings is None else self.ratings[start:],
-            timestamps=None if self.timestamps is None else self.timestamps[start:],
-            user_row=self.user_row,
-        )
+        return self.take(slice(max(0, len(self) - num_events), None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +84,9 @@ class Ranking:
         return len(self.item_rows)
 
 
+@runtime_checkable
 class SupportsRecommend(Protocol):
-    """The one contract by which everything is judged: baselines, language models, saved folders, remote services."""
+    """The one contract by which all are judged: baselines, models, folders, remote services."""
 
     def recommend(
         self,
@@ -93,8 +109,8 @@ class SupportsRecommend(Protocol):
 
 @runtime_checkable
 class SupportsScore(SupportsRecommend, Protocol):
-    """A recommender that can also score the whole catalogue at once, which makes full-rank evaluation one pass."""
+    """A recommender that scores the whole catalogue at once: full-rank evaluation is one pass."""
 
     def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
-        """Return one score per user and catalogue row, higher is better; -inf means *never recommend*."""
+        """Return a score per user and catalogue row, higher is better; -inf means *never*."""
         ...

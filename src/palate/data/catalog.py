@@ -15,8 +15,9 @@ TEXT_COLUMNS = ("title", "brand", "categories", "description")
 class Catalog:
     """The items: ``table`` has one row per item, in the order of ``vocabulary``.
 
-    Columns: ``item_id`` (str), ``title``, ``description``, ``brand`` (str or null), ``categories`` (list of str, empty where
-    none), ``price`` (float or null), ``image`` (PNG or JPEG bytes or null), and whatever else the source had.
+    Columns: ``item_id`` (str), ``title``, ``description``, ``brand`` (str or null), ``categories``
+    (list of str, empty where none), ``price`` (float or null), ``image`` (PNG or JPEG bytes or
+    null), and whatever else the source had.
     The known columns are always there; a source that lacks one gives nulls.
     """
 
@@ -28,9 +29,11 @@ class Catalog:
         return len(self.vocabulary)
 
     def texts(self, columns: tuple[str, ...] = TEXT_COLUMNS) -> list[str]:
-        """Return one text per item, its parts joined by `` . ``; empty where the item has no text at all."""
+        """Return one text per item, its parts joined by `` . ``; empty where it has no text."""
         parts = [
-            pl.col("categories").list.join(" ") if name == "categories" else pl.col(name).cast(pl.String)
+            pl.col("categories").list.join(" ")
+            if name == "categories"
+            else pl.col(name).cast(pl.String)
             for name in columns
             if name in self.table.columns
         ]

@@ -1,8 +1,9 @@
-"""The dataset folder: catalogue, interactions and split, with the manifest and report of how they were made."""
+"""The dataset folder: catalogue, interactions and split, with how they were made."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ class Cases:
 
     histories: Sequence[History]
     targets: Sequence[Int[np.ndarray, " targets"]]
-    """Rows of the items to be found, per history; one for leave-last-out, possibly several otherwise."""
+    """Rows of the items to be found, per history; one for leave-last-out, else possibly several."""
 
     def __len__(self) -> int:
         """Return the number of users asked about."""
@@ -51,20 +52,24 @@ class Dataset:
 
     @cached_property
     def sequences(self) -> list[History]:
-        """What may be learned from: each user's training events, oldest first; users without one are left out."""
+        """Each user's training events, oldest first; users without one are left out."""
         train = np.flatnonzero(self.split.parts == Part.TRAIN)
         users = self.interactions.user_rows[train]
-        starts = np.flatnonzero(np.diff(users, prepend=-1))
-        return [self.interactions.history(int(users[s]), train[s:e]) for s, e in zip(starts, [*starts[1:], len(train)], strict=True)]
+        return [
+            self.interactions.history(int(users[start]), train[start:end])
+            for start, end in _runs(users)
+        ]
 
     def cases(self, part: PartName) -> Cases:
-        """Return what to predict in ``valid`` or ``test``: all of a user's events before the first target are the history."""
+        """Return what to predict in ``valid`` or ``test``.
+
+        All of a user's events before the first target are the history.
+        """
         wanted = Part.named(part)
         places = np.flatnonzero(self.split.parts == wanted)
         users = self.interactions.user_rows[places]
-        starts = np.flatnonzero(np.diff(users, prepend=-1))
         histories, targets = [], []
-        for start, end in zip(starts, [*starts[1:], len(places)], strict=True):
+        for start, end in _runs(users):
             user = int(users[start])
             before = slice(int(self.interactions.offsets[user]), int(places[start]))
             histories.append(self.interactions.history(user, before))
@@ -82,12 +87,37 @@ class Dataset:
     @cached_property
     def train_counts(self) -> Int[np.ndarray, " items"]:
         """Number of training events of each item."""
-        return np.bincount(self.interactions.item_rows[self.split.parts == Part.TRAIN], minlength=len(self.catalog))
+        return np.bincount(
+            self.interactions.item_rows[self.split.parts == Part.TRAIN], minlength=len(self.catalog)
+        )
 
-    def save(self, folder: Path | str, *, made_by: str = "python") -> None:
-        """Write the dataset folder, whole or not at all."""
-        settings = {"split": self.split.description}
-        with writing(Path(folder), Manifest(kind="dataset", name=self.name, made_by=made_by, settings=settings)) as temporary:
+    def save(
+        self,
+        folder: Path | str,
+        *,
+        made_by: str = "python",
+        inputs: Mapping[str, str] | None = None,
+        options: Mapping[str, object] | None = None,
+    ) -> None:
+        """Write the dataset folder, whole or not at all.
+
+        Args:
+            folder: where to write.
+            made_by: the stage and its source, in one line.
+            inputs: content hash of each source file by name.
+            options: what decided the content, JSON values only.
+        """
+        settings = {"split": self.split.description, "options": dict(options or {})}
+        with writing(
+            Path(folder),
+            Manifest(
+                kind="dataset",
+                name=self.name,
+                made_by=made_by,
+                inputs=dict(inputs or {}),
+                settings=settings,
+            ),
+        ) as temporary:
             self.catalog.write(temporary / "catalog.parquet")
             self.interactions.write(temporary)
             self.split.write(temporary)
@@ -115,6 +145,20 @@ class Dataset:
             report=(folder / "report.md").read_text(),
         )
 
+    @classmethod
+    def from_world(
+        cls, *, num_users: int = 1_000, num_items: int = 500, seed: int = 0
+    ) -> "Dataset":
+        """Return a simulated shop (see :class:`palate.data.world.World`)."""
+        from palate.data.world import World
+
+        return World(num_users=num_users, num_items=num_items, seed=seed).dataset()
+
     def renamed(self, name: str) -> "Dataset":
         """Return the same data under another name."""
         return replace(self, name=name)
+
+
+def _runs(values: Int[np.ndarray, " places"]) -> Iterable[tuple[int, int]]:
+    """Return start and end of each run of equal, non-negative values."""
+    return pairwise(np.flatnonzero(np.diff(values, prepend=-1, append=-1)).tolist())

@@ -1,4 +1,4 @@
-"""Who did what when: one flat column per field, grouped by user, each user's events oldest first."""
+"""Who did what when: a flat column per field, grouped by user, each user's events oldest first."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,10 +15,13 @@ from palate.types import History
 
 @dataclass(frozen=True)
 class Interactions:
-    """All events as parallel arrays; the events of user ``u`` are ``offsets[u]:offsets[u + 1]``, oldest first."""
+    """All events as parallel arrays.
+
+    The events of user ``u`` are ``offsets[u]:offsets[u + 1]``, oldest first.
+    """
 
     users: Vocabulary
-    offsets: Int[np.ndarray, " users+1"]
+    offsets: Int[np.ndarray, " bounds"]
     item_rows: Int[np.ndarray, " events"]
     event_codes: Int[np.ndarray, " events"]
     event_types: tuple[str, ...]
@@ -47,23 +50,30 @@ class Interactions:
         """The user row of each event."""
         return np.repeat(np.arange(self.num_users), np.diff(self.offsets))
 
-    def history(self, user_row: int, events: slice | Int[np.ndarray, " chosen"] | None = None) -> History:
-        """Return a user's events (or the ``events`` chosen, as places in the flat arrays) as a :class:`History`."""
-        where = slice(int(self.offsets[user_row]), int(self.offsets[user_row + 1])) if events is None else events
+    def history(
+        self, user_row: int, events: slice | Int[np.ndarray, " chosen"] | None = None
+    ) -> History:
+        """Return a user's events, or the ``events`` chosen (places in the flat arrays)."""
+        where = (
+            slice(int(self.offsets[user_row]), int(self.offsets[user_row + 1]))
+            if events is None
+            else events
+        )
         return History(
             item_rows=self.item_rows[where],
             event_types=self.event_codes[where],
             ratings=None if self.ratings is None else self.ratings[where],
             timestamps=None if self.timestamps is None else self.timestamps[where],
+            scenarios=None if self.scenario_codes is None else self.scenario_codes[where],
             user_row=user_row,
         )
 
     def frame(self) -> pl.DataFrame:
-        """Return the events as a table: ``user_row``, ``item_row``, ``event_type`` and the optional columns."""
+        """Return the events as a table: ``user_row``, ``item_row``, ``event_type`` and the rest."""
         columns: dict[str, object] = {
             "user_row": self.user_rows.astype(np.int32),
             "item_row": self.item_rows.astype(np.int32),
-            "event_type": pl.Series(np.asarray(self.event_types, dtype=object)[self.event_codes], dtype=pl.Categorical),
+            "event_type": _decode(self.event_codes, self.event_types),
         }
         if self.ratings is not None:
             columns["rating"] = pl.Series(self.ratings, dtype=pl.Float32).fill_nan(None)
@@ -72,21 +82,25 @@ class Interactions:
                 pl.Series(self.timestamps < 0), None
             )
         if self.scenario_codes is not None:
-            names = np.asarray([*self.scenarios, None], dtype=object)
-            columns["scenario"] = pl.Series(names[self.scenario_codes], dtype=pl.Categorical)
+            columns["scenario"] = _decode(self.scenario_codes, self.scenarios)
         table = pl.DataFrame(columns)
         return table if self.extra is None else pl.concat([table, self.extra], how="horizontal")
 
     def write(self, folder: Path) -> None:
         """Write ``interactions.parquet`` and ``users.parquet`` (ids in row order)."""
         self.frame().write_parquet(folder / "interactions.parquet", compression="zstd")
-        pl.DataFrame({"user_id": self.users.ids.astype(str)}).write_parquet(folder / "user_ids.parquet", compression="zstd")
+        pl.DataFrame({"user_id": self.users.ids.tolist()}).write_parquet(
+            folder / "user_ids.parquet", compression="zstd"
+        )
 
     @classmethod
     def read(cls, folder: Path) -> "Interactions":
         """Read what :meth:`write` wrote."""
         table = pl.read_parquet(folder / "interactions.parquet")
-        users = Vocabulary(pl.read_parquet(folder / "user_ids.parquet")["user_id"].to_list(), unknown=UnknownUserError)
+        users = Vocabulary(
+            pl.read_parquet(folder / "user_ids.parquet")["user_id"].to_list(),
+            unknown=UnknownUserError,
+        )
         return cls.from_frame(table, users)
 
     @classmethod
@@ -94,7 +108,9 @@ class Interactions:
         """Build from a table as :meth:`frame` returns it, already sorted by user row and time."""
         counts = np.bincount(table["user_row"].to_numpy(), minlength=len(users))
         event_codes, event_types = _encode(table["event_type"])
-        scenario_codes, scenarios = _encode(table["scenario"]) if "scenario" in table.columns else (None, ())
+        scenario_codes, scenarios = (
+            _encode(table["scenario"]) if "scenario" in table.columns else (None, ())
+        )
         known = {"user_row", "item_row", "event_type", "rating", "timestamp", "scenario"}
         others = [name for name in table.columns if name not in known]
         return cls(
@@ -103,17 +119,27 @@ class Interactions:
             item_rows=table["item_row"].to_numpy().astype(np.int64),
             event_codes=event_codes,
             event_types=event_types,
-            ratings=table["rating"].cast(pl.Float32).fill_null(float("nan")).to_numpy() if "rating" in table.columns else None,
-            timestamps=table["timestamp"].fill_null(-1).to_numpy() if "timestamp" in table.columns else None,
+            ratings=table["rating"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
+            if "rating" in table.columns
+            else None,
+            timestamps=table["timestamp"].fill_null(-1).to_numpy()
+            if "timestamp" in table.columns
+            else None,
             scenario_codes=scenario_codes,
             scenarios=scenarios,
             extra=table.select(others) if others else None,
         )
 
 
+def _decode(codes: Int[np.ndarray, " events"], names: tuple[str, ...]) -> pl.Series:
+    """Return the names behind ``codes`` (null for -1)."""
+    of_code = pl.Series([*names, None], dtype=pl.Categorical)
+    return of_code.gather(np.where(codes < 0, len(names), codes))
+
+
 def _encode(column: pl.Series) -> tuple[Int[np.ndarray, " events"], tuple[str, ...]]:
     """Return small integer codes (-1 for null) and the names behind them, in alphabetical order."""
     names = tuple(sorted(column.drop_nulls().cast(pl.String).unique().to_list()))
     code_of = {name: code for code, name in enumerate(names)}
-    codes = column.cast(pl.String).replace_strict(code_of, default=-1, return_dtype=pl.Int8)
+    codes = column.cast(pl.String).replace_strict(code_of, default=-1, return_dtype=pl.Int32)
     return codes.to_numpy().astype(np.int64), names

@@ -32,11 +32,11 @@ class Part(IntEnum):
 
 @dataclass(frozen=True)
 class Split:
-    """One :class:`Part` per event, in the order of the interactions, and the words that describe how it was made."""
+    """One :class:`Part` per event, in the order of the interactions, and how it was made."""
 
     parts: Int[np.ndarray, " events"]
     description: str
-    """For the report and the evaluation: ``leave last out: each user's last event is test, the one before valid``."""
+    """For the report and the evaluation: ``leave last out: each user's last event is test ...``."""
 
     def count(self, part: Part) -> int:
         """Return the number of events in ``part``."""
@@ -44,9 +44,14 @@ class Split:
 
     def write(self, folder: Path) -> None:
         """Write ``split.parquet``."""
-        pl.DataFrame({"part": self.parts.astype(np.int8)}).write_parquet(folder / "split.parquet", compression="zstd")
+        pl.DataFrame({"part": self.parts.astype(np.int8)}).write_parquet(
+            folder / "split.parquet", compression="zstd"
+        )
 
     @classmethod
     def read(cls, folder: Path, description: str) -> "Split":
         """Read what :meth:`write` wrote."""
-        return cls(parts=pl.read_parquet(folder / "split.parquet")["part"].to_numpy(), description=description)
+        return cls(
+            parts=pl.read_parquet(folder / "split.parquet")["part"].to_numpy(),
+            description=description,
+        )

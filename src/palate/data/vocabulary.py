@@ -12,12 +12,14 @@ from palate.errors import PalateError, UnknownItemError
 class Vocabulary:
     """A fixed, ordered set of ids; the position of an id is its *row*.
 
-    Rows are a seeded random permutation of the ids, so that no numbering (file order, alphabet, first appearance)
-    can leak from the ids into a model or into the tie rule of a ranking.
+    Rows are a seeded random permutation of the ids, so that no numbering (file order, alphabet,
+    first appearance) can leak from the ids into a model or into the tie rule of a ranking.
     """
 
-    def __init__(self, ids: Sequence[str], *, unknown: type[PalateError] = UnknownItemError) -> None:
-        """Keep ``ids`` in the order given; ``unknown`` is the error raised for an id that is not among them."""
+    def __init__(
+        self, ids: Sequence[str], *, unknown: type[PalateError] = UnknownItemError
+    ) -> None:
+        """Keep ``ids`` in their order; ``unknown`` is the error for an id not among them."""
         self.ids = np.asarray(ids, dtype=object)
         self._unknown = unknown
         if len(self._row_of) != len(self.ids):
@@ -25,11 +27,15 @@ class Vocabulary:
 
     @classmethod
     def shuffled(
-        cls, ids: Iterable[str], rng: np.random.Generator, *, unknown: type[PalateError] = UnknownItemError
+        cls,
+        ids: Iterable[str],
+        rng: np.random.Generator,
+        *,
+        unknown: type[PalateError] = UnknownItemError,
     ) -> "Vocabulary":
-        """Return a vocabulary of the distinct ``ids`` in random order, the same for the same set and seed."""
+        """Return the distinct ``ids`` in random order, the same for the same set and seed."""
         ordered = np.asarray(sorted(set(ids)), dtype=object)
-        return cls(ordered[rng.permutation(len(ordered))], unknown=unknown)
+        return cls(ordered[rng.permutation(len(ordered))].tolist(), unknown=unknown)
 
     @cached_property
     def _row_of(self) -> dict[str, int]:
@@ -47,7 +53,7 @@ class Vocabulary:
         """Return the row of one id.
 
         Raises:
-            UnknownItemError: (or the class given as ``unknown``) when the id is not in the vocabulary.
+            UnknownItemError: (or the class given as ``unknown``) when the id is not known.
         """
         try:
             return self._row_of[item_id]

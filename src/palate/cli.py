@@ -1,0 +1,426 @@
+"""The command line: one thin function per verb. Everything heavy is imported inside the verb that needs it."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from palate.errors import ConfigError, PalateError
+
+if TYPE_CHECKING:
+    from palate.data.dataset import Dataset
+    from palate.inference.recommender import Recommender
+    from palate.training.loop import Report
+    from palate.types import History, Ranking
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Palate: one language model for every recommendation task.",
+)
+
+Model = Annotated[Path, typer.Argument(help="A model folder, from `palate train`.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Count = Annotated[int, typer.Option("-n", min=1, help="Number of items.")]
+
+
+def main() -> None:
+    """Run the command line; an error a user can mend is two lines and exit code 2."""
+    try:
+        app()
+    except PalateError as error:
+        typer.echo(f"error: {error.message}", err=True)
+        if error.hint:
+            typer.echo(f"hint: {error.hint}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo(
+            "\nStopped. The last checkpoint is kept: the same command continues from it.", err=True
+        )
+        sys.exit(130)
+
+
+@app.command()
+def prepare(  # noqa: PLR0913 - one parameter per option
+    source: Annotated[
+        str, typer.Argument(help="A table, a folder of tables, or the name of a public set.")
+    ],
+    dataset: Annotated[Path, typer.Argument(help="The dataset folder to write.")],
+    name: Annotated[str | None, typer.Option(help="What to call the dataset.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="Where a guess is wrong: --column user_id=buyer.")
+    ] = None,
+    split: Annotated[
+        Literal["leave-last-out", "time", "users", "cold-items"],
+        typer.Option(help="What is held out."),
+    ] = "leave-last-out",
+    valid_fraction: Annotated[float, typer.Option(help="Share held out to choose by.")] = 0.1,
+    test_fraction: Annotated[float, typer.Option(help="Share held out to report on.")] = 0.1,
+    k_core: Annotated[int, typer.Option(help="Keep users and items with so many events.")] = 0,
+    min_rating: Annotated[float | None, typer.Option(help="Drop events rated lower.")] = None,
+    duplicates: Annotated[
+        Literal["keep", "first", "last"], typer.Option(help="Of the same user, item and event.")
+    ] = "keep",
+    allow_missing_items: Annotated[
+        bool, typer.Option(help="Keep events whose item has no row.")
+    ] = False,
+    keep_untouched_items: Annotated[
+        bool, typer.Option(help="Keep items without an event.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Draws rows and what is held out.")] = 0,
+) -> None:
+    """Turn raw tables into a dataset folder."""
+    from palate.data.prepare import PrepareOptions
+    from palate.data.prepare import prepare as run
+
+    options = PrepareOptions(
+        name=name,
+        columns=_pairs(column or [], "--column"),
+        split=split,
+        valid_fraction=valid_fraction,
+        test_fraction=test_fraction,
+        k_core=k_core,
+        min_rating=min_rating,
+        duplicates=duplicates,
+        allow_missing_items=allow_missing_items,
+        keep_untouched_items=keep_untouched_items,
+        seed=seed,
+    )
+    made = run(source, dataset, options)
+    _markdown(made.report)
+    typer.echo(f"Dataset written to {dataset}. Next: palate train {dataset} MODEL")
+
+
+@app.command()
+def train(
+    dataset: Annotated[
+        str, typer.Argument(help="A dataset folder; or anything `palate prepare` takes.")
+    ],
+    model: Annotated[Path, typer.Argument(help="The model folder to write.")],
+    recipe: Annotated[str, typer.Option(help="A recipe's name, or a TOML file.")] = "urm",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a setting: --set training.epochs=5.")
+    ] = None,
+) -> None:
+    """Train a recipe; a killed run continues when the same command is given again."""
+    from dataclasses import replace
+    from shutil import rmtree
+
+    from palate.inference.recommender import Recommender
+    from palate.training.recipe import load_recipe
+
+    chosen = load_recipe(recipe, set_ or [])
+    data = _dataset(dataset, model)
+    work = model.with_name(f"{model.name}.training")
+    with _training_progress() as report:
+        trained = Recommender.train(data, chosen, seed=seed, folder=work, report=report)
+    name = Path(recipe).stem if recipe.endswith(".toml") else recipe
+    trained = Recommender(replace(trained.trained, name=name))
+    trained.save(model, made_by=f"train {dataset} --recipe {recipe} --seed {seed}")
+    rmtree(work, ignore_errors=True)
+    typer.echo(f"Model written to {model}. Next: palate evaluate {model}")
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    split: Annotated[
+        Literal["valid", "test"], typer.Option(help="Which part to predict.")
+    ] = "test",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures here.")
+    ] = None,
+) -> None:
+    """Judge a model by full ranking over the whole catalogue."""
+    from palate.evaluation.tables import evaluation_tables
+
+    loaded = _load(model)
+    with _progress("Evaluating") as progress:
+        result = loaded.evaluate(split, progress=progress)
+    if json_file is not None:
+        _write_text(json_file, json.dumps(result.to_json(), indent=2) + "\n")
+    _print(*evaluation_tables(loaded.name, result))
+
+
+@app.command()
+def compare(
+    models: Annotated[
+        list[Path], typer.Argument(help="Two or more model folders; the first is the reference.")
+    ],
+    split: Annotated[
+        Literal["valid", "test"], typer.Option(help="Which part to predict.")
+    ] = "test",
+) -> None:
+    """Compare models on the same users, with paired significance."""
+    import numpy as np
+
+    from palate.evaluation.tables import HEADLINE, comparison_table
+
+    if len(models) < 2:
+        raise ConfigError("compare needs two models or more.", hint="palate compare MODEL MODEL...")
+    results = {}
+    for folder in models:
+        loaded = _load(folder)
+        with _progress(f"Evaluating {folder.name}") as progress:
+            results[_unique(loaded.name, folder, results)] = loaded.evaluate(
+                split, progress=progress
+            )
+    _print(comparison_table(results, HEADLINE, np.random.default_rng(0)))
+
+
+@app.command()
+def recommend(  # noqa: PLR0913 - one parameter per option
+    model: Model,
+    user: Annotated[str | None, typer.Option(help="A user of the dataset.")] = None,
+    n: Count = 10,
+    prompt: Annotated[str | None, typer.Option(help="Say in words what is wanted.")] = None,
+    history: Annotated[
+        str | None, typer.Option(help="Item ids, oldest first, in place of (or after) a user's.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Recommend items to a user, or to anybody with a history, and say why."""
+    loaded = _load(model)
+    who = _who(loaded, user, history)
+    if prompt is not None:
+        from palate.inference.engine import Ask
+
+        loaded = loaded.asking(Ask(prompt=prompt))
+    ranking = loaded.recommend([who], n)[0]
+    reasons = [loaded.why(who, int(row)) for row in ranking.item_rows]
+    names = [_because(loaded, who, [r.event for r in found]) for found in reasons]
+    title = f"Recommended to {user or 'somebody with this history'}"
+    _show_items(loaded, ranking, title, names, as_json=as_json)
+
+
+@app.command()
+def search(
+    model: Model,
+    words: Annotated[str, typer.Argument(help="What to look for.")],
+    n: Count = 10,
+    user: Annotated[str | None, typer.Option(help="Whose taste to follow.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Find items by words."""
+    loaded = _load(model)
+    ranking = loaded.search(words, n, loaded.history(user) if user else None)
+    _show_items(loaded, ranking, f"Found for “{words}”", None, as_json=as_json)
+
+
+@app.command()
+def report(
+    models: Annotated[list[Path], typer.Argument(help="One or more model folders.")],
+    out: Annotated[Path, typer.Option(help="The HTML page to write.")] = Path("report.html"),
+    split: Annotated[
+        Literal["valid", "test"], typer.Option(help="Which part to predict.")
+    ] = "test",
+) -> None:
+    """Write one self-contained HTML page about one or more models."""
+    from palate.evaluation.report import write_report
+    from palate.inference.reporting import report_entry
+
+    entries = []
+    for folder in models:
+        loaded = _load(folder)
+        with _progress(f"Evaluating {folder.name}") as progress:
+            entries.append(report_entry(loaded, split, progress=progress))
+    write_report(entries, out)
+    typer.echo(f"Report written to {out}.")
+
+
+@app.command()
+def recipes(as_json: Json = False) -> None:
+    """List the recipes."""
+    from rich.table import Table
+
+    from palate.training.recipe import load_recipe, recipe_names
+
+    found = {name: load_recipe(name) for name in recipe_names()}
+    if as_json:
+        rows = {
+            n: {"title": r.title, "paper": r.paper, "summary": r.summary} for n, r in found.items()
+        }
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    table = Table("Recipe", "What it is", "Paper", title="Recipes")
+    for name, recipe in found.items():
+        table.add_row(name, f"{recipe.title}. {recipe.summary}", recipe.paper)
+    _print(table)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where everything is written.")] = Path("demo"),
+    users: Annotated[int, typer.Option(min=20, help="Users of the simulated shop.")] = 1500,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Simulate a shop, train, evaluate beside baselines and the best possible, recommend, report."""
+    from palate.inference.demo import run_demo
+
+    with _training_progress() as training:
+        run_demo(folder, num_users=users, seed=seed, say=typer.echo, show=_print, training=training)
+
+
+def _load(folder: Path) -> "Recommender":
+    from palate.inference.recommender import Recommender
+
+    return Recommender.load(folder)
+
+
+def _dataset(source: str, model: Path) -> "Dataset":
+    """Load a dataset folder, or prepare one beside the model from anything else."""
+    from palate.artifacts import MANIFEST
+    from palate.data.dataset import Dataset
+    from palate.data.prepare import prepare as run
+
+    if (Path(source) / MANIFEST).is_file():
+        return Dataset.load(source)
+    folder = model.with_name(f"{model.name}.dataset")
+    typer.echo(f"{source} is not a dataset folder yet: preparing it as {folder}.")
+    return run(source, folder)
+
+
+def _who(loaded: "Recommender", user: str | None, history: str | None) -> "History":
+    """Return the history of a known user, of somebody new, or of a known user who did more."""
+    ids = [item_id for item_id in (history or "").split(",") if item_id]
+    if user is None and not ids:
+        raise ConfigError(
+            "recommend needs somebody.", hint="Give --user ID, or --history ID,ID,..."
+        )
+    if user is None:
+        return loaded.history_of(ids)
+    known = loaded.history(user)
+    return known.extended(loaded.history_of(ids)) if ids else known
+
+
+def _because(loaded: "Recommender", who: "History", events: Sequence[int]) -> str:
+    titles = loaded.dataset.catalog.titles()
+    return ", ".join(titles[who.item_rows[event]] for event in events)
+
+
+def _show_items(
+    loaded: "Recommender",
+    ranking: "Ranking",
+    title: str,
+    reasons: list[str] | None,
+    *,
+    as_json: bool,
+) -> None:
+    table = loaded.dataset.catalog.table
+    rows = []
+    for place, (row, score) in enumerate(zip(ranking.item_rows, ranking.scores, strict=True)):
+        item = table.row(int(row), named=True)
+        found = {
+            "item_id": item["item_id"],
+            "title": item["title"] or item["item_id"],
+            "categories": list(item["categories"] or []),
+            "score": round(float(score), 4),
+        }
+        rows.append(found | ({"because": reasons[place]} if reasons else {}))
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    _print(_items_table(title, rows))
+
+
+def _items_table(title: str, rows: Sequence[dict[str, object]]) -> object:
+    from rich.markup import escape
+    from rich.table import Table
+
+    shown = Table("#", "Item", "Title", "Categories", "Score", title=escape(title))
+    if rows and "because" in rows[0]:
+        shown.add_column("Because of")
+    for place, row in enumerate(rows, 1):
+        categories = row["categories"]
+        assert isinstance(categories, list)
+        cells = [
+            str(place),
+            str(row["item_id"]),
+            str(row["title"]),
+            ", ".join(categories),
+            str(row["score"]),
+        ]
+        shown.add_row(
+            *map(escape, cells), *([escape(str(row["because"]))] if "because" in row else [])
+        )
+    return shown
+
+
+def _pairs(options: Sequence[str], name: str) -> dict[str, str]:
+    found = {}
+    for option in options:
+        key, separator, value = option.partition("=")
+        if not separator:
+            raise ConfigError(f"{name} {option!r} has no '='.", hint=f"Write {name} user_id=buyer")
+        found[key] = value
+    return found
+
+
+def _unique(name: str, folder: Path, taken: dict[str, object]) -> str:
+    return f"{name} ({folder.name})" if name in taken else name
+
+
+def _write_text(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise ConfigError(
+            f"{str(path)!r} cannot be written: {error.strerror}.", hint="Choose another file."
+        ) from error
+
+
+def _print(*renderables: object) -> None:
+    from rich.console import Console
+
+    console = Console()
+    for renderable in renderables:
+        console.print(renderable)
+
+
+def _markdown(text: str) -> None:
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console().print(Markdown(text))
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Draw a bar for something that counts (done, total)."""
+    from rich.progress import Progress
+
+    with Progress(transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _training_progress() -> Iterator[Callable[["Report"], None]]:
+    """Draw loss, throughput and time left, and one line for each validation."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[rest]}"),
+    ]
+    with Progress(*columns, transient=True) as bar:
+        task = bar.add_task("Training", total=None, rest="")
+
+        def report(at: "Report") -> None:
+            rest = f"loss {at.loss:.3f} · {at.interactions_per_second:,.0f}/s · {at.seconds_left:,.0f} s left"
+            name = f"Epoch {at.epoch}/{at.epochs}"
+            bar.update(task, completed=at.step, total=at.steps, description=name, rest=rest)
+            if at.validation is not None:
+                bar.print(
+                    f"{name}  loss {at.loss:.3f}  validation NDCG@10 {at.validation:.4f}  {rest.split(' · ')[1]}"
+                )
+
+        yield report

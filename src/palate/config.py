@@ -1,0 +1,76 @@
+"""Settings: TOML into typed, checked objects; a misspelt key is an error everywhere."""
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from palate.errors import ConfigError
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def parse_toml(text: str, name: str) -> dict[str, object]:
+    """Return the tables of a TOML text.
+
+    Raises:
+        ConfigError: when it is not TOML.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"{name} is not valid TOML: {error}.", hint="Mend the line it names."
+        ) from error
+
+
+def with_overrides(tables: Mapping[str, object], overrides: Sequence[str]) -> dict[str, object]:
+    """Return ``tables`` with each ``a.b=value`` applied; a value is read as TOML, else taken as text.
+
+    Raises:
+        ConfigError: when an override has no ``=``, or goes through something that is not a table.
+    """
+    changed: dict[str, object] = json.loads(json.dumps(tables))
+    for override in overrides:
+        path, separator, value = override.partition("=")
+        if not separator:
+            raise ConfigError(
+                f"--set {override!r} has no '='.", hint="Write --set training.epochs=3"
+            )
+        table = changed
+        *parents, last = path.strip().split(".")
+        for parent in parents:
+            inner = table.setdefault(parent, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"--set {override!r}: {parent!r} is a value, not a table.")
+            table = inner
+        table[last] = _value(value.strip())
+    return changed
+
+
+def checked(kind: type[Settings], tables: Mapping[str, object], name: str) -> Settings:
+    """Return ``tables`` as a ``kind``.
+
+    Raises:
+        ConfigError: naming each key that is unknown or has a wrong value.
+    """
+    try:
+        return kind.model_validate(tables)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()
+        )
+        raise ConfigError(
+            f"{name} cannot be used: {wrong}.", hint="See `palate recipes` for what works."
+        ) from error
+
+
+def _value(text: str) -> object:
+    if text.lower() in ("none", "null"):
+        return None
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

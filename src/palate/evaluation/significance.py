@@ -1,0 +1,197 @@
+"""Is a difference more than luck: intervals, paired tests, correction for many, seeds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from palate.errors import DataError
+from palate.evaluation.result import Evaluation
+
+NUM_RESAMPLES = 1000
+NUM_PERMUTATIONS = 10_000
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How much better the second of two recommenders is than the first, on the same users."""
+
+    metric: str
+    first: float
+    second: float
+    low: float
+    """Lower end of the 95 % interval of the difference."""
+    high: float
+    p_value: float
+    """Chance of a difference this large where there is none; corrected by :func:`holm`."""
+
+    @property
+    def difference(self) -> float:
+        """Mean of the second minus mean of the first."""
+        return self.second - self.first
+
+
+@dataclass(frozen=True)
+class SeedSummary:
+    """One metric over several seeds."""
+
+    mean: float
+    std: float
+    """Standard deviation with divisor ``seeds - 1``; 0 for one seed."""
+    seeds: int
+
+
+def bootstrap_intervals(
+    values: Float[np.ndarray, "users metrics"],
+    rng: np.random.Generator,
+    *,
+    num_resamples: int = NUM_RESAMPLES,
+    confidence: float = 0.95,
+) -> Float[np.ndarray, "metrics 2"]:
+    """Return the percentile bootstrap interval of each column's mean (Efron 1979).
+
+    Users are drawn with replacement and all columns share the draws: a mean over a resample is
+    ``counts · values / users``, one matrix product for all.
+    """
+    num_users = len(values)
+    if num_users == 0:
+        return np.full((values.shape[1], 2), np.nan)
+    means = np.empty((num_resamples, values.shape[1]))
+    for resample in range(num_resamples):
+        counts = np.bincount(rng.integers(0, num_users, num_users), minlength=num_users)
+        means[resample] = counts @ values
+    tail = (1 - confidence) / 2
+    ends: np.ndarray = np.quantile(means / num_users, [tail, 1 - tail], axis=0).T
+    return ends
+
+
+def sign_flip_p_value(
+    differences: Float[np.ndarray, " users"],
+    rng: np.random.Generator,
+    *,
+    num_permutations: int = NUM_PERMUTATIONS,
+) -> float:
+    """Return the two-sided p-value of a paired permutation test (Fisher 1935).
+
+    Where two recommenders are alike, each user's difference is as likely to have the other sign:
+    ``p = (1 + #{|Σ ±d| >= |Σ d|}) / (1 + permutations)``. Users without a difference change no sum
+    and are left out.
+    """
+    moved = differences[differences != 0]
+    observed = abs(float(moved.sum()))
+    # Sums that are equal on paper may differ in the last bits.
+    threshold = observed - 1e-9 * max(1.0, observed)
+    as_large = 0
+    block = max(1, 4_000_000 // max(1, len(moved)))
+    for start in range(0, num_permutations, block):
+        shape = (min(block, num_permutations - start), len(moved))
+        flips = rng.integers(0, 2, shape, dtype=np.int8)
+        sums = moved.sum() - 2 * (flips @ moved)
+        as_large += int((np.abs(sums) >= threshold).sum())
+    return (1 + as_large) / (1 + num_permutations)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return the p-values corrected for several questions (Holm 1979), in the order given.
+
+    With the p-values in ascending order, ``p̃_i = max_{j≤i} min(1, (m - j + 1) p_j)``.
+    """
+    values = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(values)
+    scaled = np.minimum(values[order] * np.arange(len(values), 0, -1), 1.0)
+    corrected = np.empty_like(values)
+    corrected[order] = np.maximum.accumulate(scaled)
+    return [float(value) for value in corrected]
+
+
+def compare(
+    first: Evaluation,
+    second: Evaluation,
+    metrics: Sequence[str],
+    rng: np.random.Generator,
+) -> list[Comparison]:
+    """Compare two evaluations user by user, p-values corrected for the number of metrics.
+
+    Raises:
+        DataError: when the two did not answer the same cases, or lack a metric's values per user.
+    """
+    return compare_all(first, {"second": second}, metrics, rng)["second"]
+
+
+def compare_all(
+    reference: Evaluation,
+    others: Mapping[str, Evaluation],
+    metrics: Sequence[str],
+    rng: np.random.Generator,
+) -> dict[str, list[Comparison]]:
+    """Compare several evaluations with one reference, p-values corrected over all questions asked.
+
+    Raises:
+        DataError: when one did not answer the same cases, or lacks the values per user of a metric.
+    """
+    raw = {name: _uncorrected(reference, other, metrics, rng) for name, other in others.items()}
+    corrected = iter(holm([x.p_value for found in raw.values() for x in found]))
+    return {
+        name: [replace(x, p_value=next(corrected)) for x in found] for name, found in raw.items()
+    }
+
+
+def _uncorrected(
+    first: Evaluation, second: Evaluation, metrics: Sequence[str], rng: np.random.Generator
+) -> list[Comparison]:
+    check_comparable(first, second, metrics)
+    if not metrics:
+        return []
+    columns = [second.per_user[name] - first.per_user[name] for name in metrics]
+    ends = bootstrap_intervals(np.stack(columns, axis=1), rng)
+    return [
+        Comparison(
+            metric=name,
+            first=first.masked[name],
+            second=second.masked[name],
+            low=float(low),
+            high=float(high),
+            p_value=sign_flip_p_value(column, rng),
+        )
+        for name, column, (low, high) in zip(metrics, columns, ends, strict=True)
+    ]
+
+
+def check_comparable(first: Evaluation, second: Evaluation, metrics: Sequence[str]) -> None:
+    """Do nothing where two evaluations can be compared user by user.
+
+    Raises:
+        DataError: when they cannot.
+    """
+    if (first.part, first.cases) != (second.part, second.cases):
+        raise DataError(
+            f"Two evaluations did not answer the same cases: {first.dataset!r} {first.part} "
+            f"({first.users:,} users), {second.dataset!r} {second.part} ({second.users:,} users).",
+            hint="Evaluate both models on the same dataset and part.",
+        )
+    lacking = [x for x in metrics if x not in first.per_user or x not in second.per_user]
+    if lacking:
+        raise DataError(
+            f"An evaluation lacks the values per user of {', '.join(lacking)}.",
+            hint="Evaluate again with the same cut-offs.",
+        )
+
+
+def summarise_seeds(evaluations: Sequence[Evaluation]) -> dict[str, SeedSummary]:
+    """Return mean and standard deviation of each masked metric that all ``evaluations`` have.
+
+    Raises:
+        DataError: when there is no evaluation, or they did not answer the same cases.
+    """
+    if not evaluations:
+        raise DataError("A summary over seeds needs at least one evaluation; none was given.")
+    for other in evaluations[1:]:
+        check_comparable(evaluations[0], other, ())
+    names = [x for x in evaluations[0].masked if all(x in other.masked for other in evaluations)]
+    return {name: _summary(np.array([x.masked[name] for x in evaluations])) for name in names}
+
+
+def _summary(values: Float[np.ndarray, " seeds"]) -> SeedSummary:
+    std = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    return SeedSummary(mean=float(values.mean()), std=std, seeds=len(values))

@@ -1,0 +1,119 @@
+"""A trained model on disk: one self-contained folder of safetensors, Parquet and JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from palate.artifacts import Manifest, read_manifest, verify, writing
+from palate.data.dataset import Dataset
+from palate.errors import ArtifactError
+from palate.items.encoders import ItemEncoders
+from palate.items.features import ItemFeatures
+from palate.language.prompts import Wordings
+from palate.language.tokenizer import Tokenizer
+from palate.models.baselines import Baseline, load_baseline
+from palate.models.language_model import RecommendationModel
+from palate.training.parts import Parts
+from palate.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training leaves behind."""
+
+    name: str
+    recipe: Recipe
+    dataset: Dataset
+    system: Parts | Baseline
+    log: Sequence[Mapping[str, object]]
+    """The learning curve, one entry per validation."""
+    seed: int
+
+
+def save_model(folder: Path, trained: Trained, *, made_by: str = "python") -> None:
+    """Write the model folder, whole or not at all."""
+    manifest = Manifest(
+        kind="model",
+        name=trained.name,
+        made_by=made_by,
+        seed=trained.seed,
+        settings={"tasks": list(trained.system.tasks) if isinstance(trained.system, Parts) else []},
+    )
+    with writing(folder, manifest) as temporary:
+        (temporary / "recipe.json").write_text(trained.recipe.model_dump_json(indent=2) + "\n")
+        lines = [json.dumps(dict(entry)) + "\n" for entry in trained.log]
+        (temporary / "training.jsonl").write_text("".join(lines))
+        trained.dataset.save(temporary / "dataset", made_by=f"copy in model {trained.name}")
+        if isinstance(trained.system, Parts):
+            _save_parts(temporary, trained.system)
+        else:
+            trained.system.save(temporary / "baseline")
+
+
+def load_model(folder: Path) -> Trained:
+    """Read a model folder.
+
+    Raises:
+        ArtifactError: when the folder is not a model, or is damaged.
+    """
+    manifest = read_manifest(folder, "model")
+    verify(folder, manifest)
+    try:
+        recipe = Recipe.model_validate_json((folder / "recipe.json").read_text())
+    except ValueError as error:
+        raise ArtifactError(
+            f"The recipe in {str(folder)!r} cannot be used: {error}.", hint="Train the model again."
+        ) from error
+    dataset = Dataset.load(folder / "dataset")
+    lines = (folder / "training.jsonl").read_text().splitlines()
+    tasks = tuple(str(name) for name in manifest.settings["tasks"])
+    return Trained(
+        name=manifest.name,
+        recipe=recipe,
+        dataset=dataset,
+        system=load_baseline(folder / "baseline")
+        if recipe.baseline is not None
+        else _load_parts(folder, recipe, dataset, tasks),
+        log=[json.loads(line) for line in lines],
+        seed=manifest.seed or 0,
+    )
+
+
+def _save_parts(folder: Path, parts: Parts) -> None:
+    weights = {name: w.detach().cpu().contiguous() for name, w in parts.model.state_dict().items()}
+    save_file(weights, folder / "weights.safetensors")
+    parts.features.save(folder / "features.safetensors")
+    parts.tokenizer.save(folder / "tokenizer.json")
+    parts.encoders.save(folder / "encoders")
+    prompts = {family: asdict(wordings) for family, wordings in parts.prompts.items()}
+    (folder / "prompts.json").write_text(json.dumps(prompts, indent=2) + "\n")
+
+
+def _load_parts(folder: Path, recipe: Recipe, dataset: Dataset, tasks: tuple[str, ...]) -> Parts:
+    features = ItemFeatures.load(folder / "features.safetensors")
+    tokenizer = Tokenizer.load(folder / "tokenizer.json")
+    with torch.random.fork_rng():
+        model = RecommendationModel(
+            recipe.model,
+            features,
+            vocabulary_size=len(tokenizer),
+            num_event_types=len(dataset.interactions.event_types),
+        )
+    model.load_state_dict(load_file(folder / "weights.safetensors"))
+    model.eval()
+    prompts = json.loads((folder / "prompts.json").read_text())
+    return Parts(
+        recipe=recipe,
+        model=model,
+        features=features,
+        encoders=ItemEncoders.load(folder / "encoders"),
+        tokenizer=tokenizer,
+        prompts={
+            family: Wordings(tuple(w["seen"]), tuple(w["unseen"])) for family, w in prompts.items()
+        },
+        tasks=tasks,
+    )

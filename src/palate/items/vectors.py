@@ -1,0 +1,93 @@
+"""Fixed vectors of a catalogue, one row per item, and a cache for them."""
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total) after each batch; an encoder never prints."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ItemVectors:
+    """One vector per item; where ``present`` is false the row is zero and must be masked.
+
+    Encoders scale each row to length ``sqrt(dim)``: its numbers are about 1, whatever the width.
+    """
+
+    values: Float[np.ndarray, "items dim"]
+    """float32."""
+    present: Bool[np.ndarray, " items"]
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return len(self.values)
+
+    @property
+    def dim(self) -> int:
+        """Width of one vector."""
+        return int(self.values.shape[1])
+
+    @classmethod
+    def normalised(
+        cls, raw: Float[np.ndarray, "items dim"], present: Bool[np.ndarray, " items"] | None = None
+    ) -> "ItemVectors":
+        """Scale rows to length ``sqrt(dim)``; a row of (nearly) no length counts as absent."""
+        lengths = np.linalg.norm(raw, axis=1)
+        there = lengths > 1e-6 if present is None else present & (lengths > 1e-6)
+        scale = np.where(there, raw.shape[1] ** 0.5 / np.maximum(lengths, 1e-6), 0.0)
+        return cls(values=(raw * scale[:, None]).astype(np.float32), present=there)
+
+
+def content_key(fingerprint: str, contents: Iterable[str | bytes | None]) -> str:
+    """Return the cache key of ``contents`` encoded by the encoder with this ``fingerprint``."""
+    digest = hashlib.sha256(fingerprint.encode())
+    for content in contents:
+        if content is None:
+            digest.update(b"\xff none")
+            continue
+        data = content.encode(errors="surrogatepass") if isinstance(content, str) else content
+        # The length goes first, so that ["ab", "c"] and ["a", "bc"] differ.
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.hexdigest()[:32]
+
+
+def cached(folder: Path, key: str, make: Callable[[], ItemVectors]) -> ItemVectors:
+    """Return the vectors stored under ``key`` in ``folder``, or make and store them.
+
+    A file appears whole or not at all; one that cannot be read is made again.
+    """
+    path = folder / f"{key}.safetensors"
+    if path.is_file():
+        try:
+            stored = load_file(path)
+            return ItemVectors(values=stored["values"], present=stored["present"])
+        except (SafetensorError, KeyError, OSError) as error:
+            _logger.warning("cached vectors %s cannot be read (%s); making them again", path, error)
+    vectors = make()
+    _write_whole(path, save({"values": vectors.values, "present": vectors.present}))
+    return vectors
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,112 @@
+"""The stream: one sequence that mixes words and items, laid out so that no computation is wasted.
+
+A batch shares one *instruction* (the task in words), which is read once for all rows. Each row then holds its own context
+words, at most one described thing (a query as its text vector), and its events. Probes look at the row from cut points:
+a probe sees the instruction and its prefix of the row, nothing sees a probe, so that one pass learns from every position.
+
+Shape suffixes: B rows, T tokens of a row, P probes of a row, K targets of a probe.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from palate.language.tasks import Example
+from palate.language.tokenizer import Tokenizer
+
+NOTHING = -1
+"""Fills places that hold no word, no item, no event, no probe or no target."""
+
+MAX_CONTEXT_WORDS = 32
+"""Longer contexts are cut: a query or a category name is short, and item text is untrusted."""
+
+MAX_INSTRUCTION_WORDS = 64
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows that share an instruction, padded on the right."""
+
+    instruction: Int[Tensor, " words"]
+    """Tokens read before every row, the begin token first."""
+    words: Int[Tensor, "batch time"]
+    items: Int[Tensor, "batch time"]
+    """Catalogue rows."""
+    events: Int[Tensor, "batch time"]
+    """Event-type codes of the items."""
+    described: Int[Tensor, "batch time"]
+    """Where a described thing stands: its place in ``descriptions``."""
+    descriptions: Float[Tensor, "described dim"] | None
+    """Text vectors of the described things."""
+    cuts: Int[Tensor, "batch probes"]
+    """How many tokens of its row each probe sees."""
+    targets: Int[Tensor, "batch probes targets"]
+    without_id: Bool[Tensor, " batch"]
+    """Rows whose items are shown by their content alone."""
+
+    def to(self, device: torch.device) -> "Batch":
+        """Return the batch on ``device``."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: v.to(device) for k, v in moved.items() if v is not None})
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Lays examples out as a batch: all that stands between a task and a tensor."""
+
+    tokenizer: Tokenizer
+    query_vectors: Float[np.ndarray, "queries dim"] | None = None
+    """Text vectors of the query pool; None where items have no text vectors."""
+
+    def batch(self, instruction: str, examples: Sequence[Example]) -> Batch:
+        """Return the batch of ``examples``, all worded by ``instruction``."""
+        contexts = self._contexts([example.context for example in examples])
+        heads = [
+            len(words) + (e.query is not None and self.query_vectors is not None)
+            for words, e in zip(contexts, examples, strict=True)
+        ]
+        lengths = [head + len(e.history) for head, e in zip(heads, examples, strict=True)]
+        shape = (len(examples), max(max(lengths), 1))
+        words, items, events, described = (np.full(shape, NOTHING) for _ in range(4))
+        probes = max(len(e.cuts) for e in examples)
+        cuts = np.full((len(examples), probes), NOTHING)
+        targets = np.full((*cuts.shape, max(e.targets.shape[1] for e in examples)), NOTHING)
+        descriptions = []
+        for b, (e, context, head) in enumerate(zip(examples, contexts, heads, strict=True)):
+            words[b, : len(context)] = context
+            if head > len(context):
+                described[b, head - 1] = len(descriptions)
+                descriptions.append(e.query)
+            items[b, head : lengths[b]] = e.history.item_rows
+            if e.history.event_types is not None:
+                events[b, head : lengths[b]] = e.history.event_types
+            cuts[b, : len(e.cuts)] = e.cuts + head
+            targets[b, : len(e.cuts), : e.targets.shape[1]] = e.targets
+        return Batch(
+            instruction=torch.tensor(self._instruction(instruction)),
+            words=torch.from_numpy(words),
+            items=torch.from_numpy(items),
+            events=torch.from_numpy(events),
+            described=torch.from_numpy(described),
+            descriptions=self._descriptions(descriptions),
+            cuts=torch.from_numpy(cuts),
+            targets=torch.from_numpy(targets),
+            without_id=torch.tensor([e.without_id for e in examples]),
+        )
+
+    def _instruction(self, text: str) -> list[int]:
+        return [self.tokenizer.begin, *self.tokenizer.encode(text)[:MAX_INSTRUCTION_WORDS]]
+
+    def _contexts(self, texts: Sequence[str]) -> list[list[int]]:
+        if not any(texts):
+            return [[] for _ in texts]
+        return [tokens[:MAX_CONTEXT_WORDS] for tokens in self.tokenizer.encode_batch(list(texts))]
+
+    def _descriptions(self, queries: Sequence[int]) -> Float[Tensor, "described dim"] | None:
+        if not queries or self.query_vectors is None:
+            return None
+        return torch.from_numpy(self.query_vectors[np.asarray(queries)])

@@ -1,0 +1,126 @@
+"""What every baseline is: it scores histories, ranks by its scores, and lives in a folder."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Float, Int
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from palate.errors import ArtifactError
+from palate.ranking import mask_scores, top_rankings
+from palate.types import History, Ranking
+
+_CONFIG = "baseline.json"
+_ARRAYS = "baseline.safetensors"
+_USERS_AT_ONCE = 1024
+
+_TRAIN_AGAIN = "Train it again with: palate train DATASET MODEL --recipe NAME"
+
+Arrays = Mapping[str, np.ndarray]
+Config = TypeVar("Config", bound=BaseModel)
+
+
+class Baseline(ABC):
+    """A recommender without a neural network, asked in the same words as every other."""
+
+    @abstractmethod
+    def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
+        """Return one finite float32 score per user and catalogue row, higher is better."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the settings as JSON and the arrays as safetensors into ``folder``."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path) -> "Baseline":
+        """Read what :meth:`save` wrote; the scores are the same to the last bit.
+
+        Raises:
+            ArtifactError: when the folder holds no baseline, or a damaged one.
+        """
+
+    def recommend(
+        self,
+        histories: Sequence[History],
+        n: int,
+        *,
+        candidates: Int[np.ndarray, " candidates"] | None = None,
+        exclude_seen: bool = True,
+    ) -> list[Ranking]:
+        """Return the best ``n`` items for each history, fewer only where fewer are allowed."""
+        rankings: list[Ranking] = []
+        # In parts, so that memory holds users-at-once x items and not users x items.
+        for start in range(0, len(histories), _USERS_AT_ONCE):
+            part = histories[start : start + _USERS_AT_ONCE]
+            masked = mask_scores(
+                self.score(part), part, candidates=candidates, exclude_seen=exclude_seen
+            )
+            rankings += top_rankings(masked, n)
+        return rankings
+
+
+def write_baseline(folder: Path, config: BaseModel, arrays: Arrays) -> None:
+    """Write the two files of a baseline's folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _CONFIG).write_text(config.model_dump_json(indent=2) + "\n")
+    # safetensors writes memory as it lies: anything but C order would come back transposed.
+    save_file({k: np.ascontiguousarray(a) for k, a in arrays.items()}, folder / _ARRAYS)
+
+
+def read_kind(folder: Path) -> str:
+    """Return which baseline a folder holds.
+
+    Raises:
+        ArtifactError: when the folder holds none.
+    """
+    return read_config(folder, _Kind).kind
+
+
+def read_config(folder: Path, schema: type[Config]) -> Config:
+    """Read the settings that :func:`write_baseline` wrote.
+
+    Raises:
+        ArtifactError: when there are none, or they are not of this ``schema``.
+    """
+    try:
+        return schema.model_validate_json((folder / _CONFIG).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ArtifactError(
+            f"{str(folder)!r} holds no usable baseline: {_CONFIG}: {error}.",
+            hint=_TRAIN_AGAIN,
+        ) from error
+
+
+def read_arrays(folder: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Read the named arrays that :func:`write_baseline` wrote.
+
+    Raises:
+        ArtifactError: when the file is missing, damaged, or lacks one of them.
+    """
+    try:
+        arrays = load_file(folder / _ARRAYS)
+    except (OSError, SafetensorError) as error:
+        raise ArtifactError(
+            f"{str(folder / _ARRAYS)!r} cannot be read: {error}.",
+            hint=_TRAIN_AGAIN,
+        ) from error
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise ArtifactError(
+            f"{str(folder / _ARRAYS)!r} lacks {', '.join(missing)}.", hint=_TRAIN_AGAIN
+        )
+    return {name: arrays[name] for name in names}
+
+
+class _Kind(BaseModel):
+    """The one setting that every baseline has."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    kind: str

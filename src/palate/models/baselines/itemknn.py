@@ -1,0 +1,79 @@
+"""Item-kNN: what was taken by the same people as the items of the history (Sarwar et al. 2001)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from scipy.sparse import csc_array, csr_array, diags_array, vstack
+
+from palate.models.baselines.baseline import Baseline, read_config, write_baseline
+from palate.models.baselines.itemweights import ItemWeights, strongest
+from palate.models.baselines.popularity import item_shares
+from palate.models.baselines.recency import history_matrix
+from palate.types import History
+
+_ITEMS_AT_ONCE = 4096
+
+
+class ItemKnnConfig(BaseModel):
+    """Settings of :class:`ItemKnn`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["itemknn"] = "itemknn"
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Weight of an event against the one after it; 1 is the plain method."""
+    neighbours: PositiveInt | None = None
+    """How many neighbours each item of a history speaks for; None means all."""
+
+
+@dataclass(frozen=True, eq=False)
+class ItemKnn(Baseline):
+    """Cosine similarity between the sets of users of two items.
+
+    ``W[i, j] = |U_i and U_j| / sqrt(|U_i| |U_j|)`` for i != j, where U_i are the users who took
+    item i in training; with ``neighbours`` only the largest of each row i are kept.
+    """
+
+    config: ItemKnnConfig
+    weights: ItemWeights
+
+    @classmethod
+    def fit(cls, config: ItemKnnConfig, sequences: Sequence[History], num_items: int) -> "ItemKnn":
+        """Count which items were taken by the same users."""
+        bags = history_matrix(sequences, num_items)
+        sizes = np.asarray(bags.sum(axis=0))
+        unit = (bags @ diags_array(1 / np.sqrt(np.maximum(sizes, 1)))).tocsc()
+        blocks = [
+            _similar(unit, start, config.neighbours)
+            for start in range(0, num_items, _ITEMS_AT_ONCE)
+        ]
+        matrix = vstack(blocks, format="csr", dtype=np.float32)
+        return cls(config, ItemWeights(matrix, item_shares(sequences, num_items)))
+
+    def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
+        """Return the similarity of each item to those of the history, summed by recency."""
+        return self.weights.score(histories, self.config.decay)
+
+    def save(self, folder: Path) -> None:
+        """Write the settings and the similarities."""
+        write_baseline(folder, self.config, self.weights.arrays())
+
+    @classmethod
+    def load(cls, folder: Path) -> "ItemKnn":
+        """Read what :meth:`save` wrote."""
+        return cls(read_config(folder, ItemKnnConfig), ItemWeights.read(folder))
+
+
+def _similar(unit: csc_array, start: int, neighbours: int | None) -> csr_array:
+    """Return some rows of the similarity matrix, the diagonal left out."""
+    block = (unit[:, start : start + _ITEMS_AT_ONCE].T @ unit).tocoo()
+    others = block.row + start != block.col
+    rows = csr_array(
+        (block.data[others], (block.row[others], block.col[others])), shape=block.shape
+    )
+    return rows if neighbours is None else strongest(rows, neighbours)

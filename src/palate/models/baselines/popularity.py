@@ -1,0 +1,112 @@
+"""Popularity: everybody gets what most people took, or what most people took lately."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, PositiveFloat
+
+from palate.errors import ConfigError
+from palate.models.baselines.baseline import Baseline, read_arrays, read_config, write_baseline
+from palate.types import History
+
+_SECONDS_PER_DAY = 86_400
+
+
+class PopularityConfig(BaseModel):
+    """Settings of :class:`Popularity`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["popularity"] = "popularity"
+    half_life_days: PositiveFloat | None = None
+    """An event this many days before the newest one counts half; None counts all alike."""
+
+
+@dataclass(frozen=True, eq=False)
+class Popularity(Baseline):
+    """The same list for everybody: items by their share of the training events."""
+
+    config: PopularityConfig
+    shares: Float[np.ndarray, " items"]
+
+    @classmethod
+    def fit(
+        cls, config: PopularityConfig, sequences: Sequence[History], num_items: int
+    ) -> "Popularity":
+        """Count the events of each item.
+
+        Raises:
+            ConfigError: when a half-life is asked for and the events have no times.
+        """
+        if config.half_life_days is None:
+            return cls(config, item_shares(sequences, num_items))
+        weights = _time_weights(sequences, config.half_life_days)
+        return cls(config, item_shares(sequences, num_items, weights=weights))
+
+    def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
+        """Return the shares, once per user."""
+        return np.tile(self.shares, (len(histories), 1))
+
+    def save(self, folder: Path) -> None:
+        """Write the settings and the shares."""
+        write_baseline(folder, self.config, {"shares": self.shares})
+
+    @classmethod
+    def load(cls, folder: Path) -> "Popularity":
+        """Read what :meth:`save` wrote."""
+        return cls(read_config(folder, PopularityConfig), read_arrays(folder, ["shares"])["shares"])
+
+
+def item_shares(
+    sequences: Sequence[History],
+    num_items: int,
+    *,
+    weights: Float[np.ndarray, " events"] | None = None,
+) -> Float[np.ndarray, " items"]:
+    """Return each item's part of all events, which sum to 1 (or to 0 where there is no event)."""
+    rows = np.concatenate([np.empty(0, np.int64), *(s.item_rows for s in sequences)])
+    counts = np.bincount(rows, weights=weights, minlength=num_items)
+    shares: Float[np.ndarray, " items"] = (counts / max(counts.sum(), 1e-9)).astype(np.float32)
+    return shares
+
+
+def fill_silent(
+    scores: Float[np.ndarray, "users items"], shares: Float[np.ndarray, " items"]
+) -> Float[np.ndarray, "users items"]:
+    """Give the popularity shares to the users about whom a baseline has nothing to say.
+
+    Such a user has no event, or only events of items that were never seen in training: all scores
+    are 0, and their order would be the arbitrary one of the rows. Changes ``scores`` in place.
+    """
+    scores[~scores.any(axis=1)] = shares
+    return scores
+
+
+def _time_weights(
+    sequences: Sequence[History], half_life_days: float
+) -> Float[np.ndarray, " events"]:
+    """Return ``0.5 ** (age / half-life)`` per event; one of unknown time counts as the oldest."""
+    times = np.concatenate([_known_timestamps(sequence) for sequence in sequences]).astype(float)
+    if (times < 0).all():
+        raise _without_times()
+    times[times < 0] = times[times >= 0].min()
+    days = (times.max() - times) / _SECONDS_PER_DAY
+    weights: Float[np.ndarray, " events"] = 0.5 ** (days / half_life_days)
+    return weights
+
+
+def _known_timestamps(sequence: History) -> np.ndarray:
+    if sequence.timestamps is None:
+        raise _without_times()
+    return sequence.timestamps
+
+
+def _without_times() -> ConfigError:
+    return ConfigError(
+        "Popularity with a half-life needs event times, and these events have none.",
+        hint="Leave half_life_days out, or prepare the data set from a source with timestamps.",
+    )

@@ -1,0 +1,110 @@
+"""What an item token is made of: ID, text, image, attributes and behaviour, fused into one vector.
+
+``e_i = P . RMSNorm(sum over modalities m of present[i, m] * MLP_m(x[i, m]))`` (URM, arXiv 2502.03041); the output side has a
+projection of its own. A missing modality is masked, not zero-filled: its layer's bias does not leak in either.
+
+Shape suffixes: I items asked for, D width.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from palate.items.features import ItemFeatures, attribute_matrix
+from palate.models.decoder import RMSNorm
+
+MAX_ATTRIBUTES = 16
+"""Brand, price band and categories of one item; more are cut."""
+
+
+class FusionConfig(BaseModel):
+    """What an item token is made of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    use_id: bool = True
+    depth: int = 1
+    """Layers of each modality's MLP: 1 is a plain projection."""
+    id_dropout: float = 0.1
+    """Chance that an item is shown without its ID and behaviour in training, so that items without them stay scoreable."""
+    id_scale: float = 0.05
+    """Standard deviation of a fresh ID embedding."""
+
+
+class Fusion(nn.Module):
+    """Item features in, item token embeddings and output vectors out."""
+
+    def __init__(self, features: ItemFeatures, width: int, config: FusionConfig) -> None:
+        """Keep the frozen features as buffers that are not part of the weights."""
+        super().__init__()
+        self.config = config
+        self.id = nn.Embedding(len(features), width) if config.use_id else None
+        self.modality = nn.ModuleDict(
+            {
+                name: _mlp(block.values.shape[1], width, config.depth)
+                for name, block in features.vectors.items()
+            }
+        )
+        self.attribute = (
+            nn.EmbeddingBag(
+                features.num_attributes + 1, width, mode="mean", padding_idx=features.num_attributes
+            )
+            if features.attributes is not None
+            else None
+        )
+        self.norm = RMSNorm(width)
+        self.token = nn.Linear(width, width, bias=False)
+        self.output = nn.Linear(width, width, bias=False)
+        if self.id is not None:
+            nn.init.normal_(self.id.weight, std=config.id_scale)
+        self.set_features(features)
+
+    def set_features(self, features: ItemFeatures) -> None:
+        """Take (new) frozen features: the same modalities, possibly more items than there are IDs."""
+        self._keep("has_id", torch.from_numpy(features.has_id.copy()))
+        for name, block in features.vectors.items():
+            self._keep(f"{name}_values", torch.from_numpy(block.values).float())
+            self._keep(f"{name}_present", torch.from_numpy(block.present.copy()))
+        if features.attributes is not None:
+            table = torch.from_numpy(attribute_matrix(features.attributes, MAX_ATTRIBUTES))
+            self._keep("attributes", torch.where(table < 0, features.num_attributes, table))
+
+    def _keep(self, name: str, value: Tensor) -> None:
+        self.register_buffer(name, value, persistent=False)
+
+    def forward(
+        self,
+        rows_I: Int[Tensor, " items"],  # noqa: N803 - shape suffix
+        without_id: Bool[Tensor, " items"] | None = None,
+        described: Float[Tensor, "described text"] | None = None,
+    ) -> Float[Tensor, "all width"]:
+        """Return the fused, normalised vectors of the items in ``rows_I``, then of the ``described`` ones.
+
+        Args:
+            rows_I: catalogue rows.
+            without_id: items to be shown as if they had neither ID nor behaviour.
+            described: text vectors of things that are text alone: a query in words is such an item.
+        """
+        known = torch.ones_like(rows_I, dtype=torch.bool) if without_id is None else ~without_id
+        fused = torch.zeros(len(rows_I), self.norm.weight.shape[0], device=rows_I.device)
+        if self.id is not None:
+            has_id = (known & self.has_id[rows_I])[:, None]
+            fused = fused + has_id * self.id(rows_I.clamp(max=self.id.num_embeddings - 1))
+        for name, layer in self.modality.items():
+            present = self.get_buffer(f"{name}_present")[rows_I]
+            if name == "behaviour":
+                present = present & known
+            fused = fused + present[:, None] * layer(self.get_buffer(f"{name}_values")[rows_I])
+        if self.attribute is not None:
+            fused = fused + self.attribute(self.attributes[rows_I])
+        if described is not None and "text" in self.modality:
+            fused = torch.cat([fused, self.modality["text"](described)])
+        return self.norm(fused)
+
+
+def _mlp(inputs: int, width: int, depth: int) -> nn.Module:
+    layers: list[nn.Module] = [nn.Linear(inputs, width)]
+    for _ in range(depth - 1):
+        layers += [nn.GELU(), nn.Linear(width, width)]
+    return nn.Sequential(*layers)

@@ -1,0 +1,95 @@
+"""The order of training: which task, which users, in which batch; the same for the same seed, epoch and place.
+
+Every batch is made from ``(seed, epoch, number)`` alone, so that a resumed run continues exactly where it was killed.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Int
+
+from palate.language.prompts import Wordings
+from palate.language.stream import Batch, Writer
+from palate.language.tasks import Example, Task
+from palate.types import History
+
+_CONTEXT_TOKENS = 8
+"""Tokens a row is counted with beside its events when batches are cut."""
+
+
+@dataclass(frozen=True)
+class PlannedBatch:
+    """A batch before it is made."""
+
+    task: int
+    users: Int[np.ndarray, " users"]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The tasks of a model, their shares, and the sequences they are made from."""
+
+    sequences: Sequence[History]
+    tasks: Sequence[Task]
+    shares: Sequence[float]
+    """Share of each task: 1 passes over all sequences once per epoch."""
+    prompts: Mapping[str, Wordings]
+    writer: Writer
+    tokens_per_batch: int
+    num_queries: int
+    seed: int
+
+    @cached_property
+    def _lengths(self) -> Int[np.ndarray, " users"]:
+        return np.asarray([len(history) for history in self.sequences])
+
+    def plan(self, epoch: int) -> list[PlannedBatch]:
+        """Return the batches of an epoch in the order they are to be trained on."""
+        rng = np.random.default_rng([self.seed, epoch])
+        planned = [
+            PlannedBatch(number, users)
+            for number, (task, share) in enumerate(zip(self.tasks, self.shares, strict=True))
+            for users in self._cut(task, self._chosen(share, rng), rng)
+        ]
+        order = rng.permutation(len(planned))
+        return [planned[place] for place in order]
+
+    def batches(self, epoch: int, *, skip: int = 0) -> Iterator[Batch | None]:
+        """Make the batches of an epoch after the first ``skip``; None where the users offer the task nothing."""
+        for number, planned in enumerate(self.plan(epoch)):
+            if number >= skip:
+                yield self._make(planned, np.random.default_rng([self.seed, epoch, number]))
+
+    def _chosen(self, share: float, rng: np.random.Generator) -> Int[np.ndarray, " users"]:
+        """Return ``share`` times all users, each as often as the others give or take one."""
+        whole, rest = divmod(share, 1)
+        users = [np.arange(len(self.sequences))] * int(whole)
+        users.append(rng.permutation(len(self.sequences))[: round(rest * len(self.sequences))])
+        return np.concatenate(users)
+
+    def _cut(
+        self, task: Task, users: Int[np.ndarray, " users"], rng: np.random.Generator
+    ) -> list[Int[np.ndarray, " users"]]:
+        """Sort users by length (ties at random) and cut by token budget: padding is waste."""
+        tokens = np.minimum(self._lengths[users], task.max_history) * (1 + self.num_queries)
+        order = np.lexsort((rng.random(len(users)), tokens))
+        batches, start = [], 0
+        for end in range(1, len(order) + 1):
+            longest = tokens[order[end]] if end < len(order) else np.inf
+            if (end - start + 1) * (longest + _CONTEXT_TOKENS) > self.tokens_per_batch:
+                batches.append(users[order[start:end]])
+                start = end
+        return batches
+
+    def _make(self, planned: PlannedBatch, rng: np.random.Generator) -> Batch | None:
+        task = self.tasks[planned.task]
+        slots = task.slots(rng)
+        wordings = self.prompts[task.name].seen
+        made = (task.example(self.sequences[user], slots, rng) for user in planned.users)
+        examples: list[Example] = [example for example in made if example is not None]
+        if not examples:
+            return None
+        wording = wordings[rng.integers(len(wordings))]
+        return self.writer.batch(wording.format(**slots), examples)

@@ -1,0 +1,115 @@
+"""The state of a run on disk, whole or not at all: weights, optimizer, averages, random state, counters."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from palate.errors import ArtifactError
+
+_FILE = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands between two steps."""
+
+    run: str
+    """Hash of everything that decides the run; a checkpoint of another run is never continued."""
+    epoch: int = 0
+    batch: int = 0
+    """Batches of this epoch already done."""
+    step: int = 0
+    loss_sum: float = 0.0
+    losses: int = 0
+    best: float = -1.0
+    """Best validation so far."""
+    stale: int = 0
+    """Validations since the best."""
+    seconds: float = 0.0
+    log: tuple[Mapping[str, object], ...] = field(default=())
+    """One entry per validation, as in ``training.jsonl``."""
+
+
+@dataclass
+class State:
+    """All that changes while training: the one mutable thing of a run."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: dict[str, Tensor]
+    """Running average of the weights; empty when none is kept."""
+    best: dict[str, Tensor]
+    """Weights of the best validation; empty before the first."""
+    progress: Progress
+
+
+def save_checkpoint(folder: Path, state: State) -> None:
+    """Write the state; until the last moment the checkpoint before it is what a reader finds."""
+    tensors = {f"model.{k}": v for k, v in state.model.state_dict().items()}
+    tensors |= {f"average.{k}": v for k, v in state.average.items()}
+    tensors |= {f"best.{k}": v for k, v in state.best.items()}
+    for number, values in state.optimizer.state_dict()["state"].items():
+        tensors |= {
+            f"optimizer.{number}.{key}": torch.as_tensor(value) for key, value in values.items()
+        }
+    tensors["random"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["random_cuda"] = torch.cuda.get_rng_state()
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / (_FILE + ".new")
+    copies = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    save_file(copies, temporary, metadata={"progress": json.dumps(asdict(state.progress))})
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, folder / _FILE)
+
+
+def load_checkpoint(folder: Path, state: State) -> bool:
+    """Bring ``state`` to where the checkpoint in ``folder`` stands; return whether there was one of the same run.
+
+    Raises:
+        ArtifactError: when there is a checkpoint that cannot be read.
+    """
+    path = folder / _FILE
+    if not path.is_file():
+        return False
+    try:
+        with safe_open(path, "pt") as file:
+            stored = json.loads(file.metadata()["progress"])
+            if stored["run"] != state.progress.run:
+                return False
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except Exception as error:
+        raise ArtifactError(
+            f"The checkpoint {str(path)!r} cannot be read: {error}.",
+            hint="Delete it to start afresh.",
+        ) from error
+    state.model.load_state_dict(_under(tensors, "model."))
+    state.average = _under(tensors, "average.")
+    state.best = _under(tensors, "best.")
+    _load_optimizer(state.optimizer, _under(tensors, "optimizer."))
+    torch.set_rng_state(tensors["random"])
+    if "random_cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["random_cuda"])
+    state.progress = replace(Progress(**stored), log=tuple(stored["log"]))
+    return True
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    whole = optimizer.state_dict()
+    entries: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        number, key = name.split(".", 1)
+        entries.setdefault(int(number), {})[key] = value
+    optimizer.load_state_dict({"state": entries, "param_groups": whole["param_groups"]})

@@ -1,0 +1,263 @@
+"""The one training loop: every language-model recipe runs through it.
+
+It knows batches, an objective and a ``validate`` callable; it does not know data sets, recommendations or files other than
+its checkpoint.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from palate.language.stream import Batch
+from palate.models.language_model import RecommendationModel, references_of
+from palate.training.batches import Mixture
+from palate.training.checkpoint import Progress, State, load_checkpoint, save_checkpoint
+from palate.training.objectives import binary_cross_entropy, log_expected_uniform, sampled_softmax
+from palate.training.precision import autocast, has_fast_bfloat16
+from palate.training.recipe import TrainingConfig
+
+_logger = logging.getLogger(__name__)
+
+Validate = Callable[[RecommendationModel], float]
+"""Returns what is to be maximised, on the validation part."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run says of itself while it runs; the command line draws it."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    interactions_per_second: float
+    seconds_left: float
+    validation: float | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run: all that is fixed while it lasts."""
+
+    mixture: Mixture
+    config: TrainingConfig
+    validate: Validate
+    name: str
+    """Hash of everything that decides the run."""
+    folder: Path | None = None
+    """Where checkpoints go; None keeps none."""
+    report: Callable[[Report], None] | None = None
+
+
+def train(model: RecommendationModel, run: Run) -> Sequence[Mapping[str, object]]:
+    """Train ``model`` in place, leave it with the weights of its best validation, and return the learning curve.
+
+    Continues from the checkpoint in ``run.folder`` where there is one of the same run; the result is then the same, bit for
+    bit on a CPU, as if it had never stopped.
+    """
+    config = run.config
+    state = State(model, _optimizer(model, config), {}, {}, Progress(run=run.name))
+    if run.folder is not None and load_checkpoint(run.folder, state):
+        _logger.info(
+            "continuing from epoch %d, step %d", state.progress.epoch + 1, state.progress.step
+        )
+    steps_per_epoch = len(run.mixture.plan(0))
+    clock = _Clock(state.progress.seconds)
+    while state.progress.epoch < config.epochs and state.progress.stale < config.patience:
+        _epoch(state, run, clock, steps_per_epoch)
+        _close_epoch(state, run, clock, steps_per_epoch)
+    if state.best:
+        model.load_state_dict(state.best)
+    model.eval()
+    return state.progress.log
+
+
+class _Clock:
+    """Seconds of the run, those before a restart included; and when the next checkpoint is due."""
+
+    def __init__(self, before: float) -> None:
+        self._start = time.perf_counter() - before
+        self.saved = self.seconds
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._start
+
+
+def _epoch(state: State, run: Run, clock: _Clock, steps_per_epoch: int) -> None:
+    config, device = run.config, next(state.model.parameters()).device
+    total = steps_per_epoch * config.epochs
+    for batch in run.mixture.batches(state.progress.epoch, skip=state.progress.batch):
+        loss = 0.0
+        if batch is not None:
+            _set_learning_rate(state.optimizer, config, state.progress.step / total)
+            loss = _step(state, batch.to(device), config)
+        at = state.progress
+        state.progress = replace(
+            at,
+            batch=at.batch + 1,
+            step=at.step + 1,
+            loss_sum=at.loss_sum + loss,
+            losses=at.losses + (batch is not None),
+            seconds=clock.seconds,
+        )
+        if run.folder is not None and clock.seconds - clock.saved > config.checkpoint_seconds:
+            save_checkpoint(run.folder, state)
+            clock.saved = clock.seconds
+        if run.report is not None:
+            run.report(_report(state, run, clock, steps_per_epoch))
+
+
+def _close_epoch(state: State, run: Run, clock: _Clock, steps_per_epoch: int) -> None:
+    """Validate where it is due, keep the best weights, and move to the next epoch."""
+    at, config = state.progress, run.config
+    last = at.epoch + 1 == config.epochs
+    if last or (at.epoch + 1) % config.validate_every == 0:
+        value = _validate_average(state, run) if state.average else run.validate(state.model)
+        report = replace(_report(state, run, clock, steps_per_epoch), validation=value)
+        better = value > at.best
+        if better:
+            kept = state.average or state.model.state_dict()
+            state.best = {name: weight.detach().clone() for name, weight in kept.items()}
+        entry = {
+            "epoch": at.epoch + 1,
+            "step": at.step,
+            "seconds": round(clock.seconds, 3),
+            "loss": report.loss,
+            "interactions_per_second": report.interactions_per_second,
+            "validation": value,
+        }
+        at = replace(
+            at, best=max(value, at.best), stale=0 if better else at.stale + 1, log=(*at.log, entry)
+        )
+        if run.report is not None:
+            run.report(report)
+    state.progress = replace(
+        at, epoch=at.epoch + 1, batch=0, loss_sum=0.0, losses=0, seconds=clock.seconds
+    )
+    if run.folder is not None:
+        save_checkpoint(run.folder, state)
+        clock.saved = clock.seconds
+
+
+def _validate_average(state: State, run: Run) -> float:
+    own = {name: weight.detach().clone() for name, weight in state.model.state_dict().items()}
+    state.model.load_state_dict(state.average)
+    value = run.validate(state.model)
+    state.model.load_state_dict(own)
+    return value
+
+
+def _step(state: State, batch: Batch, config: TrainingConfig) -> float:
+    model = state.model
+    model.train()
+    device = next(model.parameters()).device
+    with autocast(device, enabled=has_fast_bfloat16(device)):
+        loss = batch_loss(model, batch, config)
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+    state.optimizer.step()
+    if config.average:
+        _update_average(state, config.average)
+    return float(loss.detach())
+
+
+def batch_loss(model: RecommendationModel, batch: Batch, config: TrainingConfig) -> Tensor:
+    """Return the loss of one batch under the objective of ``config``."""
+    targets = batch.targets[batch.cuts >= 0]
+    without_id = batch.without_id[:, None].expand(batch.cuts.shape)[batch.cuts >= 0]
+    target_references = references_of(targets, without_id[:, None], model.num_items)
+    negatives = _negatives(model, config, len(targets), targets.device)
+    read = references_of(batch.items, batch.without_id[:, None], model.num_items)
+    mentioned = torch.cat([read.flatten(), target_references.flatten(), negatives])
+    table = model.items(mentioned[mentioned >= 0], batch.descriptions)
+    users = model.user_vectors(batch, table).float()
+    outputs = table.outputs.float()
+    target_vectors = outputs[table.place[target_references.clamp(min=0)]]
+    negative_vectors = outputs[table.place[negatives]]
+    if config.objective == "bce":
+        return binary_cross_entropy(users, target_vectors, negative_vectors, scale=model.scale)
+    weights = (targets >= 0).float()
+    place = torch.full((model.num_items,), -1, device=targets.device)
+    place[negatives] = torch.arange(len(negatives), device=targets.device)
+    expected = log_expected_uniform(len(negatives), model.num_items)
+    return sampled_softmax(
+        users,
+        target_vectors,
+        negative_vectors,
+        weights_NK=weights / weights.sum(dim=1, keepdim=True).clamp(min=1),
+        collisions=torch.where(targets >= 0, place[targets.clamp(min=0)], -1),
+        log_expected=outputs.new_full((len(negatives),), expected),
+        scale=model.scale,
+    )
+
+
+def _negatives(
+    model: RecommendationModel, config: TrainingConfig, num_probes: int, device: torch.device
+) -> Tensor:
+    """Draw negatives uniformly: one per probe for ``bce``, else distinct ones shared by the batch."""
+    if config.objective == "bce":
+        return torch.randint(model.num_items, (num_probes,), device=device)
+    if config.num_negatives >= model.num_items:
+        return torch.arange(model.num_items, device=device)
+    return torch.randperm(model.num_items, device=device)[: config.num_negatives]
+
+
+def _optimizer(model: RecommendationModel, config: TrainingConfig) -> torch.optim.Optimizer:
+    """AdamW with decay on matrices alone, not on gains and biases."""
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    groups = [
+        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
+
+
+def _set_learning_rate(
+    optimizer: torch.optim.Optimizer, config: TrainingConfig, share_done: float
+) -> None:
+    """Rise linearly, then fall along a cosine to a twentieth."""
+    if share_done < config.warmup:
+        factor = (share_done + 1e-3) / config.warmup
+    else:
+        along = (share_done - config.warmup) / (1 - config.warmup)
+        factor = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * along))
+    for group in optimizer.param_groups:
+        group["lr"] = config.learning_rate * min(factor, 1.0)
+
+
+@torch.no_grad()
+def _update_average(state: State, decay: float) -> None:
+    weights = state.model.state_dict()
+    if not state.average:
+        state.average = {name: weight.detach().clone() for name, weight in weights.items()}
+        return
+    # A short memory at first, so that the average is not held back by the fresh weights.
+    step = state.progress.step
+    decay = min(decay, (1 + step) / (10 + step))
+    for name, weight in weights.items():
+        state.average[name].lerp_(weight, 1 - decay)
+
+
+def _report(state: State, run: Run, clock: _Clock, steps_per_epoch: int) -> Report:
+    at = state.progress
+    steps = steps_per_epoch * run.config.epochs
+    per_epoch = sum(len(history) for history in run.mixture.sequences)
+    return Report(
+        epoch=at.epoch + 1,
+        epochs=run.config.epochs,
+        step=at.step,
+        steps=steps,
+        loss=at.loss_sum / max(at.losses, 1),
+        interactions_per_second=at.step / steps_per_epoch * per_epoch / max(clock.seconds, 1e-9),
+        seconds_left=clock.seconds / max(at.step, 1) * (steps - at.step),
+    )

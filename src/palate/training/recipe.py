@@ -1,0 +1,113 @@
+"""Recipes: every system of the literature as a short TOML file over one set of parts."""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from palate.config import checked, parse_toml, with_overrides
+from palate.errors import ConfigError
+from palate.items.encoders import ItemsConfig
+from palate.models.baselines import BaselineConfig
+from palate.models.language_model import ModelConfig
+
+
+class TasksConfig(BaseModel):
+    """What is asked in training: the share of each task, next item being 1 pass over all users per epoch."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    next_item: float = Field(default=1.0, ge=0)
+    objective: float = Field(default=0.0, ge=0)
+    """Left out by itself where the data has one event type."""
+    scenario: float = Field(default=0.0, ge=0)
+    """Left out by itself where the data has no scenarios."""
+    category: float = Field(default=0.0, ge=0)
+    search: float = Field(default=0.0, ge=0)
+    direct: float = Field(default=0.0, ge=0)
+    cold_start: float = Field(default=0.0, ge=0)
+    max_history: int = Field(default=50, ge=1)
+    """Events read at most, the newest; in training a random window of that length."""
+    queries_per_item: int = Field(default=3, ge=1)
+
+
+class TrainingConfig(BaseModel):
+    """How the weights are found."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    objective: Literal["sampled-softmax", "bce"] = "sampled-softmax"
+    epochs: int = Field(default=20, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    warmup: float = Field(default=0.03, ge=0, lt=1)
+    """Share of all steps during which the learning rate rises; then it falls along a cosine to a twentieth."""
+    tokens_per_batch: int = Field(default=4096, ge=64)
+    """Token budget of a batch, query tokens included: rows times the longest row."""
+    num_negatives: int = Field(default=2048, ge=1)
+    """Negatives shared by a batch; at least the catalogue's size means the full softmax."""
+    clip: float = Field(default=1.0, gt=0)
+    """Largest norm of the gradient."""
+    average: float = Field(default=0.0, ge=0, lt=1)
+    """Decay of a running average of the weights, which is then what is validated and kept; 0 keeps the weights."""
+    validate_every: int = Field(default=1, ge=1)
+    """Epochs between validations."""
+    patience: int = Field(default=5, ge=1)
+    """Validations without improvement after which training stops."""
+    checkpoint_seconds: float = Field(default=60.0, gt=0)
+    """A kill loses at most this much work."""
+
+
+class Recipe(BaseModel):
+    """One system: what it is, and either a baseline or the parts of a language model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    summary: str = ""
+    paper: str = ""
+    baseline: BaselineConfig | None = None
+    items: ItemsConfig = ItemsConfig()
+    model: ModelConfig = ModelConfig()
+    tasks: TasksConfig = TasksConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> "Recipe":
+        parts = {"items", "model", "tasks", "training"} & self.model_fields_set
+        if self.baseline is not None and parts:
+            raise ValueError(f"a baseline has no {', '.join(sorted(parts))}")
+        return self
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes in the package."""
+    return sorted(
+        file.name.removesuffix(".toml")
+        for file in files("palate.recipes").iterdir()
+        if file.name.endswith(".toml")
+    )
+
+
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Return the recipe called ``name``, or the one in the TOML file of that path.
+
+    Raises:
+        ConfigError: when there is no such recipe, or it cannot be used.
+    """
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise ConfigError(f"No recipe file {name!r}.", hint="Give a path to a TOML file.")
+        text = path.read_text()
+    elif name in recipe_names():
+        text = files("palate.recipes").joinpath(f"{name}.toml").read_text()
+    else:
+        raise ConfigError(
+            f"Unknown recipe {name!r}.",
+            hint=f"Recipes: {', '.join(recipe_names())}; or a path to a TOML file.",
+        )
+    tables = with_overrides(parse_toml(text, f"Recipe {name!r}"), overrides)
+    return checked(Recipe, tables, f"Recipe {name!r}")

@@ -1,0 +1,140 @@
+"""The leak probe: recommenders that know only the numbering of the items, and must score near zero.
+
+Files are often numbered in the order in which things happened. Where such a number reaches a model
+(as a row, as an id in the prompt, as the order of a list of equals) the next item can be guessed
+from it, and results look better than they are. Each probe guesses in one such way. A probe well
+above *chance* is a warning about the data or the numbering. Not each warning is a fault of ours:
+where only the day of an event is known and a file lists the events of a day by item id, as the
+Amazon reviews do, the alphabetical neighbour of the last item is a little better than chance by
+honest data.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from palate.data.dataset import Cases, Dataset
+from palate.data.split import PartName
+from palate.types import History, Ranking
+
+logger = logging.getLogger(__name__)
+
+CUTOFFS = (1, 10)
+"""Lengths of list at which the probes are judged."""
+
+
+@dataclass(frozen=True)
+class RingProbe:
+    """Recommends what follows a place on a ring (a :class:`palate.types.SupportsScore`)."""
+
+    order: Int[np.ndarray, " items"]
+    """Rows in the order of the ring, after the last comes the first."""
+    start: Callable[[Int[np.ndarray, " events"]], int]
+    """From the places of a history's items, oldest first, to where the list begins."""
+
+    def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
+        """Return minus the distance to walk from the start to each item."""
+        num_items = len(self.order)
+        starts = np.array([self._start(history) for history in histories], dtype=np.int64)
+        return -((self._places[None, :] - starts[:, None]) % num_items).astype(np.float32)
+
+    def recommend(
+        self,
+        histories: Sequence[History],
+        n: int,
+        *,
+        candidates: Int[np.ndarray, " candidates"] | None = None,
+        exclude_seen: bool = True,
+    ) -> list[Ranking]:
+        """Return the first ``n`` items met from the start on."""
+        allowed = np.full(len(self.order), candidates is None)
+        if candidates is not None:
+            allowed[candidates] = True
+        # No need to walk further: at most len(history) of the items met are seen ones.
+        limit = len(self.order) if candidates is not None else n
+        return [
+            self._walk(history, n, _without(allowed, history, exclude_seen), limit + len(history))
+            for history in histories
+        ]
+
+    def _walk(
+        self, history: History, n: int, allowed: Bool[np.ndarray, " items"], limit: int
+    ) -> Ranking:
+        steps = np.arange(min(limit, len(self.order)))
+        rows = self.order[(self._start(history) + steps) % len(self.order)]
+        keep = allowed[rows]
+        return Ranking(item_rows=rows[keep][:n], scores=-steps[keep][:n].astype(np.float32))
+
+    def _start(self, history: History) -> int:
+        return self.start(self._places[history.item_rows]) if len(history) else 0
+
+    @cached_property
+    def _places(self) -> Int[np.ndarray, " items"]:
+        places = np.empty(len(self.order), dtype=np.int64)
+        places[self.order] = np.arange(len(self.order))
+        return places
+
+
+def probes(dataset: Dataset) -> dict[str, RingProbe]:
+    """Return the probes of a dataset by name.
+
+    ``largest_row`` and ``largest_id`` guess that numbers grow with time, ``next_id`` that
+    neighbours in the alphabet go together, ``constant`` that the first rows are something special.
+    """
+    by_row = np.arange(len(dataset.catalog))
+    by_id = np.argsort(dataset.catalog.vocabulary.ids.astype(str), kind="stable")
+    return {
+        "largest_row": RingProbe(by_row, lambda places: int(places.max()) + 1),
+        "largest_id": RingProbe(by_id, lambda places: int(places.max()) + 1),
+        "next_id": RingProbe(by_id, lambda places: int(places[-1]) + 1),
+        "constant": RingProbe(by_row, lambda _: 0),
+    }
+
+
+def probe_leaks(dataset: Dataset, part: PartName = "test") -> dict[str, float]:
+    """Return the hit rate of each probe at 1 and 10 (history masked), their ``max`` and ``chance``.
+
+    Keys are ``largest_row@1``, ``largest_row@10``, ``largest_id@1`` and so on. ``chance`` is the
+    hit rate at 10 of a list drawn at random for one target per user. A probe above twice ``chance``
+    plus one per cent is logged as a warning.
+    """
+    cases = dataset.cases(part)
+    found: dict[str, float] = {}
+    for name, probe in probes(dataset).items():
+        rates = _hit_rates(probe, cases)
+        found |= {f"{name}@{k}": rate for k, rate in zip(CUTOFFS, rates, strict=True)}
+    found["max"] = max(found.values(), default=0.0)
+    found["chance"] = min(1.0, CUTOFFS[-1] / max(len(dataset.catalog), 1))
+    if found["max"] > 2 * found["chance"] + 0.01:
+        worst = max((x for x in found if "@" in x), key=found.__getitem__)
+        logger.warning(
+            "the leak probe %s reaches %.4f, chance is %.4f: the order of %s tells what comes next",
+            worst, found["max"], found["chance"], dataset.name,
+        )  # fmt: skip
+    return found
+
+
+def _without(
+    allowed: Bool[np.ndarray, " items"], history: History, exclude_seen: bool
+) -> Bool[np.ndarray, " items"]:
+    """Return ``allowed``, where asked for without the items of the history."""
+    if not exclude_seen:
+        return allowed
+    fewer = allowed.copy()
+    fewer[history.item_rows] = False
+    return fewer
+
+
+def _hit_rates(probe: RingProbe, cases: Cases) -> list[float]:
+    """Return the hit rate at each of :data:`CUTOFFS`."""
+    if not len(cases):
+        return [0.0 for _ in CUTOFFS]
+    hits = np.zeros((len(cases), max(CUTOFFS)), dtype=bool)
+    rankings = probe.recommend(cases.histories, max(CUTOFFS))
+    for user, (ranking, targets) in enumerate(zip(rankings, cases.targets, strict=True)):
+        hits[user, : len(ranking)] = (ranking.item_rows[:, None] == targets).any(axis=1)
+    return [float(hits[:, :k].any(axis=1).mean()) for k in CUTOFFS]

@@ -1,0 +1,42 @@
+"""What every test shares: few threads, no network, shapes checked while it runs, real data.
+
+The shapes and types at every function edge of the package are checked while the tests run; set
+``PALATE_TYPECHECK=0`` to leave that out, as when timing something.
+"""
+
+import os
+from pathlib import Path
+
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+if os.environ.get("PALATE_TYPECHECK", "1") != "0":
+    from jaxtyping import install_import_hook
+
+    install_import_hook("palate", "beartype.beartype")
+
+# Only now may anything be imported that could import the package or start threads.
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+settings.register_profile("palate", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("palate")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator that starts alike in every test."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets beside the project; without it the test is skipped."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("PALATE_SHARED_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip("no real data here: set PALATE_SHARED_DATA to the folder that holds them")
+    return folder

@@ -1,0 +1,61 @@
+"""Guessing columns by their usual names, and overriding the guess."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from palate.data.columns import check_overrides, map_columns
+from palate.data.read import SourceFile
+from palate.errors import ConfigError, DataError
+
+
+def file(*columns: str) -> SourceFile:
+    return SourceFile(Path("x.csv"), pl.DataFrame({name: ["1"] for name in columns}))
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (
+            ("userId", "movieId", "rating", "timestamp"),
+            ("userId", "movieId", "rating", "timestamp"),
+        ),
+        (
+            ("reviewerID", "asin", "overall", "unixReviewTime", "reviewTime"),
+            ("reviewerID", "asin", "overall", "unixReviewTime"),
+        ),
+        (("uid", "Product ID", "STARS", "Date"), ("uid", "Product ID", "STARS", "Date")),
+        (("user_id", "asin", "parent_asin"), ("user_id", "parent_asin", None, None)),
+    ],
+)
+def test_usual_names(columns: tuple[str, ...], expected: tuple[str | None, ...]) -> None:
+    found = map_columns(file(*columns), "events").columns
+    fields = ("user_id", "item_id", "rating", "timestamp")
+    assert tuple(found.get(field) for field in fields) == expected
+
+
+def test_an_override_takes_its_column_first() -> None:
+    mapping = map_columns(
+        file("buyer", "item", "score"), "events", {"user_id": "buyer", "timestamp": "score"}
+    )
+    assert mapping.columns == {"user_id": "buyer", "item_id": "item", "timestamp": "score"}
+
+
+def test_an_empty_override_leaves_the_field_out() -> None:
+    mapping = map_columns(file("user", "item", "time"), "events", {"timestamp": ""})
+    assert "timestamp" not in mapping
+    assert mapping.others == ()
+
+
+def test_a_missing_column_lists_what_is_there() -> None:
+    with pytest.raises(DataError, match="no column for the user among: who, item") as caught:
+        map_columns(file("who", "item"), "events")
+    assert "--column user_id=COLUMN" in caught.value.hint
+
+
+def test_overrides_are_checked() -> None:
+    with pytest.raises(ConfigError, match="no field 'usr'"):
+        check_overrides({"usr": "x"}, [file("x")])
+    with pytest.raises(DataError, match="no column 'y'"):
+        check_overrides({"user_id": "y"}, [file("x")])

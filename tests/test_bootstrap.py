@@ -1,0 +1,133 @@
+"""The set-up decides rightly: which torch, which installer, and when there is nothing to do."""
+
+import importlib.util
+import os
+import re
+import stat
+import subprocess
+import sys
+import tomllib
+from itertools import chain
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def bootstrap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """The script as a module, on a machine without a card and with nothing chosen by hand."""
+    for name in ("TORCH_BUILD", "PALATE_EXTRAS", "PALATE_INSTALLER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    spec = importlib.util.spec_from_file_location("bootstrap", ROOT / "bootstrap.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module.sys, "platform", "linux")
+    monkeypatch.setattr(module.platform, "machine", lambda: "x86_64")
+    return module
+
+
+def test_no_card_no_cuda(bootstrap: ModuleType) -> None:
+    assert bootstrap.torch_requirement() == f"torch=={bootstrap.TORCH}+cpu"
+
+
+def test_a_card_that_answers_gets_cuda(bootstrap: ModuleType, tmp_path: Path) -> None:
+    _put(tmp_path, "nvidia-smi", 'echo "GPU 0: NVIDIA H200 (UUID: GPU-1)"')
+    assert bootstrap.torch_requirement() == f"torch=={bootstrap.TORCH},!={bootstrap.TORCH}+cpu"
+
+
+@pytest.mark.parametrize("answer", ["exit 9", "echo No devices found"])
+def test_a_driver_without_a_card_gets_none(
+    bootstrap: ModuleType, tmp_path: Path, answer: str
+) -> None:
+    _put(tmp_path, "nvidia-smi", answer)
+    assert bootstrap.torch_requirement().endswith("+cpu")
+
+
+def test_the_build_can_be_chosen_by_hand(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_BUILD", "cuda")
+    assert "!=" in bootstrap.torch_requirement()
+
+
+@pytest.mark.parametrize(("system", "machine"), [("darwin", "arm64"), ("linux", "aarch64")])
+def test_elsewhere_the_plain_build_is_the_cpu_build(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, system: str, machine: str
+) -> None:
+    monkeypatch.setattr(bootstrap.sys, "platform", system)
+    monkeypatch.setattr(bootstrap.platform, "machine", lambda: machine)
+    assert bootstrap.torch_requirement() == f"torch=={bootstrap.TORCH}"
+
+
+def test_done_is_done(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(bootstrap, "STAMP", tmp_path / "stamp")
+    monkeypatch.setattr(bootstrap, "PYTHON", sys.executable)
+    monkeypatch.setattr(bootstrap, "_make_venv", lambda: pytest.fail("set up again"))
+    (tmp_path / "stamp").write_text(bootstrap._wanted_stamp())
+    bootstrap.set_up()
+
+
+def test_other_extras_are_another_environment(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = bootstrap._wanted_stamp()
+    monkeypatch.setenv("PALATE_EXTRAS", "test,minilm")
+    assert bootstrap._wanted_stamp() != before
+
+
+def test_uv_learns_what_pip_knows(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"find-links": ["/wheels", "/more"], "index-url": ["https://mirror.example/simple"]}
+    monkeypatch.setattr(bootstrap, "_pip_configuration", lambda: known)
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://chosen.example/simple")
+    monkeypatch.setenv("UV_FIND_LINKS", "")
+    monkeypatch.delenv("UV_FIND_LINKS")
+    bootstrap._tell_uv_what_pip_knows()
+    assert os.environ["UV_FIND_LINKS"] == "/wheels,/more"
+    assert os.environ["UV_DEFAULT_INDEX"] == "https://chosen.example/simple"
+
+
+def test_pip_settings_are_read_and_the_environment_wins(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "PYTHON", sys.executable)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_FIND_LINKS", "/first /second")
+    assert bootstrap._pip_configuration()["find-links"] == ["/first", "/second"]
+
+
+def test_constraints_name_versions_and_nothing_else() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    assert [line for line in lines if not re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line)] == []
+
+
+def test_constraints_pin_every_direct_dependency(bootstrap: ModuleType) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    names = {re.match(r"[\w-]+", requirement).group() for requirement in wanted} - {"palate"}
+    pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines())
+    assert names <= set(pinned)
+    assert pinned["torch"] == bootstrap.TORCH
+
+
+def test_runs_with_the_standard_library_alone() -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", "import runpy; runpy.run_path('bootstrap.py')"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _put(folder: Path, name: str, script: str) -> None:
+    """Put a program on the search path."""
+    (folder / "bin").mkdir()
+    program = folder / "bin" / name
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)

@@ -1,0 +1,49 @@
+"""The verbs and options of the command line are frozen: scripts of users rely on them.
+
+``VERBS`` is written by hand. Adding an option means adding it here; removing or renaming one means
+a deprecation first.
+"""
+
+import typer.main
+
+from palate.cli import app
+
+VERBS: dict[str, set[str]] = {
+    "prepare": {
+        *("source", "dataset", "--name", "--column", "--seed"),
+        *("--k-core", "--min-rating", "--duplicates"),
+        *("--allow-missing-items", "--no-allow-missing-items"),
+        *("--keep-untouched-items", "--no-keep-untouched-items"),
+        *("--split", "--valid-fraction", "--test-fraction"),
+    },
+    "train": {"dataset", "model", "--recipe", "--seed", "--set"},
+    "evaluate": {"model", "--split", "--json"},
+    "compare": {"models", "--split"},
+    "recommend": {"model", "--user", "-n", "--prompt", "--history", "--json"},
+    "search": {"model", "words", "-n", "--user", "--json"},
+    "report": {"models", "--out", "--split"},
+    "recipes": {"--json"},
+    "demo": {"--folder", "--users", "--seed"},
+}
+
+
+def test_verbs_are_frozen() -> None:
+    assert set(_offered()) == set(VERBS)
+
+
+def test_options_are_frozen() -> None:
+    assert _offered() == VERBS
+
+
+def _offered() -> dict[str, set[str]]:
+    """Return each verb's positional names and option spellings, ``--help`` left out."""
+    group = typer.main.get_command(app)
+    return {
+        verb: {
+            spelling
+            for parameter in command.params
+            for spelling in [*parameter.opts, *parameter.secondary_opts]
+            if spelling != "--help"
+        }
+        for verb, command in group.commands.items()
+    }

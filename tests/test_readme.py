@@ -1,0 +1,65 @@
+"""The README keeps its word: its map is the tree, its Python runs, its commands and files exist."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PACKAGE = ROOT / "src" / "palate"
+
+
+def test_map_is_the_tree() -> None:
+    assert set(_mapped()) == _tree()
+
+
+def test_map_says_what_each_place_is() -> None:
+    assert all(_mapped().values())
+
+
+def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    program = tmp_path / "readme.py"
+    program.write_text("\n".join(_blocks("python")))
+    assert len(program.read_text().strip().splitlines()) == 5
+    runpy.run_path(str(program))
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", README):
+        path = "".join(target)
+        assert "://" in path or (ROOT / path).exists(), path
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert set(re.findall(r"make ([a-z]+)", "".join(_blocks("sh")))) <= targets
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def _mapped() -> dict[str, str]:
+    """Return the map of the README: path -> what it says about it."""
+    (block,) = (text for text in _blocks("text") if "src/palate/" in text)
+    pairs = (line.split(maxsplit=1) for line in block.splitlines() if line.strip())
+    return {pair[0]: "".join(pair[1:]) for pair in pairs}
+
+
+def _tree() -> set[str]:
+    """Return the folders of the project, and what lies directly in the package."""
+    ignored = {line.strip("/\n") for line in (ROOT / ".gitignore").read_text().splitlines()}
+    folders = {f"{path.name}/" for path in _visible(ROOT) if path.is_dir()}
+    inside = {
+        f"src/palate/{path.name}" + "/" * path.is_dir()
+        for path in _visible(PACKAGE)
+        if path.is_dir() or path.suffix == ".py"
+    }
+    return {name for name in folders if name.strip("/") not in ignored | {"src"}} | inside
+
+
+def _visible(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if not path.name.startswith((".", "_"))]

@@ -1,0 +1,108 @@
+"""Rules of the source that no linter here knows: each test names the places that break one."""
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1] / "src" / "palate"
+EMPTY_NAMES = {"utils", "util", "common", "misc", "helper", "helpers", "manager", "handler", "base"}
+RUNS_DATA = {"eval", "exec", "compile", "__import__"}
+UNPICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
+SEEDS_ALL = {"np.random.seed", "numpy.random.seed", "random.seed"}
+LEFT_OVER = re.compile(r"/(?:work|home|root|Users)/|\bshared/|\b(?:TODO|FIXME|XXX)\b")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of the package, read once for all rules."""
+
+    name: str
+    text: str
+
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        return list(ast.walk(ast.parse(self.text)))
+
+    @property
+    def calls(self) -> Iterator[ast.Call]:
+        return (node for node in self.nodes if isinstance(node, ast.Call))
+
+    @cached_property
+    def called(self) -> set[str]:
+        return {ast.unparse(call.func) for call in self.calls}
+
+    @cached_property
+    def imported(self) -> set[str]:
+        names: set[str] = set()
+        for node in self.nodes:
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names.add((node.module or "").split(".")[0])
+        return names
+
+
+SOURCES = [
+    Source(str(path.relative_to(PACKAGE)), path.read_text())
+    for path in sorted(PACKAGE.rglob("*.py"))
+]
+
+
+def test_every_file_says_what_it_is() -> None:
+    assert _breaking(lambda source: not ast.get_docstring(ast.parse(source.text))) == []
+
+
+def test_every_name_says_what_is_inside() -> None:
+    assert _breaking(lambda s: EMPTY_NAMES & set(Path(s.name).with_suffix("").parts)) == []
+
+
+def test_no_data_is_run_as_code() -> None:
+    assert _breaking(lambda source: RUNS_DATA & source.called) == []
+
+
+def test_nothing_is_unpickled() -> None:
+    assert _breaking(lambda source: UNPICKLES & source.imported) == []
+    assert _breaking(lambda source: any(map(_may_unpickle, source.calls))) == []
+
+
+def test_only_the_command_line_prints() -> None:
+    assert _breaking(lambda source: source.name != "cli.py" and "print" in source.called) == []
+
+
+def test_nobody_seeds_for_everybody() -> None:
+    assert _breaking(lambda source: SEEDS_ALL & source.called) == []
+
+
+def test_annotations_can_be_checked_at_run_time() -> None:
+    assert _breaking(lambda source: "__future__" in source.imported) == []
+
+
+def test_no_error_is_swallowed() -> None:
+    inside = [source for source in SOURCES if source.name != "cli.py"]
+    assert [s.name for s in inside if any(map(_swallows_everything, s.nodes))] == []
+
+
+def test_nothing_is_left_over_or_of_one_machine() -> None:
+    assert _breaking(lambda source: LEFT_OVER.search(source.text)) == []
+
+
+def _breaking(rule: Callable[[Source], object]) -> list[str]:
+    return [source.name for source in SOURCES if rule(source)]
+
+
+def _may_unpickle(call: ast.Call) -> bool:
+    options = {word.arg: ast.unparse(word.value) for word in call.keywords}
+    unsafe_load = (
+        ast.unparse(call.func) == "torch.load" and options.get("weights_only", "") != "True"
+    )
+    return unsafe_load or options.get("allow_pickle", "False") != "False"
+
+
+def _swallows_everything(node: ast.AST) -> bool:
+    if not isinstance(node, ast.ExceptHandler):
+        return False
+    broad = node.type is None or ast.unparse(node.type) in {"Exception", "BaseException"}
+    return broad and not any(isinstance(inner, ast.Raise) for inner in ast.walk(node))
