@@ -47,23 +47,25 @@ def make_source(folder: Path, num_events: int, rng: np.random.Generator) -> None
     ).write_csv(folder / "items.csv")
 
 
-def measure(source: Path, target: Path) -> tuple[float, float]:
-    """Prepare in a process of its own; return seconds, Python's start included, and peak GB."""
+def measure(source: Path, target: Path) -> tuple[float, float, float]:
+    """Prepare in a process of its own; return seconds, its CPU seconds and peak GB."""
     command = [sys.executable, __file__, "--one", str(source), str(target)]
     start = time.perf_counter()
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     seconds = time.perf_counter() - start
-    return seconds, float(done.stdout.split()[-1])
+    cpu_seconds, peak = map(float, done.stdout.split()[-2:])
+    return seconds, cpu_seconds, peak
 
 
 def prepare_one(source: Path, target: Path) -> None:
-    """Prepare and print the peak memory of this process in GB."""
+    """Prepare and print the CPU seconds and the peak memory in GB of this process."""
     from palate.data.prepare import prepare
 
     prepare(source, target)
     unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    sys.stdout.write(f"{peak / 1e9:.3f}\n")
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    cpu_seconds = used.ru_utime + used.ru_stime
+    sys.stdout.write(f"{cpu_seconds:.1f} {used.ru_maxrss * unit / 1e9:.3f}\n")
 
 
 def main() -> None:
@@ -76,19 +78,17 @@ def main() -> None:
         prepare_one(*arguments.one)
         return
     seconds: dict[int, float] = {}
-    sys.stdout.write(
-        f"{'events':>12} {'CSV MB':>8} {'seconds':>8} {'peak GB':>8} {'events/s':>10}\n"
-    )
+    sys.stdout.write(f"{'events':>12} {'CSV MB':>8} {'seconds':>8} {'CPU s':>8} {'peak GB':>8}\n")
     for size in arguments.sizes:
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "source"
             source.mkdir()
             make_source(source, size, np.random.default_rng(0))
             megabytes = sum(path.stat().st_size for path in source.iterdir()) / 1e6
-            seconds[size], peak = measure(source, Path(folder) / "dataset")
-        rate = size / seconds[size]
+            seconds[size], cpu_seconds, peak = measure(source, Path(folder) / "dataset")
         sys.stdout.write(
-            f"{size:>12,} {megabytes:>8,.0f} {seconds[size]:>8.1f} {peak:>8.2f} {rate:>10,.0f}\n"
+            f"{size:>12,} {megabytes:>8,.0f} {seconds[size]:>8.1f}"
+            f" {cpu_seconds:>8.1f} {peak:>8.2f}\n"
         )
         sys.stdout.flush()
     sys.stdout.write(f"prepare: {seconds[HEADLINE if HEADLINE in seconds else max(seconds)]:.1f}\n")

@@ -25,6 +25,8 @@ class Stopwatch(Generic[Batch]):
     """How long to go on after the warm-up."""
     warm_up: int = 3
     """Batches that are not counted: allocation and lazy initialisation happen there."""
+    fewest: int = 3
+    """Batches that are timed at least, however long they take."""
     ends: list[float] = field(default_factory=list)
     """When each step was over."""
 
@@ -33,7 +35,8 @@ class Stopwatch(Generic[Batch]):
         for batch in self.batches:
             yield batch
             self.ends.append(time.perf_counter())
-            if len(self.ends) > self.warm_up and self._elapsed() >= self.seconds:
+            enough = len(self.ends) >= self.warm_up + self.fewest
+            if enough and self._elapsed() >= self.seconds:
                 return
 
     def __len__(self) -> int:

@@ -75,22 +75,24 @@ def prepare(  # noqa: PLR0913 - one parameter per option
     seed: Annotated[int, typer.Option(min=0, help="Draws rows and what is held out.")] = 0,
 ) -> None:
     """Turn raw tables into a dataset folder."""
+    from palate.config import checked
     from palate.data.prepare import PrepareOptions
     from palate.data.prepare import prepare as run
 
-    options = PrepareOptions(
-        name=name,
-        columns=_pairs(column or [], "--column"),
-        split=split,
-        valid_fraction=valid_fraction,
-        test_fraction=test_fraction,
-        k_core=k_core,
-        min_rating=min_rating,
-        duplicates=duplicates,
-        allow_missing_items=allow_missing_items,
-        keep_untouched_items=keep_untouched_items,
-        seed=seed,
-    )
+    chosen = {
+        "name": name,
+        "columns": _pairs(column or [], "--column"),
+        "split": split,
+        "valid_fraction": valid_fraction,
+        "test_fraction": test_fraction,
+        "k_core": k_core,
+        "min_rating": min_rating,
+        "duplicates": duplicates,
+        "allow_missing_items": allow_missing_items,
+        "keep_untouched_items": keep_untouched_items,
+        "seed": seed,
+    }
+    options = checked(PrepareOptions, chosen, "The options of prepare")
     made = run(source, dataset, options)
     _markdown(made.report)
     typer.echo(f"Dataset written to {dataset}. Next: palate train {dataset} MODEL")

@@ -63,7 +63,7 @@ def checked(kind: type[Settings], tables: Mapping[str, object], name: str) -> Se
             f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()
         )
         raise ConfigError(
-            f"{name} cannot be used: {wrong}.", hint="See `palate recipes` for what works."
+            f"{name} cannot be used: {wrong}.", hint="Mend the settings it names; a misspelt name is an error too."
         ) from error
 
 

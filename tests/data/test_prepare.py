@@ -103,6 +103,12 @@ def test_the_order_of_the_file_does_not_matter_where_there_are_times(source: Pat
     assert prepared(source).interactions.frame().equals(straight.interactions.frame())
 
 
+def test_both_ways_of_sorting_agree(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_one_key = prepared(source).interactions.frame()
+    monkeypatch.setattr("palate.data.event_table._LARGEST_KEY", 0)
+    assert prepared(source).interactions.frame().equals(by_one_key)
+
+
 def test_without_times_the_file_gives_the_order(source: Path) -> None:
     shop = prepared(source, columns={"timestamp": ""})
     assert items_of(shop, "anna") == ["lamp", "chair", "table"]

@@ -24,7 +24,7 @@ def archive(folder: Path) -> Path:
 
 
 def test_no_network_names_the_file_and_the_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"needs 'set\.zip'.*could not be fetched") as caught:
+    with pytest.raises(DataError, match=r"'set\.zip' for tiny could not be fetched") as caught:
         fetch(RemoteFile(f"{NOWHERE}set.zip"), tmp_path, wanted_by="tiny")
     assert f"put it in {str(tmp_path)!r}" in caught.value.hint
     assert not list(tmp_path.iterdir())

@@ -69,7 +69,7 @@ def test_dots_stay_inside(values: list[tuple[float, float, float]]) -> None:
 
 
 def test_a_dot_is_filled_where_the_interval_leaves_out_zero() -> None:
-    dots = [Dot("sure", 1, (0.5, 1.5)), Dot("unsure", 1, (-0.5, 1.5))]
+    dots = [Dot("sure", 1.0, (0.5, 1.5)), Dot("unsure", 1.0, (-0.5, 1.5))]
     plot = dot_chart(dots, title="t", worse="worse", better="better")
     assert [dot.attrib["class"] for dot in parsed(plot).iter("circle")] == [
         "dot sure",

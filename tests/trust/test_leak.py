@@ -53,7 +53,7 @@ def ids_of(order: np.ndarray) -> list[str]:
 @pytest.fixture
 def random_walks() -> Dataset:
     rng = np.random.default_rng(5)
-    sequences = [rng.permutation(1000)[:6].tolist() for _ in range(2000)]
+    sequences = [rng.permutation(1000)[:6].tolist() for _ in range(800)]
     return dataset_of(sequences, ids_of(rng.permutation(1000)))
 
 

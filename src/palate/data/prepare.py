@@ -129,8 +129,10 @@ def build(source: Source, options: PrepareOptions) -> Dataset:
     rng = np.random.default_rng(options.seed)
     events, notes = clean_events(source.events, options.columns)
     notes = Notes(read=(f"Source: {source.kind}.",)) + notes
-    items, events, item_notes = _items(source, events, options)
+    items, events, item_notes = _items(source, events, options.columns)
     coded = encode(events, rng)
+    if source.items is not None and items is not None:
+        item_notes += _missing_items(source, coded, items, options)
     coded, filter_notes = _filtered(coded, options)
     notes += item_notes + filter_notes + order_warnings(coded)
     vocabulary = _catalog_ids(coded.items, items, options, rng)
@@ -153,12 +155,12 @@ def build(source: Source, options: PrepareOptions) -> Dataset:
 
 
 def _items(
-    source: Source, events: pl.DataFrame, options: PrepareOptions
+    source: Source, events: pl.DataFrame, overrides: Mapping[str, str]
 ) -> tuple[pl.DataFrame | None, pl.DataFrame, Notes]:
     """Return the items, of their own table or from columns of the events, and the events."""
     if source.items is not None:
-        items, notes = clean_items(source.items, options.columns)
-        return items, events, notes + _missing_items(source, events, items, options)
+        items, notes = clean_items(source.items, overrides)
+        return items, events, notes
     within, names = items_within(events)
     if within is None:
         note = "Items: no table of items; the catalogue holds ids only."
@@ -169,24 +171,26 @@ def _items(
 
 
 def _missing_items(
-    source: Source, events: pl.DataFrame, items: pl.DataFrame, options: PrepareOptions
+    source: Source, coded: CodedEvents, items: pl.DataFrame, options: PrepareOptions
 ) -> Notes:
     """Check that each event's item has a row.
 
     Raises:
         DataError: for the first event whose item has none, unless that is allowed.
     """
-    lacking = events.select("item_id", SOURCE_ROW).join(items, on="item_id", how="anti")
+    described = set(items["item_id"])
+    lacks_row = np.array([item_id not in described for item_id in coded.items.ids])
+    lacking = coded.table.filter(pl.Series(lacks_row[coded.table["item"].to_numpy()]))
     if lacking.height == 0:
         return Notes()
-    missing = lacking["item_id"].n_unique()
+    missing = int(lacks_row.sum())
     if options.allow_missing_items:
         words = f"{missing:,} items ({lacking.height:,} events) have no row in the table of items."
         return Notes(warnings=(words,))
     first = lacking.sort(SOURCE_ROW).row(0, named=True)
     raise DataError(
-        f"{source.events.where(first[SOURCE_ROW])}: item {first['item_id']!r} has no row in the"
-        f" table of items ({missing:,} such items, {lacking.height:,} events).",
+        f"{source.events.where(first[SOURCE_ROW])}: item {coded.items.ids[first['item']]!r} has"
+        f" no row in the table of items ({missing:,} such items, {lacking.height:,} events).",
         hint="Add the rows, or keep such events with --allow-missing-items.",
     )
 

@@ -114,7 +114,9 @@ def read_public(name: str, cache: Path | None = None) -> Source:
     """
     known = PUBLIC_SETS[name]
     folder = cache or cache_folder()
-    files = [fetch(file, folder, wanted_by=name) for file in known.files]
+    missing = [file.name for file in known.files if not (folder / file.name).is_file()]
+    wanted_by = f"{name!r} (which needs {' and '.join(missing)})" if missing else repr(name)
+    files = [fetch(file, folder, wanted_by=wanted_by) for file in known.files]
     if files[0].suffix == ".zip":
         source = read_movielens(_unpacked(files[0], folder / name))
     else:
@@ -151,8 +153,7 @@ def _download(file: RemoteFile, path: Path, wanted_by: str) -> None:
     except (urllib.error.URLError, OSError) as error:
         reason = getattr(error, "reason", error)
         raise DataError(
-            f"{wanted_by!r} needs {file.name!r}, which could not be fetched"
-            f" from {file.url} ({reason}).",
+            f"{file.name!r} for {wanted_by} could not be fetched from {file.url} ({reason}).",
             hint=f"Fetch it by hand, put it in {str(path.parent)!r} and run the command again.",
         ) from error
     finally:

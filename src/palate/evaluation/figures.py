@@ -208,8 +208,8 @@ def _curve(
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
-    """Return at most 30 points, evenly chosen, the first and the last among them."""
-    chosen = np.unique(np.linspace(0, len(points) - 1, min(len(points), 30)).astype(int))
+    """Return at most 12 points, evenly chosen, the first and the last among them."""
+    chosen = np.unique(np.linspace(0, len(points) - 1, min(len(points), 12)).astype(int))
     return [points[i] for i in chosen]
 
 
@@ -253,19 +253,23 @@ def _interval(group: Group | None, metric: str) -> tuple[float, float] | None:
 
 
 def _bar_numbers(title: str, groups: Sequence[str], bars: Sequence[Bars]) -> Table:
-    lines = []
-    for place, group in enumerate(groups):
-        for b in bars:
-            value, interval = b.values[place], b.intervals[place]
-            lines.append(
-                [
-                    group,
-                    b.name,
-                    "none" if value is None else f"{value:.4g}",
-                    "" if interval is None else interval_text(interval),
-                ]
-            )
-    return Table(caption=title, header=["Group", "Model", "Value", "95 % interval"], lines=lines)
+    sure = any(interval for b in bars for interval in b.intervals)
+    lines = [
+        [group, b.name, _value_text(b.values[place])]
+        + ([_interval_text(b.intervals[place])] if sure else [])
+        for place, group in enumerate(groups)
+        for b in bars
+    ]
+    header = ["Group", "Model", "Value", *(["95 % interval"] if sure else [])]
+    return Table(caption=title, header=header, lines=lines)
+
+
+def _value_text(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4g}"
+
+
+def _interval_text(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else interval_text(interval)
 
 
 def _breadth(members: Sequence[tuple[int, ReportEntry]]) -> list[Figure]:

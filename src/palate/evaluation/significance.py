@@ -57,12 +57,16 @@ def bootstrap_intervals(
     num_users = len(values)
     if num_users == 0:
         return np.full((values.shape[1], 2), np.nan)
-    means = np.empty((num_resamples, values.shape[1]))
-    for resample in range(num_resamples):
-        counts = np.bincount(rng.integers(0, num_users, num_users), minlength=num_users)
-        means[resample] = counts @ values
+    block = max(1, 500_000 // num_users)
+    sums = []
+    for start in range(0, num_resamples, block):
+        resamples = np.arange(min(block, num_resamples - start))[:, None]
+        drawn = rng.integers(0, num_users, (len(resamples), num_users)) + resamples * num_users
+        counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+        sums.append(counts @ values)
+    means = np.concatenate(sums) / num_users
     tail = (1 - confidence) / 2
-    ends: np.ndarray = np.quantile(means / num_users, [tail, 1 - tail], axis=0).T
+    ends: np.ndarray = np.quantile(means, [tail, 1 - tail], axis=0).T
     return ends
 
 

@@ -88,7 +88,7 @@ def line_chart(series: Sequence[Series], *, title: str, x_label: str, y_label: s
     left, right, top, bottom = 46.0, 350.0, 24.0, 186.0
     x_scale = _Scale.around([x for x, _ in points], left, right, from_zero=True)
     y_scale = _Scale.around([y for _, y in points], bottom, top)
-    parts = [_text(4, 12, y_label, "label"), _text(right, 220, x_label, "label end")]
+    parts = [_text(4.0, 12.0, y_label, "label"), _text(right, 220.0, x_label, "label end")]
     for tick in y_scale.ticks:
         parts += [
             _line(left, y_scale(tick), right, y_scale(tick), "rule"),
@@ -105,7 +105,7 @@ def line_chart(series: Sequence[Series], *, title: str, x_label: str, y_label: s
             _marker(*placed[i], line.style, f"{line.name}: {_number(line.points[i][1])}")
             for i in shown
         ]
-    return _figure(226, title, parts)
+    return _figure(226.0, title, parts)
 
 
 def bar_chart(groups: Sequence[str], series: Sequence[Bars], *, title: str) -> Markup:
@@ -136,11 +136,11 @@ def dot_chart(dots: Sequence[Dot], *, title: str, worse: str, better: str) -> Ma
     scale = _Scale.around([-reach, reach], left, right)
     bottom = 22 + step * len(dots)
     parts = [
-        _text(left, 12, f"← {worse}", "label"),
-        _text(right, 12, f"{better} →", "label end"),
-        *(_line(scale(t), 20, scale(t), bottom, "rule") for t in scale.ticks),
+        _text(left, 12.0, f"← {worse}", "label"),
+        _text(right, 12.0, f"{better} →", "label end"),
+        *(_line(scale(t), 20.0, scale(t), bottom, "rule") for t in scale.ticks),
         *(_text(scale(t), bottom + 16, _number(t), "tick mid") for t in scale.ticks),
-        _line(scale(0), 20, scale(0), bottom, "axis"),
+        _line(scale(0.0), 20.0, scale(0.0), bottom, "axis"),
     ]
     for place, dot in enumerate(dots):
         y = 22 + step * (place + 0.5)
@@ -148,7 +148,7 @@ def dot_chart(dots: Sequence[Dot], *, title: str, worse: str, better: str) -> Ma
         style = "sure" if low > 0 or high < 0 else "unsure"
         words = f"{dot.label}: {dot.value:+.4f} ({low:+.4f} to {high:+.4f})"
         parts += [
-            _text(4, y + 4, f"{dot.label} {dot.mark}".strip(), "tick"),
+            _text(4.0, y + 4, f"{dot.label} {dot.mark}".strip(), "tick"),
             _line(scale(low), y, scale(high), y, f"whisker {style}"),
             _DOT.format(style, scale(dot.value), y, words),
         ]
@@ -190,7 +190,7 @@ class _Scale:
         high = max(values, default=1.0)
         if from_zero:
             low = min(low, 0.0)
-        if high <= low:
+        if high - low <= 1e-9 * max(1.0, abs(low)):
             high = low + (abs(low) or 1.0)
         step = _tick_step(high - low)
         if rounded:
@@ -214,10 +214,10 @@ def _tick_step(span: float) -> float:
 def _bar(bars: Bars, place: int, scale: _Scale, y: float, height: float) -> list[Markup]:
     value, interval = bars.values[place], bars.intervals[place]
     if value is None:
-        return [_text(scale(0) + 6, y + height - 1, "none", "tick")]
-    width = max(scale(value) - scale(0), 1)
+        return [_text(scale(0.0) + 6, y + height - 1, "none", "tick")]
+    width = max(scale(value) - scale(0.0), 1)
     words = f"{bars.name}: {_number(value)}"
-    parts = [_RECT.format(_style(bars.style), scale(0), y, width, height, words)]
+    parts = [_RECT.format(_style(bars.style), scale(0.0), y, width, height, words)]
     edge = scale(value)
     if interval is not None:
         middle = y + height / 2

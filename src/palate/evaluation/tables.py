@@ -12,6 +12,9 @@ from palate.evaluation.significance import Comparison, compare_all
 SIGNIFICANT = 0.05
 """Corrected p-value below which a difference is marked."""
 
+HEADLINE = ("recall@5", "ndcg@5", "recall@10", "ndcg@10")
+"""The figures the literature on next-item recommendation reports."""
+
 GROUP_TITLES: dict[str, str] = {
     "activity": "by the length of the history",
     "popularity": "by the popularity of the item to find",

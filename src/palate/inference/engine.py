@@ -141,7 +141,7 @@ class LanguageEngine:
         return wording, example, Writer(parts.tokenizer, vectors)
 
 
-def _cut(lengths: Int[np.ndarray, " users"], extra: int) -> list[Int[np.ndarray, " users"]]:
+def _cut(lengths: Int[np.ndarray, " users"], extra: int) -> list[Int[np.ndarray, " _"]]:
     """Return batches of users of similar length within the token budget."""
     order = np.argsort(lengths, kind="stable")
     batches, start = [], 0

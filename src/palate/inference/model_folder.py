@@ -44,7 +44,10 @@ def save_model(folder: Path, trained: Trained, *, made_by: str = "python") -> No
         settings={"tasks": list(trained.system.tasks) if isinstance(trained.system, Parts) else []},
     )
     with writing(folder, manifest) as temporary:
-        (temporary / "recipe.json").write_text(trained.recipe.model_dump_json(indent=2) + "\n")
+        # A baseline's recipe has none of these, and says so when it is read.
+        absent = {"items", "model", "tasks", "training"} if trained.recipe.baseline else None
+        recipe = trained.recipe.model_dump_json(indent=2, exclude=absent)
+        (temporary / "recipe.json").write_text(recipe + "\n")
         lines = [json.dumps(dict(entry)) + "\n" for entry in trained.log]
         (temporary / "training.jsonl").write_text("".join(lines))
         trained.dataset.save(temporary / "dataset", made_by=f"copy in model {trained.name}")

@@ -6,17 +6,20 @@ Given the same weights it returns the hidden states of ``transformers``' ``Llama
 Shape suffixes: B batch, T tokens, D width, H heads, E width of a head, F width of the feed-forward layer.
 """
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name everyone uses
 from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, ConfigDict, model_validator
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 NORM_EPSILON = 1e-6
 
-KeyValue = tuple[Float[Tensor, "batch heads time head"], Float[Tensor, "batch heads time head"]]
+KeyValue = tuple[Float[Tensor, "_ heads _ head"], Float[Tensor, "_ heads _ head"]]
 """Keys (already rotated) and values of one layer: what later tokens need of earlier ones."""
 
 
@@ -74,7 +77,7 @@ class Attention(nn.Module):
         self,
         x_BTD: Float[Tensor, "batch time width"],  # noqa: N803 - shape suffixes
         rotation: tuple[Float[Tensor, "*any time head"], Float[Tensor, "*any time head"]],
-        mask: Bool[Tensor, "#batch 1 query key"] | None,
+        mask: Bool[Tensor, "#batch 1 _ key"] | None,
         past: KeyValue | None,
         answer_from: int,
     ) -> tuple[Float[Tensor, "batch query width"], KeyValue]:
@@ -110,7 +113,7 @@ class Block(nn.Module):
         self,
         x: Float[Tensor, "batch time width"],
         rotation: tuple[Float[Tensor, "*any time head"], Float[Tensor, "*any time head"]],
-        mask: Bool[Tensor, "#batch 1 query key"] | None,
+        mask: Bool[Tensor, "#batch 1 _ key"] | None,
         past: KeyValue | None,
         answer_from: int,
     ) -> tuple[Float[Tensor, "batch query width"], KeyValue]:
@@ -222,3 +225,14 @@ def llama_state_dict(
         }
         named |= {f"model.layers.{depth}.{name}.weight": weight for name, weight in layer.items()}
     return {name: weight.detach().contiguous().clone() for name, weight in named.items()}
+
+
+def export_llama(
+    folder: Path, decoder: Decoder, words: Float[Tensor, "vocabulary width"]
+) -> None:
+    """Write a folder that ``AutoModelForCausalLM.from_pretrained`` of ``transformers`` loads."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = llama_config(decoder.config, len(words))
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    state = llama_state_dict(decoder, words)
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})

@@ -28,6 +28,9 @@ class FusionConfig(BaseModel):
     """Layers of each modality's MLP: 1 is a plain projection."""
     id_dropout: float = 0.1
     """Chance that an item is shown without its ID and behaviour in training, so that items without them stay scoreable."""
+    behaviour_dropout: float = 0.5
+    """Chance that an item is shown without its behaviour vector in training. That vector was made
+    from the very steps to be predicted, so it explains them better than it will explain new ones."""
     id_scale: float = 0.05
     """Standard deviation of a fresh ID embedding."""
 
@@ -94,13 +97,20 @@ class Fusion(nn.Module):
         for name, layer in self.modality.items():
             present = self.get_buffer(f"{name}_present")[rows_I]
             if name == "behaviour":
-                present = present & known
+                present = present & known & self._kept(rows_I)
             fused = fused + present[:, None] * layer(self.get_buffer(f"{name}_values")[rows_I])
         if self.attribute is not None:
             fused = fused + self.attribute(self.attributes[rows_I])
         if described is not None and "text" in self.modality:
             fused = torch.cat([fused, self.modality["text"](described)])
         return self.norm(fused)
+
+
+    def _kept(self, rows_I: Int[Tensor, " items"]) -> Bool[Tensor, " items"]:  # noqa: N803
+        """Draw which items keep their behaviour vector: all of them outside training."""
+        if not self.training or not self.config.behaviour_dropout:
+            return torch.ones_like(rows_I, dtype=torch.bool)
+        return torch.rand(len(rows_I), device=rows_I.device) >= self.config.behaviour_dropout
 
 
 def _mlp(inputs: int, width: int, depth: int) -> nn.Module:

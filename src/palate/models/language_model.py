@@ -42,8 +42,8 @@ class ModelConfig(BaseModel):
 class ItemTable:
     """Vectors of the items that a batch (or the catalogue) needs, and where to find each."""
 
-    tokens: Float[Tensor, "needed width"]
-    """What the decoder reads."""
+    tokens: Float[Tensor, "shown width"]
+    """What the decoder reads: the items, then the queries in words, which are shown and never ranked."""
     outputs: Float[Tensor, "needed width"]
     """What user vectors are compared with."""
     place: Int[Tensor, " references"]

@@ -71,7 +71,7 @@ class Mixture:
 
     def _cut(
         self, task: Task, users: Int[np.ndarray, " users"], rng: np.random.Generator
-    ) -> list[Int[np.ndarray, " users"]]:
+    ) -> list[Int[np.ndarray, " _"]]:
         """Sort users by length (ties at random) and cut by token budget: padding is waste."""
         tokens = np.minimum(self._lengths[users], task.max_history) * (1 + self.num_queries)
         order = np.lexsort((rng.random(len(users)), tokens))
