@@ -1,7 +1,7 @@
-"""What the benchmarks share: data prepared once, each training in a process of its own, one line per run.
+"""What the benchmarks share: data prepared once, a process for each training, one line per run.
 
-A run is measured in a fresh process, so that its peak memory is its own, and leaves one JSON line in
-``runs/results.jsonl``. A benchmark that was interrupted goes on where it stopped: a run whose
+A run is measured in a fresh process, so that its peak memory is its own, and leaves one JSON line
+in ``runs/results.jsonl``. A benchmark that was interrupted goes on where it stopped: a run whose
 settings (data, recipe, seed, threads) were measured before is read from there, unless ``--fresh``.
 """
 
@@ -35,9 +35,10 @@ from palate.inference.recommender import Recommender, fingerprint
 from palate.training.recipe import Recipe, load_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
 
-console = Console()
+console = Console() if sys.stdout.isatty() else Console(width=150)
 
 Found = Mapping[str, Mapping[str, float]]
 """Figures by name, in named groups: ``{"masked": {"recall@10": 0.1}}``."""
@@ -86,9 +87,9 @@ class Measured:
     settings: str
     """Hash of all that decides the run."""
     seconds: float
-    """Training alone, from the dataset in memory to the model: encoders and validations included."""
+    """Training, from the dataset in memory to the model: encoders and validations included."""
     cpu_seconds: float
-    """Processor time of the same, all threads together: it tells where others held the machine up."""
+    """Processor time of the same, all threads together: tells where others held the machine up."""
     peak_gb: float
     """Most memory the process ever held, evaluation included."""
     epochs: int
@@ -105,7 +106,7 @@ def parser(description: str | None, *, seeds: int = 1) -> argparse.ArgumentParse
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.add_argument("--seeds", type=int, default=seeds, help="runs of each system")
-    made.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="per run")
+    made.add_argument("--threads", type=int, default=CORES, help="per run")
     made.add_argument("--workers", type=int, default=1, help="runs side by side")
     made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     made.add_argument("--runs", type=Path, default=ROOT / "runs", help="cache and results")
@@ -231,7 +232,7 @@ def run_one(options: Options, job: Job, key: str, judge: Judge, train: Train) ->
         label=job.label,
         dataset=dataset.name,
         recipe=job.recipe,
-        overrides=job.overrides,
+        overrides=list(job.overrides),
         seed=job.seed,
         threads=options.threads,
         settings=key,
@@ -275,7 +276,7 @@ def machine() -> str:
     names = [x for x in info.read_text().splitlines() if "model name" in x] if info.exists() else []
     name = names[0].split(":")[1].strip() if names else platform.processor() or platform.machine()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{name}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GB"
+    return f"{name}, {CORES} cores, {memory:.0f} GB"
 
 
 def mean(runs: Sequence[Measured], group: str, metric: str) -> float:
@@ -346,7 +347,7 @@ def _command() -> str:
 
 
 def _commit() -> str:
-    """Return the commit the package is at, with a + where files differ from it; empty without git."""
+    """Return the commit of the package, with a + where files differ from it; empty without git."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,21 +1,24 @@
-"""The command line: one thin function per verb. Everything heavy is imported inside the verb that needs it."""
+"""The command line: one thin function per verb.
+
+Everything heavy is imported inside the verb that needs it.
+"""
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from palate.errors import ConfigError, PalateError
+from palate.terminal import progress_bar, show, show_items, show_markdown, training_progress
 
 if TYPE_CHECKING:
     from palate.data.dataset import Dataset
+    from palate.evaluation.result import Evaluation
     from palate.inference.recommender import Recommender
-    from palate.training.loop import Report
-    from palate.types import History, Ranking
+    from palate.types import History
 
 app = typer.Typer(
     add_completion=False,
@@ -38,15 +41,10 @@ def main() -> None:
         if error.hint:
             typer.echo(f"hint: {error.hint}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo(
-            "\nStopped. The last checkpoint is kept: the same command continues from it.", err=True
-        )
-        sys.exit(130)
 
 
 @app.command()
-def prepare(  # noqa: PLR0913 - one parameter per option
+def prepare(
     source: Annotated[
         str, typer.Argument(help="A table, a folder of tables, or the name of a public set.")
     ],
@@ -94,7 +92,7 @@ def prepare(  # noqa: PLR0913 - one parameter per option
     }
     options = checked(PrepareOptions, chosen, "The options of prepare")
     made = run(source, dataset, options)
-    _markdown(made.report)
+    show_markdown(made.report)
     typer.echo(f"Dataset written to {dataset}. Next: palate train {dataset} MODEL")
 
 
@@ -120,8 +118,14 @@ def train(
     chosen = load_recipe(recipe, set_ or [])
     data = _dataset(dataset, model)
     work = model.with_name(f"{model.name}.training")
-    with _training_progress() as report:
-        trained = Recommender.train(data, chosen, seed=seed, folder=work, report=report)
+    try:
+        with training_progress() as report:
+            trained = Recommender.train(data, chosen, seed=seed, folder=work, report=report)
+    except KeyboardInterrupt:
+        typer.echo(
+            "\nStopped. The last checkpoint is kept: the same command continues from it.", err=True
+        )
+        raise typer.Exit(130) from None
     name = Path(recipe).stem if recipe.endswith(".toml") else recipe
     trained = Recommender(replace(trained.trained, name=name))
     trained.save(model, made_by=f"train {dataset} --recipe {recipe} --seed {seed}")
@@ -143,11 +147,11 @@ def evaluate(
     from palate.evaluation.tables import evaluation_tables
 
     loaded = _load(model)
-    with _progress("Evaluating") as progress:
+    with progress_bar("Evaluating") as progress:
         result = loaded.evaluate(split, progress=progress)
     if json_file is not None:
         _write_text(json_file, json.dumps(result.to_json(), indent=2) + "\n")
-    _print(*evaluation_tables(loaded.name, result))
+    show(*evaluation_tables(loaded.name, result))
 
 
 @app.command()
@@ -166,18 +170,18 @@ def compare(
 
     if len(models) < 2:
         raise ConfigError("compare needs two models or more.", hint="palate compare MODEL MODEL...")
-    results = {}
+    results: dict[str, Evaluation] = {}
     for folder in models:
         loaded = _load(folder)
-        with _progress(f"Evaluating {folder.name}") as progress:
+        with progress_bar(f"Evaluating {folder.name}") as progress:
             results[_unique(loaded.name, folder, results)] = loaded.evaluate(
                 split, progress=progress
             )
-    _print(comparison_table(results, HEADLINE, np.random.default_rng(0)))
+    show(comparison_table(results, HEADLINE, np.random.default_rng(0)))
 
 
 @app.command()
-def recommend(  # noqa: PLR0913 - one parameter per option
+def recommend(
     model: Model,
     user: Annotated[str | None, typer.Option(help="A user of the dataset.")] = None,
     n: Count = 10,
@@ -198,7 +202,7 @@ def recommend(  # noqa: PLR0913 - one parameter per option
     reasons = [loaded.why(who, int(row)) for row in ranking.item_rows]
     names = [_because(loaded, who, [r.event for r in found]) for found in reasons]
     title = f"Recommended to {user or 'somebody with this history'}"
-    _show_items(loaded, ranking, title, names, as_json=as_json)
+    show_items(loaded, ranking, title, names, as_json=as_json)
 
 
 @app.command()
@@ -212,7 +216,7 @@ def search(
     """Find items by words."""
     loaded = _load(model)
     ranking = loaded.search(words, n, loaded.history(user) if user else None)
-    _show_items(loaded, ranking, f"Found for “{words}”", None, as_json=as_json)
+    show_items(loaded, ranking, f"Found for “{words}”", None, as_json=as_json)
 
 
 @app.command()
@@ -227,10 +231,12 @@ def report(
     from palate.evaluation.report import write_report
     from palate.inference.reporting import report_entry
 
+    if out.is_dir():
+        raise ConfigError(f"{str(out)!r} is a folder.", hint="Give a file: --out report.html")
     entries = []
     for folder in models:
         loaded = _load(folder)
-        with _progress(f"Evaluating {folder.name}") as progress:
+        with progress_bar(f"Evaluating {folder.name}") as progress:
             entries.append(report_entry(loaded, split, progress=progress))
     write_report(entries, out)
     typer.echo(f"Report written to {out}.")
@@ -253,7 +259,7 @@ def recipes(as_json: Json = False) -> None:
     table = Table("Recipe", "What it is", "Paper", title="Recipes")
     for name, recipe in found.items():
         table.add_row(name, f"{recipe.title}. {recipe.summary}", recipe.paper)
-    _print(table)
+    show(table)
 
 
 @app.command()
@@ -262,11 +268,11 @@ def demo(
     users: Annotated[int, typer.Option(min=20, help="Users of the simulated shop.")] = 1500,
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
-    """Simulate a shop, train, evaluate beside baselines and the best possible, recommend, report."""
+    """Simulate a shop, train, compare with baselines and the best possible, recommend, report."""
     from palate.inference.demo import run_demo
 
-    with _training_progress() as training:
-        run_demo(folder, num_users=users, seed=seed, say=typer.echo, show=_print, training=training)
+    with training_progress() as training:
+        run_demo(folder, num_users=users, seed=seed, say=typer.echo, show=show, training=training)
 
 
 def _load(folder: Path) -> "Recommender":
@@ -306,54 +312,6 @@ def _because(loaded: "Recommender", who: "History", events: Sequence[int]) -> st
     return ", ".join(titles[who.item_rows[event]] for event in events)
 
 
-def _show_items(
-    loaded: "Recommender",
-    ranking: "Ranking",
-    title: str,
-    reasons: list[str] | None,
-    *,
-    as_json: bool,
-) -> None:
-    table = loaded.dataset.catalog.table
-    rows = []
-    for place, (row, score) in enumerate(zip(ranking.item_rows, ranking.scores, strict=True)):
-        item = table.row(int(row), named=True)
-        found = {
-            "item_id": item["item_id"],
-            "title": item["title"] or item["item_id"],
-            "categories": list(item["categories"] or []),
-            "score": round(float(score), 4),
-        }
-        rows.append(found | ({"because": reasons[place]} if reasons else {}))
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
-        return
-    _print(_items_table(title, rows))
-
-
-def _items_table(title: str, rows: Sequence[dict[str, object]]) -> object:
-    from rich.markup import escape
-    from rich.table import Table
-
-    shown = Table("#", "Item", "Title", "Categories", "Score", title=escape(title))
-    if rows and "because" in rows[0]:
-        shown.add_column("Because of")
-    for place, row in enumerate(rows, 1):
-        categories = row["categories"]
-        assert isinstance(categories, list)
-        cells = [
-            str(place),
-            str(row["item_id"]),
-            str(row["title"]),
-            ", ".join(categories),
-            str(row["score"]),
-        ]
-        shown.add_row(
-            *map(escape, cells), *([escape(str(row["because"]))] if "because" in row else [])
-        )
-    return shown
-
-
 def _pairs(options: Sequence[str], name: str) -> dict[str, str]:
     found = {}
     for option in options:
@@ -364,7 +322,7 @@ def _pairs(options: Sequence[str], name: str) -> dict[str, str]:
     return found
 
 
-def _unique(name: str, folder: Path, taken: dict[str, object]) -> str:
+def _unique(name: str, folder: Path, taken: Collection[str]) -> str:
     return f"{name} ({folder.name})" if name in taken else name
 
 
@@ -375,54 +333,3 @@ def _write_text(path: Path, text: str) -> None:
         raise ConfigError(
             f"{str(path)!r} cannot be written: {error.strerror}.", hint="Choose another file."
         ) from error
-
-
-def _print(*renderables: object) -> None:
-    from rich.console import Console
-
-    console = Console()
-    for renderable in renderables:
-        console.print(renderable)
-
-
-def _markdown(text: str) -> None:
-    from rich.console import Console
-    from rich.markdown import Markdown
-
-    Console().print(Markdown(text))
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Draw a bar for something that counts (done, total)."""
-    from rich.progress import Progress
-
-    with Progress(transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-@contextmanager
-def _training_progress() -> Iterator[Callable[["Report"], None]]:
-    """Draw loss, throughput and time left, and one line for each validation."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = [
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[rest]}"),
-    ]
-    with Progress(*columns, transient=True) as bar:
-        task = bar.add_task("Training", total=None, rest="")
-
-        def report(at: "Report") -> None:
-            rest = f"loss {at.loss:.3f} · {at.interactions_per_second:,.0f}/s · {at.seconds_left:,.0f} s left"
-            name = f"Epoch {at.epoch}/{at.epochs}"
-            bar.update(task, completed=at.step, total=at.steps, description=name, rest=rest)
-            if at.validation is not None:
-                bar.print(
-                    f"{name}  loss {at.loss:.3f}  validation NDCG@10 {at.validation:.4f}  {rest.split(' · ')[1]}"
-                )
-
-        yield report

@@ -27,7 +27,7 @@ def parse_toml(text: str, name: str) -> dict[str, object]:
 
 
 def with_overrides(tables: Mapping[str, object], overrides: Sequence[str]) -> dict[str, object]:
-    """Return ``tables`` with each ``a.b=value`` applied; a value is read as TOML, else taken as text.
+    """Return ``tables`` with each ``a.b=value`` applied; a value is read as TOML, else as text.
 
     Raises:
         ConfigError: when an override has no ``=``, or goes through something that is not a table.
@@ -63,7 +63,8 @@ def checked(kind: type[Settings], tables: Mapping[str, object], name: str) -> Se
             f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()
         )
         raise ConfigError(
-            f"{name} cannot be used: {wrong}.", hint="Mend the settings it names; a misspelt name is an error too."
+            f"{name} cannot be used: {wrong}.",
+            hint="Mend the settings it names; a misspelt name is an error too.",
         ) from error
 
 

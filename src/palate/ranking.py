@@ -1,6 +1,6 @@
 """From scores to lists: masking, candidates and top-n, the same for all that score with arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -71,3 +71,21 @@ def _chosen(scores: Float[np.ndarray, "users items"], n: int) -> Bool[np.ndarray
     tied[crowded] &= tied[crowded].cumsum(axis=1, dtype=np.int32) <= wanted[crowded, None]
     chosen |= tied
     return chosen
+
+
+def rank_scored(
+    score: Callable[[Sequence[History]], Float[np.ndarray, "users items"]],
+    histories: Sequence[History],
+    n: int,
+    *,
+    candidates: Int[np.ndarray, " candidates"] | None = None,
+    exclude_seen: bool = True,
+    users_at_once: int = 512,
+) -> list[Ranking]:
+    """Return the best ``n`` items of each history by a function that scores the whole catalogue."""
+    rankings: list[Ranking] = []
+    for start in range(0, len(histories), users_at_once):
+        part = histories[start : start + users_at_once]
+        scores = mask_scores(score(part), part, candidates=candidates, exclude_seen=exclude_seen)
+        rankings += top_rankings(scores, n)
+    return rankings

@@ -53,7 +53,7 @@ class History:
         return self.take(np.delete(np.arange(len(self)), event))
 
     def extended(self, later: "History") -> "History":
-        """Return this history followed by the items of ``later``; only what both know of their events is kept."""
+        """Return this history, then ``later``; only what both know of their events is kept."""
 
         def joined(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
             return None if first is None or second is None else np.concatenate([first, second])

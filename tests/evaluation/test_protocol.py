@@ -93,6 +93,16 @@ def test_json_has_the_promised_keys(shop: Dataset, scorer: SupportsScore) -> Non
     assert low <= found["masked"]["recall@10"] <= high
 
 
+def test_in_words_it_is_three_lines(found: Evaluation) -> None:
+    first, masked, unmasked = str(found).splitlines()
+    assert first == "toy, test part, 80 users, ranked over all items"
+    low, high = found.intervals["recall@10"]
+    recall = f"recall@10 {found.masked['recall@10']:.4f} [{low:.4f} to {high:.4f}]"
+    assert masked.startswith(f"history left out: {recall}, ndcg@10 ")
+    assert f"recall@10 {found.unmasked['recall@10']:.4f}, ndcg@10 " in unmasked
+    assert unmasked.endswith(f"reaches {found.leak_probe['max']:.4f}")
+
+
 def test_saved_and_loaded_is_the_same(shop: Dataset, scorer: SupportsScore, tmp_path: Path) -> None:
     found = evaluate(scorer, shop)
     found.save(tmp_path / "model")

@@ -14,7 +14,13 @@ from palate.data.world import World
 from palate.items.encoders import ItemEncoders, ItemsConfig, item_features
 from palate.items.features import ItemFeatures
 
-CONFIG = ItemsConfig.model_validate({"text": {"dim": 8}, "behaviour": {"dim": 8}})
+CONFIG = ItemsConfig.model_validate(
+    {
+        "modalities": ["text", "image", "attributes", "behaviour"],
+        "text": {"dim": 8},
+        "behaviour": {"dim": 8},
+    }
+)
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +62,7 @@ def test_a_full_catalogue_gives_every_modality(shop: Dataset) -> None:
         (("title", "description", "brand", "categories"), "text"),
     ],
 )
-def test_what_the_data_lacks_is_left_out(
-    shop: Dataset, blank: tuple[str, ...], gone: str
-) -> None:
+def test_what_the_data_lacks_is_left_out(shop: Dataset, blank: tuple[str, ...], gone: str) -> None:
     features = _features(shop, _with(shop.catalog, dict.fromkeys(blank)))
     assert gone not in features.vectors
     assert features.vectors

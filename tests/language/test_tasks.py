@@ -180,9 +180,7 @@ def test_cold_start_begins_with_nothing(rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1])
-def test_histories_too_short_offer_nothing_to_follow(
-    length: int, rng: np.random.Generator
-) -> None:
+def test_histories_too_short_offer_nothing_to_follow(length: int, rng: np.random.Generator) -> None:
     history = _history(
         length, event_types=np.zeros(length, np.int64), scenarios=np.zeros(length, np.int64)
     )

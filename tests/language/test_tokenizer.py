@@ -15,7 +15,8 @@ TOKENIZER = Tokenizer.train(TEXTS)
 
 _ANY_LETTERS = st.text("abcXYZ 019éßñ漢字😀&-'\".,<>{}\n\t")
 _MEAN = st.lists(
-    st.sampled_from([*SPECIAL, *"<> ", "begin", "end", "pad", "＜begin＞", "<BEGIN>"]), max_size=8
+    st.sampled_from([*SPECIAL, *"<> ", "begin", "end", "pad", "\uff1cbegin\uff1e", "<BEGIN>"]),
+    max_size=8,
 ).map("".join)
 
 

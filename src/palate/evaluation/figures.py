@@ -23,8 +23,6 @@ from palate.evaluation.svg import (
 from palate.evaluation.tables import (
     BEYOND_TITLES,
     PROBE_TITLES,
-    cutoffs_of,
-    headline,
     interval_text,
     mark,
     metric_names,
@@ -103,7 +101,7 @@ def _cohort(members: Sequence[tuple[int, ReportEntry]]) -> Cohort:
     metrics = [
         f"{name}@{k}"
         for name in ("recall", "ndcg")
-        for k in cutoffs_of(evaluation)
+        for k in evaluation.cutoffs
         if all(f"{name}@{k}" in entry.evaluation.masked for _, entry in members)
     ]
     compared = _compared(members, metrics)
@@ -215,7 +213,7 @@ def _thinned(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, flo
 
 def _group_figure(members: Sequence[tuple[int, ReportEntry]], grouping: str) -> Figure | None:
     title, caption = GROUP_PLOTS[grouping]
-    metric = f"recall@{headline(members[0][1].evaluation)}"
+    metric = f"recall@{members[0][1].evaluation.headline}"
     found = {
         place: {group.label: group for group in entry.evaluation.groups.get(grouping, ())}
         for place, entry in members
@@ -273,7 +271,7 @@ def _interval_text(interval: tuple[float, float] | None) -> str:
 
 
 def _breadth(members: Sequence[tuple[int, ReportEntry]]) -> list[Figure]:
-    k = headline(members[0][1].evaluation)
+    k = members[0][1].evaluation.headline
     return [
         _measures(
             members,
@@ -355,7 +353,7 @@ def _difference(
 def details(entry: ReportEntry) -> list[Table]:
     """Return everything that was measured of one model."""
     evaluation = entry.evaluation
-    cutoffs = cutoffs_of(evaluation)
+    cutoffs = evaluation.cutoffs
     accuracy = [
         [f"{name}, history {words}", *(f"{means[f'{name}@{k}']:.4f}" for k in cutoffs)]
         for name in metric_names(evaluation)

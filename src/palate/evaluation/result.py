@@ -58,6 +58,34 @@ class Evaluation:
     per_user: Mapping[str, Float[np.ndarray, " users"]] = field(repr=False, compare=False)
     """The values behind :attr:`masked`, in the order of ``user_rows``."""
 
+    def __str__(self) -> str:
+        """Return what a person wants to know first, in three lines."""
+        k = self.headline
+        masked = ", ".join(self._with_interval(f"{metric}@{k}") for metric in ("recall", "ndcg"))
+        unmasked = ", ".join(
+            f"{metric}@{k} {self.unmasked[f'{metric}@{k}']:.4f}" for metric in ("recall", "ndcg")
+        )
+        leak = self.leak_probe.get("max", 0.0)
+        return (
+            f"{self.dataset}, {self.part} part, {self.users:,} users, ranked over all items\n"
+            f"history left out: {masked}\n"
+            f"history left in: {unmasked}; guessing by numbers alone reaches {leak:.4f}"
+        )
+
+    @property
+    def cutoffs(self) -> list[int]:
+        """The lengths of list it was judged at, smallest first."""
+        return sorted({int(name.split("@")[1]) for name in self.masked if "@" in name})
+
+    @property
+    def headline(self) -> int:
+        """The cut-off to show where there is room for one: 10, or the largest without a 10."""
+        return 10 if 10 in self.cutoffs else max(self.cutoffs)
+
+    def _with_interval(self, metric: str) -> str:
+        low, high = self.intervals[metric]
+        return f"{metric} {self.masked[metric]:.4f} [{low:.4f} to {high:.4f}]"
+
     def to_json(self) -> dict[str, object]:
         """Return all but the values per user, as JSON values; the part is called ``split``."""
         return {

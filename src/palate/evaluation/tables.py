@@ -59,7 +59,7 @@ def evaluation_tables(name: str, evaluation: Evaluation) -> list[Table]:
 
 def accuracy_table(name: str, evaluation: Evaluation) -> Table:
     """Return every accuracy metric at every cut-off, history left out and left in."""
-    cutoffs = cutoffs_of(evaluation)
+    cutoffs = evaluation.cutoffs
     table = Table(
         title=f"How well {escape(name)} finds what came next",
         caption=f"{_what(evaluation)}, ranked over the whole catalogue",
@@ -80,7 +80,7 @@ def accuracy_table(name: str, evaluation: Evaluation) -> Table:
 
 def group_table(name: str, evaluation: Evaluation, grouping: str) -> Table:
     """Return recall and NDCG of each group, with the 95 % interval of the recall."""
-    k = headline(evaluation)
+    k = evaluation.headline
     table = Table(
         title=f"{escape(name)} {GROUP_TITLES.get(grouping, f'by {grouping}')}",
         caption="history left out; in brackets the 95 % interval",
@@ -166,17 +166,6 @@ def mark(comparison: Comparison) -> str:
     if comparison.p_value >= SIGNIFICANT:
         return " "
     return "▲" if comparison.difference > 0 else "▼"
-
-
-def headline(evaluation: Evaluation) -> int:
-    """Return the cut-off to show where there is room for one: 10, or the largest without a 10."""
-    cutoffs = cutoffs_of(evaluation)
-    return 10 if 10 in cutoffs else max(cutoffs)
-
-
-def cutoffs_of(evaluation: Evaluation) -> list[int]:
-    """Return the cut-offs of an evaluation, smallest first."""
-    return sorted({int(name.split("@")[1]) for name in evaluation.masked if "@" in name})
 
 
 def metric_names(evaluation: Evaluation) -> list[str]:

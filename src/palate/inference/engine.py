@@ -8,11 +8,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from palate.errors import NotTrainedError
+from palate.errors import ConfigError, NotTrainedError
+from palate.inference.retrieval import largest_products, retrieve
+from palate.language.prompts import SLOTS
 from palate.language.stream import Writer
 from palate.language.tasks import Example
-from palate.ranking import mask_scores, top_rankings
-from palate.training.parts import Parts
+from palate.ranking import rank_scored
+from palate.training.parts import Parts, Prior
 from palate.types import History, Ranking
 
 _TOKENS_PER_BATCH = 16_384
@@ -48,11 +50,19 @@ class LanguageEngine:
 
         Raises:
             NotTrainedError: when the model was not trained on the family of prompts.
+            ConfigError: when the slots are not those of the family.
         """
         if ask.prompt is None and ask.family not in self.parts.tasks:
             raise NotTrainedError(
-                f"This model was not trained to answer {ask.family!r}; it answers {', '.join(self.parts.tasks)}.",
+                f"This model was not trained to answer {ask.family!r}; "
+                f"it answers {', '.join(self.parts.tasks)}.",
                 hint="Train one that can: palate train DATASET MODEL --recipe urm",
+            )
+        if ask.prompt is None and set(ask.slots) != SLOTS[ask.family]:
+            raise ConfigError(
+                f"{ask.family!r} has the slots {sorted(SLOTS[ask.family])}; "
+                f"{sorted(ask.slots)} were given.",
+                hint='Write Ask(family="objective", slots={"event": "purchase"}).',
             )
         other = LanguageEngine(self.parts, ask)
         other._outputs = self._outputs
@@ -62,7 +72,7 @@ class LanguageEngine:
     def outputs(self) -> Float[Tensor, "items width"]:
         """Output vectors of the whole catalogue."""
         if self._outputs is None:
-            self.parts.model.eval()
+            self.parts.model.train(mode=False)
             with torch.inference_mode():
                 self._outputs = self.parts.model.catalogue()
         return self._outputs
@@ -70,11 +80,18 @@ class LanguageEngine:
     def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
         """Return the logit of every item: the largest product with any of the user's vectors."""
         with torch.inference_mode():
-            users = self.user_vectors(histories)
-            scores = users[:, 0] @ self.outputs.T
-            for query in range(1, users.shape[1]):
-                torch.maximum(scores, users[:, query] @ self.outputs.T, out=scores)
-            return (scores * self.parts.model.scale).float().cpu().numpy()
+            users = self.user_vectors(histories) * self.parts.model.scale
+            scores: np.ndarray = largest_products(users, self.outputs.cpu()).numpy()
+        prior = self._prior
+        if prior is not None:
+            scores += np.float32(prior.weight) * prior.baseline.score(histories)
+        return scores
+
+    @property
+    def _prior(self) -> Prior | None:
+        """The prior speaks of the next item alone: it reads no words."""
+        asked = self.ask.prompt is None and self.ask.family == "next-item"
+        return self.parts.prior if asked else None
 
     def recommend(
         self,
@@ -85,23 +102,27 @@ class LanguageEngine:
         exclude_seen: bool = True,
     ) -> list[Ranking]:
         """Return the best ``n`` items for each history."""
-        rankings: list[Ranking] = []
-        for start in range(0, len(histories), 512):
-            part = histories[start : start + 512]
-            scores = mask_scores(
-                self.score(part), part, candidates=candidates, exclude_seen=exclude_seen
+        if self._prior is not None:
+            return rank_scored(
+                self.score, histories, n, candidates=candidates, exclude_seen=exclude_seen
             )
-            rankings += top_rankings(scores, n)
-        return rankings
+        return retrieve(
+            self.user_vectors(histories) * self.parts.model.scale,
+            self.outputs.cpu(),
+            histories,
+            n,
+            candidates=candidates,
+            exclude_seen=exclude_seen,
+        )
 
     def user_vectors(self, histories: Sequence[History]) -> Float[Tensor, "users queries width"]:
         """Return the user vectors of each history, read in batches of similar length."""
         model = self.parts.model
-        model.eval()
+        model.train(mode=False)
         width = model.config.decoder.width
         result = torch.empty(len(histories), max(model.config.num_queries, 1), width)
         instruction, example, writer = self._worded()
-        lengths = np.asarray([min(len(h), self._max_history) for h in histories])
+        lengths = np.asarray([min(len(h), self._max_history) for h in histories], dtype=np.int64)
         for users in _cut(lengths, len(example.context) // 3 + 1 + model.config.num_queries):
             examples = [
                 replace(
@@ -122,7 +143,7 @@ class LanguageEngine:
         return self.parts.recipe.tasks.max_history
 
     def _worded(self) -> tuple[str, Example, Writer]:
-        """Return the instruction, an example to fill with histories, and the writer that knows the query's vector."""
+        """Return the instruction, an example to fill, and a writer that knows the query's."""
         ask, parts = self.ask, self.parts
         wording = (
             parts.prompts[ask.family].seen[ask.wording].format(**ask.slots)

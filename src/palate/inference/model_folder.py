@@ -17,7 +17,7 @@ from palate.language.prompts import Wordings
 from palate.language.tokenizer import Tokenizer
 from palate.models.baselines import Baseline, load_baseline
 from palate.models.language_model import RecommendationModel
-from palate.training.parts import Parts
+from palate.training.parts import Parts, Prior
 from palate.training.recipe import Recipe
 
 
@@ -45,7 +45,9 @@ def save_model(folder: Path, trained: Trained, *, made_by: str = "python") -> No
     )
     with writing(folder, manifest) as temporary:
         # A baseline's recipe has none of these, and says so when it is read.
-        absent = {"items", "model", "tasks", "training"} if trained.recipe.baseline else None
+        absent = (
+            {"items", "model", "tasks", "training", "prior"} if trained.recipe.baseline else None
+        )
         recipe = trained.recipe.model_dump_json(indent=2, exclude=absent)
         (temporary / "recipe.json").write_text(recipe + "\n")
         lines = [json.dumps(dict(entry)) + "\n" for entry in trained.log]
@@ -73,17 +75,26 @@ def load_model(folder: Path) -> Trained:
         ) from error
     dataset = Dataset.load(folder / "dataset")
     lines = (folder / "training.jsonl").read_text().splitlines()
-    tasks = tuple(str(name) for name in manifest.settings["tasks"])
     return Trained(
         name=manifest.name,
         recipe=recipe,
         dataset=dataset,
         system=load_baseline(folder / "baseline")
         if recipe.baseline is not None
-        else _load_parts(folder, recipe, dataset, tasks),
+        else _load_parts(folder, recipe, dataset, _tasks(manifest)),
         log=[json.loads(line) for line in lines],
         seed=manifest.seed or 0,
     )
+
+
+def _tasks(manifest: Manifest) -> tuple[str, ...]:
+    names = manifest.settings.get("tasks")
+    if not isinstance(names, list):
+        raise ArtifactError(
+            f"The model {manifest.name!r} does not say which tasks it was trained on.",
+            hint="Train the model again.",
+        )
+    return tuple(str(name) for name in names)
 
 
 def _save_parts(folder: Path, parts: Parts) -> None:
@@ -92,6 +103,9 @@ def _save_parts(folder: Path, parts: Parts) -> None:
     parts.features.save(folder / "features.safetensors")
     parts.tokenizer.save(folder / "tokenizer.json")
     parts.encoders.save(folder / "encoders")
+    if parts.prior is not None:
+        parts.prior.baseline.save(folder / "prior")
+        (folder / "prior.json").write_text(json.dumps({"weight": parts.prior.weight}) + "\n")
     prompts = {family: asdict(wordings) for family, wordings in parts.prompts.items()}
     (folder / "prompts.json").write_text(json.dumps(prompts, indent=2) + "\n")
 
@@ -107,7 +121,7 @@ def _load_parts(folder: Path, recipe: Recipe, dataset: Dataset, tasks: tuple[str
             num_event_types=len(dataset.interactions.event_types),
         )
     model.load_state_dict(load_file(folder / "weights.safetensors"))
-    model.eval()
+    model.train(mode=False)
     prompts = json.loads((folder / "prompts.json").read_text())
     return Parts(
         recipe=recipe,
@@ -119,4 +133,12 @@ def _load_parts(folder: Path, recipe: Recipe, dataset: Dataset, tasks: tuple[str
             family: Wordings(tuple(w["seen"]), tuple(w["unseen"])) for family, w in prompts.items()
         },
         tasks=tasks,
+        prior=_load_prior(folder),
     )
+
+
+def _load_prior(folder: Path) -> Prior | None:
+    if not (folder / "prior.json").is_file():
+        return None
+    weight = float(json.loads((folder / "prior.json").read_text())["weight"])
+    return Prior(load_baseline(folder / "prior"), weight)

@@ -21,7 +21,7 @@ from palate.inference.model_folder import Trained, load_model, save_model
 from palate.models.baselines import Baseline, fit_baseline
 from palate.models.language_model import RecommendationModel
 from palate.training.loop import Report, Run, Validate, train
-from palate.training.parts import Parts, build_parts
+from palate.training.parts import Parts, Prior, build_parts
 from palate.training.recipe import Recipe, load_recipe
 from palate.types import History, Ranking
 
@@ -43,7 +43,7 @@ class Reason:
 
 
 class Recommender:
-    """A trained system with its catalogue and users; a baseline and a language model are used alike."""
+    """A trained system with its catalogue and users; a baseline and a model are used alike."""
 
     def __init__(self, trained: Trained) -> None:
         """Use :meth:`train` or :meth:`load` instead."""
@@ -62,10 +62,12 @@ class Recommender:
         """Train the system a recipe describes.
 
         Args:
-            dataset: what to learn from; only its training part is read, and the valid part to stop in time.
+            dataset: what to learn from; only its training part is read, and the valid part to stop
+                in time.
             recipe: a name from ``palate recipes``, a path to a TOML file, or a recipe.
             seed: decides weights, batches, negatives: the same seed gives the same model on a CPU.
-            folder: where checkpoints and cached vectors go, so that a killed run continues; None keeps none.
+            folder: where checkpoints and cached vectors go, so that a killed run continues; None
+                keeps none.
             report: told after each step how far the run is.
 
         Raises:
@@ -93,6 +95,7 @@ class Recommender:
             report=report,
         )
         log = train(parts.model, run)
+        parts = _with_prior(parts, dataset, seed)
         return cls(Trained(name, chosen, dataset, parts, log, seed))
 
     @classmethod
@@ -187,7 +190,10 @@ class Recommender:
         return asked.recommend([who], n, exclude_seen=False)[0]
 
     def why(self, history: History, item_row: int, n: int = 3) -> list[Reason]:
-        """Return the ``n`` events without which the item's score falls most, measured by scoring again without each."""
+        """Return the ``n`` events without which the item's score falls most.
+
+        Measured by scoring again without each.
+        """
         if len(history) == 0:
             return []
         recent = range(max(0, len(history) - 50), len(history))
@@ -215,27 +221,60 @@ def fingerprint(dataset: Dataset) -> str:
 def _validation(dataset: Dataset, parts: Parts, seed: int) -> Validate:
     """Return NDCG@10 on the valid part, history masked, as a function of the model."""
     cases = _sample(dataset.cases("valid"), _VALIDATION_USERS, seed)
-    task = "next-item" if "next-item" in parts.tasks else parts.tasks[0]
+    ask = _main_ask(parts, dataset)
 
     def validate(model: RecommendationModel) -> float:
-        return ndcg_of(LanguageEngine(replace(parts, model=model), Ask(family=task)), cases)
+        engine = LanguageEngine(replace(parts, model=model), ask)
+        return ndcg_of([engine.score], [1.0], cases)[0]
 
     return validate
 
 
-def ndcg_of(engine: LanguageEngine, cases: Cases) -> float:
-    """Return mean NDCG@10 of the first target of each case, history masked; 0 where there is no case."""
-    gains = []
+def _main_ask(parts: Parts, dataset: Dataset) -> Ask:
+    """Return the question a model is validated by: the next item where it was trained on that."""
+    family = "next-item" if "next-item" in parts.tasks else parts.tasks[0]
+    events = dataset.interactions
+    slots = {"event": events.event_types[0], "scenario": next(iter(events.scenarios), "")}
+    return Ask(family=family, slots=slots)
+
+
+def _with_prior(parts: Parts, dataset: Dataset, seed: int) -> Parts:
+    """Fit the recipe's prior and give it the weight that is best on the valid part."""
+    config = parts.recipe.prior
+    cases = _sample(dataset.cases("valid"), _VALIDATION_USERS, seed)
+    if config is None or "next-item" not in parts.tasks or not len(cases):
+        return parts
+    baseline = fit_baseline(config.baseline, dataset.sequences, len(dataset.catalog), seed=seed)
+    values = ndcg_of([LanguageEngine(parts).score, baseline.score], config.weights, cases)
+    best = int(np.argmax(values))
+    _logger.info("prior weight %g: validation NDCG@10 %.4f", config.weights[best], values[best])
+    return replace(parts, prior=Prior(baseline, config.weights[best]))
+
+
+def ndcg_of(
+    scorers: Sequence[Callable[[Sequence[History]], Float[np.ndarray, "users items"]]],
+    weights: Sequence[float],
+    cases: Cases,
+) -> list[float]:
+    """Return mean NDCG@10 of the first target of each case, history masked; 0 without a case.
+
+    The first scorer counts fully; the second, if any, with each of ``weights`` in turn: one value
+    per weight.
+    """
+    gains: list[list[float]] = [[] for _ in weights]
     for start in range(0, len(cases), 512):
         histories = cases.histories[start : start + 512]
-        scores = engine.score(histories)
         wanted = np.asarray([targets[0] for targets in cases.targets[start : start + 512]])
-        own = scores[np.arange(len(wanted)), wanted].copy()
+        main, *others = [scorer(histories) for scorer in scorers]
         for user, history in enumerate(histories):
-            scores[user, history.item_rows] = -np.inf
-        places = (scores > own[:, None]).sum(axis=1)
-        gains.append(np.where(places < _CUTOFF, 1 / np.log2(places + 2), 0.0))
-    return float(np.concatenate(gains).mean()) if gains else 0.0
+            main[user, history.item_rows] = -np.inf
+        for gain, weight in zip(gains, weights, strict=True):
+            scores = main + np.float32(weight) * others[0] if others else main
+            own = scores[np.arange(len(wanted)), wanted]
+            # A target that the history holds cannot be found with the history masked.
+            places = np.where(own > -np.inf, (scores > own[:, None]).sum(axis=1), _CUTOFF)
+            gain += np.where(places < _CUTOFF, 1 / np.log2(places + 2), 0.0).tolist()
+    return [float(np.mean(gain)) if gain else 0.0 for gain in gains]
 
 
 def _sample(cases: Cases, num_users: int, seed: int) -> Cases:

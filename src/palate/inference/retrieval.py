@@ -16,8 +16,11 @@ from torch import Tensor
 from palate.ranking import top_rankings
 from palate.types import History, Ranking
 
-_SCORES_AT_ONCE = 8_000_000
-"""Scores in memory at a time: 32 MB, or one user's where the catalogue is larger."""
+_SCORES_AT_ONCE = 32_000_000
+"""Scores in memory at a time: 128 MB, or one user's where the catalogue is larger. Fewer would make
+a large catalogue be read too often."""
+
+_USERS_AT_ONCE = 512
 
 
 def retrieve(
@@ -42,7 +45,7 @@ def retrieve(
     outside = np.ones(len(items_ID), dtype=bool)
     outside[slice(None) if candidates is None else candidates] = False
     rankings: list[Ranking] = []
-    step = max(1, _SCORES_AT_ONCE // max(len(items_ID), 1))
+    step = max(1, min(_USERS_AT_ONCE, _SCORES_AT_ONCE // max(len(items_ID), 1)))
     for start in range(0, len(histories), step):
         with torch.inference_mode():
             scores = largest_products(users_UMD[start : start + step], items_ID)

@@ -1,7 +1,7 @@
 """Item vectors from behaviour: what was chosen near what, in the training events alone.
 
-A frozen fourth modality beside text, image and attributes. It hands the model at once the collaborative signal that an ID
-table would have to learn from few events per item.
+A frozen fourth modality beside text, image and attributes. It hands the model at once the
+collaborative signal that an ID table would have to learn from few events per item.
 """
 
 from collections.abc import Sequence
@@ -32,10 +32,11 @@ def behaviour_vectors(
 ) -> ItemVectors:
     """Factorise the positive pointwise mutual information of items that occur near one another.
 
-    ``C[i, j]`` sums ``1 / distance`` over all pairs of events within the window, in both directions;
-    ``PPMI[i, j] = max(0, log(C[i, j] * |C| / (C[i] * C'[j])))`` with ``C'`` the smoothed context counts; the vectors
-    are ``U * sqrt(S)`` of its truncated singular value decomposition, each scaled to length ``sqrt(dim)``
-    (Levy & Goldberg 2014, whose result makes this what item2vec approximates).
+    ``C[i, j]`` sums ``1 / distance`` over all pairs of events within the window, in both
+    directions; ``PPMI[i, j] = max(0, log(C[i, j] * |C| / (C[i] * C'[j])))`` with ``C'`` the
+    smoothed context counts; the vectors are ``U * sqrt(S)`` of its truncated singular value
+    decomposition, each scaled to length ``sqrt(dim)`` (Levy & Goldberg 2014, whose result makes
+    this what item2vec approximates).
 
     Args:
         sequences: training events only, or the vectors would know the answers.
@@ -44,7 +45,8 @@ def behaviour_vectors(
         seed: for the randomised decomposition.
 
     Returns:
-        Vectors of ``min(config.dim, num_items - 1)`` dimensions; absent for items that have no neighbour.
+        Vectors of ``min(config.dim, num_items - 1)`` dimensions; absent for items that have no
+        neighbour.
     """
     from sklearn.decomposition import TruncatedSVD
 

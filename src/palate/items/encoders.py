@@ -1,4 +1,7 @@
-"""From a catalogue to the numbers the model reads: the encoders of one model, fitted, applied, saved together."""
+"""From a catalogue to the numbers the model reads.
+
+The encoders of one model are fitted, applied and saved together.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -38,9 +41,9 @@ class ItemsConfig(BaseModel):
         "text",
         "image",
         "attributes",
-        "behaviour",
     )
-    """Those the data has nothing for are left out by themselves."""
+    """Those the data has nothing for are left out by themselves. ``behaviour`` learns fastest and
+    ends lower: its vectors know the training steps too well (see ``docs/results.md``)."""
     text: TextEncoderConfig = TextEncoderConfig()
     image: ImageEncoderConfig = ImageEncoderConfig()
     behaviour: BehaviourConfig = BehaviourConfig()
@@ -76,7 +79,7 @@ class ItemEncoders:
         cache: Path | None = None,
         progress: Progress | None = None,
     ) -> dict[str, ItemVectors]:
-        """Return the text and image vectors of a catalogue, taken from ``cache`` where they are known."""
+        """Return the text and image vectors of a catalogue, from ``cache`` where they are known."""
         vectors = {}
         if self.text is not None:
             texts = catalog.texts()
@@ -125,7 +128,7 @@ class ItemEncoders:
         )
 
 
-def item_features(
+def item_features(  # noqa: PLR0913 - all that features come from, and how to follow the work
     catalog: Catalog,
     sequences: Sequence[History],
     encoders: ItemEncoders,

@@ -14,7 +14,7 @@ from palate.items.vectors import ItemVectors
 
 @dataclass(frozen=True)
 class ItemFeatures:
-    """What the fusion reads of each item; a modality that the recipe or the data lacks is simply not there."""
+    """What the fusion reads of each item; a modality the recipe or the data lacks is not there."""
 
     has_id: Bool[np.ndarray, " items"]
     """Whether the item occurs in training: only then does its ID embedding mean anything."""
@@ -59,7 +59,7 @@ class ItemFeatures:
 
 
 def attribute_matrix(bags: AttributeBags, width: int) -> Int[np.ndarray, "items width"]:
-    """Return the attribute numbers of each item as a table padded with -1, cut to ``width`` per item."""
+    """Return the attribute numbers of each item, padded with -1 and cut to ``width`` per item."""
     table = np.full((len(bags.offsets) - 1, width), -1, dtype=np.int64)
     counts = np.minimum(np.diff(bags.offsets), width)
     item = np.repeat(np.arange(len(counts)), counts)

@@ -126,4 +126,4 @@ def _open(path: str) -> "tuple[BaseImageProcessor, PreTrainedModel]":
         model = AutoModel.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError) as error:
         raise no_such_model(path, error) from error
-    return processor, model.eval()
+    return processor, model.train(mode=False)

@@ -141,4 +141,5 @@ def _open(path: str) -> "tuple[PreTrainedTokenizerBase, PreTrainedModel]":
     except (OSError, ValueError) as error:
         raise no_such_model(path, error) from error
     # The encoder of an encoder-decoder model is what reads.
-    return tokenizer, (model.get_encoder() if model.config.is_encoder_decoder else model).eval()
+    reader = model.get_encoder() if model.config.is_encoder_decoder else model
+    return tokenizer, reader.train(mode=False)

@@ -33,8 +33,8 @@ class QueryPool:
 def make_queries(catalog: Catalog, per_item: int, *, seed: int) -> QueryPool:
     """Make up to ``per_item`` queries for each item from its title, brand, categories and tags.
 
-    In turn: a run of one to four words of the title; some of its words in any order, perhaps with the brand; the finest
-    category with a word of the title. Items without any text get none.
+    In turn: a run of one to four words of the title; some of its words in any order, perhaps with
+    the brand; the finest category with a word of the title. Items without any text get none.
     """
     rng = np.random.default_rng([seed, 0x9E37])
     wanted = [
@@ -73,7 +73,7 @@ def _query(
         return f"{brand[0]} {some}".strip()
     if turn % 3 == 2 and (tags or categories):
         label = (
-            tags[rng.integers(len(tags))]
+            tags[int(rng.integers(len(tags)))]
             if tags and rng.random() < 0.5
             else (categories or tags)[-1]
         )

@@ -1,8 +1,9 @@
 """The stream: one sequence that mixes words and items, laid out so that no computation is wasted.
 
-A batch shares one *instruction* (the task in words), which is read once for all rows. Each row then holds its own context
-words, at most one described thing (a query as its text vector), and its events. Probes look at the row from cut points:
-a probe sees the instruction and its prefix of the row, nothing sees a probe, so that one pass learns from every position.
+A batch shares one *instruction* (the task in words), which is read once for all rows. Each row then
+holds its own context words, at most one described thing (a query as its text vector), and its
+events. Probes look at the row from cut points: a probe sees the instruction and its prefix of the
+row, nothing sees a probe, so that one pass learns from every position.
 
 Shape suffixes: B rows, T tokens of a row, P probes of a row, K targets of a probe.
 """
@@ -75,10 +76,10 @@ class Writer:
         probes = max(len(e.cuts) for e in examples)
         cuts = np.full((len(examples), probes), NOTHING)
         targets = np.full((*cuts.shape, max(e.targets.shape[1] for e in examples)), NOTHING)
-        descriptions = []
+        descriptions: list[int] = []
         for b, (e, context, head) in enumerate(zip(examples, contexts, heads, strict=True)):
             words[b, : len(context)] = context
-            if head > len(context):
+            if e.query is not None and head > len(context):
                 described[b, head - 1] = len(descriptions)
                 descriptions.append(e.query)
             items[b, head : lengths[b]] = e.history.item_rows

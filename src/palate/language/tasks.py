@@ -1,7 +1,8 @@
 """Tasks: each turns what a user did into something to ask and the items that answer it.
 
-A task never touches tensors or tokens. It returns an :class:`Example`; :mod:`palate.language.stream` lays examples out.
-Adding a task is one class here and one family in ``prompts.toml``.
+A task never touches tensors or tokens. It returns an :class:`Example`;
+:mod:`palate.language.stream` lays examples out. Adding a task is one class here and one family in
+``prompts.toml``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,6 +43,11 @@ class Task(Protocol):
     @property
     def name(self) -> str:
         """The family of prompts it is worded by."""
+        ...
+
+    @property
+    def max_history(self) -> int:
+        """How many events of a user it reads at most."""
         ...
 
     def slots(self, rng: np.random.Generator) -> Slots:
@@ -107,7 +113,7 @@ class Scenario:
 
     def slots(self, rng: np.random.Generator) -> Slots:
         """Choose the scenario."""
-        return {"scenario": self.scenarios[rng.integers(len(self.scenarios))]}
+        return {"scenario": self.scenarios[int(rng.integers(len(self.scenarios)))]}
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
         """After every event the target is the first later one in the chosen scenario."""
@@ -130,14 +136,14 @@ class Category:
         return {}
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
-        """Choose a category of a later item; after every event the target is the next item that has it."""
+        """Choose a category of a later item; every target is the next item that has it."""
         window = _window(history, self.max_history + 1, rng)
         if len(window) < 2:
             return None
         chosen = self.item_categories[window.item_rows[rng.integers(1, len(window))]]
         if not chosen:
             return None
-        category = chosen[rng.integers(len(chosen))]
+        category = chosen[int(rng.integers(len(chosen)))]
         has_it = np.asarray([category in self.item_categories[row] for row in window.item_rows])
         return _next_where(window, has_it, context=category)
 
@@ -155,7 +161,7 @@ class Search:
         return {}
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
-        """Ask for one later item by words made from it, or for any item of the catalogue with no history."""
+        """Ask for a later item by words made from it, or for any item at all with no history."""
         if len(history) and rng.random() < 0.5:
             place = int(rng.integers(len(history)))
             target = int(history.item_rows[place])
@@ -188,7 +194,7 @@ class Direct:
         return {}
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
-        """Cut the window anywhere, shuffle what is before, take up to ``num_targets`` items from what is after."""
+        """Cut the window anywhere, shuffle what is before, ask for items from what is after."""
         window = _window(history, self.max_history + self.num_targets, rng)
         if len(window) < 2:
             return None
@@ -226,7 +232,7 @@ class ColdStart:
 
 
 def _window(history: History, length: int, rng: np.random.Generator) -> History:
-    """Return ``length`` consecutive events from a random place; all of them where there are no more."""
+    """Return ``length`` consecutive events from a random place; all where there are no more."""
     if len(history) <= length:
         return history
     start = int(rng.integers(len(history) - length + 1))

@@ -6,23 +6,25 @@ from pathlib import Path
 from tokenizers import Tokenizer as _Tokenizer
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
+from palate.errors import ArtifactError
+
 BEGIN, END, PAD = "<begin>", "<end>", "<pad>"
 SPECIAL = (PAD, BEGIN, END)
 
 
 class Tokenizer:
-    """Byte-level BPE (Sennrich et al. 2016): no text is ever unknown, and decoding gives the text back."""
+    """Byte-level BPE (Sennrich et al. 2016): no text is unknown, decoding gives the text back."""
 
     def __init__(self, inner: _Tokenizer) -> None:
         """Wrap a trained tokenizer of the ``tokenizers`` library."""
         self._inner = inner
-        self.begin = inner.token_to_id(BEGIN)
-        self.end = inner.token_to_id(END)
-        self.pad = inner.token_to_id(PAD)
+        self.begin = _number(inner, BEGIN)
+        self.end = _number(inner, END)
+        self.pad = _number(inner, PAD)
 
     @classmethod
     def train(cls, texts: Iterable[str], *, vocabulary_size: int = 8192) -> "Tokenizer":
-        """Learn merges from ``texts``; lower case, so that a query matches a title whatever its capitals."""
+        """Learn merges from ``texts`` in lower case: a query matches a title however written."""
         inner = _Tokenizer(models.BPE())
         inner.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
         inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
@@ -64,8 +66,17 @@ class Tokenizer:
         return cls(_Tokenizer.from_file(str(path)))
 
 
+def _number(inner: _Tokenizer, token: str) -> int:
+    found = inner.token_to_id(token)
+    if found is None:
+        raise ArtifactError(
+            f"The tokenizer does not know the token {token!r}.", hint="Train the model again."
+        )
+    return int(found)
+
+
 def _plain(text: str) -> str:
-    """Break up special tokens: text of users and items is untrusted and must not reach the control tokens."""
+    """Break up special tokens: untrusted text must not reach the control tokens."""
     for token in SPECIAL:
         text = text.replace(token, token.replace("<", "< "))
     return text

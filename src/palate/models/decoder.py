@@ -1,9 +1,10 @@
-"""The compact backbone: a decoder of the Llama architecture, small enough to train from nothing on two cores.
+"""The compact backbone: a decoder of the Llama architecture, trained from nothing on two cores.
 
-Given the same weights it returns the hidden states of ``transformers``' ``LlamaModel``; :func:`llama_state_dict` and
-:func:`llama_config` write its weights in that format.
+Given the same weights it returns the hidden states of ``transformers``' ``LlamaModel``;
+:func:`llama_state_dict` and :func:`llama_config` write its weights in that format.
 
-Shape suffixes: B batch, T tokens, D width, H heads, E width of a head, F width of the feed-forward layer.
+Shape suffixes: B batch, T tokens, D width, H heads, E width of a head, F width of the feed-forward
+layer.
 """
 
 import json
@@ -97,7 +98,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """One layer: attention, then a gated feed-forward network (SwiGLU), each on a normalised residual stream."""
+    """One layer: attention, then a gated network (SwiGLU), each on a normalised residual stream."""
 
     def __init__(self, config: DecoderConfig) -> None:
         """Make the two halves."""
@@ -117,7 +118,7 @@ class Block(nn.Module):
         past: KeyValue | None,
         answer_from: int,
     ) -> tuple[Float[Tensor, "batch query width"], KeyValue]:
-        """Return the new residual stream of the tokens ``answer_from`` on, and this layer's keys and values."""
+        """Return the residual stream of the tokens ``answer_from`` on, and the keys and values."""
         attended, own = self.attention(self.attention_norm(x), rotation, mask, past, answer_from)
         x = x[:, answer_from:] + self.dropout(attended)
         gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, dim=-1)
@@ -128,7 +129,7 @@ class Decoder(nn.Module):
     """A stack of blocks over embeddings: it never sees where they came from, words or items."""
 
     def __init__(self, config: DecoderConfig) -> None:
-        """Initialise as Llama does: normal weights, smaller on the way back into the residual stream."""
+        """Stack ``config.layers`` blocks with fresh weights."""
         super().__init__()
         self.config = config
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
@@ -148,10 +149,12 @@ class Decoder(nn.Module):
         Args:
             x: embeddings of the tokens.
             positions: rotary position of each token.
-            mask: True where a token (second to last axis) may look at a key (last axis: ``past`` first, then the
-                tokens themselves); None means causal, and then there can be no ``past``.
+            mask: True where a token (second to last axis) may look at a key (last axis: ``past``
+                first, then the tokens themselves); None means causal, and then there can be no
+                ``past``.
             past: keys and values of a prefix, of batch size 1 where all rows share it.
-            answer_from: only the tokens from here on are wanted at the end, so the last layer skips the others.
+            answer_from: only the tokens from here on are wanted at the end, so the last layer skips
+                the others.
         """
         rotation = rotary(positions, self.config)
         keys_values = []
@@ -165,7 +168,7 @@ class Decoder(nn.Module):
 def rotary(
     positions: Int[Tensor, "#batch time"], config: DecoderConfig
 ) -> tuple[Float[Tensor, "#batch 1 time head"], Float[Tensor, "#batch 1 time head"]]:
-    """Return cosine and sine of ``position * theta^(-2 i / E)`` for each pair of dimensions ``i`` of a head."""
+    """Return cosine and sine of ``position * theta^(-2 i / E)`` for each pair of dimensions."""
     head = config.width // config.heads
     exponent = torch.arange(0, head, 2, device=positions.device, dtype=torch.float32) / head
     angle = positions[:, None, :, None].float() * (config.rope_theta**-exponent)
@@ -207,9 +210,10 @@ def llama_config(config: DecoderConfig, vocabulary_size: int) -> dict[str, objec
 def llama_state_dict(
     decoder: Decoder, words: Float[Tensor, "vocabulary width"]
 ) -> dict[str, Tensor]:
-    """Return the decoder's weights and the word embeddings under the names ``LlamaForCausalLM`` uses."""
+    """Return the weights and the word embeddings under the names ``LlamaForCausalLM`` uses."""
     named = {"model.embed_tokens.weight": words, "model.norm.weight": decoder.norm.weight}
     for depth, block in enumerate(decoder.blocks):
+        assert isinstance(block, Block)
         q, k, v = block.attention.qkv.weight.chunk(3)
         gate, up = block.gate_up.weight.chunk(2)
         layer: Mapping[str, Tensor] = {
@@ -227,9 +231,7 @@ def llama_state_dict(
     return {name: weight.detach().contiguous().clone() for name, weight in named.items()}
 
 
-def export_llama(
-    folder: Path, decoder: Decoder, words: Float[Tensor, "vocabulary width"]
-) -> None:
+def export_llama(folder: Path, decoder: Decoder, words: Float[Tensor, "vocabulary width"]) -> None:
     """Write a folder that ``AutoModelForCausalLM.from_pretrained`` of ``transformers`` loads."""
     folder.mkdir(parents=True, exist_ok=True)
     config = llama_config(decoder.config, len(words))

@@ -1,7 +1,8 @@
 """What an item token is made of: ID, text, image, attributes and behaviour, fused into one vector.
 
-``e_i = P . RMSNorm(sum over modalities m of present[i, m] * MLP_m(x[i, m]))`` (URM, arXiv 2502.03041); the output side has a
-projection of its own. A missing modality is masked, not zero-filled: its layer's bias does not leak in either.
+``e_i = P . RMSNorm(sum over modalities m of present[i, m] * MLP_m(x[i, m]))`` (URM, arXiv
+2502.03041); the output side has a projection of its own. A missing modality is masked, not
+zero-filled: its layer's bias does not leak in either.
 
 Shape suffixes: I items asked for, D width.
 """
@@ -27,16 +28,20 @@ class FusionConfig(BaseModel):
     depth: int = 1
     """Layers of each modality's MLP: 1 is a plain projection."""
     id_dropout: float = 0.1
-    """Chance that an item is shown without its ID and behaviour in training, so that items without them stay scoreable."""
+    """Chance that an item is shown without its ID and behaviour in training, so that items without
+    them stay scoreable."""
     behaviour_dropout: float = 0.5
-    """Chance that an item is shown without its behaviour vector in training. That vector was made
-    from the very steps to be predicted, so it explains them better than it will explain new ones."""
+    """Chance that an item is shown without its behaviour vector in training. That vector was
+    made from the very steps to be predicted, so it explains them better than it will new ones."""
     id_scale: float = 0.05
     """Standard deviation of a fresh ID embedding."""
 
 
 class Fusion(nn.Module):
     """Item features in, item token embeddings and output vectors out."""
+
+    has_id: Tensor
+    attributes: Tensor
 
     def __init__(self, features: ItemFeatures, width: int, config: FusionConfig) -> None:
         """Keep the frozen features as buffers that are not part of the weights."""
@@ -64,7 +69,7 @@ class Fusion(nn.Module):
         self.set_features(features)
 
     def set_features(self, features: ItemFeatures) -> None:
-        """Take (new) frozen features: the same modalities, possibly more items than there are IDs."""
+        """Take (new) frozen features: the same modalities, perhaps more items than IDs."""
         self._keep("has_id", torch.from_numpy(features.has_id.copy()))
         for name, block in features.vectors.items():
             self._keep(f"{name}_values", torch.from_numpy(block.values).float())
@@ -82,7 +87,7 @@ class Fusion(nn.Module):
         without_id: Bool[Tensor, " items"] | None = None,
         described: Float[Tensor, "described text"] | None = None,
     ) -> Float[Tensor, "all width"]:
-        """Return the fused, normalised vectors of the items in ``rows_I``, then of the ``described`` ones.
+        """Return the fused, normalised vectors of the items in ``rows_I``, then of ``described``.
 
         Args:
             rows_I: catalogue rows.
@@ -103,8 +108,8 @@ class Fusion(nn.Module):
             fused = fused + self.attribute(self.attributes[rows_I])
         if described is not None and "text" in self.modality:
             fused = torch.cat([fused, self.modality["text"](described)])
-        return self.norm(fused)
-
+        normed: Tensor = self.norm(fused)
+        return normed
 
     def _kept(self, rows_I: Int[Tensor, " items"]) -> Bool[Tensor, " items"]:  # noqa: N803
         """Draw which items keep their behaviour vector: all of them outside training."""

@@ -1,9 +1,11 @@
-"""The recommendation language model: reads a stream of words and items, answers with a set of user vectors.
+"""The recommendation language model: from a stream of words and items to a set of user vectors.
 
-Sequence in, set out (URM, arXiv 2502.03041): M learned query tokens stand at each cut point; each gives a user vector; an
-item's score is the largest inner product with any of them, so that one forward pass scores the whole catalogue.
+Sequence in, set out (URM, arXiv 2502.03041): M learned query tokens stand at each cut point; each
+gives a user vector; an item's score is the largest inner product with any of them, so that one
+forward pass scores the whole catalogue.
 
-Shape suffixes: B rows, T tokens of a row, P probes of a row, M query tokens of a probe, D width, N probes of a batch.
+Shape suffixes: B rows, T tokens of a row, P probes of a row, M query tokens of a probe, D width, N
+probes of a batch.
 """
 
 import math
@@ -17,7 +19,7 @@ from torch import Tensor, nn
 
 from palate.items.features import ItemFeatures
 from palate.language.stream import Batch
-from palate.models.decoder import Decoder, DecoderConfig
+from palate.models.decoder import Decoder, DecoderConfig, KeyValue
 from palate.models.fusion import Fusion, FusionConfig
 
 
@@ -29,7 +31,8 @@ class ModelConfig(BaseModel):
     decoder: DecoderConfig = Field(default_factory=DecoderConfig)
     fusion: FusionConfig = Field(default_factory=FusionConfig)
     num_queries: int = Field(default=1, ge=0)
-    """Query tokens M per probe; 0 reads the user vector at the last event itself, as SASRec does."""
+    """Query tokens M per probe; 0 reads the user vector at the last event itself, as SASRec
+    does."""
     cosine: bool = True
     """Score by the cosine of user and item vector instead of their plain inner product."""
     temperature: float = 0.06
@@ -43,11 +46,13 @@ class ItemTable:
     """Vectors of the items that a batch (or the catalogue) needs, and where to find each."""
 
     tokens: Float[Tensor, "shown width"]
-    """What the decoder reads: the items, then the queries in words, which are shown and never ranked."""
+    """What the decoder reads: the items, then the queries in words, which are shown and never
+    ranked."""
     outputs: Float[Tensor, "needed width"]
     """What user vectors are compared with."""
     place: Int[Tensor, " references"]
-    """Place of each item reference among the needed ones; a reference is a row, plus the catalogue's size for *without ID*."""
+    """Place of each item reference among the needed ones; a reference is a row, plus the
+    catalogue's size for *without ID*."""
 
 
 class RecommendationModel(nn.Module):
@@ -88,7 +93,7 @@ class RecommendationModel(nn.Module):
     def items(
         self, references: Int[Tensor, " any"], descriptions: Tensor | None = None
     ) -> ItemTable:
-        """Return the vectors of the distinct items among ``references`` (see :attr:`ItemTable.place`)."""
+        """Return vectors of the distinct ``references`` (see :attr:`ItemTable.place`)."""
         needed = references.unique()
         place = torch.full((2 * self.num_items,), -1, device=references.device)
         place[needed] = torch.arange(len(needed), device=references.device)
@@ -129,20 +134,29 @@ class RecommendationModel(nn.Module):
             known = len(table.tokens) - len(batch.descriptions)
             place = torch.where(batch.described >= 0, known + batch.described, place)
         is_item = ((batch.items >= 0) | (batch.described >= 0))[..., None]
-        x = table.tokens[place.clamp(min=0)] * is_item
+        # Somebody without events may come with no item at all: an empty table has one blank row.
+        tokens = (
+            table.tokens if len(table.tokens) else table.tokens.new_zeros(1, table.tokens.shape[1])
+        )
+        x = tokens[place.clamp(min=0)] * is_item
         x = x + self.events(batch.events.clamp(min=0)) * (batch.events >= 0)[..., None]
         if bool((batch.words >= 0).any()):
             x = x + self.words(batch.words.clamp(min=0)) * (batch.words >= 0)[..., None]
-        return self.dropout(x)
+        embedded: Tensor = self.dropout(x)
+        return embedded
 
-    def _instruction(self, batch: Batch):
+    def _instruction(self, batch: Batch) -> list[KeyValue]:
         """Read the instruction once, for all rows: its keys and values are their common past."""
         x = self.dropout(self.words(batch.instruction))[None]
         positions = torch.arange(x.shape[1], device=x.device)[None]
-        return self.decoder(x, positions, answer_from=x.shape[1] - 1)[1]
+        keys_values: list[KeyValue] = self.decoder(x, positions, answer_from=x.shape[1] - 1)[1]
+        return keys_values
 
     def _read(
-        self, x_BTD: Tensor, batch: Batch, instruction
+        self,
+        x_BTD: Float[Tensor, "batch time width"],  # noqa: N803 - shape suffix
+        batch: Batch,
+        instruction: list[KeyValue] | None,
     ) -> Float[Tensor, "probes queries width"]:
         """Append the query tokens of all probes to their rows and read them off at the end."""
         B, T, D = x_BTD.shape
@@ -156,12 +170,12 @@ class RecommendationModel(nn.Module):
             + past
         )
         mask = stream_mask(batch.cuts, T, M, past)
-        hidden, _ = self.decoder(x, positions, mask=mask, past=instruction, answer_from=T)
+        hidden: Tensor = self.decoder(x, positions, mask=mask, past=instruction, answer_from=T)[0]
         return hidden.view(B, P, M, D)[batch.cuts >= 0]
 
     def _probes(
         self,
-        x_BTD: Float[Tensor, "batch time width"],
+        x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
         cuts_BP: Int[Tensor, "batch probes"],  # noqa: N803
     ) -> Float[Tensor, "batch slots width"]:
         """Return the query tokens of all probes, each on top of the token its probe follows.
@@ -174,10 +188,13 @@ class RecommendationModel(nn.Module):
         return (carried[:, :, None] + self.queries).reshape(B, -1, D)
 
     def _read_in_place(
-        self, x_BTD: Tensor, batch: Batch, instruction
+        self,
+        x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
+        batch: Batch,
+        instruction: list[KeyValue] | None,
     ) -> Float[Tensor, "probes 1 width"]:
-        """Without query tokens, the hidden state of the last token a probe sees is the user vector."""
-        B, T, _ = x_BTD.shape
+        """Without query tokens, the state of the last token a probe sees is the user vector."""
+        T = x_BTD.shape[1]
         positions = torch.arange(T, device=x_BTD.device)[None]
         mask, past = None, 0
         if instruction:
@@ -185,7 +202,7 @@ class RecommendationModel(nn.Module):
             mask = torch.ones(T, past + T, dtype=torch.bool, device=x_BTD.device).tril(past)[
                 None, None
             ]
-        hidden, _ = self.decoder(x_BTD, positions + past, mask=mask, past=instruction)
+        hidden: Tensor = self.decoder(x_BTD, positions + past, mask=mask, past=instruction)[0]
         rows, probes = (batch.cuts >= 0).nonzero(as_tuple=True)
         return hidden[rows, (batch.cuts[rows, probes] - 1).clamp(min=0)][:, None]
 
@@ -193,20 +210,21 @@ class RecommendationModel(nn.Module):
 def references_of(
     rows: Int[Tensor, "*any"], without_id: Bool[Tensor, "*any2"], num_items: int
 ) -> Int[Tensor, "*any"]:
-    """Return item references: the row itself, or the row plus ``num_items`` to mean *without its ID*; -1 stays."""
+    """Return item references: rows, plus ``num_items`` to mean *without its ID*; -1 stays."""
     return torch.where(rows >= 0, rows + without_id * num_items, rows)
 
 
 def stream_mask(
-    cuts_BP: Int[Tensor, "batch probes"],
+    cuts_BP: Int[Tensor, "batch probes"],  # noqa: N803
     num_tokens: int,
     num_queries: int,
-    past: int,  # noqa: N803
+    past: int,
 ) -> Bool[Tensor, "batch 1 query key"]:
-    """Say who sees whom: tokens see earlier tokens, query tokens see their prefix and their own probe's earlier ones.
+    """Say who sees whom.
 
-    Rows of the result are the tokens of the stream and then the query tokens; columns are the instruction, the tokens of the
-    stream, the query tokens.
+    Tokens see earlier tokens; query tokens see their prefix and their own probe's earlier ones.
+    Rows of the result are the tokens of the stream and then the query tokens; columns are the
+    instruction, the tokens of the stream, the query tokens.
     """
     B, P = cuts_BP.shape
     T, M, device = num_tokens, num_queries, cuts_BP.device

@@ -1,6 +1,7 @@
-"""The order of training: which task, which users, in which batch; the same for the same seed, epoch and place.
+"""The order of training: which task, which users, in which batch.
 
-Every batch is made from ``(seed, epoch, number)`` alone, so that a resumed run continues exactly where it was killed.
+Every batch is made from ``(seed, epoch, number)`` alone, so that a resumed run continues exactly
+where it was killed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -57,7 +58,7 @@ class Mixture:
         return [planned[place] for place in order]
 
     def batches(self, epoch: int, *, skip: int = 0) -> Iterator[Batch | None]:
-        """Make the batches of an epoch after the first ``skip``; None where the users offer the task nothing."""
+        """Make the batches of an epoch after the first ``skip``; None where users offer nothing."""
         for number, planned in enumerate(self.plan(epoch)):
             if number >= skip:
                 yield self._make(planned, np.random.default_rng([self.seed, epoch, number]))

@@ -1,17 +1,21 @@
-"""The state of a run on disk, whole or not at all: weights, optimizer, averages, random state, counters."""
+"""The state of a run on disk, whole or not at all.
+
+Weights, optimizer, averages, random state and counters.
+"""
 
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from palate.errors import ArtifactError
+from palate.models.language_model import RecommendationModel
 
 _FILE = "checkpoint.safetensors"
 
@@ -33,6 +37,9 @@ class Progress:
     stale: int = 0
     """Validations since the best."""
     seconds: float = 0.0
+    """Since the start, validation included."""
+    step_seconds: float = 0.0
+    """Spent on making batches and learning from them: what throughput is measured by."""
     log: tuple[Mapping[str, object], ...] = field(default=())
     """One entry per validation, as in ``training.jsonl``."""
 
@@ -41,7 +48,7 @@ class Progress:
 class State:
     """All that changes while training: the one mutable thing of a run."""
 
-    model: nn.Module
+    model: RecommendationModel
     optimizer: torch.optim.Optimizer
     average: dict[str, Tensor]
     """Running average of the weights; empty when none is kept."""
@@ -72,7 +79,9 @@ def save_checkpoint(folder: Path, state: State) -> None:
 
 
 def load_checkpoint(folder: Path, state: State) -> bool:
-    """Bring ``state`` to where the checkpoint in ``folder`` stands; return whether there was one of the same run.
+    """Bring ``state`` to where the checkpoint in ``folder`` stands; return whether there was one.
+
+    A checkpoint of another run counts as none.
 
     Raises:
         ArtifactError: when there is a checkpoint that cannot be read.
@@ -86,7 +95,7 @@ def load_checkpoint(folder: Path, state: State) -> bool:
             if stored["run"] != state.progress.run:
                 return False
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except Exception as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ArtifactError(
             f"The checkpoint {str(path)!r} cannot be read: {error}.",
             hint="Delete it to start afresh.",
@@ -98,7 +107,7 @@ def load_checkpoint(folder: Path, state: State) -> bool:
     torch.set_rng_state(tensors["random"])
     if "random_cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random_cuda"])
-    state.progress = replace(Progress(**stored), log=tuple(stored["log"]))
+    state.progress = Progress(**(stored | {"log": tuple(stored["log"])}))
     return True
 
 

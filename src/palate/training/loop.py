@@ -1,7 +1,7 @@
 """The one training loop: every language-model recipe runs through it.
 
-It knows batches, an objective and a ``validate`` callable; it does not know data sets, recommendations or files other than
-its checkpoint.
+It knows batches, an objective and a ``validate`` callable; it does not know data sets,
+recommendations or files other than its checkpoint.
 """
 
 import logging
@@ -57,10 +57,11 @@ class Run:
 
 
 def train(model: RecommendationModel, run: Run) -> Sequence[Mapping[str, object]]:
-    """Train ``model`` in place, leave it with the weights of its best validation, and return the learning curve.
+    """Train ``model`` in place and return the learning curve.
 
-    Continues from the checkpoint in ``run.folder`` where there is one of the same run; the result is then the same, bit for
-    bit on a CPU, as if it had never stopped.
+    The model is left with the weights of its best validation. Continues from the checkpoint in
+    ``run.folder`` where there is one of the same run; the result is then the same, bit for bit on a
+    CPU, as if it had never stopped.
     """
     config = run.config
     state = State(model, _optimizer(model, config), {}, {}, Progress(run=run.name))
@@ -75,7 +76,7 @@ def train(model: RecommendationModel, run: Run) -> Sequence[Mapping[str, object]
         _close_epoch(state, run, clock, steps_per_epoch)
     if state.best:
         model.load_state_dict(state.best)
-    model.eval()
+    model.train(mode=False)
     return state.progress.log
 
 
@@ -94,6 +95,7 @@ class _Clock:
 def _epoch(state: State, run: Run, clock: _Clock, steps_per_epoch: int) -> None:
     config, device = run.config, next(state.model.parameters()).device
     total = steps_per_epoch * config.epochs
+    started = time.perf_counter()
     for batch in run.mixture.batches(state.progress.epoch, skip=state.progress.batch):
         loss = 0.0
         if batch is not None:
@@ -107,12 +109,14 @@ def _epoch(state: State, run: Run, clock: _Clock, steps_per_epoch: int) -> None:
             loss_sum=at.loss_sum + loss,
             losses=at.losses + (batch is not None),
             seconds=clock.seconds,
+            step_seconds=at.step_seconds + time.perf_counter() - started,
         )
         if run.folder is not None and clock.seconds - clock.saved > config.checkpoint_seconds:
             save_checkpoint(run.folder, state)
             clock.saved = clock.seconds
         if run.report is not None:
             run.report(_report(state, run, clock, steps_per_epoch))
+        started = time.perf_counter()
 
 
 def _close_epoch(state: State, run: Run, clock: _Clock, steps_per_epoch: int) -> None:
@@ -203,7 +207,7 @@ def batch_loss(model: RecommendationModel, batch: Batch, config: TrainingConfig)
 def _negatives(
     model: RecommendationModel, config: TrainingConfig, num_probes: int, device: torch.device
 ) -> Tensor:
-    """Draw negatives uniformly: one per probe for ``bce``, else distinct ones shared by the batch."""
+    """Draw negatives uniformly: one per probe for ``bce``, else distinct ones for the batch."""
     if config.objective == "bce":
         return torch.randint(model.num_items, (num_probes,), device=device)
     if config.num_negatives >= model.num_items:
@@ -258,6 +262,6 @@ def _report(state: State, run: Run, clock: _Clock, steps_per_epoch: int) -> Repo
         step=at.step,
         steps=steps,
         loss=at.loss_sum / max(at.losses, 1),
-        interactions_per_second=at.step / steps_per_epoch * per_epoch / max(clock.seconds, 1e-9),
+        interactions_per_second=at.step / steps_per_epoch * per_epoch / max(at.step_seconds, 1e-9),
         seconds_left=clock.seconds / max(at.step, 1) * (steps - at.step),
     )

@@ -25,12 +25,26 @@ from palate.language.tasks import (
     Task,
 )
 from palate.language.tokenizer import Tokenizer
+from palate.models.baselines import Baseline
 from palate.models.language_model import RecommendationModel
 from palate.training.batches import Mixture
 from palate.training.recipe import Recipe, TasksConfig
 
 _SEARCH_HISTORY = 10
 """Events read before a query: enough to know the taste, short enough for a batch of many."""
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What co-occurrence alone says of the next item, and how much it counts.
+
+    The answer is the log-linear mixture ``logit(u, i) + weight * baseline(u, i)``: a few counts tell
+    a rare pair of items better than vectors that were learned from them.
+    """
+
+    baseline: Baseline
+    weight: float
+    """Logits per unit of the baseline's score, chosen on the validation part."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,7 @@ class Parts:
     prompts: Mapping[str, Wordings]
     tasks: tuple[str, ...]
     """Families of prompts it was trained on."""
+    prior: Prior | None = None
 
 
 def build_parts(
@@ -55,7 +70,7 @@ def build_parts(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[Parts, Mixture]:
-    """Fit the encoders and the tokenizer, and make a fresh model and the mixture of tasks it is to learn."""
+    """Fit encoders and tokenizer, make a fresh model and the mixture of tasks it is to learn."""
     catalog, sequences = dataset.catalog, dataset.sequences
     encoders = ItemEncoders.fit(catalog, recipe.items, seed=seed)
     features = item_features(
@@ -87,7 +102,7 @@ def build_parts(
 
 
 def _words(dataset: Dataset, prompts: Mapping[str, Wordings]) -> list[str]:
-    """Return the texts the tokenizer is trained on; wordings several times, so that their words stay whole."""
+    """Return the tokenizer's training texts; wordings thrice, so that their words stay whole."""
     wordings = [w for family in prompts.values() for w in family.seen]
     return [*dataset.catalog.texts(("title", "brand", "categories")), *(wordings * 3)]
 

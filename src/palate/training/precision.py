@@ -1,4 +1,4 @@
-"""Where bfloat16 pays: on processors that multiply it in hardware; on others it is a hundred times slower."""
+"""Where bfloat16 pays: on processors that multiply it in hardware, else it is far slower."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -8,9 +8,9 @@ import torch
 def has_fast_bfloat16(device: torch.device) -> bool:
     """Tell whether matrix products in bfloat16 run in hardware on ``device``."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     # Not `mkldnn.is_bf16_supported`: that is also true where AVX-512 emulates it.
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def autocast(device: torch.device, *, enabled: bool) -> AbstractContextManager[object]:

@@ -15,7 +15,7 @@ from palate.models.language_model import ModelConfig
 
 
 class TasksConfig(BaseModel):
-    """What is asked in training: the share of each task, next item being 1 pass over all users per epoch."""
+    """What is asked in training: the share of each task; 1 is one pass over all users per epoch."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,10 +40,11 @@ class TrainingConfig(BaseModel):
 
     objective: Literal["sampled-softmax", "bce"] = "sampled-softmax"
     epochs: int = Field(default=20, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=3e-3, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
     warmup: float = Field(default=0.03, ge=0, lt=1)
-    """Share of all steps during which the learning rate rises; then it falls along a cosine to a twentieth."""
+    """Share of all steps during which the learning rate rises; then it falls along a cosine to a
+    twentieth."""
     tokens_per_batch: int = Field(default=4096, ge=64)
     """Token budget of a batch, query tokens included: rows times the longest row."""
     num_negatives: int = Field(default=2048, ge=1)
@@ -51,13 +52,24 @@ class TrainingConfig(BaseModel):
     clip: float = Field(default=1.0, gt=0)
     """Largest norm of the gradient."""
     average: float = Field(default=0.0, ge=0, lt=1)
-    """Decay of a running average of the weights, which is then what is validated and kept; 0 keeps the weights."""
+    """Decay of a running average of the weights, which is then what is validated and kept; 0 keeps
+    the weights."""
     validate_every: int = Field(default=1, ge=1)
     """Epochs between validations."""
     patience: int = Field(default=5, ge=1)
     """Validations without improvement after which training stops."""
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     """A kill loses at most this much work."""
+
+
+class PriorConfig(BaseModel):
+    """A baseline whose score is added to the model's logits when the next item is asked for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    baseline: BaselineConfig
+    weights: tuple[float, ...] = (0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 14.0, 20.0)
+    """Weights tried on the validation part; the best is kept."""
 
 
 class Recipe(BaseModel):
@@ -73,12 +85,22 @@ class Recipe(BaseModel):
     model: ModelConfig = ModelConfig()
     tasks: TasksConfig = TasksConfig()
     training: TrainingConfig = TrainingConfig()
+    prior: PriorConfig | None = None
 
     @model_validator(mode="after")
     def _one_or_the_other(self) -> "Recipe":
-        parts = {"items", "model", "tasks", "training"} & self.model_fields_set
+        parts = {"items", "model", "tasks", "training", "prior"} & self.model_fields_set
         if self.baseline is not None and parts:
             raise ValueError(f"a baseline has no {', '.join(sorted(parts))}")
+        return self
+
+    @model_validator(mode="after")
+    def _an_event_to_read(self) -> "Recipe":
+        if self.model.num_queries == 0 and self.tasks.cold_start > 0:
+            raise ValueError(
+                "tasks.cold_start needs model.num_queries of 1 or more: without query tokens "
+                "the last event is read, and a new user has none"
+            )
         return self
 
 
@@ -101,7 +123,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         path = Path(name)
         if not path.is_file():
             raise ConfigError(f"No recipe file {name!r}.", hint="Give a path to a TOML file.")
-        text = path.read_text()
+        text = _text(path)
     elif name in recipe_names():
         text = files("palate.recipes").joinpath(f"{name}.toml").read_text()
     else:
@@ -111,3 +133,12 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         )
     tables = with_overrides(parse_toml(text, f"Recipe {name!r}"), overrides)
     return checked(Recipe, tables, f"Recipe {name!r}")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"The recipe {str(path)!r} cannot be read: {error}.", hint="Write it as TOML in UTF-8."
+        ) from error

@@ -12,12 +12,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from palate.errors import ArtifactError
-from palate.ranking import mask_scores, top_rankings
+from palate.ranking import rank_scored
 from palate.types import History, Ranking
 
 _CONFIG = "baseline.json"
 _ARRAYS = "baseline.safetensors"
-_USERS_AT_ONCE = 1024
 
 _TRAIN_AGAIN = "Train it again with: palate train DATASET MODEL --recipe NAME"
 
@@ -54,15 +53,9 @@ class Baseline(ABC):
         exclude_seen: bool = True,
     ) -> list[Ranking]:
         """Return the best ``n`` items for each history, fewer only where fewer are allowed."""
-        rankings: list[Ranking] = []
-        # In parts, so that memory holds users-at-once x items and not users x items.
-        for start in range(0, len(histories), _USERS_AT_ONCE):
-            part = histories[start : start + _USERS_AT_ONCE]
-            masked = mask_scores(
-                self.score(part), part, candidates=candidates, exclude_seen=exclude_seen
-            )
-            rankings += top_rankings(masked, n)
-        return rankings
+        return rank_scored(
+            self.score, histories, n, candidates=candidates, exclude_seen=exclude_seen
+        )
 
 
 def write_baseline(folder: Path, config: BaseModel, arrays: Arrays) -> None:

@@ -1,0 +1,115 @@
+"""What a person sees in the terminal: tables, items and bars."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from palate.inference.recommender import Recommender
+    from palate.training.loop import Report
+    from palate.types import Ranking
+
+
+def show(*renderables: object) -> None:
+    """Print tables and whatever else ``rich`` draws."""
+    from rich.console import Console
+
+    console = Console()
+    for renderable in renderables:
+        console.print(renderable)
+
+
+def show_markdown(text: str) -> None:
+    """Print Markdown with its headings and tables drawn."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console().print(Markdown(text))
+
+
+def show_items(
+    loaded: "Recommender",
+    ranking: "Ranking",
+    title: str,
+    reasons: list[str] | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Print recommended items with their scores, and what each is there because of."""
+    table = loaded.dataset.catalog.table
+    rows = []
+    for place, (row, score) in enumerate(zip(ranking.item_rows, ranking.scores, strict=True)):
+        item = table.row(int(row), named=True)
+        found = {
+            "item_id": item["item_id"],
+            "title": item["title"] or item["item_id"],
+            "categories": list(item["categories"] or []),
+            "score": round(float(score), 4),
+        }
+        rows.append(found | ({"because": reasons[place]} if reasons else {}))
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    show(_items_table(title, rows))
+
+
+def _items_table(title: str, rows: Sequence[dict[str, object]]) -> object:
+    from rich.markup import escape
+    from rich.table import Table
+
+    shown = Table("#", "Item", "Title", "Categories", "Score", title=escape(title))
+    if rows and "because" in rows[0]:
+        shown.add_column("Because of")
+    for place, row in enumerate(rows, 1):
+        categories = row["categories"]
+        assert isinstance(categories, list)
+        cells = [
+            str(place),
+            str(row["item_id"]),
+            str(row["title"]),
+            ", ".join(categories),
+            str(row["score"]),
+        ]
+        shown.add_row(
+            *map(escape, cells), *([escape(str(row["because"]))] if "because" in row else [])
+        )
+    return shown
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Draw a bar for something that counts (done, total)."""
+    from rich.progress import Progress
+
+    with Progress(transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def training_progress() -> Iterator[Callable[["Report"], None]]:
+    """Draw loss, throughput and time left, and one line for each validation."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[rest]}"),
+    ]
+    with Progress(*columns, transient=True) as bar:
+        task = bar.add_task("Training", total=None, rest="")
+
+        def report(at: "Report") -> None:
+            speed = f"{at.interactions_per_second:,.0f}/s"
+            rest = f"loss {at.loss:.3f} · {speed} · {at.seconds_left:,.0f} s left"
+            name = f"Epoch {at.epoch}/{at.epochs}"
+            bar.update(task, completed=at.step, total=at.steps, description=name, rest=rest)
+            if at.validation is not None:
+                reached = f"validation NDCG@10 {at.validation:.4f}"
+                bar.print(f"{name}  loss {at.loss:.3f}  {reached}  {speed}")
+
+        yield report

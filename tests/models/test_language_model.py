@@ -1,0 +1,251 @@
+"""One pass over many cut points gives what one pass per cut point would give."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from palate.items.features import ItemFeatures
+from palate.items.vectors import ItemVectors
+from palate.language.stream import Batch, Writer
+from palate.language.tasks import Example
+from palate.language.tokenizer import Tokenizer
+from palate.models.decoder import DecoderConfig
+from palate.models.fusion import FusionConfig
+from palate.models.language_model import (
+    ModelConfig,
+    RecommendationModel,
+    references_of,
+    stream_mask,
+)
+from palate.types import History
+
+NUM_ITEMS = 12
+TOKENIZER = Tokenizer.train(["recommend the next item oak lamp search words"] * 3)
+QUERIES = np.random.default_rng(5).normal(size=(3, 6)).astype(np.float32)
+WRITER = Writer(TOKENIZER, QUERIES)
+FUSION = FusionConfig(id_dropout=0.0, behaviour_dropout=0.0, id_scale=1.0)
+
+
+def _features() -> ItemFeatures:
+    text = np.random.default_rng(4).normal(size=(NUM_ITEMS, 6))
+    return ItemFeatures(
+        has_id=np.arange(NUM_ITEMS) != 3, vectors={"text": ItemVectors.normalised(text)}
+    )
+
+
+def _model(num_queries: int = 1, **more: object) -> RecommendationModel:
+    torch.manual_seed(1)
+    config = ModelConfig(
+        decoder=DecoderConfig(width=16, layers=2, heads=2, dropout=0.5),
+        fusion=FUSION,
+        num_queries=num_queries,
+        **more,
+    )
+    model = RecommendationModel(
+        config, _features(), vocabulary_size=len(TOKENIZER), num_event_types=2
+    )
+    torch.nn.init.normal_(model.events.weight)
+    return model.eval()
+
+
+def _example(rows: Sequence[int], cuts: Sequence[int], **more: object) -> Example:
+    item_rows = np.asarray(rows, dtype=np.int64)
+    history = History(item_rows=item_rows, event_types=item_rows % 2)
+    return Example(history, np.asarray(cuts), np.zeros((len(cuts), 1), np.int64), **more)
+
+
+def _users(model: RecommendationModel, batch: Batch) -> Tensor:
+    with torch.inference_mode():
+        read = references_of(batch.items, batch.without_id[:, None], model.num_items)
+        return model.user_vectors(batch, model.items(read[read >= 0], batch.descriptions))
+
+
+def _asked(model: RecommendationModel, *examples: Example, words: str = "next item") -> Tensor:
+    return _users(model, WRITER.batch(words, examples))
+
+
+def _close(one: Tensor, two: Tensor) -> None:
+    torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
+
+
+ROWS = [4, 7, 4, 0, 3, 11]
+SHAPES = [{}, {"context": "oak lamp"}, {"context": "oak", "query": 2}, {"without_id": True}]
+
+
+@pytest.mark.parametrize("num_queries", [0, 1, 3])
+@pytest.mark.parametrize("more", SHAPES)
+def test_a_probe_sees_its_prefix_and_nothing_else(
+    num_queries: int, more: dict[str, object]
+) -> None:
+    model = _model(num_queries)
+    cuts = [1, 2, 4, 6]
+    dense = _asked(model, _example(ROWS, cuts, **more))
+    assert dense.shape == (4, max(num_queries, 1), 16)
+    for probe, cut in enumerate(cuts):
+        plain = _asked(model, _example(ROWS[:cut], [cut], **more))
+        _close(dense[probe : probe + 1], plain)
+
+
+@pytest.mark.parametrize("num_queries", [1, 3])
+def test_a_probe_before_the_first_event_sees_none(num_queries: int) -> None:
+    model = _model(num_queries)
+    dense = _asked(model, _example(ROWS, [0, 2]))
+    _close(dense[:1], _asked(model, _example([], [0])))
+    _close(dense[:1], _asked(model, _example([9, 1], [0])))
+
+
+@pytest.mark.parametrize("num_queries", [1, 3])
+def test_nothing_sees_a_probe(num_queries: int) -> None:
+    model = _model(num_queries)
+    alone = _asked(model, _example(ROWS, [5]))
+    among_others = _asked(model, _example(ROWS, [1, 5, 5, 3]))
+    _close(alone, among_others[1:2])
+    _close(alone, among_others[2:3])
+
+
+@pytest.mark.parametrize("num_queries", [0, 1, 3])
+def test_a_row_gives_the_same_alone_and_padded_among_others(num_queries: int) -> None:
+    model = _model(num_queries)
+    examples = [
+        _example([5], [1]),
+        _example(ROWS, [2, 6], context="oak lamp", query=1),
+        _example([1, 2, 8], [1, 2, 3], without_id=True),
+        _example([6, 9], [2], context="search words"),
+    ]
+    together = _asked(model, *examples)
+    _close(together, torch.cat([_asked(model, example) for example in examples]))
+
+
+def test_query_tokens_of_a_probe_differ() -> None:
+    users = _asked(_model(3), _example(ROWS, [6]))[0]
+    assert (users @ users.T).fill_diagonal_(0).max() < 0.999
+
+
+def test_the_instruction_changes_the_answer_where_it_is_read() -> None:
+    example = _example(ROWS, [6])
+    model = _model(1)
+    assert not torch.allclose(
+        _asked(model, example), _asked(model, example, words="search words"), atol=1e-3
+    )
+    deaf = _model(1, read_words=False)
+    _close(_asked(deaf, example), _asked(deaf, example, words="search words"))
+
+
+@pytest.mark.parametrize("num_queries", [0, 1, 3])
+def test_a_shared_instruction_is_the_instruction_repeated_in_each_row(num_queries: int) -> None:
+    model = _model(num_queries)
+    batch = WRITER.batch("next item", [_example(ROWS, [2, 6]), _example([8], [1])])
+    words = batch.instruction[1:]
+    told = len(words)
+
+    def _after_words(place: Tensor, first: Tensor) -> Tensor:
+        return torch.cat([first.expand(2, -1), place], dim=1)
+
+    nothing = torch.full((told,), -1)
+    repeated = replace(
+        batch,
+        instruction=batch.instruction[:1],
+        words=_after_words(batch.words, words),
+        items=_after_words(batch.items, nothing),
+        events=_after_words(batch.events, nothing),
+        described=_after_words(batch.described, nothing),
+        cuts=torch.where(batch.cuts >= 0, batch.cuts + told, batch.cuts),
+    )
+    _close(_users(model, batch), _users(model, repeated))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        _example([4, 7, 4, 0, 3, 10], [6]),
+        _example([7, 4, 4, 0, 3, 11], [6]),
+        _example(ROWS, [6], context="oak"),
+        _example(ROWS, [6], query=1, context="oak"),
+        _example(ROWS, [6], without_id=True),
+    ],
+)
+def test_all_that_is_said_matters(changed: Example) -> None:
+    model = _model(1)
+    users = _asked(model, _example(ROWS, [6]), changed)
+    assert not torch.allclose(users[0], users[1], atol=1e-3)
+
+
+def test_the_kind_of_event_matters() -> None:
+    model = _model(1)
+    example = _example(ROWS, [6])
+    history = replace(example.history, event_types=1 - example.history.item_rows % 2)
+    users = _asked(model, example, replace(example, history=history))
+    assert not torch.allclose(users[0], users[1], atol=1e-3)
+
+
+def test_tokens_look_back_and_probes_at_their_prefix() -> None:
+    mask = stream_mask(torch.tensor([[2, 0, -1]]), num_tokens=3, num_queries=2, past=1)[0, 0].int()
+    assert mask.tolist() == [
+        # past | three tokens | two query tokens of each of the three probes
+        [1, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0, 0, 0, 0, 0],
+        [1, 1, 1, 1, 0, 0, 0, 0, 0, 0],
+        [1, 1, 1, 0, 1, 0, 0, 0, 0, 0],
+        [1, 1, 1, 0, 1, 1, 0, 0, 0, 0],
+        [1, 0, 0, 0, 0, 0, 1, 0, 0, 0],
+        [1, 0, 0, 0, 0, 0, 1, 1, 0, 0],
+        [1, 0, 0, 0, 0, 0, 0, 0, 1, 0],
+        [1, 0, 0, 0, 0, 0, 0, 0, 1, 1],
+    ]
+
+
+def test_a_reference_is_a_row_or_a_row_without_its_id() -> None:
+    rows = torch.tensor([[1, -1], [2, 0]])
+    assert references_of(rows, torch.tensor([[True], [False]]), 10).tolist() == [[11, -1], [2, 0]]
+
+
+def test_an_item_table_holds_each_item_once_and_says_where() -> None:
+    model = _model(1)
+    with torch.inference_mode():
+        table = model.items(torch.tensor([7, 2, 7, 2 + NUM_ITEMS]), torch.zeros(2, 6))
+        assert table.outputs.shape == (3, 16)
+        assert table.tokens.shape == (5, 16), "the described things stand behind the items"
+        catalogue = model.catalogue()
+    _close(table.outputs[table.place[7]], catalogue[7])
+    _close(table.outputs[table.place[2]], catalogue[2])
+    assert not torch.allclose(table.outputs[table.place[2 + NUM_ITEMS]], catalogue[2], atol=1e-3)
+    assert table.place[5] == -1
+
+
+def test_an_item_outside_training_is_the_same_with_and_without_id() -> None:
+    model = _model(1)
+    with torch.inference_mode():
+        table = model.items(torch.tensor([3, 3 + NUM_ITEMS]))
+    _close(table.outputs[0], table.outputs[1])
+
+
+def test_ids_are_hidden_at_random_in_training_alone() -> None:
+    model = _model(1)
+    model.config = model.config.model_copy(
+        update={"fusion": FUSION.model_copy(update={"id_dropout": 0.5})}
+    )
+    rows = torch.arange(NUM_ITEMS)
+    with torch.inference_mode():
+        whole = model.items(rows).outputs
+        _close(whole, model.items(rows).outputs)
+        model.train()
+        hidden = torch.stack(
+            [(model.items(rows).outputs - whole).abs().amax(1) > 1e-4 for _ in range(50)]
+        )
+    assert not hidden[:, 3].any(), "item 3 has no ID to hide"
+    assert 0.35 < hidden[:, rows != 3].float().mean() < 0.65
+
+
+@pytest.mark.parametrize(("cosine", "scale"), [(True, 1 / 0.06), (False, 1 / 4)])
+def test_scores_are_cosines_over_temperature_or_scaled_products(cosine: bool, scale: float) -> None:
+    model = _model(1, cosine=cosine)
+    assert model.scale == pytest.approx(scale)
+    lengths = _asked(model, _example(ROWS, [6])).norm(dim=-1)
+    with torch.inference_mode():
+        items = model.catalogue().norm(dim=-1)
+    assert torch.allclose(lengths, torch.ones(1), atol=1e-5) == cosine
+    assert torch.allclose(items, torch.ones(NUM_ITEMS), atol=1e-5) == cosine

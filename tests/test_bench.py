@@ -1,0 +1,136 @@
+"""The benchmarks on a tiny simulated shop: they measure, remember, and ask each task fairly."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
+
+import measure
+import mixture
+
+from palate.data.dataset import Cases
+from palate.data.world import World
+from palate.inference.recommender import Recommender
+from palate.training.parts import Parts
+from palate.training.recipe import load_recipe
+from palate.types import History
+
+SHOP = World(num_users=40, num_items=40, events_per_user=8, seed=3)
+TINY = (
+    "training.epochs=1",
+    "model.decoder.width=16",
+    "model.decoder.heads=2",
+    "items.text.dim=8",
+    "items.behaviour.dim=8",
+)
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> measure.Options:
+    return measure.Options(name="test", seeds=2, workers=0, runs=tmp_path)
+
+
+def test_a_run_is_measured_once_and_then_remembered(options: measure.Options) -> None:
+    folder = measure.world_data(options, SHOP)
+    jobs = measure.seeded(options, measure.Job("popularity", folder, "popularity"))
+    first = measure.measure(options, jobs)
+    assert [run.seed for run in first] == [1, 2]
+    assert all(run.seconds >= 0 and run.peak_gb > 0 and run.date for run in first)
+    assert 0 < measure.mean(first, "masked", "recall@10") <= 1
+    assert measure.measure(options, jobs) == first
+    assert len(measure.results(options.runs)) == 2
+
+
+def test_other_settings_are_another_run(options: measure.Options) -> None:
+    folder = measure.world_data(options, SHOP)
+    plain = measure.Job("item-kNN", folder, "itemknn", ("baseline.decay=1.0",))
+    recent = measure.Job("item-kNN", folder, "itemknn", ("baseline.decay=0.5",))
+    runs = measure.measure(options, [plain, recent])
+    assert runs[0].settings != runs[1].settings
+
+
+def test_a_line_cut_short_by_a_kill_is_passed_over(options: measure.Options) -> None:
+    folder = measure.world_data(options, SHOP)
+    measure.measure(options, [measure.Job("popularity", folder, "popularity")])
+    with (options.runs / "results.jsonl").open("a") as file:
+        file.write('{"benchmark": "te')
+    assert len(measure.results(options.runs)) == 1
+
+
+def test_without_data_a_benchmark_says_so_and_exits_with_2(
+    options: measure.Options, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PALATE_SHARED_DATA", "/nowhere")
+    with pytest.raises(SystemExit) as stopped:
+        measure.real_data(options, "amazon14_beauty")
+    assert stopped.value.code == 2
+    assert "PALATE_SHARED_DATA" in capsys.readouterr().err
+
+
+def test_the_table_shows_both_ways_to_rank(options: measure.Options) -> None:
+    folder = measure.world_data(options, SHOP)
+    jobs = measure.seeded(options, measure.Job("popularity", folder, "popularity"))
+    table = measure.accuracy_table("Somewhere", measure.measure(options, jobs))
+    assert list(table.columns[1].cells) == ["masked", "unmasked"]
+    assert "±" in str(next(iter(table.columns[2].cells)))
+
+
+@pytest.mark.parametrize("task", mixture.TASKS)
+def test_every_task_asks_for_the_event_that_follows(task: str) -> None:
+    shop = SHOP.dataset()
+    whole = shop.cases("test")
+    asked = mixture.task_cases(shop, task, "test")
+    assert sum(len(question.cases) for question in asked) == len(whole)
+    wanted = sorted(int(rows[0]) for question in asked for rows in question.cases.targets)
+    assert wanted == sorted(int(rows[0]) for rows in whole.targets)
+    assert {question.ask.family for question in asked} == {task}
+
+
+def test_an_objective_is_asked_of_those_whose_next_event_is_of_that_kind() -> None:
+    shop = SHOP.dataset()
+    events = shop.interactions
+    for question in mixture.task_cases(shop, "objective", "test"):
+        code = events.event_types.index(question.ask.slots["event"])
+        for history in question.cases.histories:
+            assert history.user_row is not None
+            last = int(events.offsets[history.user_row + 1]) - 1
+            assert events.event_codes[last] == code
+
+
+def test_direct_keeps_the_items_and_cold_start_the_newest() -> None:
+    shop = SHOP.dataset()
+    whole = shop.cases("test").histories
+    (direct,) = mixture.task_cases(shop, "direct", "test")
+    (cold,) = mixture.task_cases(shop, "cold-start", "test")
+    for full, mixed, short in zip(whole, direct.cases.histories, cold.cases.histories, strict=True):
+        assert sorted(mixed.item_rows) == sorted(full.item_rows)
+        assert len(short) in {1, 2}
+        np.testing.assert_array_equal(short.item_rows, full.item_rows[-len(short) :])
+
+
+def test_an_expert_learns_and_answers_its_task_alone(options: measure.Options) -> None:
+    folder = measure.world_data(options, SHOP)
+    job = measure.Job(
+        "objective", folder, "urm-small", (*mixture.alone("objective", full=True), *TINY)
+    )
+    (run,) = measure.measure(options, [job], judge=mixture.ask_all, train=mixture.train_by_own_task)
+    assert set(run.found) == {"objective"}
+    assert run.found["objective"]["cases"] == 40
+    assert 0 <= run.found["objective"]["ndcg@10"] <= 1
+
+
+def test_gains_are_the_ndcg_of_the_evaluation(options: measure.Options) -> None:
+    shop = SHOP.dataset()
+    model = Recommender.train(shop, load_recipe("urm-small", TINY))
+    assert isinstance(model.trained.system, Parts)
+    values = mixture.gains(model.trained.system, mixture.task_cases(shop, "next-item", "test"))
+    fresh = [rows[0] not in h.item_rows for h, rows in _pairs(shop.cases("test"))]
+    judged = model.evaluate("test").per_user["ndcg@10"]
+    np.testing.assert_allclose(values[fresh], judged[fresh], atol=1e-9)
+
+
+def _pairs(cases: Cases) -> list[tuple[History, np.ndarray]]:
+    return list(zip(cases.histories, cases.targets, strict=True))

@@ -1,0 +1,296 @@
+"""Each verb on a tiny shop, from raw tables to a report. A mistake is two lines and exit code 2."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+
+from palate import cli
+from palate.data.world import World
+
+SETTINGS = (
+    "items.text.dim=16",
+    "items.behaviour.dim=8",
+    "model.decoder.width=16",
+    "model.decoder.layers=1",
+    "training.epochs=2",
+    "training.tokens_per_batch=2048",
+)
+SETS = [word for setting in SETTINGS for word in ("--set", setting)]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+Palate = Callable[..., Done]
+
+
+@pytest.fixture
+def palate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Palate:
+    """The function that runs a command line as the shell would."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["palate", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        out, err = capsys.readouterr()
+        return Done(int(stopped.value.code or 0), out, err)
+
+    return run
+
+
+def _quietly(*words: object) -> None:
+    """Run a command for a fixture."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["palate", *map(str, words)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        assert not stopped.value.code
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Raw tables, the dataset made from them, and two models trained on it."""
+    at = tmp_path_factory.mktemp("shop")
+    world = World(num_users=60, num_items=30, events_per_user=8, seed=2, pictures=False)
+    world.write_source(at / "source")
+    _quietly("prepare", at / "source", at / "shop", "--name", "tiny")
+    _quietly("train", at / "shop", at / "model", "--recipe", "urm-small", "--seed", 1, *SETS)
+    _quietly("train", at / "shop", at / "popular", "--recipe", "popularity")
+    return at
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.rglob("*.safetensors")}
+
+
+def test_help_lists_the_verbs(palate: Palate) -> None:
+    done = palate("--help")
+    assert done.code == 0
+    for verb in ("prepare", "train", "evaluate", "compare", "recommend", "search", "report"):
+        assert verb in done.out
+    assert "recipes" in done.out
+    assert "demo" in done.out
+
+
+def test_prepare_reports_and_says_what_comes_next(folder: Path, palate: Palate) -> None:
+    done = palate("prepare", folder / "source", folder / "again", "--k-core", 2)
+    assert done.code == 0, done.err
+    assert "60" in done.out
+    assert f"palate train {folder / 'again'}" in done.out.replace("\n", "")
+    assert (folder / "again" / "report.md").is_file()
+
+
+def test_train_leaves_a_model_and_no_litter(folder: Path) -> None:
+    assert (folder / "model" / "weights.safetensors").is_file()
+    assert not (folder / "model.training").exists()
+    assert json.loads((folder / "model" / "manifest.json").read_text())["seed"] == 1
+
+
+def test_train_takes_raw_tables_too(folder: Path, palate: Palate) -> None:
+    done = palate("train", folder / "source", folder / "direct", "--recipe", "popularity")
+    assert done.code == 0, done.err
+    assert "preparing it" in done.out
+    assert (folder / "direct.dataset" / "manifest.json").is_file()
+
+
+def test_the_same_seed_gives_the_same_model(folder: Path, palate: Palate) -> None:
+    words = ("train", folder / "shop", folder / "twin", "--recipe", "urm-small", "--seed", 1)
+    done = palate(*words, *SETS)
+    assert done.code == 0, done.err
+    assert "Epoch 2/2" in done.out
+    assert _files(folder / "twin") == _files(folder / "model")
+
+
+@pytest.mark.parametrize("split", ["test", "valid"])
+def test_evaluate_writes_the_promised_figures(folder: Path, palate: Palate, split: str) -> None:
+    file = folder / f"{split}.json"
+    done = palate("evaluate", folder / "model", "--split", split, "--json", file)
+    assert done.code == 0, done.err
+    assert "leak" in done.out.lower()
+    found = json.loads(file.read_text())
+    assert found["dataset"] == "tiny"
+    assert found["split"]
+    assert found["users"] == 60
+    for how in ("masked", "unmasked"):
+        for metric in ("recall", "ndcg"):
+            assert 0 <= found[how][f"{metric}@5"] <= found[how][f"{metric}@10"] <= 1
+    assert found["leak_probe"]
+
+
+def test_compare_sets_models_side_by_side(folder: Path, palate: Palate) -> None:
+    done = palate("compare", folder / "model", folder / "popular")
+    assert done.code == 0, done.err
+    assert "urm-small" in done.out
+    assert "popularity" in done.out
+    alone = palate("compare", folder / "model")
+    assert alone.code == 2
+    assert "two models or more" in alone.err
+
+
+def test_recommend_prints_json(folder: Path, palate: Palate) -> None:
+    done = palate("recommend", folder / "model", "--user", "u1", "-n", 4, "--json")
+    assert done.code == 0, done.err
+    rows = json.loads(done.out)
+    assert len(rows) == 4
+    assert set(rows[0]) == {"item_id", "title", "categories", "score", "because"}
+    assert [row["score"] for row in rows] == sorted((row["score"] for row in rows), reverse=True)
+
+
+@pytest.mark.parametrize("model", ["model", "popular"])
+def test_recommend_prints_a_table(folder: Path, palate: Palate, model: str) -> None:
+    done = palate("recommend", folder / model, "--user", "u1", "-n", 3)
+    assert done.code == 0, done.err
+    for heading in ("Title", "Categories", "Score", "Because of"):
+        assert heading in done.out
+
+
+def test_recommend_to_somebody_new(folder: Path, palate: Palate) -> None:
+    found = palate("recommend", folder / "model", "--user", "u1", "-n", 3, "--json")
+    ids = [row["item_id"] for row in json.loads(found.out)]
+    new = palate("recommend", folder / "model", "--history", ",".join(ids), "--json")
+    assert new.code == 0, new.err
+    assert not {row["item_id"] for row in json.loads(new.out)} & set(ids)
+    more = palate("recommend", folder / "model", "--user", "u1", "--history", ids[0], "--json")
+    assert more.code == 0, more.err
+    assert ids[0] not in {row["item_id"] for row in json.loads(more.out)}
+
+
+def test_recommend_reads_a_prompt(folder: Path, palate: Palate) -> None:
+    words = ("recommend", folder / "model", "--user", "u1", "--json")
+    plain, asked = palate(*words), palate(*words, "--prompt", "find items for this query")
+    assert asked.code == 0, asked.err
+    assert json.loads(plain.out) != json.loads(asked.out)
+
+
+def test_search_finds_items(folder: Path, palate: Palate) -> None:
+    done = palate("search", folder / "model", "camp stove", "-n", 2, "--json")
+    assert done.code == 0, done.err
+    assert len(json.loads(done.out)) == 2
+    table = palate("search", folder / "model", "camp [bold]stove", "--user", "u1")
+    assert table.code == 0, table.err
+    assert "camp [bold]stove" in table.out
+
+
+def test_report_is_one_page(folder: Path, palate: Palate) -> None:
+    page = folder / "page.html"
+    done = palate("report", folder / "model", folder / "popular", "--out", page)
+    assert done.code == 0, done.err
+    assert page.read_text().lstrip().lower().startswith("<!doctype html>")
+
+
+def test_recipes_are_listed(palate: Palate) -> None:
+    listed = json.loads(palate("recipes", "--json").out)
+    assert {"urm", "urm-small", "popularity", "itemknn", "ease"} <= set(listed)
+    assert "sasrec" in palate("recipes").out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("evaluate", "nowhere"), "nowhere"),
+        (("prepare", "nowhere", "made"), "nowhere"),
+        (("train", "nowhere", "made"), "nowhere"),
+        (("train", "shop", "made", "--recipe", "umr"), "umr"),
+        (("train", "shop", "made", "--set", "training.epoch=3"), "training.epoch"),
+        (("train", "shop", "made", "--set", "training.epochs"), "no '='"),
+        (("train", "shop", "shop", "--recipe", "popularity"), "shop"),
+        (("evaluate", "shop"), "holds a dataset, not a model"),
+        (("evaluate", "popular", "--json", "no/such/folder.json"), "folder.json"),
+        (("recommend", "model", "--user", "nobody"), "nobody"),
+        (("recommend", "model", "--history", "nothing"), "nothing"),
+        (("recommend", "model"), "needs somebody"),
+        (("recommend", "popular", "--user", "u1", "--prompt", "x"), "reads no words"),
+        (("search", "popular", "lamp"), "reads no words"),
+        (("report", "popular", "--out", "shop"), "shop"),
+        (("prepare", "source", "made", "--column", "user_id"), "no '='"),
+    ],
+)
+def test_a_mistake_is_two_lines_and_exit_code_2(
+    folder: Path, palate: Palate, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(folder)
+    before = sorted(path.name for path in folder.iterdir())
+    done = palate(*words)
+    assert done.code == 2
+    first, *rest = done.err.strip().splitlines()
+    assert first.startswith("error: ")
+    assert said in done.err
+    assert any(line.startswith("hint: ") for line in rest)
+    assert "Traceback" not in done.err
+    assert sorted(path.name for path in folder.iterdir()) == before, "nothing half written"
+
+
+def test_a_damaged_model_is_refused(folder: Path, palate: Palate) -> None:
+    copytree(folder / "model", folder / "damaged")
+    weights = folder / "damaged" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-10])
+    done = palate("recommend", folder / "damaged", "--user", "u1")
+    assert done.code == 2
+    assert "weights.safetensors" in done.err
+    assert "hint: " in done.err
+
+
+def test_an_unknown_option_is_a_usage_error(palate: Palate) -> None:
+    assert palate("recipes", "--nonsense").code == 2
+    assert palate("cook").code == 2
+
+
+def test_ctrl_c_says_that_the_work_is_kept(
+    folder: Path, palate: Palate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("palate.inference.recommender.Recommender.train", interrupted)
+    done = palate("train", folder / "shop", folder / "stopped", "--recipe", "urm-small")
+    assert done.code == 130
+    assert "the same command continues" in done.err
+
+
+def test_demo_runs_from_nothing(tmp_path: Path, palate: Palate) -> None:
+    done = palate("demo", "--folder", tmp_path / "demo", "--users", 20)
+    assert done.code == 0, done.err
+    assert "oracle" in done.out
+    assert (tmp_path / "demo" / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_where_it_was(folder: Path) -> None:
+    more = ("--set", "training.checkpoint_seconds=0.01", "--set", "training.epochs=40")
+    words = ["--recipe", "urm-small", *SETS, *more]
+    command = [sys.executable, "-c", "from palate.cli import main; main()", "train"]
+    killed = [*command, str(folder / "shop"), str(folder / "killed"), *words]
+    process = subprocess.Popen(killed, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    checkpoint = folder / "killed.training" / "checkpoint.safetensors"
+    deadline = time.monotonic() + 120
+    while not checkpoint.is_file() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    assert process.poll() is None, "it must be in the middle of its work"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert checkpoint.is_file()
+    assert not (folder / "killed").exists()
+    done = subprocess.run(killed, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    whole = [*command, str(folder / "shop"), str(folder / "whole"), *words]
+    subprocess.run(whole, capture_output=True, check=True)
+    assert _files(folder / "killed") == _files(folder / "whole")
+    assert not (folder / "killed.training").exists()

@@ -1,0 +1,103 @@
+"""The recipes of the package load, and a recipe that cannot work is refused with its reason."""
+
+from pathlib import Path
+
+import pytest
+
+from palate.errors import ConfigError
+from palate.training.recipe import Recipe, load_recipe, recipe_names
+
+NAMES = {
+    *("urm", "urm-small", "sasrec", "sasrec-bce"),
+    *("popularity", "itemknn", "ease", "als"),
+}
+BASELINES = {"popularity", "itemknn", "ease", "als", "bpr"}
+
+
+def test_the_promised_recipes_are_there() -> None:
+    assert set(recipe_names()) >= NAMES
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_loads_and_says_what_it_is(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.title
+    assert recipe.summary
+    assert (recipe.baseline is not None) == (name in BASELINES)
+
+
+@pytest.mark.parametrize("name", ["urm", "urm-small"])
+def test_the_language_models_learn_every_task(name: str) -> None:
+    tasks = load_recipe(name).tasks.model_dump()
+    shares = {k: v for k, v in tasks.items() if k not in {"max_history", "queries_per_item"}}
+    assert all(share > 0 for share in shares.values()), shares
+
+
+@pytest.mark.parametrize("name", ["sasrec", "sasrec-bce"])
+def test_sasrec_reads_ids_alone(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.items.modalities == ()
+    assert recipe.model.num_queries == 0
+    assert not recipe.model.read_words
+
+
+def test_settings_can_be_overridden() -> None:
+    recipe = load_recipe("urm", ["training.epochs=3", "model.decoder.width=64"])
+    assert recipe.training.epochs == 3
+    assert recipe.model.decoder.width == 64
+    assert recipe.training.num_negatives == load_recipe("urm").training.num_negatives
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("training.epoch=3", "training.epoch"),
+        ("training.epochs=0", "training.epochs"),
+        ("training.epochs=many", "training.epochs"),
+        ("model.decoder.heads=3", "must be a multiple"),
+        ("items.modalities=['smell']", "items.modalities"),
+        ("model.num_queries=0", "cold_start"),
+        ("nonsense=1", "nonsense"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(override: str, named: str) -> None:
+    with pytest.raises(ConfigError, match="Recipe 'urm' cannot be used") as caught:
+        load_recipe("urm", [override])
+    assert named in caught.value.message
+
+
+def test_a_baseline_has_no_parts_of_a_model() -> None:
+    with pytest.raises(ConfigError, match="a baseline has no training"):
+        load_recipe("popularity", ["training.epochs=3"])
+
+
+def test_an_unknown_recipe_lists_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="Unknown recipe 'umr'") as caught:
+        load_recipe("umr")
+    assert all(name in caught.value.hint for name in NAMES)
+
+
+def test_a_recipe_may_be_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('title = "Mine"\n[tasks]\nsearch = 1.0\n')
+    assert load_recipe(str(path)).tasks.search == 1
+    assert load_recipe(str(path), ["title=Yours"]).title == "Yours"
+
+
+def test_a_file_that_is_not_there_or_no_toml_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No recipe file"):
+        load_recipe(str(tmp_path / "mine.toml"))
+    broken = tmp_path / "broken.toml"
+    broken.write_text("title = ")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load_recipe(str(broken))
+    broken.write_bytes(b'title = "\xff"')
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_recipe(str(broken))
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_survives_json(name: str) -> None:
+    recipe = load_recipe(name)
+    absent = {"items", "model", "tasks", "training"} if recipe.baseline else None
+    assert Recipe.model_validate_json(recipe.model_dump_json(exclude=absent)) == recipe
