@@ -96,8 +96,7 @@ def test_a_file_that_is_not_there_or_no_toml_is_an_error(tmp_path: Path) -> None
         load_recipe(str(broken))
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", sorted(set(recipe_names()) - BASELINES))
 def test_a_recipe_survives_json(name: str) -> None:
     recipe = load_recipe(name)
-    absent = {"items", "model", "tasks", "training"} if recipe.baseline else None
-    assert Recipe.model_validate_json(recipe.model_dump_json(exclude=absent)) == recipe
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe

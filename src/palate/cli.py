@@ -199,10 +199,9 @@ def recommend(
 
         loaded = loaded.asking(Ask(prompt=prompt))
     ranking = loaded.recommend([who], n)[0]
-    reasons = [loaded.why(who, int(row)) for row in ranking.item_rows]
-    names = [_because(loaded, who, [r.event for r in found]) for found in reasons]
+    reasons = [_because(loaded, who, int(row)) for row in ranking.item_rows]
     title = f"Recommended to {user or 'somebody with this history'}"
-    show_items(loaded, ranking, title, names, as_json=as_json)
+    show_items(loaded, ranking, title, reasons, as_json=as_json)
 
 
 @app.command()
@@ -307,9 +306,15 @@ def _who(loaded: "Recommender", user: str | None, history: str | None) -> "Histo
     return known.extended(loaded.history_of(ids)) if ids else known
 
 
-def _because(loaded: "Recommender", who: "History", events: Sequence[int]) -> str:
-    titles = loaded.dataset.catalog.titles()
-    return ", ".join(titles[who.item_rows[event]] for event in events)
+def _because(loaded: "Recommender", who: "History", item_row: int) -> list[dict[str, object]]:
+    """Return the events an item is there because of, the weightiest first."""
+    table = loaded.dataset.catalog.table.select("item_id", "title")
+    found = []
+    for reason in loaded.why(who, item_row):
+        item_id, title = table.row(int(who.item_rows[reason.event]))
+        weight = round(reason.weight, 4)
+        found.append({"item_id": item_id, "title": title or item_id, "weight": weight})
+    return found
 
 
 def _pairs(options: Sequence[str], name: str) -> dict[str, str]:

@@ -60,12 +60,17 @@ def checked(kind: type[Settings], tables: Mapping[str, object], name: str) -> Se
         return kind.model_validate(tables)
     except ValidationError as error:
         wrong = "; ".join(
-            f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()
+            f"{'.'.join(str(part) for part in one['loc'])}: {_said(one['type'], one['msg'])}"
+            for one in error.errors()
         )
         raise ConfigError(
             f"{name} cannot be used: {wrong}.",
             hint="Mend the settings it names; a misspelt name is an error too.",
         ) from error
+
+
+def _said(kind: str, message: str) -> str:
+    return "there is no such setting" if kind == "extra_forbidden" else message
 
 
 def _value(text: str) -> object:

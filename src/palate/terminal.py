@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 import typer
@@ -34,7 +35,7 @@ def show_items(
     loaded: "Recommender",
     ranking: "Ranking",
     title: str,
-    reasons: list[str] | None,
+    reasons: Sequence[Sequence[dict[str, object]]] | None,
     *,
     as_json: bool,
 ) -> None:
@@ -49,7 +50,7 @@ def show_items(
             "categories": list(item["categories"] or []),
             "score": round(float(score), 4),
         }
-        rows.append(found | ({"because": reasons[place]} if reasons else {}))
+        rows.append(found | ({"because": reasons[place]} if reasons is not None else {}))
     if as_json:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
@@ -60,23 +61,31 @@ def _items_table(title: str, rows: Sequence[dict[str, object]]) -> object:
     from rich.markup import escape
     from rich.table import Table
 
-    shown = Table("#", "Item", "Title", "Categories", "Score", title=escape(title))
-    if rows and "because" in rows[0]:
-        shown.add_column("Because of")
+    with_reasons = any("because" in row for row in rows)
+    shown = Table("#", "Item", "Title", "Categories", "Score", title=escape(title), show_lines=True)
+    if with_reasons:
+        shown.add_column("Because of (score lost without it)")
     for place, row in enumerate(rows, 1):
         categories = row["categories"]
         assert isinstance(categories, list)
         cells = [
             str(place),
             str(row["item_id"]),
-            str(row["title"]),
+            shorten(str(row["title"]), 80, placeholder="…"),
             ", ".join(categories),
             str(row["score"]),
         ]
-        shown.add_row(
-            *map(escape, cells), *([escape(str(row["because"]))] if "because" in row else [])
-        )
+        if with_reasons:
+            cells.append(_reasons_text(row["because"]))
+        shown.add_row(*map(escape, cells))
     return shown
+
+
+def _reasons_text(reasons: object) -> str:
+    assert isinstance(reasons, list)
+    return "\n".join(
+        f"{shorten(str(r['title']), 48, placeholder='…')} ({r['weight']:.2f})" for r in reasons
+    )
 
 
 @contextmanager

@@ -101,7 +101,8 @@ def load_checkpoint(folder: Path, state: State) -> bool:
             hint="Delete it to start afresh.",
         ) from error
     state.model.load_state_dict(_under(tensors, "model."))
-    state.average = _under(tensors, "average.")
+    device = next(state.model.parameters()).device
+    state.average = {k: v.to(device) for k, v in _under(tensors, "average.").items()}
     state.best = _under(tensors, "best.")
     _load_optimizer(state.optimizer, _under(tensors, "optimizer."))
     torch.set_rng_state(tensors["random"])

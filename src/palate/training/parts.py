@@ -38,8 +38,8 @@ _SEARCH_HISTORY = 10
 class Prior:
     """What co-occurrence alone says of the next item, and how much it counts.
 
-    The answer is the log-linear mixture ``logit(u, i) + weight * baseline(u, i)``: a few counts tell
-    a rare pair of items better than vectors that were learned from them.
+    The answer is the log-linear mixture ``logit(u, i) + weight * baseline(u, i)``: a few counts
+    tell a rare pair of items better than vectors that were learned from them.
     """
 
     baseline: Baseline
