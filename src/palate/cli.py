@@ -119,8 +119,10 @@ def train(
     data = _dataset(dataset, model)
     work = model.with_name(f"{model.name}.training")
     try:
-        with training_progress() as report:
-            trained = Recommender.train(data, chosen, seed=seed, folder=work, report=report)
+        with training_progress() as bar:
+            trained = Recommender.train(
+                data, chosen, seed=seed, folder=work, report=bar.report, encoding=bar.encoding
+            )
     except KeyboardInterrupt:
         typer.echo(
             "\nStopped. The last checkpoint is kept: the same command continues from it.", err=True
@@ -270,8 +272,8 @@ def demo(
     """Simulate a shop, train, compare with baselines and the best possible, recommend, report."""
     from palate.inference.demo import run_demo
 
-    with training_progress() as training:
-        run_demo(folder, num_users=users, seed=seed, say=typer.echo, show=show, training=training)
+    with training_progress() as bar:
+        run_demo(folder, num_users=users, seed=seed, say=typer.echo, show=show, training=bar.report)
 
 
 def _load(folder: Path) -> "Recommender":

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
@@ -98,9 +99,19 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+@dataclass(frozen=True)
+class TrainingBar:
+    """What a training tells the terminal."""
+
+    encoding: Callable[[int, int], None]
+    """Items encoded, and items in all."""
+    report: Callable[["Report"], None]
+    """Where the training stands."""
+
+
 @contextmanager
-def training_progress() -> Iterator[Callable[["Report"], None]]:
-    """Draw loss, throughput and time left, and one line for each validation."""
+def training_progress() -> Iterator[TrainingBar]:
+    """Draw items encoded, then loss, throughput and time left, and a line for each validation."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = [
@@ -112,6 +123,9 @@ def training_progress() -> Iterator[Callable[["Report"], None]]:
     with Progress(*columns, transient=True) as bar:
         task = bar.add_task("Training", total=None, rest="")
 
+        def encoding(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, description="Encoding items")
+
         def report(at: "Report") -> None:
             speed = f"{at.interactions_per_second:,.0f}/s"
             rest = f"loss {at.loss:.3f} · {speed} · {at.seconds_left:,.0f} s left"
@@ -121,4 +135,4 @@ def training_progress() -> Iterator[Callable[["Report"], None]]:
                 reached = f"validation NDCG@10 {at.validation:.4f}"
                 bar.print(f"{name}  loss {at.loss:.3f}  {reached}  {speed}")
 
-        yield report
+        yield TrainingBar(encoding, report)

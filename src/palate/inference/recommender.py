@@ -58,6 +58,7 @@ class Recommender:
         seed: int = 0,
         folder: Path | str | None = None,
         report: Callable[[Report], None] | None = None,
+        encoding: Callable[[int, int], None] | None = None,
     ) -> "Recommender":
         """Train the system a recipe describes.
 
@@ -69,6 +70,7 @@ class Recommender:
             folder: where checkpoints and cached vectors go, so that a killed run continues; None
                 keeps none.
             report: told after each step how far the run is.
+            encoding: told after each batch of encoded items how many are done, of how many.
 
         Raises:
             ConfigError: when the recipe is unknown or cannot be used.
@@ -82,7 +84,11 @@ class Recommender:
             return cls(Trained(name, chosen, dataset, fitted, [], seed))
         work = Path(folder) if folder is not None else None
         parts, mixture = build_parts(
-            dataset, chosen, seed=seed, cache=work / "vectors" if work else None
+            dataset,
+            chosen,
+            seed=seed,
+            cache=work / "vectors" if work else None,
+            progress=encoding,
         )
         run = Run(
             mixture=mixture,
