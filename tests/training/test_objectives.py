@@ -62,11 +62,14 @@ def _inputs(num_queries: int, repeats: int = 1) -> tuple[Tensor, ...]:
 
 @pytest.mark.parametrize("num_queries", [1, 3])
 @pytest.mark.parametrize("repeats", [1, 11])
+@pytest.mark.parametrize("safe_logit", [0.0, 60.0])
 def test_loss_and_gradients_are_those_of_the_formula(
-    num_queries: int, repeats: int, monkeypatch: pytest.MonkeyPatch
+    num_queries: int, repeats: int, safe_logit: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As small as chunks can be: 77 probes take several.
-    monkeypatch.setattr(objectives, "_CHUNK_LOGITS", 1)
+    # As small as can be: 77 probes take several rounds, nine negatives several blocks.
+    monkeypatch.setattr(objectives, "_LOGITS_KEPT", 1)
+    monkeypatch.setattr(objectives, "_BLOCK", 4)
+    monkeypatch.setattr(objectives, "_SAFE_LOGIT", safe_logit)
     *vectors, weights, collisions, log_expected = _inputs(num_queries, repeats)
     fast = [v.clone().requires_grad_() for v in vectors]
     plain = [v.clone().requires_grad_() for v in vectors]

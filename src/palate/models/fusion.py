@@ -35,6 +35,10 @@ class FusionConfig(BaseModel):
     made from the very steps to be predicted, so it explains them better than it will new ones."""
     id_scale: float = 0.05
     """Standard deviation of a fresh ID embedding."""
+    plain: bool = False
+    """Use ``sqrt(width)`` times the fused sum as token and as output vector, as SASRec does with
+    its one matrix of embeddings: no normalisation, no projection. An item that was seldom seen
+    then stays quiet and scores low."""
 
 
 class Fusion(nn.Module):
@@ -61,9 +65,10 @@ class Fusion(nn.Module):
             if features.attributes is not None
             else None
         )
-        self.norm = RMSNorm(width)
-        self.token = nn.Linear(width, width, bias=False)
-        self.output = nn.Linear(width, width, bias=False)
+        self.width = width
+        self.norm = _Louder(width**0.5) if config.plain else RMSNorm(width)
+        self.token = nn.Identity() if config.plain else nn.Linear(width, width, bias=False)
+        self.output = nn.Identity() if config.plain else nn.Linear(width, width, bias=False)
         if self.id is not None:
             nn.init.normal_(self.id.weight, std=config.id_scale)
         self.set_features(features)
@@ -95,7 +100,7 @@ class Fusion(nn.Module):
             described: text vectors of things that are text alone: a query in words is such an item.
         """
         known = torch.ones_like(rows_I, dtype=torch.bool) if without_id is None else ~without_id
-        fused = torch.zeros(len(rows_I), self.norm.weight.shape[0], device=rows_I.device)
+        fused = torch.zeros(len(rows_I), self.width, device=rows_I.device)
         if self.id is not None:
             has_id = (known & self.has_id[rows_I])[:, None]
             fused = fused + has_id * self.id(rows_I.clamp(max=self.id.num_embeddings - 1))
@@ -116,6 +121,17 @@ class Fusion(nn.Module):
         if not self.training or not self.config.behaviour_dropout:
             return torch.ones_like(rows_I, dtype=torch.bool)
         return torch.rand(len(rows_I), device=rows_I.device) >= self.config.behaviour_dropout
+
+
+class _Louder(nn.Module):
+    """Multiplication by a constant (Vaswani et al. 2017): embeddings as loud as what is added."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Float[Tensor, "items width"]) -> Float[Tensor, "items width"]:
+        return x * self.factor
 
 
 def _mlp(inputs: int, width: int, depth: int) -> nn.Module:

@@ -4,6 +4,7 @@ Shape suffixes: N probes, M query tokens of a probe, K targets of a probe, Q neg
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,8 +13,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import BackwardCFunction
 
-_CHUNK_LOGITS = 2**20
-"""Logits worked on at once: few enough to stay in the cache of one core."""
+_LOGITS_KEPT = 2**22
+"""Logits kept from the forward to the backward product: few enough for the outer cache."""
+
+_LOWEST = -1e30
+
+_SAFE_LOGIT = 60.0
+"""``exp`` of it, times any number of negatives, is far from the limits of single precision."""
+
+_BLOCK = 2048
+"""Negatives multiplied at once: a block of logits then stays in the inner cache of one core until
+its exponentials are summed, and the product runs twice as fast as over all columns."""
 
 
 def sampled_softmax(  # noqa: PLR0913 - the terms of one formula
@@ -37,8 +47,9 @@ def sampled_softmax(  # noqa: PLR0913 - the terms of one formula
     items as negatives and ``E = 1`` this *is* the full softmax. The maximum over query tokens is
     URM's set-out score (arXiv 2502.03041); with M = 1 it is the plain two-tower softmax.
 
-    The gradient is worked out on the way forward, chunk by chunk, so that no N x Q matrix is ever
-    kept: on a CPU that halves the time of a step.
+    The gradient is worked out on the way forward, some probes at a time, so that no N x Q matrix is
+    ever kept; each block of negatives has its own largest logit, and the blocks are brought to one
+    scale at the end (Milakov & Gimelshein 2018). On a CPU that takes a quarter of the time.
 
     Args:
         users_NMD: user vectors.
@@ -92,13 +103,15 @@ class _SampledSoftmax(torch.autograd.Function):
     ) -> Float[Tensor, ""]:
         vectors = _Vectors(users, targets, negatives)
         gradients = _Vectors(
-            torch.empty_like(users), torch.empty_like(targets), torch.zeros_like(negatives)
+            torch.empty_like(users), torch.empty_like(targets), _sideways(negatives)
         )
+        rows = max(32, _LOGITS_KEPT // max(users.shape[1] * len(negatives), 1))
+        table = _table(vectors, given, rows)
         loss = users.new_zeros(())
-        rows = max(32, _CHUNK_LOGITS // (users.shape[1] * len(negatives)))
         for start in range(0, len(users), rows):
             probes = slice(start, start + rows)
-            loss += _chunk(vectors.of(probes), given.of(probes), gradients.of(probes))
+            loss += _chunk(vectors.of(probes), given.of(probes), table, gradients.of(probes))
+        gradients.negatives.mul_(table.inverse[:, None])
         ctx.save_for_backward(gradients.users, gradients.targets, gradients.negatives)
         return loss / max(len(users), 1)
 
@@ -111,27 +124,96 @@ class _SampledSoftmax(torch.autograd.Function):
         return gradients.users * each, gradients.targets * each, gradients.negatives * each, None
 
 
-def _chunk(vectors: _Vectors, given: _Given, gradients: _Vectors) -> Float[Tensor, ""]:
-    """Return the summed loss of a chunk and write the gradients of that sum."""
-    users, weights, scale = vectors.users, given.weights, given.scale
-    N, M, D = users.shape
-    logits_NMQ = (users.reshape(N * M, D) @ vectors.negatives.T).view(N, M, -1)
-    negative, best_negative = logits_NMQ.max(dim=1) if M > 1 else (logits_NMQ[:, 0], None)
-    logits_NMK = scale * torch.einsum("nmd,nkd->nmk", users, vectors.targets)
-    positive, best_positive = logits_NMK.max(dim=1)
-    negative.mul_(scale).sub_(given.log_expected)
-    row, column = (given.collisions >= 0).nonzero(as_tuple=True)
-    negative[row, given.collisions[row, column]] = -torch.inf
-    positive = positive.masked_fill(weights == 0, -torch.inf)
-    shift = torch.maximum(negative.amax(dim=1), positive.amax(dim=1))[:, None]
-    negative.sub_(shift).exp_()
-    share = (positive - shift).exp()
-    total = negative.sum(dim=1, keepdim=True) + share.sum(dim=1, keepdim=True)
-    gained = torch.where(weights > 0, weights * (positive - shift), 0).sum(dim=1)
-    away = _Slope(negative.mul_(scale / total), best_negative)
-    towards = _Slope((share / total - weights) * scale, best_positive)
-    _write_gradients(vectors, away, towards, gradients)
-    return (total[:, 0].log() - gained).sum()
+@dataclass(frozen=True)
+class _Table:
+    """What is worked out of the negatives once for all probes."""
+
+    inverse: Float[Tensor, " negatives"]
+    """``1 / E``: the correction multiplies a whole column, so the column's vector bears it."""
+    weighted: Float[Tensor, "negatives width"]
+    """The negatives times ``1 / E``."""
+    bounded: bool
+    """No logit can be so large that its exponential overflows: none need be shifted."""
+    spans: Sequence[slice]
+    room: Sequence[Float[Tensor, "_ _"]]
+    """Where each block of logits goes. Fresh memory would cost as much as the product itself."""
+
+
+def _table(vectors: _Vectors, given: _Given, rows: int) -> _Table:
+    users, negatives = vectors.users, vectors.negatives
+    inverse = (-given.log_expected).exp()
+    starts = range(0, len(negatives), _BLOCK)
+    spans = [slice(start, min(start + _BLOCK, len(negatives))) for start in starts]
+    height = min(rows, len(users)) * users.shape[1]
+    largest = [x.norm(dim=-1).amax() if len(x) else x.new_zeros(()) for x in (users, negatives)]
+    return _Table(
+        inverse,
+        negatives * inverse[:, None],
+        float(largest[0] * largest[1]) * given.scale < _SAFE_LOGIT,
+        spans,
+        [users.new_empty(height, span.stop - span.start) for span in spans],
+    )
+
+
+def _chunk(
+    vectors: _Vectors, given: _Given, table: _Table, gradients: _Vectors
+) -> Float[Tensor, ""]:
+    """Return the summed loss of some probes and write the gradients of that sum."""
+    positive, best_positive = _positive_scores(vectors, given)
+    louder = replace(vectors, users=vectors.users * given.scale)
+    blocks = [_block(louder, given, table, number) for number in range(len(table.spans))]
+    shift = torch.stack([positive.amax(dim=1), *(block.shift for block in blocks)]).amax(dim=0)
+    share = (positive - shift[:, None]).exp()
+    total = share.sum(dim=1)
+    for block in blocks:
+        total += block.total * (block.shift - shift).exp()
+    slope = (share / total[:, None] - given.weights) * given.scale
+    _write_positive_gradients(vectors, _Slope(slope, best_positive), gradients)
+    for block in blocks:
+        factor = (block.shift - shift).exp() * given.scale / total
+        _add_block_gradients(vectors, table, block, factor, gradients)
+    gained = torch.where(given.weights > 0, given.weights * (positive - shift[:, None]), 0)
+    return total.log().sum() - gained.sum()
+
+
+def _positive_scores(
+    vectors: _Vectors, given: _Given
+) -> tuple[Float[Tensor, "probes targets"], Int[Tensor, "probes targets"]]:
+    """Return the targets' scores, -inf for padding, and the query tokens that gave them."""
+    logits_NMK = given.scale * torch.einsum("nmd,nkd->nmk", vectors.users, vectors.targets)
+    positive, best = logits_NMK.max(dim=1)
+    return positive.masked_fill(given.weights == 0, -torch.inf), best
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Some negatives of all probes: ``exp(score - shift)``, which :func:`_chunk` weighs later."""
+
+    span: slice
+    shares: Float[Tensor, "probes block"]
+    best: Int[Tensor, "probes block"] | None
+    """The query token that gave the score; None where there is but one."""
+    shift: Float[Tensor, " probes"]
+    total: Float[Tensor, " probes"]
+    """Sum of the shares, each divided by its ``E``."""
+
+
+def _block(vectors: _Vectors, given: _Given, table: _Table, number: int) -> _Block:
+    N, M, D = vectors.users.shape
+    span = table.spans[number]
+    logits = table.room[number][: N * M]
+    torch.mm(vectors.users.reshape(N * M, D), vectors.negatives[span].T, out=logits)
+    scores, best = logits.view(N, M, -1).max(dim=1) if M > 1 else (logits, None)
+    inside = (given.collisions >= span.start) & (given.collisions < span.stop)
+    row, column = inside.nonzero(as_tuple=True)
+    scores[row, given.collisions[row, column] - span.start] = -torch.inf
+    shift = scores.new_zeros(N)
+    if not table.bounded:
+        # Finite even where all are targets, so that their shares are 0 and not undefined.
+        shift = scores.amax(dim=1).clamp(min=_LOWEST)
+        scores.sub_(shift[:, None])
+    shares = scores.exp_()
+    return _Block(span, shares, best, shift, shares @ table.inverse[span])
 
 
 @dataclass(frozen=True)
@@ -139,26 +221,41 @@ class _Slope:
     """The derivative of the loss by each score, and the query token that gave the score."""
 
     by_score: Float[Tensor, "probes scored"]
-    best: Int[Tensor, "probes scored"] | None
-    """None where there is but one query token."""
+    best: Int[Tensor, "probes scored"]
 
 
-def _write_gradients(vectors: _Vectors, away: _Slope, towards: _Slope, gradients: _Vectors) -> None:
-    users = vectors.users
-    N, M, D = users.shape
-    if away.best is None:
-        gradients.users[:, 0] = away.by_score @ vectors.negatives
-        gradients.negatives.addmm_(away.by_score.T, users[:, 0])
-    else:
-        routed = away.by_score.new_zeros(N, M, away.by_score.shape[1])
-        routed.scatter_(1, away.best[:, None], away.by_score[:, None])
-        routed = routed.view(N * M, -1)
-        gradients.users.copy_((routed @ vectors.negatives).view(N, M, D))
-        gradients.negatives.addmm_(routed.T, users.reshape(N * M, D))
-    assert towards.best is not None
-    index = towards.best[..., None].expand(-1, -1, D)
+def _write_positive_gradients(vectors: _Vectors, towards: _Slope, gradients: _Vectors) -> None:
+    index = towards.best[..., None].expand(-1, -1, vectors.users.shape[2])
+    gradients.users.zero_()
     gradients.users.scatter_add_(1, index, towards.by_score[..., None] * vectors.targets)
-    gradients.targets.copy_(towards.by_score[..., None] * users.gather(1, index))
+    gradients.targets.copy_(towards.by_score[..., None] * vectors.users.gather(1, index))
+
+
+def _add_block_gradients(
+    vectors: _Vectors,
+    table: _Table,
+    block: _Block,
+    factor: Float[Tensor, " probes"],
+    gradients: _Vectors,
+) -> None:
+    """Add what the negatives of a block push away: slopes ``factor * shares``."""
+    N, M, D = vectors.users.shape
+    shares = block.shares
+    if block.best is not None:
+        routed = shares.new_zeros(N, M, shares.shape[1])
+        shares = routed.scatter_(1, block.best[:, None], shares[:, None]).view(N * M, -1)
+    pushed = (shares @ table.weighted[block.span]).view(N, M, D)
+    gradients.users.addcmul_(pushed, factor[:, None, None])
+    users = (vectors.users * factor[:, None, None]).view(N * M, D)
+    gradients.negatives[block.span].T.addmm_(users.T.contiguous(), shares)
+
+
+def _sideways(x: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
+    """Return zeros of the shape of ``x`` that lie in memory column by column.
+
+    A sum of products into rows of such a matrix is a third faster than into a plain one.
+    """
+    return x.new_zeros(x.shape[1], x.shape[0]).T
 
 
 def binary_cross_entropy(
