@@ -1,20 +1,24 @@
-"""What each part of an item token is worth: ID, text, attributes, behaviour, picture.
+"""What each part of an item token is worth: ID, text, picture.
 
     .venv/bin/python bench/ablation.py [--only beauty cold pictures] [--seeds 1] [--threads 2]
 
 *beauty*: everything fused against parts of it. *cold*: a tenth of the items is held out of training
 and asked for, in the running against the whole catalogue. *pictures*: the simulated shop, whose
-pictures tell what its words do not. The last line is ``ablation: <NDCG@10 of all fused over that of
-the best of the others>`` on Beauty, or of the last table asked for.
+pictures tell what its words do not. Every model is judged without the prior of its recipe, which
+knows items by their IDs, and again with it. The last line is ``ablation: <NDCG@10 of all fused over
+that of the best of the others>`` on Beauty, or of the last table asked for.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from measure import (
+    Found,
     Job,
     Measured,
     Options,
+    accuracy,
     accuracy_table,
     by_label,
     console,
@@ -29,25 +33,22 @@ from measure import (
 
 from palate.data.prepare import PrepareOptions
 from palate.data.world import World
+from palate.inference.recommender import Recommender
+from palate.training.parts import Parts
 
 FUSED = "all fused"
 ID_ONLY = ("items.modalities=[]",)
-TEXT_ONLY = ('items.modalities=["text"]', "model.fusion.use_id=false")
-CONTENT = ('items.modalities=["text", "image", "attributes"]', "model.fusion.use_id=false")
+NO_ID = ("model.fusion.use_id=false",)
+TEXT_ONLY = ('items.modalities=["text"]', *NO_ID)
+NO_PICTURES = ('items.modalities=["text", "attributes"]',)
 
-BEAUTY = {
-    FUSED: (),
-    "ID only": ID_ONLY,
-    "text only": TEXT_ONLY,
-    "ID and text": ('items.modalities=["text"]',),
-    "ID and behaviour": ('items.modalities=["behaviour"]',),
-    "without behaviour": ('items.modalities=["text", "image", "attributes"]',),
-    "without ID and behaviour": CONTENT,
-}
-COLD = {FUSED: (), "ID only": ID_ONLY, "ID and text": BEAUTY["ID and text"], "text only": TEXT_ONLY}
+BEAUTY = {FUSED: (), "ID only": ID_ONLY, "text only": TEXT_ONLY}
+COLD = BEAUTY
 PICTURES = {
     FUSED: (),
-    "without pictures": ('items.modalities=["text", "attributes", "behaviour"]',),
+    "without pictures": NO_PICTURES,
+    "without IDs": NO_ID,
+    "without IDs and pictures": (*NO_PICTURES, *NO_ID),
 }
 
 
@@ -77,9 +78,25 @@ def compared(
 ) -> float:
     """Measure variants of ``urm``, print the table, and return all fused over the best other."""
     jobs = [Job(label, folder, "urm", tuple(how)) for label, how in variants.items()]
-    runs = measure(options, seeded(options, *jobs))
+    runs = measure(options, seeded(options, *jobs), judge=with_and_without_prior)
     console.print(accuracy_table(title, runs))
+    with_prior = [replace(run, found=behind(run.found, "with_prior_")) for run in runs]
+    console.print(accuracy_table(f"{title}; with the prior", with_prior))
     return fused_over_best_other(runs)
+
+
+def with_and_without_prior(model: Recommender) -> Found:
+    """Judge what the vectors know alone, then the whole recipe under names that say so."""
+    parts = model.trained.system
+    assert isinstance(parts, Parts)
+    bare = Recommender(replace(model.trained, system=replace(parts, prior=None)))
+    whole = {f"with_prior_{group}": figures for group, figures in accuracy(model).items()}
+    return {**accuracy(bare), **whole}
+
+
+def behind(found: Found, prefix: str) -> Found:
+    """Return the groups whose names begin with ``prefix``, without it."""
+    return {k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)}
 
 
 def fused_over_best_other(runs: Sequence[Measured]) -> float:

@@ -32,6 +32,7 @@ from palate.data.prepare import PrepareOptions, prepare
 from palate.data.world import World
 from palate.evaluation.tables import HEADLINE
 from palate.inference.recommender import Recommender, fingerprint
+from palate.training.loop import Report
 from palate.training.recipe import Recipe, load_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -169,8 +170,19 @@ def seeded(options: Options, *jobs: Job) -> list[Job]:
 
 
 def plainly(dataset: Dataset, recipe: Recipe, seed: int) -> Recommender:
-    """Train as everybody does."""
-    return Recommender.train(dataset, recipe, seed=seed)
+    """Train as everybody does, and say so at every validation."""
+
+    def tell(at: Report) -> None:
+        if at.validation is not None:
+            console.print(
+                f"{dataset.name}, {recipe.title}, seed {seed}: epoch {at.epoch} of {at.epochs}, "
+                f"loss {at.loss:.3f}, validation {at.validation:.4f}, "
+                f"{at.interactions_per_second:,.0f} events/s, {at.seconds_left:.0f} s left",
+                style="dim",
+                highlight=False,
+            )
+
+    return Recommender.train(dataset, recipe, seed=seed, report=tell)
 
 
 def accuracy(model: Recommender) -> Found:

@@ -34,6 +34,8 @@ def decoder() -> Decoder:
     for name, weight in made.named_parameters():
         if "norm" in name:  # gains of one would hide a norm in the wrong place
             torch.nn.init.uniform_(weight, 0.5, 1.5)
+        else:  # as loud as after training: a fresh decoder adds next to nothing
+            torch.nn.init.normal_(weight, std=0.2)
     return made
 
 

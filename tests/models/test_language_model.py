@@ -48,8 +48,15 @@ def _model(num_queries: int = 1, **more: object) -> RecommendationModel:
     model = RecommendationModel(
         config, _features(), vocabulary_size=len(TOKENIZER), num_event_types=2
     )
-    torch.nn.init.normal_(model.events.weight)
+    _as_if_trained(model)
     return model.eval()
+
+
+def _as_if_trained(model: RecommendationModel) -> None:
+    """A fresh model hardly listens; give every matrix something to say."""
+    for weight in model.parameters():
+        if weight.ndim > 1:
+            torch.nn.init.normal_(weight, std=0.3)
 
 
 def _example(rows: Sequence[int], cuts: Sequence[int], **more: object) -> Example:
@@ -174,6 +181,19 @@ def test_all_that_is_said_matters(changed: Example) -> None:
     assert not torch.allclose(users[0], users[1], atol=1e-3)
 
 
+def test_a_fresh_model_looks_for_what_is_like_the_last_item() -> None:
+    torch.manual_seed(1)
+    config = ModelConfig(decoder=DecoderConfig(width=16, layers=2, heads=2), num_queries=1)
+    model = RecommendationModel(
+        config, _features(), vocabulary_size=len(TOKENIZER), num_event_types=2
+    ).eval()
+    ends = (4, 7, 0, 11)
+    users = _asked(model, *(_example([3, 10, end], [3]) for end in ends))
+    with torch.inference_mode():
+        best = (users[:, 0] @ model.catalogue().T).argmax(dim=1)
+    assert best.tolist() == list(ends)
+
+
 def test_the_kind_of_event_matters() -> None:
     model = _model(1)
     example = _example(ROWS, [6])
@@ -249,3 +269,38 @@ def test_scores_are_cosines_over_temperature_or_scaled_products(cosine: bool, sc
         items = model.catalogue().norm(dim=-1)
     assert torch.allclose(lengths, torch.ones(1), atol=1e-5) == cosine
     assert torch.allclose(items, torch.ones(NUM_ITEMS), atol=1e-5) == cosine
+
+
+def test_the_same_model_over_other_items_reads_each_as_before() -> None:
+    """Items keep what they are wherever they stand; one without an ID is known by content alone."""
+    model = _model()
+    features = _features()
+    rows = np.asarray([7, 2, 7, 5])
+    chosen = ItemFeatures(
+        has_id=np.asarray([True, True, False, True]),
+        vectors={
+            name: ItemVectors(block.values[rows], block.present[rows])
+            for name, block in features.vectors.items()
+        },
+    )
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    other = model.with_features(chosen, torch.tensor([7, 2, -1, 5]))
+    with torch.inference_mode():
+        ours = other.items(torch.arange(4))
+        whole = model.items(torch.tensor([2, 5, 7, 7 + NUM_ITEMS]))
+    for name in ("tokens", "outputs"):
+        expected = getattr(whole, name)[torch.tensor([2, 0, 3, 1])]
+        _close(getattr(ours, name), expected)
+    assert other.num_items == 4
+    assert model.num_items == NUM_ITEMS
+    assert len(model.fusion.has_id) == NUM_ITEMS
+    for name, weight in model.state_dict().items():
+        torch.testing.assert_close(weight, before[name], rtol=0, atol=0)
+    assert other.decoder.norm.weight is model.decoder.norm.weight, "weights are shared"
+
+
+def test_a_described_thing_reads_as_the_table_says() -> None:
+    model, text = _model(), torch.from_numpy(QUERIES[:2])
+    with torch.inference_mode():
+        table = model.items(torch.arange(3), text)
+        _close(model.described(text), table.tokens[3:])

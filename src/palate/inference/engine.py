@@ -11,8 +11,9 @@ from torch import Tensor
 from palate.errors import ConfigError, NotTrainedError
 from palate.inference.retrieval import largest_products, retrieve
 from palate.language.prompts import SLOTS
-from palate.language.stream import Writer
+from palate.language.stream import Batch, Writer
 from palate.language.tasks import Example
+from palate.models.language_model import ItemTable
 from palate.ranking import rank_scored
 from palate.training.parts import Parts, Prior
 from palate.types import History, Ranking
@@ -36,14 +37,33 @@ class Ask:
     """Which of the seen wordings."""
 
 
+@dataclass(frozen=True)
+class CatalogueVectors:
+    """Both vectors of every item of a catalogue, which may hold more items than were trained."""
+
+    tokens: Float[Tensor, "items width"]
+    """What the decoder reads of a history."""
+    outputs: Float[Tensor, "items width"]
+    """What user vectors are compared with."""
+
+
 class LanguageEngine:
     """A trained model with its catalogue vectors computed once."""
 
-    def __init__(self, parts: Parts, ask: Ask | None = None) -> None:
-        """Take the trained ``parts``; every later question is asked as ``ask`` says."""
+    def __init__(
+        self, parts: Parts, ask: Ask | None = None, catalogue: CatalogueVectors | None = None
+    ) -> None:
+        """Take the trained ``parts``; every later question is asked as ``ask`` says.
+
+        With a ``catalogue``, histories and answers speak of its rows in place of the trained ones;
+        the prior, which knows the trained rows alone, is then left to the caller.
+        """
         self.parts = parts
         self.ask = ask or Ask()
-        self._outputs: Float[Tensor, "items width"] | None = None
+        self.catalogue = catalogue
+        self._outputs: Float[Tensor, "items width"] | None = (
+            None if catalogue is None else catalogue.outputs
+        )
 
     def asking(self, ask: Ask) -> "LanguageEngine":
         """Return the same model, asked in another way.
@@ -64,7 +84,7 @@ class LanguageEngine:
                 f"{sorted(ask.slots)} were given.",
                 hint='Write Ask(family="objective", slots={"event": "purchase"}).',
             )
-        other = LanguageEngine(self.parts, ask)
+        other = LanguageEngine(self.parts, ask, self.catalogue)
         other._outputs = self._outputs
         return other
 
@@ -91,7 +111,7 @@ class LanguageEngine:
     def _prior(self) -> Prior | None:
         """The prior speaks of the next item alone: it reads no words."""
         asked = self.ask.prompt is None and self.ask.family == "next-item"
-        return self.parts.prior if asked else None
+        return self.parts.prior if asked and self.catalogue is None else None
 
     def recommend(
         self,
@@ -115,51 +135,74 @@ class LanguageEngine:
             exclude_seen=exclude_seen,
         )
 
-    def user_vectors(self, histories: Sequence[History]) -> Float[Tensor, "users queries width"]:
-        """Return the user vectors of each history, read in batches of similar length."""
+    def user_vectors(
+        self, histories: Sequence[History], contexts: Sequence[str] | None = None
+    ) -> Float[Tensor, "users queries width"]:
+        """Return the user vectors of each history, read in batches of similar length.
+
+        ``contexts`` are words of each history's own, in place of those of :attr:`ask`.
+        """
         model = self.parts.model
-        model.train(mode=False)
+        if model.training:
+            model.train(mode=False)
         width = model.config.decoder.width
         result = torch.empty(len(histories), max(model.config.num_queries, 1), width)
-        instruction, example, writer = self._worded()
+        instruction, examples, writer = self._worded(contexts or [self.ask.context])
         lengths = np.asarray([min(len(h), self._max_history) for h in histories], dtype=np.int64)
-        for users in _cut(lengths, len(example.context) // 3 + 1 + model.config.num_queries):
-            examples = [
+        words = max((len(example.context) for example in examples), default=0)
+        for users in _cut(lengths, words // 3 + 1 + model.config.num_queries):
+            asked = [
                 replace(
-                    example,
+                    examples[user if contexts else 0],
                     history=histories[user].last(self._max_history),
                     cuts=np.asarray([lengths[user]]),
                 )
                 for user in users
             ]
-            batch = writer.batch(instruction, examples).to(model.queries.device)
+            batch = writer.batch(instruction, asked).to(model.queries.device)
             with torch.inference_mode():
-                table = model.items(batch.items[batch.items >= 0], batch.descriptions)
-                result[users] = model.user_vectors(batch, table).float().cpu()
+                result[users] = model.user_vectors(*self._with_items(batch)).float().cpu()
         return result
+
+    def _with_items(self, batch: Batch) -> tuple[Batch, ItemTable]:
+        """Return the batch and the vectors of its items, looked up where they are known."""
+        model, shown = self.parts.model, batch.items >= 0
+        if self.catalogue is None:
+            return batch, model.items(batch.items[shown], batch.descriptions)
+        needed, places = batch.items[shown].unique(return_inverse=True)
+        items = batch.items.masked_scatter(shown, places)
+        tokens = self.catalogue.tokens[needed]
+        table = ItemTable(tokens, tokens, torch.arange(max(len(needed), 1), device=tokens.device))
+        if batch.descriptions is not None:
+            described = model.described(batch.descriptions)
+            table = replace(table, tokens=torch.cat([tokens, described]))
+        return replace(batch, items=items), table
 
     @property
     def _max_history(self) -> int:
         return self.parts.recipe.tasks.max_history
 
-    def _worded(self) -> tuple[str, Example, Writer]:
-        """Return the instruction, an example to fill, and a writer that knows the query's."""
+    def _worded(self, contexts: Sequence[str]) -> tuple[str, list[Example], Writer]:
+        """Return the instruction, an example per context to fill, and a writer for them."""
         ask, parts = self.ask, self.parts
         wording = (
             parts.prompts[ask.family].seen[ask.wording].format(**ask.slots)
             if ask.prompt is None
             else ask.prompt
         )
-        vectors = parts.encoders.query_vectors([ask.context]) if ask.family == "search" else None
+        vectors = parts.encoders.query_vectors(contexts) if ask.family == "search" else None
         nothing = History(item_rows=np.zeros(0, np.int64))
-        example = Example(
-            history=nothing,
-            cuts=np.zeros(1, np.int64),
-            targets=np.zeros((1, 0), np.int64),
-            context=ask.context,
-            query=None if vectors is None else 0,
-        )
-        return wording, example, Writer(parts.tokenizer, vectors)
+        examples = [
+            Example(
+                history=nothing,
+                cuts=np.zeros(1, np.int64),
+                targets=np.zeros((1, 0), np.int64),
+                context=context,
+                query=None if vectors is None else query,
+            )
+            for query, context in enumerate(contexts)
+        ]
+        return wording, examples, Writer(parts.tokenizer, vectors)
 
 
 def _cut(lengths: Int[np.ndarray, " users"], extra: int) -> list[Int[np.ndarray, " _"]]:

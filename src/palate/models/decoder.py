@@ -20,6 +20,10 @@ from torch import Tensor, nn
 
 NORM_EPSILON = 1e-6
 
+RESIDUAL_STD = 0.01
+"""Standard deviation of fresh weights that write to the residual stream: a fresh decoder hands its
+input on almost unchanged (Radford et al. 2019 scale these weights down for the same reason)."""
+
 KeyValue = tuple[Float[Tensor, "_ heads _ head"], Float[Tensor, "_ heads _ head"]]
 """Keys (already rotated) and values of one layer: what later tokens need of earlier ones."""
 
@@ -134,6 +138,10 @@ class Decoder(nn.Module):
         self.config = config
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = RMSNorm(config.width)
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            for last in (block.attention.out, block.down):
+                nn.init.normal_(last.weight, std=RESIDUAL_STD)
 
     def forward(
         self,

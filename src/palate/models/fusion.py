@@ -67,8 +67,8 @@ class Fusion(nn.Module):
         )
         self.width = width
         self.norm = _Louder(width**0.5) if config.plain else RMSNorm(width)
-        self.token = nn.Identity() if config.plain else nn.Linear(width, width, bias=False)
-        self.output = nn.Identity() if config.plain else nn.Linear(width, width, bias=False)
+        self.token = nn.Identity() if config.plain else _unchanged(width)
+        self.output = nn.Identity() if config.plain else _unchanged(width)
         if self.id is not None:
             nn.init.normal_(self.id.weight, std=config.id_scale)
         self.set_features(features)
@@ -132,6 +132,13 @@ class _Louder(nn.Module):
 
     def forward(self, x: Float[Tensor, "items width"]) -> Float[Tensor, "items width"]:
         return x * self.factor
+
+
+def _unchanged(width: int) -> nn.Linear:
+    """Return a projection that begins as the identity: an item read is like an item sought."""
+    projection = nn.Linear(width, width, bias=False)
+    nn.init.eye_(projection.weight)
+    return projection
 
 
 def _mlp(inputs: int, width: int, depth: int) -> nn.Module:

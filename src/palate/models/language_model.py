@@ -8,6 +8,7 @@ Shape suffixes: B rows, T tokens of a row, P probes of a row, M query tokens of 
 probes of a batch.
 """
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -75,11 +76,14 @@ class RecommendationModel(nn.Module):
         self.events = nn.Embedding(num_event_types, width)
         self.fusion = Fusion(features, width, config.fusion)
         self.decoder = Decoder(config.decoder)
-        self.queries = nn.Parameter(torch.randn(config.num_queries, width) * 0.5)
+        self.queries = nn.Parameter(torch.randn(config.num_queries, width) * 0.1)
         self.user = nn.Linear(width, width, bias=False)
         self.dropout = nn.Dropout(config.decoder.dropout)
         nn.init.normal_(self.words.weight, std=0.5)
         nn.init.zeros_(self.events.weight)
+        # With the identity here, in the projections of items, and a decoder that adds little, the
+        # model starts by recommending what resembles the last item, and learns the rest.
+        nn.init.eye_(self.user.weight)
 
     @property
     def scale(self) -> float:
@@ -111,6 +115,33 @@ class RecommendationModel(nn.Module):
         """Return the output vectors of the whole catalogue."""
         rows = torch.arange(self.num_items, device=self.queries.device)
         return torch.cat([self.items(part).outputs for part in rows.split(65_536)])
+
+    def with_features(
+        self, features: ItemFeatures, id_rows: Int[Tensor, " items"]
+    ) -> "RecommendationModel":
+        """Return the same model over other items, its weights shared: this one is left as it is.
+
+        Args:
+            features: of the other items, in the same modalities.
+            id_rows: the trained row whose ID embedding each of them has; read only where
+                ``features.has_id``.
+        """
+        shared = {id(tensor): tensor for tensor in (*self.parameters(), *self.buffers())}
+        other = copy.deepcopy(self, shared)
+        other.num_items = len(features)
+        other.fusion.set_features(features)
+        if self.fusion.id is not None:
+            of_items = self.fusion.id.weight.detach()[id_rows.clamp(min=0)]
+            other.fusion.id = nn.Embedding.from_pretrained(of_items)
+        return other
+
+    def described(
+        self, descriptions: Float[Tensor, "described text"]
+    ) -> Float[Tensor, "described width"]:
+        """Return what the decoder reads for things that are text alone, such as a query."""
+        nothing = torch.zeros(0, dtype=torch.long, device=descriptions.device)
+        tokens: Tensor = self.fusion.token(self.fusion(nothing, None, descriptions))
+        return tokens
 
     def user_vectors(self, batch: Batch, table: ItemTable) -> Float[Tensor, "probes queries width"]:
         """Return the user vectors of every probe of the batch, row by row, padding left out."""

@@ -1,0 +1,98 @@
+"""An engine over looked-up vectors answers as one that computes them, word by word."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+from palate import Dataset
+from palate.inference.engine import Ask, CatalogueVectors, LanguageEngine
+from palate.training.parts import Parts, Prior, build_parts
+from palate.training.recipe import load_recipe
+from palate.types import History
+
+
+@pytest.fixture(scope="module")
+def shop() -> Dataset:
+    return Dataset.from_world(num_users=40, num_items=30, seed=2)
+
+
+@pytest.fixture(scope="module")
+def parts(shop: Dataset) -> Parts:
+    """Fresh weights: what is compared here holds whatever was learned."""
+    recipe = load_recipe("urm-small", ["items.text.dim=16", "model.decoder.width=32"])
+    built = build_parts(shop, recipe, seed=0)[0]
+    built.model.train(mode=False)
+    return built
+
+
+@pytest.fixture(scope="module")
+def catalogue(parts: Parts) -> CatalogueVectors:
+    with torch.inference_mode():
+        table = parts.model.items(torch.arange(parts.model.num_items))
+    return CatalogueVectors(table.tokens, table.outputs)
+
+
+def histories_of(shop: Dataset) -> list[History]:
+    nobody = History(item_rows=np.zeros(0, dtype=np.int64))
+    return [*(shop.interactions.history(user) for user in range(6)), nobody]
+
+
+ASKS = [
+    Ask(),
+    Ask(family="search", context="oak lamp"),
+    Ask(family="category", context="lamps"),
+    Ask(prompt="something calm"),
+]
+
+
+@pytest.mark.parametrize("ask", ASKS)
+def test_looked_up_vectors_give_the_same_answers(
+    ask: Ask, parts: Parts, catalogue: CatalogueVectors, shop: Dataset
+) -> None:
+    computed, looked_up = LanguageEngine(parts, ask), LanguageEngine(parts, ask, catalogue)
+    for histories in (histories_of(shop), histories_of(shop)[-1:]):
+        assert_allclose(looked_up.score(histories), computed.score(histories), atol=1e-4)
+    assert looked_up.asking(Ask()).catalogue is catalogue
+
+
+@pytest.mark.parametrize("looked_up", [False, True])
+@pytest.mark.parametrize("family", ["search", "category"])
+def test_each_history_may_come_with_words_of_its_own(
+    family: str, looked_up: bool, parts: Parts, catalogue: CatalogueVectors, shop: Dataset
+) -> None:
+    known = catalogue if looked_up else None
+    histories = histories_of(shop)
+    contexts = ["oak lamp", "rug", "", "a red wool rug", "lamp", "chair", "lamp"]
+    together = LanguageEngine(parts, Ask(family=family), known).user_vectors(histories, contexts)
+    for vectors, history, context in zip(together, histories, contexts, strict=True):
+        alone = LanguageEngine(parts, Ask(family=family, context=context), known)
+        assert_allclose(vectors, alone.user_vectors([history])[0], atol=1e-5)
+
+
+def test_items_after_the_trained_ones_are_read_and_ranked(
+    parts: Parts, catalogue: CatalogueVectors
+) -> None:
+    twice = CatalogueVectors(*(torch.cat([x, x]) for x in (catalogue.tokens, catalogue.outputs)))
+    engine = LanguageEngine(parts, catalogue=twice)
+    first, second = (History(item_rows=np.asarray(rows)) for rows in ([3, 4], [33, 34]))
+    scores = engine.score([first, second])
+    assert scores.shape == (2, 60)
+    assert_allclose(scores[0], scores[1], atol=1e-5)
+    assert_allclose(scores[:, :30], scores[:, 30:], atol=1e-5)
+
+
+def test_the_prior_is_left_to_who_brings_a_catalogue(
+    parts: Parts, catalogue: CatalogueVectors, shop: Dataset
+) -> None:
+    from palate.models.baselines import PopularityConfig, fit_baseline
+
+    baseline = fit_baseline(PopularityConfig(), shop.sequences, len(shop.catalog), seed=0)
+    with_prior = replace(parts, prior=Prior(baseline, 5.0))
+    histories = histories_of(shop)
+    bare = LanguageEngine(parts).score(histories)
+    assert not np.allclose(LanguageEngine(with_prior).score(histories), bare, atol=1e-3)
+    looked_up = LanguageEngine(with_prior, catalogue=catalogue)
+    assert_allclose(looked_up.score(histories), bare, atol=1e-4)
