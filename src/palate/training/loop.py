@@ -263,5 +263,6 @@ def _report(state: State, run: Run, clock: _Clock, steps_per_epoch: int) -> Repo
         steps=steps,
         loss=at.loss_sum / max(at.losses, 1),
         interactions_per_second=at.step / steps_per_epoch * per_epoch / max(at.step_seconds, 1e-9),
-        seconds_left=clock.seconds / max(at.step, 1) * (steps - at.step),
+        # Later epochs may be cut into a few batches more than the first.
+        seconds_left=clock.seconds / max(at.step, 1) * max(steps - at.step, 0),
     )
