@@ -23,6 +23,8 @@ VERBS: dict[str, set[str]] = {
     "search": {"model", "words", "-n", "--user", "--json"},
     "report": {"models", "--out", "--split"},
     "recipes": {"--json"},
+    "serve": {"model", "--db", "--port", "--host", "--model"},
+    "mcp": {"model", "--db"},
     "demo": {"--folder", "--users", "--seed"},
 }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from palate.errors import ConfigError, PalateError
+from palate.errors import ConfigError, MissingExtraError, PalateError
 from palate.terminal import progress_bar, show, show_items, show_markdown, training_progress
 
 if TYPE_CHECKING:
@@ -276,6 +276,80 @@ def demo(
         run_demo(folder, num_users=users, seed=seed, say=typer.echo, show=show, training=bar.report)
 
 
+@app.command()
+def serve(
+    model: Model,
+    db: Annotated[
+        str, typer.Option(help="sqlite:///FILE, or postgresql://USER:PASSWORD@HOST/DATABASE.")
+    ] = "sqlite:///palate.db",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen.")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="Which address to listen on; 0.0.0.0 is every one, with a key.")
+    ] = "127.0.0.1",
+    more: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="Another model with its share: --model FOLDER=0.1"),
+    ] = None,
+) -> None:
+    """Serve a model: an API, a store that loses nothing, and a page.
+
+    The environment variable PALATE_API_KEY is the first admin key.
+    """
+    import os
+
+    _check_extra("fastapi", "serve")
+    from palate.serving.app import ServeSettings
+    from palate.serving.server import serve as run
+
+    key = os.environ.get("PALATE_API_KEY") or None
+    models = _shares(model, more or [])
+    run(ServeSettings(models=models, db=db, host=host, port=port, first_key=key))
+
+
+@app.command()
+def mcp(
+    model: Model,
+    db: Annotated[
+        str, typer.Option(help="sqlite:///FILE, or postgresql://USER:PASSWORD@HOST/DATABASE.")
+    ] = "sqlite:///palate.db",
+) -> None:
+    """Give a model to an assistant as tools, by the Model Context Protocol."""
+    _check_extra("fastapi", "serve")
+    _check_extra("mcp", "mcp")
+    from palate.serving.mcp import run_mcp
+
+    run_mcp(model, db)
+
+
+def _check_extra(package: str, extra: str) -> None:
+    from importlib.util import find_spec
+
+    if find_spec(package) is None:
+        raise MissingExtraError(package, extra)
+
+
+def _shares(model: Path, more: Sequence[str]) -> dict[Path, float]:
+    """Return each model folder with its share of the traffic; the first has what is left of 1."""
+    found: dict[Path, float] = {}
+    for folder, share in (
+        (Path(name), share) for name, share in _pairs(more, "--model", "FOLDER=0.1").items()
+    ):
+        try:
+            found[folder] = float(share)
+        except ValueError:
+            raise ConfigError(
+                f"--model {folder}={share}: {share!r} is not a share.",
+                hint="Write --model FOLDER=0.1",
+            ) from None
+    left = 1.0 - sum(found.values())
+    if model in found or not all(0 <= share <= 1 for share in found.values()) or left < 0:
+        raise ConfigError(
+            "The shares of --model must be within 0 and 1, and leave some to the first model.",
+            hint="Write: palate serve MODEL --model OTHER=0.1",
+        )
+    return {model: round(left, 9), **found}
+
+
 def _load(folder: Path) -> "Recommender":
     from palate.inference.recommender import Recommender
 
@@ -319,12 +393,12 @@ def _because(loaded: "Recommender", who: "History", item_row: int) -> list[dict[
     return found
 
 
-def _pairs(options: Sequence[str], name: str) -> dict[str, str]:
+def _pairs(options: Sequence[str], name: str, example: str = "user_id=buyer") -> dict[str, str]:
     found = {}
     for option in options:
         key, separator, value = option.partition("=")
         if not separator:
-            raise ConfigError(f"{name} {option!r} has no '='.", hint=f"Write {name} user_id=buyer")
+            raise ConfigError(f"{name} {option!r} has no '='.", hint=f"Write {name} {example}")
         found[key] = value
     return found
 

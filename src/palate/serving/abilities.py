@@ -1,0 +1,154 @@
+"""What a trained system can answer, what it cannot, and which recipe could."""
+
+from functools import cached_property
+
+from palate.errors import ConfigError, NotTrainedError
+from palate.inference.engine import Ask
+from palate.inference.model_folder import Trained
+from palate.language.prompts import SLOTS
+from palate.models.baselines import Popularity
+from palate.training.parts import Parts
+from palate.training.recipe import load_recipe, recipe_names
+
+FORMS = ("set",)
+"""Ways to make an answer. ``set``: one vector or a few per user, compared with every item."""
+
+_WORDS_NEED = "urm"
+"""The recipe to name where free words are wanted."""
+
+
+class Abilities:
+    """Judges questions before they are answered; nothing here reads a history."""
+
+    def __init__(self, trained: Trained) -> None:
+        """Look at what was trained."""
+        system = trained.system
+        self._trained = trained
+        self._parts = system if isinstance(system, Parts) else None
+        self._slots = {
+            "event": trained.dataset.interactions.event_types,
+            "scenario": trained.dataset.interactions.scenarios,
+        }
+        self.tasks: tuple[str, ...] = ("next-item",) if self._parts is None else self._parts.tasks
+        self.forms: tuple[str, ...] = FORMS
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether a free-text prompt changes the answer."""
+        return self._parts is not None and self._parts.recipe.model.read_words
+
+    @property
+    def reads_new_items(self) -> bool:
+        """Whether an item that was not there in training can be answered."""
+        parts = self._parts
+        return parts is not None and (
+            parts.encoders.text is not None or parts.encoders.attributes is not None
+        )
+
+    @property
+    def compares_items(self) -> bool:
+        """Whether it knows one item from another for somebody in particular."""
+        return not isinstance(self._trained.system, Popularity)
+
+    def check(self, ask: Ask, form: str = "set") -> None:
+        """Refuse what cannot be answered.
+
+        Raises:
+            NotTrainedError: naming the recipes that can.
+            ConfigError: when slots are missing or hold what the data does not know.
+        """
+        if form not in self.forms:
+            raise NotTrainedError(
+                f"{self._name!r} does not answer in the form {form!r}; "
+                f"it answers in: {', '.join(self.forms)}.",
+                hint=f"Ask for form {self.forms[0]!r}, which every recipe has.",
+            )
+        if ask.prompt is not None:
+            if not self.reads_words:
+                raise NotTrainedError(
+                    f"{self._name!r} reads no words.",
+                    hint=f"Train one that does: palate train DATASET MODEL --recipe {_WORDS_NEED}",
+                )
+            return
+        if ask.family not in self.tasks:
+            raise NotTrainedError(
+                f"{self._name!r} was not trained to answer {ask.family!r}; "
+                f"it answers {', '.join(self.tasks)}.",
+                hint=_how_to_get(recipes_that_answer(ask.family)),
+            )
+        if ask.slots or SLOTS[ask.family]:
+            self._check_slots(ask)
+
+    def describe(self) -> dict[str, object]:
+        """Return it all as JSON values."""
+        trained, parts = self._trained, self._parts
+        return {
+            "recipe": trained.recipe.title,
+            "kind": "baseline" if parts is None else "language model",
+            "dataset": trained.dataset.name,
+            "forms": list(self.forms),
+            "tasks": [{"family": family, "slots": self._choices(family)} for family in self.tasks],
+            "free_text": self.reads_words,
+            "new_items": {
+                "answered": self.reads_new_items,
+                "explanation": "A new item is read by its text, brand, categories and price."
+                if self.reads_new_items
+                else "It knows items by what was done with them in training: a new item is shown "
+                "only after training again.",
+            },
+            "new_users": "cold-start" if "cold-start" in self.tasks else "popular",
+            "events": list(self._slots["event"]),
+            "max_history": None if parts is None else parts.recipe.tasks.max_history,
+            "cannot": self._cannot,
+        }
+
+    @cached_property
+    def _cannot(self) -> list[dict[str, object]]:
+        missing = [family for family in SLOTS if family not in self.tasks]
+        found: list[dict[str, object]] = [
+            {"what": family, "recipes": recipes_that_answer(family)} for family in missing
+        ]
+        for what, able in (("free_text", self.reads_words), ("new_items", self.reads_new_items)):
+            if not able:
+                found.append({"what": what, "recipes": [_WORDS_NEED]})
+        return found
+
+    @property
+    def _name(self) -> str:
+        return self._trained.name
+
+    def _choices(self, family: str) -> dict[str, list[str]]:
+        return {slot: list(self._slots[slot]) for slot in sorted(SLOTS[family])}
+
+    def _check_slots(self, ask: Ask) -> None:
+        choices = self._choices(ask.family)
+        if set(ask.slots) != set(choices):
+            raise ConfigError(
+                f"{ask.family!r} has the slots {sorted(choices)}; {sorted(ask.slots)} were given.",
+                hint=f"Give one of each: {choices}.",
+            )
+        for slot, value in ask.slots.items():
+            if value not in choices[slot]:
+                raise ConfigError(
+                    f"There is no {slot} {value!r} in what {self._name!r} was trained on.",
+                    hint=f"There are: {', '.join(choices[slot])}.",
+                )
+
+
+def recipes_that_answer(family: str) -> list[str]:
+    """Return the recipes of the package that train a family of prompts."""
+    share = family.replace("-", "_")
+    return [
+        name
+        for name in recipe_names()
+        if (recipe := load_recipe(name)).baseline is None and getattr(recipe.tasks, share, 0) > 0
+    ]
+
+
+def _how_to_get(recipes: list[str]) -> str:
+    if not recipes:
+        return "No recipe of this version trains it."
+    return (
+        f"Train one that can ({', '.join(recipes)}): "
+        f"palate train DATASET MODEL --recipe {recipes[0]}"
+    )

@@ -1,0 +1,336 @@
+"""From a request for items to the bytes of its answer.
+
+The hot path, a known user without ``explain``, does as little as it can: one look-up of the
+history, one question to the batcher, one join of bytes written before.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+import orjson
+from starlette.responses import Response
+
+from palate.errors import ConfigError, NotTrainedError
+from palate.inference.recommender import Reason
+from palate.serving.filters import ItemFilter
+from palate.serving.histories import history_of
+from palate.serving.numbering import Numbering
+from palate.serving.overload import Overloaded
+from palate.serving.pool import ModelPool, Served
+from palate.serving.questions import Answer, Question
+from palate.serving.recorder import Given, Recorder
+from palate.serving.rendering import Renderer
+from palate.serving.schemas import (
+    Asked,
+    ExplainBody,
+    FilterBody,
+    RankBody,
+    RateBody,
+    RecommendBody,
+    SearchBody,
+    SessionEvent,
+    SimilarQuery,
+)
+from palate.serving.store import Event
+from palate.serving.telemetry import Visit
+from palate.serving.titles import Titles
+from palate.types import History
+
+Result = TypeVar("Result")
+
+_REASONS = 3
+_TITLES = 500
+"""Items found by their titles, among which the model puts the best first."""
+_MOST_ASIDE = 64
+"""Explanations and the like that may wait; they share one thread, beside that of the batches."""
+_HEADERS = {"content-type": "application/json"}
+
+
+class Answering:
+    """Answers every kind of request for items."""
+
+    def __init__(self, pool: ModelPool, recorder: Recorder, titles: Titles) -> None:
+        """Ask the models of ``pool`` and remember what was answered in ``recorder``."""
+        self._pool, self._recorder, self._titles = pool, recorder, titles
+        self._renderers: dict[str, Renderer] = {}
+        self._numbering = Numbering()
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="palate-aside")
+        self._num_aside = 0
+
+    def close(self) -> None:
+        """End the thread."""
+        self._aside.shutdown(cancel_futures=True)
+
+    async def recommend(self, visit: Visit, body: RecommendBody) -> Response:
+        """Answer with the best items of the catalogue."""
+        served = self._chosen(body.user_id, body.model)
+        visit.model = served.live.version
+        history, missing = await self._history(served, body.user_id, body.history)
+        question = _question(
+            body,
+            history,
+            n=body.n,
+            filter=_filter(body.filter),
+            exclude_seen=body.exclude_seen,
+            diversity=body.diversity,
+        )
+        found = await served.batcher.ask(question)
+        whys = await self._whys(served, question, found) if body.explain else None
+        return self._answer(visit, served, question, found, whys, missing)
+
+    async def rank(self, visit: Visit, body: RankBody) -> Response:
+        """Answer with the candidates in order."""
+        served = self._chosen(body.user_id, body.model)
+        visit.model = served.live.version
+        history, missing = await self._history(served, body.user_id, body.history)
+        rows, unknown = served.live.rows_of(body.candidates)
+        question = _question(
+            body,
+            history,
+            n=body.n or len(body.candidates),
+            candidates=rows,
+            exclude_seen=False,
+        )
+        found = await served.batcher.ask(question)
+        whys = await self._whys(served, question, found) if body.explain else None
+        return self._answer(visit, served, question, found, whys, [*missing, *unknown])
+
+    async def search(self, visit: Visit, body: SearchBody) -> Response:
+        """Answer with items by words; by their titles where the model was not taught to search."""
+        served = self._chosen(body.user_id, body.model)
+        visit.model = served.live.version
+        history = await self._stored(served, body.user_id)
+        question = Question(
+            user_id=body.user_id,
+            history=history,
+            n=body.n,
+            family="search",
+            context=body.query,
+            filter=_filter(body.filter),
+            exclude_seen=False,
+        )
+        if "search" in served.live.tasks:
+            found = await served.batcher.ask(question)
+        else:
+            rows = await self.aside(self._titles.find, served, body.query, _TITLES)
+            plain = replace(question, family="next-item", context="", candidates=rows)
+            found = replace(await served.batcher.ask(plain), fallback="titles")
+        return self._answer(visit, served, question, found, None, [])
+
+    async def similar(self, visit: Visit, item_id: str, asked: SimilarQuery) -> Response:
+        """Answer with the nearest items of an item."""
+        served = self._chosen(None, asked.model)
+        visit.model = served.live.version
+        live = served.live
+        live.item(item_id)
+        found = await self.aside(live.similar, live.row_of(item_id), asked.n)
+        return self._answer(visit, served, Question(None, _NOTHING), found, None, [])
+
+    async def explain(self, visit: Visit, body: ExplainBody) -> Response:
+        """Answer with the events that weighed most for one item."""
+        served = self._chosen(body.user_id, body.model)
+        visit.model = served.live.version
+        if body.form == "text":
+            raise NotTrainedError(
+                f"{served.live.name!r} was not trained to explain in words.",
+                hint='Ask with form "events" for the measured reasons; '
+                "no recipe of this version writes a text.",
+            )
+        history, missing = await self._history(served, body.user_id, body.history)
+        row = served.live.row_of(body.item_id)
+        question = Question(body.user_id, history)
+        (reasons,) = await self.aside(served.live.reasons, question, [row], body.n)
+        return _json(
+            {
+                "item_id": body.item_id,
+                "why": _told(served, history, reasons),
+                "text": None,
+                "model_version": served.live.version,
+                "took_ms": _took_ms(visit),
+                "fallback": None,
+                "missing_ids": missing,
+            }
+        )
+
+    async def rate(self, visit: Visit, body: RateBody) -> Response:
+        """Refuse: no recipe of this version foretells ratings."""
+        served = self._chosen(body.user_id, body.model)
+        visit.model = served.live.version
+        raise NotTrainedError(
+            f"{served.live.name!r} was not trained to foretell ratings; "
+            f"it answers {', '.join(served.live.tasks)}.",
+            hint="No recipe of this version trains it; POST /v1/rank puts items in order.",
+        )
+
+    async def aside(self, function: Callable[..., Result], *arguments: object) -> Result:
+        """Return what a longer computation gives, done in a thread of its own.
+
+        Raises:
+            Overloaded: when too many wait for it.
+        """
+        if self._num_aside >= _MOST_ASIDE:
+            raise Overloaded("Too many explanations are being computed.")
+        self._num_aside += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._aside, function, *arguments)
+        finally:
+            self._num_aside -= 1
+
+    @property
+    def num_aside(self) -> int:
+        """How many wait for the thread."""
+        return self._num_aside
+
+    def forget(self, version: str) -> None:
+        """Drop what is kept of a model that is no longer loaded."""
+        self._renderers.pop(version, None)
+
+    def _chosen(self, user_id: str | None, model: str | None) -> Served:
+        """Return the model that answers: the one asked for, or the user's by the shares."""
+        if model is None:
+            return self._pool.choose(user_id)
+        named = [one for one in self._pool.models if one.live.name == model]
+        return named[0] if len(named) == 1 else self._pool.of_version(model)
+
+    async def _stored(self, served: Served, user_id: str | None) -> History:
+        """Return what is stored of a user; only somebody not asked about lately costs a read."""
+        if user_id is None:
+            return _NOTHING
+        known = served.histories.known(user_id)
+        return await asyncio.to_thread(served.histories.of, user_id) if known is None else known
+
+    async def _history(
+        self,
+        served: Served,
+        user_id: str | None,
+        told: Sequence[str | SessionEvent] | None,
+    ) -> tuple[History, list[str]]:
+        """Return what the asker did, first what is stored, and the ids nobody knows."""
+        stored = await self._stored(served, user_id)
+        if not told:
+            return stored, []
+        ids = [one if isinstance(one, str) else one.item_id for one in told]
+        rows, missing = served.live.rows_of(ids)
+        if not len(stored) and all(isinstance(one, str) for one in told):
+            return History(item_rows=rows), missing
+        session = history_of(served.live, [_session_event(one) for one in told])
+        return stored.extended(session) if len(stored) else session, missing
+
+    async def _whys(
+        self, served: Served, question: Question, found: Answer
+    ) -> list[list[Mapping[str, object]]]:
+        reasons = await self.aside(served.live.reasons, question, found.rows.tolist(), _REASONS)
+        return [_told(served, question.history, one) for one in reasons]
+
+    def _renderer(self, served: Served) -> Renderer:
+        version = served.live.version
+        renderer = self._renderers.get(version)
+        if renderer is None or renderer.changes != served.changes:
+            renderer = self._renderers[version] = Renderer(served.live, served.changes)
+        return renderer
+
+    def _answer(
+        self,
+        visit: Visit,
+        served: Served,
+        question: Question,
+        found: Answer,
+        whys: Sequence[Sequence[Mapping[str, object]]] | None,
+        missing: Sequence[str],
+    ) -> Response:
+        """Write the answer, and remember that it was given."""
+        recommendation_id = self._numbering.next()
+        items = self._renderer(served).items(found.rows, found.scores, whys)
+        visit.fallback = found.fallback or ""
+        self._recorder.add(
+            Given(
+                recommendation_id,
+                question.user_id,
+                served.live,
+                found.rows,
+                time.time(),
+                visit.route,
+                found.fallback,
+            )
+        )
+        return Response(
+            b'{"recommendation_id":"%b","model_version":"%b","took_ms":%.3f,"fallback":%b,'
+            b'"items":%b,"missing_ids":%b}'
+            % (
+                recommendation_id.encode(),
+                found.version.encode(),
+                _took_ms(visit),
+                orjson.dumps(found.fallback),
+                items,
+                orjson.dumps(missing) if missing else b"[]",
+            ),
+            headers=_HEADERS,
+        )
+
+
+_NOTHING = History(item_rows=np.zeros(0, dtype=np.int64))
+
+
+def _session_event(told: str | SessionEvent) -> Event:
+    """Return an event that is not stored; a type that is not told counts as an unknown one."""
+    if isinstance(told, str):
+        told = SessionEvent(item_id=told)
+    kind = told.event_type or "unknown"
+    return Event("session", told.item_id, kind, told.value, told.timestamp or 0.0)
+
+
+def _question(body: Asked, history: History, **more: object) -> Question:
+    """Return the question that the shared fields of a request put."""
+    if body.prompt is not None and (body.task is not None or body.slots):
+        raise ConfigError("Both a task and a free prompt were given.", hint="Give one of the two.")
+    return Question(
+        user_id=body.user_id,
+        history=history,
+        family=body.task or "next-item",
+        prompt=body.prompt,
+        slots=body.slots,
+        context=body.context,
+        form=body.form,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def _filter(body: FilterBody | None) -> ItemFilter | None:
+    if body is None:
+        return None
+    return ItemFilter(
+        categories=tuple(body.categories),
+        brands=tuple(body.brands),
+        price_min=body.price_min,
+        price_max=body.price_max,
+        in_stock=body.in_stock,
+    )
+
+
+def _told(
+    served: Served, history: History, reasons: Sequence[Reason]
+) -> list[Mapping[str, object]]:
+    """Return reasons with the names of their events' items."""
+    views = served.live.views([int(history.item_rows[reason.event]) for reason in reasons])
+    return [
+        {
+            "item_id": view.item_id,
+            "title": view.title or view.item_id,
+            "weight": round(reason.weight, 4),
+        }
+        for view, reason in zip(views, reasons, strict=True)
+    ]
+
+
+def _took_ms(visit: Visit) -> float:
+    return round(1e3 * (time.perf_counter() - visit.started), 3)
+
+
+def _json(value: object) -> Response:
+    return Response(orjson.dumps(value), headers=_HEADERS)

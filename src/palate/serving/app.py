@@ -1,0 +1,161 @@
+"""The application: every part put together, and the routes on top."""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
+
+from palate import __version__
+from palate.errors import ConfigError
+from palate.serving.auth import Gate, is_loopback
+from palate.serving.documentation import STYLE_HASH, openapi_of, page_of
+from palate.serving.door import Door, visit_of
+from palate.serving.limits import Limits
+from palate.serving.page import SECURITY_HEADERS, PageFile, page_files
+from palate.serving.problems import invalid_fields, problem, problem_response
+from palate.serving.routes import (
+    feedback,
+    health,
+    items,
+    keys,
+    models,
+    operator,
+    recommendations,
+    users,
+)
+from palate.serving.service import Service
+from palate.serving.store import Store
+from palate.serving.telemetry import Metrics, RequestLog
+from palate.serving.wire import answer
+
+_logger = logging.getLogger(__name__)
+
+_HINTS = {
+    404: "The routes are described at /docs.",
+    405: "The routes and their methods are described at /docs.",
+}
+
+
+@dataclass(frozen=True)
+class ServeSettings:
+    """What `palate serve` is told."""
+
+    models: Mapping[Path, float]
+    """Model folders, each with its share of the traffic."""
+    db: str = "sqlite:///palate.db"
+    host: str = "127.0.0.1"
+    port: int = 8000
+    first_key: str | None = field(default=None, repr=False)
+    """The first admin key, from PALATE_API_KEY; without it only this machine is answered."""
+    limits: Limits = field(default_factory=Limits)
+
+
+def create_app(settings: ServeSettings, *, log: RequestLog | None = None) -> FastAPI:
+    """Return the application: the models are loaded and the store is open when this returns.
+
+    Raises:
+        ArtifactError: when a model folder is damaged.
+        ConfigError: when the store cannot be used, or other machines would be let in without a key.
+    """
+    if not settings.first_key and not is_loopback(settings.host):
+        raise ConfigError(
+            f"Without a key the service answers this machine alone, not {settings.host!r}.",
+            hint="Set PALATE_API_KEY to a long random text, or leave out --host.",
+        )
+    store = Store.open(settings.db)
+    log = log or RequestLog()
+    service = Service(
+        store,
+        gate=Gate(store.keys, first_key=settings.first_key or None),
+        metrics=Metrics(),
+        limits=settings.limits,
+    )
+    for folder, share in settings.models.items():
+        service.load_now(folder, share=share)
+    if service.gate.is_open:
+        _logger.warning("PALATE_API_KEY is not set: no key is asked for, on this machine alone")
+
+    @asynccontextmanager
+    async def running(_: FastAPI) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+        log.close()
+
+    app = FastAPI(
+        title="Palate",
+        version=__version__,
+        lifespan=running,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        strict_content_type=False,
+    )
+    app.state.service = service
+    app.add_middleware(Door, metrics=service.metrics, log=log, limits=settings.limits)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _refused)
+    # The routes asked most often come first: they are tried in this order.
+    for part in (recommendations, feedback, items, users, models, keys, operator, health):
+        app.include_router(part.router)
+    _add_pages(app)
+    app.openapi = lambda: openapi_of(app)  # type: ignore[method-assign]
+    return app
+
+
+def _add_pages(app: FastAPI) -> None:
+    """Add the pages for people: they hold no data of their own, so they ask for no key."""
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def document() -> Response:
+        return answer(app.openapi())
+
+    @app.get("/docs", include_in_schema=False)
+    async def documentation() -> Response:
+        policy = f"default-src 'none'; style-src '{STYLE_HASH}'; base-uri 'none'"
+        return HTMLResponse(page_of(app.openapi()), headers={"content-security-policy": policy})
+
+    for path, file in page_files().items():
+        _add_file(app, path, file)
+
+
+def _add_file(app: FastAPI, path: str, file: PageFile) -> None:
+    own = {name.lower(): value for name, value in SECURITY_HEADERS.items()}
+    headers = own | {"etag": file.etag, "cache-control": "no-cache"}
+
+    @app.get(path, include_in_schema=False)
+    async def page(request: Request) -> Response:
+        if request.headers.get("if-none-match") == file.etag:
+            return Response(status_code=304, headers=headers)
+        return Response(file.body, media_type=file.media_type, headers=headers)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    """Say what FastAPI found wrong in a path or a query."""
+    assert isinstance(error, RequestValidationError)
+    found = [(one["loc"], one["type"], one["msg"]) for one in error.errors()]
+    return problem(invalid_fields(found), visit_of(request).request_id)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """Give the refusals of the router the one form."""
+    assert isinstance(error, HTTPException)
+    return problem_response(
+        error.status_code,
+        f"{error.detail}: {request.method} {_shown(request.url.path)}.",
+        hint=_HINTS.get(error.status_code, ""),
+        request_id=visit_of(request).request_id,
+        headers=error.headers,
+    )
+
+
+def _shown(path: Any) -> str:  # noqa: ANN401 - a path of any length
+    text = str(path)
+    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -1,0 +1,201 @@
+"""Questions that arrive together are answered together: one pass of the model, no waiting for more.
+
+A question whose history was read before costs a product and a selection: it is answered on the
+event loop, with all that arrived in the same turn. The others go to one thread that reads whatever
+has gathered while it was busy; an idle thread starts at once. The queue is bounded, everybody has a
+deadline, and who hangs up leaves the queue.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from palate.serving.overload import Overloaded
+from palate.serving.questions import Answer, Question
+
+_INLINE_WORK = 20_000_000
+"""Multiplications that may hold the event loop at a time: a few milliseconds."""
+
+
+@runtime_checkable
+class SupportsAnswer(Protocol):
+    """What is asked: a :class:`~palate.serving.live.LiveModel`."""
+
+    @property
+    def work(self) -> int:
+        """Multiplications of one answer that needs no pass of the model."""
+        ...
+
+    def check(self, question: Question) -> None:
+        """Refuse what cannot be answered."""
+        ...
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """Return the answers."""
+        ...
+
+    def answer_known(self, questions: Sequence[Question]) -> list[Answer | None]:
+        """Return the answers that need no pass of the model, None for the others."""
+        ...
+
+
+@dataclass(frozen=True)
+class BatchingLimits:
+    """How much is taken on."""
+
+    max_batch: int = 64
+    """Questions read in one pass."""
+    max_waiting: int = 1_024
+    """Questions in the queue; more are refused."""
+    deadline: float = 5.0
+    """Seconds after which somebody who waits is told to come back."""
+
+
+class Batcher:
+    """Asks one live model for many who do not know of each other; used from one event loop."""
+
+    def __init__(self, live: SupportsAnswer, limits: BatchingLimits | None = None) -> None:
+        """Ask ``live``; a thread of its own is started by the first question that needs it."""
+        self.live = live
+        self._limits = limits or BatchingLimits()
+        self._arrived: list[_Waiting] = []
+        # A dictionary, for who hangs up must leave it at once and cost nothing.
+        self._queue: dict[int, _Waiting] = {}
+        self._alone: deque[_Waiting] = deque()
+        self._thread: ThreadPoolExecutor | None = None
+        self._busy = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def waiting(self) -> int:
+        """Number of questions in the queue."""
+        return len(self._arrived) + len(self._queue) + len(self._alone)
+
+    async def ask(self, question: Question, *, deadline: float | None = None) -> Answer:
+        """Return the answer to one question.
+
+        Args:
+            question: what is asked.
+            deadline: seconds to wait at most, in place of the limit of all.
+
+        Raises:
+            Overloaded: when the queue is full, or the answer did not come in time.
+            NotTrainedError: when the model cannot answer it.
+            ConfigError: when it is not put as its family asks.
+        """
+        self.live.check(question)
+        if self.waiting >= self._limits.max_waiting:
+            raise Overloaded(f"{self.waiting:,} questions are waiting.")
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(question, loop.create_future())
+        if not self._arrived:
+            self._idle.clear()
+            loop.call_soon(self._take)
+        self._arrived.append(waiting)
+        seconds = self._limits.deadline if deadline is None else deadline
+        timer = loop.call_later(seconds, waiting.give_up, seconds)
+        try:
+            return await waiting.answer
+        finally:
+            timer.cancel()
+            self._queue.pop(id(waiting), None)
+
+    async def close(self) -> None:
+        """Wait until nobody waits, then end the thread; whoever comes late is answered still."""
+        await self._idle.wait()
+        if self._thread is not None:
+            self._thread.shutdown(wait=False)
+            self._thread = None
+
+    def _take(self) -> None:
+        """Answer what arrived in this turn of the loop; queue what the model has to read for."""
+        arrived, self._arrived = self._arrived, []
+        here = [waiting for waiting in arrived if not waiting.answer.done()]
+        at_once = _INLINE_WORK // max(self.live.work, 1)
+        try:
+            unread = self._answer_known(here, at_once) if at_once else here
+        except BaseException as error:
+            for waiting in here:
+                waiting.fail(error)
+            self._wake()
+            raise
+        self._queue |= {id(waiting): waiting for waiting in unread}
+        self._wake()
+
+    def _answer_known(self, some: Sequence["_Waiting"], at_once: int) -> list["_Waiting"]:
+        """Answer what needs no pass of the model; return the others."""
+        unread = []
+        for start in range(0, len(some), at_once):
+            part = some[start : start + at_once]
+            answers = self.live.answer_known([waiting.question for waiting in part])
+            for waiting, answer in zip(part, answers, strict=True):
+                if answer is None:
+                    unread.append(waiting)
+                else:
+                    waiting.tell(answer)
+        return unread
+
+    def _wake(self) -> None:
+        """Give the thread what has gathered, if it has nothing to do."""
+        batch = [] if self._busy else self._next_batch()
+        if batch:
+            self._busy = True
+            self._idle.clear()
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(1, thread_name_prefix="palate-model")
+            questions = [waiting.question for waiting in batch]
+            work = asyncio.get_running_loop().run_in_executor(
+                self._thread, self.live.answer, questions
+            )
+            work.add_done_callback(lambda done: self._finish(batch, done))
+        elif not self._busy and not self._arrived:
+            self._idle.set()
+
+    def _next_batch(self) -> list["_Waiting"]:
+        while self._alone:
+            waiting = self._alone.popleft()
+            if not waiting.answer.done():
+                return [waiting]
+        batch: list[_Waiting] = []
+        while self._queue and len(batch) < self._limits.max_batch:
+            waiting = self._queue.pop(next(iter(self._queue)))
+            if not waiting.answer.done():
+                batch.append(waiting)
+        return batch
+
+    def _finish(self, batch: Sequence["_Waiting"], done: "asyncio.Future[list[Answer]]") -> None:
+        error = asyncio.CancelledError() if done.cancelled() else done.exception()
+        if error is None:
+            for waiting, answer in zip(batch, done.result(), strict=True):
+                waiting.tell(answer)
+        elif len(batch) > 1:
+            # One question that cannot be answered must not take the others down with it.
+            self._alone.extend(batch)
+        else:
+            batch[0].fail(error)
+        self._busy = False
+        self._wake()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    """A question and who waits for its answer."""
+
+    question: Question
+    answer: "asyncio.Future[Answer]"
+
+    def tell(self, answer: Answer) -> None:
+        """Give the answer, unless nobody waits any more."""
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+    def give_up(self, seconds: float) -> None:
+        self.fail(Overloaded(f"No answer within {seconds:g} s."))

@@ -1,0 +1,135 @@
+"""Which items may be answered: brand, category, price and stock, over the whole catalogue at once.
+
+Labels are compared without regard to case. The columns are never changed: a new state of the
+catalogue gets new ones.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from palate.serving.views import ItemView
+
+
+@dataclass(frozen=True)
+class ItemFilter:
+    """What an item must fulfil; an item of unknown price fulfils no bound on it."""
+
+    categories: tuple[str, ...] = ()
+    """At least one of them; empty allows any."""
+    brands: tuple[str, ...] = ()
+    """One of them; empty allows any."""
+    price_min: float | None = None
+    price_max: float | None = None
+    in_stock: bool | None = None
+    """False lets items through that are out of stock; otherwise they are left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Which item has which labels, as parallel pairs."""
+
+    codes: dict[str, int]
+    """Code of each label in lower case; shared by all states of a catalogue and only ever grown."""
+    rows: Int[np.ndarray, " pairs"]
+    labels: Int[np.ndarray, " pairs"]
+
+    @classmethod
+    def of(cls, labels: Sequence[Iterable[str]]) -> "Labels":
+        """Number the labels of each item, in row order."""
+        nothing = np.zeros(0, dtype=np.int64)
+        return cls({}, nothing, nothing).replaced(np.arange(len(labels)), labels)
+
+    def replaced(
+        self, rows: Int[np.ndarray, " changed"], labels: Sequence[Iterable[str]]
+    ) -> "Labels":
+        """Return the labels with those of some rows, old or new, in place of what they had."""
+        pairs = [
+            (int(row), self.codes.setdefault(label.casefold(), len(self.codes)))
+            for row, found in zip(rows, labels, strict=True)
+            for label in found
+        ]
+        added = np.asarray(pairs, dtype=np.int64).reshape(-1, 2)
+        kept = ~np.isin(self.rows, rows)
+        return Labels(
+            self.codes,
+            np.concatenate([self.rows[kept], added[:, 0]]),
+            np.concatenate([self.labels[kept], added[:, 1]]),
+        )
+
+    def any_of(self, wanted: Sequence[str], num_items: int) -> Bool[np.ndarray, " items"]:
+        """Return which items have at least one of the ``wanted`` labels."""
+        known = [self.codes.get(label.casefold(), -1) for label in wanted]
+        mask = np.zeros(num_items, dtype=bool)
+        mask[self.rows[np.isin(self.labels, known)]] = True
+        return mask
+
+
+@dataclass(frozen=True, eq=False)
+class ItemColumns:
+    """What filters read of a catalogue, one entry per row."""
+
+    prices: Float[np.ndarray, " items"]
+    """NaN where unknown."""
+    in_stock: Bool[np.ndarray, " items"]
+    brands: Labels
+    categories: Labels
+
+    @classmethod
+    def of(cls, views: Sequence[ItemView]) -> "ItemColumns":
+        """Take the columns out of the views of all items."""
+        return cls(
+            prices=_prices(views),
+            in_stock=_in_stock(views),
+            brands=Labels.of([_brand(view) for view in views]),
+            categories=Labels.of([view.categories for view in views]),
+        )
+
+    def replaced(
+        self, rows: Int[np.ndarray, " changed"], views: Sequence[ItemView], num_items: int
+    ) -> "ItemColumns":
+        """Return the columns of ``num_items`` items, some rows of them as ``views`` say."""
+        prices = grown(self.prices, num_items)
+        prices[rows] = _prices(views)
+        in_stock = grown(self.in_stock, num_items)
+        in_stock[rows] = _in_stock(views)
+        return ItemColumns(
+            prices,
+            in_stock,
+            self.brands.replaced(rows, [_brand(view) for view in views]),
+            self.categories.replaced(rows, [view.categories for view in views]),
+        )
+
+    def mask(self, wanted: ItemFilter) -> Bool[np.ndarray, " items"]:
+        """Return which items fulfil a filter."""
+        num_items = len(self.prices)
+        mask = np.ones(num_items, dtype=bool) if wanted.in_stock is False else self.in_stock.copy()
+        if wanted.price_min is not None:
+            mask &= self.prices >= wanted.price_min
+        if wanted.price_max is not None:
+            mask &= self.prices <= wanted.price_max
+        if wanted.brands:
+            mask &= self.brands.any_of(wanted.brands, num_items)
+        if wanted.categories:
+            mask &= self.categories.any_of(wanted.categories, num_items)
+        return mask
+
+
+def grown(array: np.ndarray, length: int) -> np.ndarray:
+    """Return a copy of ``array`` with zeros appended up to ``length``."""
+    added = np.zeros((length - len(array), *array.shape[1:]), dtype=array.dtype)
+    return np.concatenate([array, added])
+
+
+def _prices(views: Sequence[ItemView]) -> Float[np.ndarray, " items"]:
+    return np.asarray([np.nan if v.price is None else v.price for v in views], dtype=np.float64)
+
+
+def _in_stock(views: Sequence[ItemView]) -> Bool[np.ndarray, " items"]:
+    return np.asarray([view.in_stock for view in views], dtype=bool)
+
+
+def _brand(view: ItemView) -> tuple[str, ...]:
+    return () if view.brand is None else (view.brand,)

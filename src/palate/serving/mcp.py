@@ -1,0 +1,180 @@
+"""The model as tools of an assistant, by the Model Context Protocol over standard input and output.
+
+Each tool is one sentence around the same service that answers over HTTP, so that both doors check,
+answer and refuse alike.
+"""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, Field, ValidationError
+from starlette.responses import Response
+
+from palate import __version__
+from palate.errors import MissingExtraError, PalateError
+from palate.serving.auth import Gate
+from palate.serving.limits import Limits
+from palate.serving.problems import NotFound, invalid
+from palate.serving.schemas import EventBody, ExplainBody, RecommendBody, SearchBody
+from palate.serving.service import Service
+from palate.serving.store import Event, Store
+from palate.serving.telemetry import Metrics, Visit, log_as_json
+
+try:
+    from mcp.server import MCPServer
+    from mcp.server.mcpserver.exceptions import ToolError
+except ModuleNotFoundError:
+    raise MissingExtraError("mcp", "mcp") from None
+
+Body = TypeVar("Body", bound=BaseModel)
+Result = TypeVar("Result")
+
+Reply = dict[str, Any]
+"""JSON of many shapes; the assistant reads it as it is."""
+
+_ABOUT = (
+    "Recommends items of one shop to its users. Ask `recommend` with a user id, or with the ids of "
+    "items somebody liked; `search` finds item ids by words. Tell what people chose with "
+    "`record_feedback`: it changes the next recommendation."
+)
+
+UserId = Annotated[str | None, Field(description="A user of the shop, if known.")]
+Liked = Annotated[list[str] | None, Field(description="Ids of items somebody chose, oldest first.")]
+Count = Annotated[int, Field(ge=1, le=100, description="How many items.")]
+ItemId = Annotated[str, Field(description="An item's id, as the other tools give it.")]
+
+
+def run_mcp(model: Path, db: str) -> None:
+    """Serve one model folder to an assistant until its input ends.
+
+    Raises:
+        ArtifactError: when the folder is damaged.
+        ConfigError: when the store cannot be used.
+    """
+    log_as_json()  # to standard error: standard output belongs to the protocol
+    store = Store.open(db)
+    service = Service(
+        store, gate=Gate(store.keys, first_key=None), metrics=Metrics(), limits=Limits()
+    )
+    service.load_now(model, share=1.0)
+    mcp_server(service).run()
+
+
+def mcp_server(service: Service) -> MCPServer[None]:
+    """Return the tools around a service."""
+
+    @asynccontextmanager
+    async def running(_: MCPServer[None]) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+
+    server: MCPServer[None] = MCPServer(
+        "palate", title="Palate", version=__version__, instructions=_ABOUT, lifespan=running
+    )
+    answering = service.answering
+
+    @server.tool()
+    async def recommend(
+        user_id: UserId = None,
+        history: Liked = None,
+        n: Count = 10,
+        prompt: Annotated[
+            str | None, Field(description="What is wanted, in words; not every model reads them.")
+        ] = None,
+        explain: Annotated[bool, Field(description="Say why, by events of the history.")] = True,
+    ) -> Reply:
+        """Recommend items to a user, or to anybody by what they chose so far."""
+        asked = {"user_id": user_id, "history": history, "n": n, "prompt": prompt}
+        body = _checked(RecommendBody, asked | {"explain": explain})
+        return await _reply(answering.recommend(_visit("recommend"), body))
+
+    @server.tool()
+    async def search(
+        query: Annotated[str, Field(description="What to look for, in words.")],
+        user_id: UserId = None,
+        n: Count = 10,
+    ) -> Reply:
+        """Find items by words; with a user, what they like comes first."""
+        body = _checked(SearchBody, {"query": query, "user_id": user_id, "n": n})
+        return await _reply(answering.search(_visit("search"), body))
+
+    @server.tool()
+    async def explain(item_id: ItemId, user_id: UserId = None, history: Liked = None) -> Reply:
+        """Say which events of somebody's history weigh most for an item."""
+        asked = {"item_id": item_id, "user_id": user_id, "history": history}
+        return await _reply(answering.explain(_visit("explain"), _checked(ExplainBody, asked)))
+
+    @server.tool()
+    async def item_details(item_id: ItemId) -> Reply:
+        """Return everything the shop says of an item."""
+        return await _told(_item(service, item_id))
+
+    @server.tool()
+    async def record_feedback(
+        user_id: Annotated[str, Field(description="Who did it.")],
+        item_id: ItemId,
+        event_type: Annotated[str, Field(description="view, click, purchase, ...")] = "click",
+        recommendation_id: Annotated[
+            str | None, Field(description="Of the answer that showed the item.")
+        ] = None,
+    ) -> Reply:
+        """Store what somebody did with an item, for good; it changes the next recommendation."""
+        asked = {"user_id": user_id, "item_id": item_id, "event_type": event_type}
+        body = _checked(EventBody, asked | {"recommendation_id": recommendation_id})
+        return await _told(_stored(service, body))
+
+    return server
+
+
+async def _item(service: Service, item_id: str) -> Reply:
+    found = await service.item(item_id)
+    if found is None:
+        raise NotFound(f"There is no item {item_id[:100]!r}.", hint="Find one with search.")
+    return found
+
+
+async def _stored(service: Service, body: EventBody) -> Reply:
+    event = Event(
+        user_id=body.user_id,
+        item_id=body.item_id,
+        event_type=body.event_type,
+        value=None,
+        timestamp=time.time(),
+        recommendation_id=body.recommendation_id,
+    )
+    (outcome,) = await service.feedback([event], "accumulate")
+    return {"outcome": outcome, "missing_ids": service.missing({body.item_id})}
+
+
+def _visit(tool: str) -> Visit:
+    return Visit(request_id="", client="mcp", started=time.perf_counter(), route=f"mcp:{tool}")
+
+
+def _checked(kind: type[Body], asked: Mapping[str, object]) -> Body:
+    """Return the arguments of a tool under the same rules as a request."""
+    try:
+        return kind.model_validate({name: x for name, x in asked.items() if x is not None})
+    except ValidationError as error:
+        raise _refusal(invalid(error)) from None
+
+
+async def _reply(answer: Awaitable[Response]) -> Reply:
+    response = await _told(answer)
+    found: Reply = orjson.loads(response.body)
+    return found
+
+
+async def _told(work: Awaitable[Result]) -> Result:
+    """Return what comes of some work; what Palate refuses, the assistant is told in words."""
+    try:
+        return await work
+    except PalateError as error:
+        raise _refusal(error) from error
+
+
+def _refusal(error: PalateError) -> ToolError:
+    return ToolError(f"{error.message} {error.hint}".strip())

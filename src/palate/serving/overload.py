@@ -1,0 +1,16 @@
+"""What the service says when it cannot answer now, though nothing is wrong with the question."""
+
+from palate.errors import PalateError
+
+
+class Overloaded(PalateError):  # noqa: N818 - the state of the service, not a mistake of the caller
+    """A bounded queue is full; the caller should come back in ``retry_after`` seconds."""
+
+    def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
+        """Say what is full, and when it is worth trying again."""
+        super().__init__(message, hint=f"Try again in {retry_after:g} s.")
+        self.retry_after = retry_after
+
+
+class StoreUnavailable(PalateError):  # noqa: N818
+    """The database did not answer or could not write; nothing of the call was acknowledged."""

@@ -1,0 +1,133 @@
+"""From a question to a reading: who answers, and what they make of the history."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float
+
+from palate.inference.engine import Ask, LanguageEngine
+from palate.inference.model_folder import Trained
+from palate.models.baselines import Baseline, Popularity
+from palate.serving.catalogue import CatalogueState
+from palate.serving.questions import Question
+from palate.serving.readings import Reading
+from palate.training.parts import Parts
+from palate.types import History
+
+POPULAR = "popular"
+COLD_START = "cold-start"
+_ABOUT_A_HISTORY = frozenset({"next-item", "objective", "scenario", "direct"})
+"""Families whose words say nothing of the items wanted: without a history they ask nothing."""
+_NOBODY = History(item_rows=np.zeros(0, dtype=np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How one history is to be read."""
+
+    history: History
+    """The events of items that the model knows anything about."""
+    ask: Ask | None
+    """None asks the baseline, or for what is popular."""
+    fallback: str | None = None
+
+
+class HistoryReader:
+    """Reads histories with one trained system, which is never changed."""
+
+    def __init__(self, trained: Trained) -> None:
+        """Take what was trained."""
+        self._dataset = trained.dataset
+        self._parts = trained.system if isinstance(trained.system, Parts) else None
+        self._baseline = trained.system if isinstance(trained.system, Baseline) else None
+
+    def way(self, state: CatalogueState, question: Question) -> Way:
+        """Decide who answers a question."""
+        known = state.readable[question.history.item_rows]
+        history = question.history
+        if not known.all():
+            history = history.take(np.flatnonzero(known))
+        if self._parts is None:
+            return Way(history, None)
+        if len(history):
+            return Way(history, question.ask)
+        if self._parts.model.config.num_queries == 0:
+            return Way(history, None, POPULAR)
+        if question.prompt is not None or question.family not in _ABOUT_A_HISTORY:
+            return Way(history, question.ask)
+        if COLD_START not in self._parts.tasks:
+            return Way(history, None, POPULAR)
+        fallback = None if question.family == "next-item" else COLD_START
+        return Way(history, Ask(COLD_START, context=question.context), fallback)
+
+    def read(self, state: CatalogueState, ways: Sequence[Way]) -> list[Reading]:
+        """Return the readings, with one pass of the model for all that share a wording."""
+        groups: dict[tuple[object, ...], list[int]] = {}
+        for place, way in enumerate(ways):
+            groups.setdefault(_wording(way.ask), []).append(place)
+        found: dict[int, Reading] = {}
+        for places in groups.values():
+            together = [ways[place] for place in places]
+            found |= zip(places, self._together(state, together), strict=True)
+        return [found[place] for place in range(len(ways))]
+
+    def _together(self, state: CatalogueState, ways: Sequence[Way]) -> list[Reading]:
+        ask, parts = ways[0].ask, self._parts
+        if self._baseline is not None:
+            return self._by_baseline(self._baseline, ways)
+        if parts is None or ask is None:
+            return [Reading(None, self._shares, way.fallback) for way in ways]
+        engine = LanguageEngine(parts, replace(ask, context=""), state.vectors)
+        contexts = [way.ask.context for way in ways if way.ask is not None]
+        users = engine.user_vectors([w.history for w in ways], contexts if any(contexts) else None)
+        vectors = (users * parts.model.scale).numpy()
+        return [
+            # Copies, for a slice would keep the vectors of the whole batch in memory.
+            Reading(vectors[place].copy(), extra, way.fallback)
+            for place, (way, extra) in enumerate(zip(ways, self._priors(ask, ways), strict=True))
+        ]
+
+    def _priors(self, ask: Ask, ways: Sequence[Way]) -> list[Float[np.ndarray, " trained"] | None]:
+        """Return what the prior adds: it speaks of the next item alone, for it reads no words."""
+        prior = None if self._parts is None else self._parts.prior
+        if prior is None or ask.prompt is not None or ask.family != "next-item":
+            return [None] * len(ways)
+        scores = prior.baseline.score([self._fitted(way.history) for way in ways])
+        return [np.float32(prior.weight) * own for own in scores]
+
+    def _by_baseline(self, baseline: Baseline, ways: Sequence[Way]) -> list[Reading]:
+        scores = baseline.score([self._fitted(way.history) for way in ways])
+        return [
+            Reading(None, own.astype(np.float32), POPULAR if self._says_nothing(own) else None)
+            for own in scores
+        ]
+
+    def _says_nothing(self, scores: Float[np.ndarray, " trained"]) -> bool:
+        """Tell a baseline that had nothing to go by: it scores as it does for nobody."""
+        personal = not isinstance(self._baseline, Popularity)
+        return personal and np.array_equal(scores, self._of_nobody)
+
+    def _fitted(self, history: History) -> History:
+        """Return the events whose item a baseline was fitted with."""
+        known = history.item_rows < len(self._dataset.catalog)
+        return history if known.all() else history.take(np.flatnonzero(known))
+
+    @cached_property
+    def _of_nobody(self) -> Float[np.ndarray, " trained"]:
+        assert self._baseline is not None
+        scores: Float[np.ndarray, " trained"] = self._baseline.score([_NOBODY])[0]
+        return scores
+
+    @cached_property
+    def _shares(self) -> Float[np.ndarray, " trained"]:
+        counts = self._dataset.train_counts
+        shares: Float[np.ndarray, " trained"] = (counts / max(counts.sum(), 1)).astype(np.float32)
+        return shares
+
+
+def _wording(ask: Ask | None) -> tuple[object, ...]:
+    if ask is None:
+        return ()
+    return ask.family, ask.prompt, tuple(sorted(ask.slots.items()))

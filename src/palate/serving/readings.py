@@ -1,0 +1,101 @@
+"""What a model makes of a history before it looks at the catalogue: worth keeping, if bounded."""
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from palate.types import History
+
+_OVERHEAD = 600
+"""Bytes of an entry beside its arrays, about."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """One history as one model read it; the scores of all items follow from it."""
+
+    vectors: Float[np.ndarray, "queries width"] | None
+    """User vectors, scaled so that their products are logits; None where a baseline answers."""
+    extra: Float[np.ndarray, " trained"] | None
+    """Added to the score of each trained item: a prior, or all that a baseline says."""
+    fallback: str | None = None
+    """What answers in place of what was asked, if anything does."""
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory it takes."""
+        arrays = (self.vectors, self.extra)
+        return _OVERHEAD + sum(array.nbytes for array in arrays if array is not None)
+
+
+@dataclass(frozen=True)
+class CacheCounts:
+    """How the cache is doing."""
+
+    hits: int
+    misses: int
+    entries: int
+    num_bytes: int
+
+
+class ReadingCache:
+    """The readings used last, up to a number of bytes; safe to use from several threads."""
+
+    def __init__(self, max_bytes: int) -> None:
+        """Start empty."""
+        self._max_bytes = max_bytes
+        self._readings: OrderedDict[Hashable, Reading] = OrderedDict()
+        self._num_bytes = self._hits = self._misses = 0
+        self._lock = threading.Lock()
+
+    def get(self, keys: Sequence[Hashable]) -> list[Reading | None]:
+        """Return the reading of each key, None where there is none."""
+        with self._lock:
+            found = [self._readings.get(key) for key in keys]
+            for key, reading in zip(keys, found, strict=True):
+                if reading is not None:
+                    self._readings.move_to_end(key)
+            missing = found.count(None)
+            self._misses += missing
+            self._hits += len(found) - missing
+        return found
+
+    def put(self, key: Hashable, reading: Reading) -> None:
+        """Keep a reading; those not used for longest make room."""
+        with self._lock:
+            self._drop(key)
+            self._readings[key] = reading
+            self._num_bytes += reading.num_bytes
+            while self._num_bytes > self._max_bytes:
+                self._drop(next(iter(self._readings)))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._readings.clear()
+            self._num_bytes = 0
+
+    @property
+    def counts(self) -> CacheCounts:
+        """How often a reading was known, and how much is kept."""
+        with self._lock:
+            return CacheCounts(self._hits, self._misses, len(self._readings), self._num_bytes)
+
+    def _drop(self, key: Hashable) -> None:
+        dropped = self._readings.pop(key, None)
+        if dropped is not None:
+            self._num_bytes -= dropped.num_bytes
+
+
+def fingerprint(history: History) -> bytes:
+    """Return a hash of what a model reads of a history: the items and what was done with them."""
+    digest = hashlib.blake2b(history.item_rows.tobytes(), digest_size=16)
+    if history.event_types is not None:
+        digest.update(b"events")
+        digest.update(history.event_types.tobytes())
+    return digest.digest()

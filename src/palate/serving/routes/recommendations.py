@@ -1,0 +1,108 @@
+"""Recommendations: items for somebody, in any of the ways a model can be asked."""
+
+from fastapi import APIRouter, Request, Response
+
+from palate.serving.door import visit_of
+from palate.serving.routes.lean import LeanRoute
+from palate.serving.schemas import ExplainBody, RankBody, RateBody, RecommendBody, SearchBody
+from palate.serving.wire import answers, body_of, needs, read, service_of
+
+router = APIRouter(prefix="/v1", tags=["recommendations"], route_class=LeanRoute)
+
+_EXAMPLE = {
+    "recommendation_id": "9f0c1b2a3d4e5f60",
+    "model_version": "1f2e3d4c5b6a7988",
+    "took_ms": 1.8,
+    "fallback": None,
+    "items": [
+        {
+            "item_id": "i1",
+            "title": "Oak lamp",
+            "brand": "Nordic",
+            "categories": ["Lighting"],
+            "price": 49.0,
+            "in_stock": True,
+            "has_image": False,
+            "score": 7.31,
+            "why": [{"item_id": "i9", "title": "Reading chair", "weight": 0.42}],
+        }
+    ],
+    "missing_ids": [],
+}
+
+
+@router.post(
+    "/recommend",
+    summary="Recommend items to somebody",
+    dependencies=[needs("read")],
+    openapi_extra=body_of(RecommendBody),
+    responses=answers(
+        "The best items, best first; `fallback` says when not the model chose them.", _EXAMPLE
+    ),
+)
+async def recommend(request: Request) -> Response:
+    """Answer a user, a session's history, or both; a user's newest event counts at once.
+
+    `why` is there with `explain`; `missing_ids` names items of the history that no one knows.
+    Echo `recommendation_id` in the feedback: click-through by model is measured by it.
+    """
+    body = await read(request, RecommendBody)
+    return await service_of(request).answering.recommend(visit_of(request), body)
+
+
+@router.post(
+    "/rank",
+    summary="Put given items in order for somebody",
+    dependencies=[needs("read")],
+    openapi_extra=body_of(RankBody),
+    responses=answers("The candidates, best first.", _EXAMPLE),
+)
+async def rank(request: Request) -> Response:
+    """Order candidates; those that cannot be ranked are in `missing_ids`."""
+    body = await read(request, RankBody)
+    return await service_of(request).answering.rank(visit_of(request), body)
+
+
+@router.post(
+    "/search",
+    summary="Find items by words",
+    dependencies=[needs("read")],
+    openapi_extra=body_of(SearchBody),
+    responses=answers("What answers the words, best first.", _EXAMPLE),
+)
+async def search(request: Request) -> Response:
+    """Find items by meaning; with a user, what they like comes first.
+
+    A model that was not taught to search is said to be so in `fallback`, and titles are compared.
+    """
+    body = await read(request, SearchBody)
+    return await service_of(request).answering.search(visit_of(request), body)
+
+
+@router.post(
+    "/explain",
+    summary="Why an item is recommended",
+    dependencies=[needs("read")],
+    openapi_extra=body_of(ExplainBody),
+    responses=answers(
+        "The events without which the item's score falls most.",
+        {"why": [{"item_id": "i9", "title": "Reading chair", "weight": 0.42}], "text": None},
+    ),
+)
+async def explain(request: Request) -> Response:
+    """Measure the events that weighed most: each is left out in turn and the item scored again."""
+    body = await read(request, ExplainBody)
+    return await service_of(request).answering.explain(visit_of(request), body)
+
+
+@router.post(
+    "/rate",
+    summary="Foretell a rating",
+    dependencies=[needs("read")],
+    openapi_extra=body_of(RateBody),
+    responses=answers("The rating.", {"rating": 4.2}),
+)
+async def rate(request: Request) -> Response:
+    """Foretell the rating somebody would give; needs a model that was trained to."""
+    body = await read(request, RateBody)
+    return await service_of(request).answering.rate(visit_of(request), body)

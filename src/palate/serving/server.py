@@ -1,0 +1,43 @@
+"""Running the application: uvicorn with deadlines for slow clients, and logs as JSON lines."""
+
+import os
+import sys
+
+import uvicorn
+
+from palate.serving.app import ServeSettings, create_app
+from palate.serving.limits import PatientProtocol
+from palate.serving.telemetry import log_as_json, trace
+
+_GRACE_SECONDS = 20
+_KEEP_ALIVE_SECONDS = 15
+_SWITCH_SECONDS = 0.001
+"""How long a thread of the background may hold up the event loop; Python's own choice is five."""
+
+
+def serve(settings: ServeSettings) -> None:
+    """Serve until told to stop; requests in flight are finished then.
+
+    Raises:
+        ArtifactError: when a model folder is damaged.
+        ConfigError: when the settings cannot be used.
+    """
+    log_as_json()
+    app = create_app(settings)
+    exporter = os.environ.get("OTEL_TRACES_EXPORTER", "none")
+    if exporter != "none":
+        trace(app, exporter)
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=PatientProtocol,
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    uvicorn.Server(config).run()

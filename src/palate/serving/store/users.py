@@ -1,0 +1,96 @@
+"""Users: who they are, and how everything about them goes when they ask for it."""
+
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import Connection, bindparam, delete, func, select, update
+
+from palate.serving.store import counters
+from palate.serving.store.conflicts import insert_missing
+from palate.serving.store.paging import page
+from palate.serving.store.records import Erased, Page, UserRecord, check_id
+from palate.serving.store.schema import (
+    ERASED_USERS,
+    EVENTS,
+    RECOMMENDATIONS,
+    SETTINGS,
+    USERS,
+    Fields,
+)
+
+
+def add_missing(connection: Connection, user_ids: Collection[str]) -> None:
+    """Make a record without attributes for each user that has none."""
+    rows = [{"user_id": user_id, "attributes": "{}"} for user_id in sorted(user_ids)]
+    num_new = insert_missing(connection, USERS, rows)
+    if num_new:
+        counters.add(connection, "users", num_new)
+
+
+def upsert(connection: Connection, records: Sequence[UserRecord]) -> None:
+    """Add users, or put new attributes in the place of the old; of one id the last counts."""
+    if not records:
+        return
+    attributes = {record.user_id: json.dumps(dict(record.attributes)) for record in records}
+    add_missing(connection, attributes)
+    connection.execute(
+        update(USERS)
+        .where(USERS.c.user_id == bindparam("id"))
+        .values(attributes=bindparam("new_attributes")),
+        [{"id": user_id, "new_attributes": text} for user_id, text in attributes.items()],
+    )
+
+
+def get(connection: Connection, user_id: str) -> UserRecord | None:
+    """Return a user, or None."""
+    check_id("user_id", user_id)
+    row = connection.execute(select(USERS).filter_by(user_id=user_id)).one_or_none()
+    return None if row is None else _record(row._asdict())
+
+
+def some(connection: Connection, cursor: str | None, limit: int) -> Page[UserRecord]:
+    """Return users by id."""
+    return page(
+        connection, select(USERS), USERS.c.user_id, cursor=cursor, limit=limit, record=_record
+    )
+
+
+def _record(row: Fields) -> UserRecord:
+    return UserRecord(row["user_id"], json.loads(row["attributes"]))
+
+
+def erase(connection: Connection, user_id: str) -> Erased:
+    """Remove all rows of a user and remember, by a hash alone, that they asked for it."""
+    check_id("user_id", user_id)
+    keys = select(func.count(EVENTS.c.idempotency_key)).where(EVENTS.c.user_id == user_id)
+    num_keys = connection.scalar(keys) or 0
+    num_events, num_recommendations, num_profiles = (
+        connection.execute(delete(table).where(table.c.user_id == user_id)).rowcount
+        for table in (EVENTS, RECOMMENDATIONS, USERS)
+    )
+    counters.add(connection, "events", -num_events)
+    counters.add(connection, "users", -num_profiles)
+    tombstone = {"user_hash": _hash(connection, user_id), "erased_at": time.time()}
+    insert_missing(connection, ERASED_USERS, [tombstone])
+    return Erased(
+        events=num_events,
+        recommendations=num_recommendations,
+        profile=num_profiles > 0,
+        idempotency_keys=num_keys,
+    )
+
+
+def is_erased(connection: Connection, user_id: str) -> bool:
+    """Tell whether the user was ever erased."""
+    check_id("user_id", user_id)
+    found = select(ERASED_USERS.c.erased_at).filter_by(user_hash=_hash(connection, user_id))
+    return connection.scalar(found) is not None
+
+
+def _hash(connection: Connection, user_id: str) -> str:
+    salt = connection.scalar(select(SETTINGS.c.value).filter_by(name="erasure_salt"))
+    assert salt, "the first migration makes it"
+    return hmac.new(bytes.fromhex(salt), user_id.encode(), hashlib.sha256).hexdigest()

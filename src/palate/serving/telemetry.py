@@ -1,0 +1,386 @@
+"""What the service tells about itself: metrics, one log line per request, traces.
+
+The counters are plain numbers, changed by the event loop's thread alone and read when somebody
+scrapes: nothing on the path of a request takes a lock or formats a label.
+"""
+
+import asyncio
+import json
+import logging
+import sys
+import time
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import orjson
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+)
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from palate.errors import ConfigError, MissingExtraError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_RECENT = 20_000
+"""Requests kept for the operator's percentiles and charts."""
+
+
+UNMATCHED = "unmatched"
+"""The route of a request that none took."""
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request on its way through: routes fill in what the log and the metrics will say."""
+
+    request_id: str
+    client: str
+    started: float
+    """On the performance counter, in seconds."""
+    route: str = UNMATCHED
+    model: str = ""
+    key_id: str = ""
+    fallback: str = ""
+    status: int = 0
+
+
+class _Past(NamedTuple):
+    """What is kept of a request for the operator."""
+
+    at: float
+    route: str
+    seconds: float
+    by_model: bool
+    by_fallback: bool
+
+
+@dataclass(slots=True)
+class _Histogram:
+    counts: list[int] = field(default_factory=lambda: [0] * (len(_BUCKETS) + 1))
+    seconds: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.counts[bisect_left(_BUCKETS, seconds)] += 1
+        self.seconds += seconds
+
+    def cumulative(self) -> list[tuple[str, float]]:
+        bounds = [*(str(bound) for bound in _BUCKETS), "+Inf"]
+        sums = np.cumsum(self.counts, dtype=np.float64).tolist()
+        return list(zip(bounds, sums, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Clicks:
+    """What became of the answers of one model version."""
+
+    version: str
+    shown: int
+    clicked: int
+
+    @property
+    def rate(self) -> float:
+        """The share of answers that were followed."""
+        return self.clicked / self.shown if self.shown else 0.0
+
+
+@dataclass(frozen=True)
+class Gauges:
+    """Values that others hold, read when somebody scrapes."""
+
+    queue: Callable[[], int] = lambda: 0
+    """Questions that wait for a forward pass."""
+    caches: Callable[[], tuple[int, int]] = lambda: (0, 0)
+    """Hits and misses of the cache of user vectors."""
+    models: Callable[[], Sequence[Mapping[str, str]]] = tuple
+    """Name, version and share of each loaded model."""
+    clicks: Callable[[], Sequence[Clicks]] = tuple
+
+
+class Metrics(Collector):
+    """Counts requests and shows the counts to Prometheus and to the operator's page."""
+
+    def __init__(self) -> None:
+        """Start from nothing."""
+        self.gauges = Gauges()
+        self.in_flight = 0
+        self.events = 0
+        self._latency: dict[tuple[str, str], _Histogram] = {}
+        self._requests: dict[tuple[str, int], int] = {}
+        self._fallbacks: dict[tuple[str, str], int] = {}
+        self._recent: deque[_Past] = deque(maxlen=_RECENT)
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def add(self, visit: Visit, seconds: float) -> None:
+        """Count one answered request."""
+        histogram = self._latency.get((visit.route, visit.model))
+        if histogram is None:
+            histogram = self._latency[visit.route, visit.model] = _Histogram()
+        histogram.add(seconds)
+        answered = (visit.route, visit.status)
+        self._requests[answered] = self._requests.get(answered, 0) + 1
+        if visit.fallback:
+            kind = (visit.model, visit.fallback)
+            self._fallbacks[kind] = self._fallbacks.get(kind, 0) + 1
+        self._recent.append(
+            _Past(time.time(), visit.route, seconds, bool(visit.model), bool(visit.fallback))
+        )
+
+    def forget_model(self, version: str) -> None:
+        """Drop the series of a model that is no longer loaded."""
+        for key in [key for key in self._latency if key[1] == version]:
+            del self._latency[key]
+
+    def exposition(self) -> bytes:
+        """Return everything in the text format of Prometheus."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """Give each family of metrics."""
+        yield from self._of_requests()
+        yield from self._of_models()
+
+    def _of_requests(self) -> Iterator[Metric]:
+        latency = HistogramMetricFamily(
+            "palate_request_seconds", "Time to answer.", labels=["route", "model"]
+        )
+        for (route, model), histogram in self._latency.items():
+            latency.add_metric([route, model], histogram.cumulative(), histogram.seconds)
+        yield latency
+        requests = CounterMetricFamily(
+            "palate_requests", "Requests answered.", labels=["route", "status"]
+        )
+        for (route, status), count in self._requests.items():
+            requests.add_metric([route, str(status)], count)
+        yield requests
+        yield GaugeMetricFamily(
+            "palate_requests_in_flight", "Requests being answered.", value=self.in_flight
+        )
+        yield CounterMetricFamily(
+            "palate_feedback_events", "Events acknowledged.", value=self.events
+        )
+
+    def _of_models(self) -> Iterator[Metric]:
+        fallbacks = CounterMetricFamily(
+            "palate_fallbacks", "Answers given by a fallback.", labels=["model", "fallback"]
+        )
+        for (model, kind), count in self._fallbacks.items():
+            fallbacks.add_metric([model, kind], count)
+        yield fallbacks
+        hits, misses = self.gauges.caches()
+        yield CounterMetricFamily("palate_cache_hits", "User vectors found ready.", value=hits)
+        yield CounterMetricFamily("palate_cache_misses", "User vectors computed.", value=misses)
+        yield GaugeMetricFamily(
+            "palate_queue_length", "Questions waiting for the model.", value=self.gauges.queue()
+        )
+        info = InfoMetricFamily("palate_model", "Loaded models.", labels=["version"])
+        for one in self.gauges.models():
+            info.add_metric([one["version"]], {"name": one["name"], "share": one["share"]})
+        yield info
+        shown = GaugeMetricFamily(
+            "palate_recommendations_shown", "Answers recorded.", labels=["model"]
+        )
+        rate = GaugeMetricFamily(
+            "palate_click_through_rate", "Answers that were followed.", labels=["model"]
+        )
+        for clicks in self.gauges.clicks():
+            shown.add_metric([clicks.version], clicks.shown)
+            rate.add_metric([clicks.version], clicks.rate)
+        yield shown
+        yield rate
+
+    def summary(self, *, minutes: int = 60) -> dict[str, object]:
+        """Return what the operator's page draws: by route, and minute by minute."""
+        now = time.time()
+        recent = [one for one in self._recent if one.at > now - 60 * minutes]
+        routes = {one.route for one in recent}
+        return {
+            "routes": [
+                {"route": route, **_percentiles([one for one in recent if one.route == route])}
+                for route in sorted(routes)
+            ],
+            "minutes": _by_minute(recent, now, minutes),
+            "requests": sum(self._requests.values()),
+            "fallbacks": sum(self._fallbacks.values()),
+            "refused": sum(n for (_, status), n in self._requests.items() if status >= 400),
+            "busy": sum(n for (_, status), n in self._requests.items() if status == 503),
+        }
+
+
+def _percentiles(requests: Sequence[_Past]) -> dict[str, object]:
+    if not requests:
+        return {"requests": 0, "p50_ms": None, "p95_ms": None, "p99_ms": None, "fallbacks": 0}
+    seconds = np.asarray([one.seconds for one in requests])
+    p50, p95, p99 = (round(1e3 * float(x), 3) for x in np.percentile(seconds, [50, 95, 99]))
+    return {
+        "requests": len(requests),
+        "p50_ms": p50,
+        "p95_ms": p95,
+        "p99_ms": p99,
+        "fallbacks": sum(one.by_fallback for one in requests),
+    }
+
+
+def _by_minute(requests: Sequence[_Past], now: float, minutes: int) -> list[dict[str, object]]:
+    """Return one row per minute of answers by a model, the newest last."""
+    last = int(now // 60)
+    parts: dict[int, list[_Past]] = {}
+    for one in requests:
+        if one.by_model:
+            parts.setdefault(int(one.at // 60), []).append(one)
+    return [
+        {"minute": 60 * minute, **_percentiles(parts.get(minute, []))}
+        for minute in range(last - minutes + 1, last + 1)
+    ]
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """What lines are written to."""
+
+    def write(self, text: str, /) -> int:
+        """Take some text."""
+        ...
+
+    def flush(self) -> None:
+        """Pass it on."""
+        ...
+
+
+class RequestLog:
+    """One JSON line per request, written together a few times a second.
+
+    A line holds no body, no key, no path and no query: ids of people stay out of the log.
+    """
+
+    def __init__(self, stream: Stream | None = None, *, every: float = 0.25) -> None:
+        """Write to ``stream`` (standard error) at most so often, in seconds."""
+        self._stream, self._every = stream, every
+        self._lines: list[bytes] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def add(self, visit: Visit, seconds: float, method: str) -> None:
+        """Note one answered request."""
+        self._lines.append(
+            orjson.dumps(
+                {
+                    "time": round(time.time(), 3),
+                    "event": "request",
+                    "request_id": visit.request_id,
+                    "method": method,
+                    "route": visit.route,
+                    "status": visit.status,
+                    "took_ms": round(1e3 * seconds, 3),
+                    "model": visit.model,
+                    "fallback": visit.fallback,
+                    "key": visit.key_id,
+                    "client": visit.client,
+                }
+            )
+        )
+        if self._timer is None and not self._closed:
+            self._timer = asyncio.get_running_loop().call_later(self._every, self._later)
+
+    def _later(self) -> None:
+        # In a thread: a full pipe must not hold the event loop.
+        self._timer = None
+        asyncio.get_running_loop().run_in_executor(None, self.flush)
+
+    def close(self) -> None:
+        """Write what has gathered; the event loop is about to end."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what has gathered."""
+        lines, self._lines = self._lines, []
+        if lines:
+            stream = self._stream or sys.stderr
+            stream.write(b"\n".join([*lines, b""]).decode())
+            stream.flush()
+
+
+class JsonLines(logging.Formatter):
+    """Every other log record as one JSON line too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        line: dict[str, object] = {
+            "time": round(record.created, 3),
+            "event": "log",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def log_as_json(level: int = logging.INFO) -> None:
+    """Send all logging to standard error, as JSON lines."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+def trace(app: "FastAPI", exporter: str) -> "TracerProvider":
+    """Give every request a span of OpenTelemetry; return what holds the spans.
+
+    Args:
+        app: the application.
+        exporter: ``console`` prints spans; ``otlp`` sends them to where OpenTelemetry's own
+            variables say.
+
+    Raises:
+        ConfigError: when there is no such exporter.
+        MissingExtraError: when OpenTelemetry, or the package of the exporter, is not installed.
+    """
+    try:
+        from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ModuleNotFoundError:
+        raise MissingExtraError("opentelemetry-instrumentation-fastapi", "otel") from None
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(_exporter(exporter)))
+    FastAPIInstrumentor.instrument_app(
+        app, tracer_provider=provider, excluded_urls="health,metrics"
+    )
+    return provider
+
+
+def _exporter(name: str) -> "SpanExporter":
+    if name == "console":
+        from opentelemetry.sdk.trace.export import ConsoleSpanExporter
+
+        return ConsoleSpanExporter(out=sys.stderr)
+    if name != "otlp":
+        raise ConfigError(
+            f"OTEL_TRACES_EXPORTER is {name!r}.", hint="It may be console, otlp or none."
+        )
+    try:
+        module = import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    except ModuleNotFoundError:
+        raise MissingExtraError("opentelemetry-exporter-otlp-proto-http", "otel") from None
+    exporter: SpanExporter = module.OTLPSpanExporter()
+    return exporter

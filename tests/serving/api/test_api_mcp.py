@@ -1,0 +1,95 @@
+"""The tools of an assistant, through the SDK's own client in memory."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from mcp import Client
+
+from palate.serving.auth import Gate
+from palate.serving.limits import Limits
+from palate.serving.mcp import mcp_server
+from palate.serving.service import Service
+from palate.serving.store import Store
+from palate.serving.telemetry import Metrics
+
+
+@pytest.fixture
+def talk(model_folders: Path, tmp_path: Path) -> Callable[..., object]:
+    """Run a conversation with a fresh server."""
+
+    def run(conversation: Callable[[Client], Awaitable[object]]) -> object:
+        async def whole() -> object:
+            store = Store.open(f"sqlite:///{tmp_path}/mcp.db")
+            gate = Gate(store.keys, first_key=None)
+            service = Service(store, gate=gate, metrics=Metrics(), limits=Limits())
+            service.load_now(model_folders / "urm", share=1.0)
+            async with Client(mcp_server(service)) as client:
+                return await conversation(client)
+
+        return asyncio.run(whole())
+
+    return run
+
+
+async def _call(client: Client, tool: str, **arguments: object) -> dict:
+    result = await client.call_tool(tool, arguments)
+    assert not result.is_error, result.content
+    return json.loads(result.content[0].text)
+
+
+def test_the_five_tools_are_offered_and_described(talk: Callable[..., object]) -> None:
+    async def conversation(client: Client) -> object:
+        return (await client.list_tools()).tools
+
+    tools = {tool.name: tool for tool in talk(conversation)}
+    assert set(tools) == {"recommend", "search", "explain", "item_details", "record_feedback"}
+    assert all(tool.description for tool in tools.values())
+
+
+def test_an_assistant_recommends_looks_explains_and_records(talk: Callable[..., object]) -> None:
+    async def conversation(client: Client) -> None:
+        answer = await _call(client, "recommend", user_id="u1", n=3)
+        item = answer["items"][0]
+        assert len(answer["items"]) == 3
+        assert (await _call(client, "item_details", item_id=item["item_id"]))["title"] == (
+            item["title"]
+        )
+        found = await _call(client, "search", query=item["title"], n=5)
+        assert item["item_id"] in [one["item_id"] for one in found["items"]]
+        explained = await _call(client, "explain", item_id=item["item_id"], user_id="u1")
+        assert explained["why"] == item["why"]
+        recorded = await _call(
+            client,
+            "record_feedback",
+            user_id="u1",
+            item_id=item["item_id"],
+            recommendation_id=answer["recommendation_id"],
+        )
+        assert recorded == {"outcome": "stored", "missing_ids": []}
+        later = await _call(client, "recommend", user_id="u1", n=3)
+        assert item["item_id"] not in [one["item_id"] for one in later["items"]]
+
+    talk(conversation)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "said"),
+    [
+        ("item_details", {"item_id": "nothing"}, "There is no item 'nothing'"),
+        ("recommend", {"user_id": ""}, "user_id"),
+        ("recommend", {"n": 1_000}, "n"),
+        ("record_feedback", {"user_id": "u\x00", "item_id": "x"}, "user_id"),
+    ],
+)
+def test_what_is_refused_the_assistant_is_told_in_words(
+    talk: Callable[..., object], tool: str, arguments: dict, said: str
+) -> None:
+    async def conversation(client: Client) -> object:
+        return await client.call_tool(tool, arguments)
+
+    result = talk(conversation)
+    assert result.is_error
+    assert said in result.content[0].text

@@ -1,0 +1,75 @@
+"""Filters, held against the plain reading of what each asks, over catalogues that change."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from palate.serving.filters import ItemColumns, ItemFilter
+from palate.serving.views import ItemView
+
+BRANDS = ["Ash", "Birch", "ÉLAN"]
+CATEGORIES = ["Lamps", "Oak", "Wool"]
+# Plain values: the classes are built in the tests, where the checks of their types may draw lots.
+items = st.tuples(
+    st.none() | st.sampled_from(BRANDS),
+    st.lists(st.sampled_from(CATEGORIES), max_size=3, unique=True),
+    st.none() | st.sampled_from([0.0, 5.0, 10.0]),
+    st.booleans(),
+)
+bounds = st.none() | st.sampled_from([0.0, 4.0, 5.0, 11.0])
+filters = st.tuples(
+    st.lists(st.sampled_from([*CATEGORIES, "oak", "none such"]), max_size=2),
+    st.lists(st.sampled_from([*BRANDS, "élan", "ash"]), max_size=2),
+    bounds,
+    bounds,
+    st.none() | st.booleans(),
+)
+Item = tuple[str | None, list[str], float | None, bool]
+Wanted = tuple[list[str], list[str], float | None, float | None, bool | None]
+
+
+def view_of(item: Item) -> ItemView:
+    brand, categories, price, in_stock = item
+    return ItemView("x", None, brand, tuple(categories), price, None, in_stock)
+
+
+def filter_of(wanted: Wanted) -> ItemFilter:
+    return ItemFilter(tuple(wanted[0]), tuple(wanted[1]), *wanted[2:])
+
+
+def fulfils(view: ItemView, wanted: ItemFilter) -> bool:
+    brands = {brand.casefold() for brand in wanted.brands}
+    categories = {category.casefold() for category in wanted.categories}
+    bounded = wanted.price_min is not None or wanted.price_max is not None
+    return (
+        (view.in_stock or wanted.in_stock is False)
+        and (not brands or (view.brand or "").casefold() in brands)
+        and (not categories or any(c.casefold() in categories for c in view.categories))
+        and (not bounded or view.price is not None)
+        and (wanted.price_min is None or (view.price or 0) >= wanted.price_min)
+        and (wanted.price_max is None or (view.price or 0) <= wanted.price_max)
+    )
+
+
+@given(st.lists(items, max_size=8), filters)
+def test_the_mask_is_what_each_item_fulfils(shop: list[Item], asked: Wanted) -> None:
+    views, wanted = [view_of(item) for item in shop], filter_of(asked)
+    mask = ItemColumns.of(views).mask(wanted)
+    assert mask.tolist() == [fulfils(view, wanted) for view in views]
+
+
+@given(st.lists(items, min_size=3, max_size=6), st.lists(items, min_size=3, max_size=3), filters)
+def test_columns_that_were_changed_are_those_made_anew(
+    shop: list[Item], changed: list[Item], asked: Wanted
+) -> None:
+    views, told, wanted = (
+        [view_of(x) for x in shop],
+        [view_of(x) for x in changed],
+        filter_of(asked),
+    )
+    before = ItemColumns.of(views)
+    expected = before.mask(wanted).tolist()
+    after = before.replaced(np.asarray([2, len(views), len(views) + 1]), told, len(views) + 2)
+    everything = [*views[:2], told[0], *views[3:], *told[1:]]
+    assert after.mask(wanted).tolist() == ItemColumns.of(everything).mask(wanted).tolist()
+    assert before.mask(wanted).tolist() == expected, "the old state is as it was"
