@@ -22,6 +22,9 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
+# Doctests are looked for in the package; a conftest found twice by one name would be an error.
+collect_ignore_glob = ["*conftest.py"]
+
 settings.register_profile("palate", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("palate")
 
