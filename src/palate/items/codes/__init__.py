@@ -1,0 +1,1 @@
+"""Items as codes: learned and given indexings, collisions, new items, and how healthy codes are."""
