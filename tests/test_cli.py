@@ -195,6 +195,18 @@ def test_report_is_one_page(folder: Path, palate: Palate) -> None:
     assert page.read_text().lstrip().lower().startswith("<!doctype html>")
 
 
+@pytest.mark.parametrize("source", ["shop", "model"])
+def test_index_tells_how_healthy_codes_are(folder: Path, palate: Palate, source: str) -> None:
+    out = folder / f"codes of {source}"
+    small = ("--set", "levels=2", "--set", "size=8")
+    done = palate("index", folder / source, *small, "--out", out)
+    assert done.code == 0, done.err
+    assert "collide" in done.out
+    assert (out / "health.html").is_file()
+    figures = palate("index", folder / source, *small, "--json")
+    assert json.loads(figures.out)["items"] == 30
+
+
 def test_recipes_are_listed(palate: Palate) -> None:
     listed = json.loads(palate("recipes", "--json").out)
     assert {"urm", "urm-small", "popularity", "itemknn", "ease"} <= set(listed)
@@ -220,6 +232,9 @@ def test_recipes_are_listed(palate: Palate) -> None:
         (("search", "popular", "lamp"), "reads no words"),
         (("report", "popular", "--out", "shop"), "shop"),
         (("prepare", "source", "made", "--column", "user_id"), "no '='"),
+        (("index", "nowhere"), "nowhere"),
+        (("index", "shop", "--kind", "kmeans"), "kmeans"),
+        (("index", "shop", "--set", "codes=8"), "codes"),
     ],
 )
 def test_a_mistake_is_two_lines_and_exit_code_2(

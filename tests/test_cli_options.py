@@ -22,6 +22,7 @@ VERBS: dict[str, set[str]] = {
     "recommend": {"model", "--user", "-n", "--prompt", "--history", "--json"},
     "search": {"model", "words", "-n", "--user", "--json"},
     "report": {"models", "--out", "--split"},
+    "index": {"source", "--kind", "--set", "--vectors", "--seed", "--out", "--json"},
     "recipes": {"--json"},
     "serve": {"model", "--db", "--port", "--host", "--model"},
     "mcp": {"model", "--db"},

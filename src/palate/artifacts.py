@@ -118,6 +118,7 @@ def verify(folder: Path, manifest: Manifest) -> None:
 _HOW_TO_MAKE = {
     "dataset": "Make one with: palate prepare SOURCE DATASET",
     "model": "Make one with: palate train DATASET MODEL",
+    "codes": "Make some with: palate index DATASET --out CODES",
 }
 
 

@@ -244,6 +244,40 @@ def report(
 
 
 @app.command()
+def index(
+    source: Annotated[Path, typer.Argument(help="A dataset folder or a model folder.")],
+    kind: Annotated[
+        str, typer.Option(help="residual-kmeans, rqvae, product, collaborative, semantic, ...")
+    ] = "residual-kmeans",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a setting: --set levels=4.")
+    ] = None,
+    vectors: Annotated[
+        Literal["text", "image", "behaviour"], typer.Option(help="What codes are learned from.")
+    ] = "text",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same codes.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="The codes folder to write.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Give every item a code of a few levels, and say how healthy the codes are."""
+    from dataclasses import asdict
+
+    from palate.inference.indexing import index_config, index_report, load_source
+
+    config = index_config(kind, set_ or [])
+    with progress_bar("Encoding") as progress:
+        made = index_report(
+            load_source(source), config, seed=seed, modality=vectors, progress=progress
+        )
+    if out is not None:
+        made.save(out, made_by=f"index {source} --kind {kind} --seed {seed}")
+    if as_json:
+        typer.echo(json.dumps(asdict(made.health), indent=2))
+    else:
+        show(*made.tables)
+
+
+@app.command()
 def recipes(as_json: Json = False) -> None:
     """List the recipes."""
     from rich.table import Table

@@ -95,6 +95,16 @@ def index_config(kind: str = "residual-kmeans", overrides: Sequence[str] = ()) -
     return checked(IndexSettings, {"index": tables}, "The settings of the index").index
 
 
+def load_source(folder: Path) -> Dataset | Recommender:
+    """Read the dataset or the model in ``folder``, whichever it is.
+
+    Raises:
+        ArtifactError: when it is neither, or is damaged.
+    """
+    is_model = (folder / "recipe.json").is_file()
+    return Recommender.load(folder) if is_model else Dataset.load(folder)
+
+
 def index_report(
     source: Dataset | Recommender,
     config: IndexConfig,
