@@ -182,3 +182,12 @@ def _edit_manifest(folder: Path, **changes: object) -> None:
 
 def _names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
+
+
+def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(ArtifactError, match="cannot be written"),
+        writing(tmp_path / "file" / "codes", Manifest(kind="codes", name="x", made_by="test")),
+    ):
+        raise AssertionError("nothing is to be filled")

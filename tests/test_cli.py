@@ -203,6 +203,10 @@ def test_index_tells_how_healthy_codes_are(folder: Path, palate: Palate, source:
     assert done.code == 0, done.err
     assert "collide" in done.out
     assert (out / "health.html").is_file()
+    assert f"Codes written to {out}" in " ".join(done.out.split())
+    coarse = palate("index", folder / source, "--set", "size=16")
+    assert "--set size=4" in coarse.out
+    assert "Nothing was written" in coarse.out
     figures = palate("index", folder / source, *small, "--json")
     assert json.loads(figures.out)["items"] == 30
 
@@ -235,6 +239,9 @@ def test_recipes_are_listed(palate: Palate) -> None:
         (("index", "nowhere"), "nowhere"),
         (("index", "shop", "--kind", "kmeans"), "kmeans"),
         (("index", "shop", "--set", "codes=8"), "codes"),
+        (("index", "shop", "--set", "size=0"), "size"),
+        (("index", "shop", "--kind", "random", "--out", "shop"), "will not be overwritten"),
+        (("index", "shop", "--kind", "random", "--out", "popular/recipe.json/codes"), "written"),
     ],
 )
 def test_a_mistake_is_two_lines_and_exit_code_2(

@@ -69,7 +69,10 @@ def test_nothing_is_unpickled() -> None:
 
 
 def test_only_the_command_line_prints() -> None:
-    assert _breaking(lambda source: source.name != "cli.py" and "print" in source.called) == []
+    assert (
+        _breaking(lambda source: not source.name.startswith("cli/") and "print" in source.called)
+        == []
+    )
 
 
 def test_nobody_seeds_for_everybody() -> None:
@@ -81,7 +84,7 @@ def test_annotations_can_be_checked_at_run_time() -> None:
 
 
 def test_no_error_is_swallowed() -> None:
-    inside = [source for source in SOURCES if source.name != "cli.py"]
+    inside = [source for source in SOURCES if not source.name.startswith("cli/")]
     assert [s.name for s in inside if any(map(_swallows_everything, s.nodes))] == []
 
 

@@ -66,11 +66,10 @@ def writing(folder: Path, manifest: Manifest) -> Iterator[Path]:
 
     Raises:
         ArtifactError: when ``folder`` exists and is not a Palate folder of the same kind; nothing
-            is overwritten then.
+            is overwritten then; or when nothing can be written there.
     """
     _check_replaceable(folder, manifest.kind)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    temporary = _beside(folder)
     try:
         yield temporary
         _write_manifest(temporary, manifest)
@@ -138,10 +137,25 @@ def _parse_manifest(folder: Path, kind: str) -> Manifest:
         ) from error
     if manifest.kind != kind:
         raise ArtifactError(
-            f"{str(folder)!r} holds a {manifest.kind}, not a {kind}.",
+            f"{str(folder)!r} holds {_named(manifest.kind)}, not {_named(kind)}.",
             hint=_HOW_TO_MAKE.get(kind, ""),
         )
     return manifest
+
+
+def _beside(folder: Path) -> Path:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise ArtifactError(
+            f"{str(folder)!r} cannot be written: {error.strerror}.",
+            hint="Choose another folder, or mend the rights of the one it lies in.",
+        ) from error
+
+
+def _named(kind: str) -> str:
+    return kind if kind.endswith("s") else f"a {kind}"
 
 
 def _check_replaceable(folder: Path, kind: str) -> None:
@@ -149,14 +163,15 @@ def _check_replaceable(folder: Path, kind: str) -> None:
         return
     if not folder.is_dir():
         raise ArtifactError(
-            f"{str(folder)!r} is a file; a {kind} is a folder.", hint="Choose another name."
+            f"{str(folder)!r} is a file; {_named(kind)} would be a folder.",
+            hint="Choose another name.",
         )
     if any(folder.iterdir()):
         try:
             _parse_manifest(folder, kind)  # a damaged folder may be made again
         except ArtifactError as error:
             raise ArtifactError(
-                f"{str(folder)!r} exists and is not a {kind} made by Palate: "
+                f"{str(folder)!r} exists and is not {_named(kind)} made by Palate: "
                 "it will not be overwritten.",
                 hint="Choose another folder or remove it first.",
             ) from error

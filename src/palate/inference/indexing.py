@@ -27,6 +27,9 @@ from palate.training.parts import Parts
 Modality = Literal["text", "image", "behaviour"]
 """What learned codes are learned from."""
 
+_ITEMS_PER_CODE = 4
+"""Fewer items than this for each first code, and the code says nothing of what items share."""
+
 _PAGE = Markup("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Codes of {name}</title>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
@@ -67,6 +70,25 @@ class IndexReport:
     def tables(self) -> list[Table]:
         """What a person reads in the terminal."""
         return health_tables({self.name: self.health})
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know before using the codes, each with what to do."""
+        first, config = self.health.prefixes[0], self.index.config
+        if self.index.quantiser is None or first.prefixes * _ITEMS_PER_CODE <= self.health.items:
+            return []
+        return [
+            f"{self.health.items:,} items have {first.prefixes:,} different first codes, so that "
+            "hardly any two items share one: such codes say little more than the item's number. "
+            f"Give fewer codes per level: --set size={self._fitting_size(config.kind)}"
+        ]
+
+    def _fitting_size(self, kind: str) -> int:
+        """Return a size at which items share first codes and yet differ in the end."""
+        levels = self.index.codes.num_telling
+        depth = 2 if kind == "product" else levels
+        bits = round(float(np.log2(max(self.health.items, 2))) / depth)
+        return int(2 ** max(bits, 1))
 
     def page(self) -> str:
         """Return one self-contained HTML page with the plots."""

@@ -1,0 +1,59 @@
+"""The application and the options that several verbs share."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from palate.errors import ConfigError, MissingExtraError
+
+if TYPE_CHECKING:
+    from palate.inference.recommender import Recommender
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Palate: one language model for every recommendation task.",
+)
+
+Model = Annotated[Path, typer.Argument(help="A model folder, from `palate train`.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Count = Annotated[int, typer.Option("-n", min=1, help="Number of items.")]
+
+
+def load(folder: Path) -> "Recommender":
+    """Read a model folder."""
+    from palate.inference.recommender import Recommender
+
+    return Recommender.load(folder)
+
+
+def pairs(options: Sequence[str], name: str, example: str = "user_id=buyer") -> dict[str, str]:
+    """Return what options such as ``--column user_id=buyer`` say, by key."""
+    found = {}
+    for option in options:
+        key, separator, value = option.partition("=")
+        if not separator:
+            raise ConfigError(f"{name} {option!r} has no '='.", hint=f"Write {name} {example}")
+        found[key] = value
+    return found
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, or say why it cannot be written."""
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise ConfigError(
+            f"{str(path)!r} cannot be written: {error.strerror}.", hint="Choose another file."
+        ) from error
+
+
+def check_extra(package: str, extra: str) -> None:
+    """Raise the pip command for an extra that is not installed."""
+    from importlib.util import find_spec
+
+    if find_spec(package) is None:
+        raise MissingExtraError(package, extra)

@@ -1,0 +1,89 @@
+"""How good a model is: evaluate, compare, report."""
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from palate.cli.application import Model, app, load, write_text
+from palate.errors import ConfigError
+from palate.terminal import progress_bar, show
+
+if TYPE_CHECKING:
+    from palate.evaluation.result import Evaluation
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    split: Annotated[
+        Literal["valid", "test"], typer.Option(help="Which part to predict.")
+    ] = "test",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures here.")
+    ] = None,
+) -> None:
+    """Judge a model by full ranking over the whole catalogue."""
+    from palate.evaluation.tables import evaluation_tables
+
+    loaded = load(model)
+    with progress_bar("Evaluating") as progress:
+        result = loaded.evaluate(split, progress=progress)
+    if json_file is not None:
+        write_text(json_file, json.dumps(result.to_json(), indent=2) + "\n")
+    show(*evaluation_tables(loaded.name, result))
+
+
+@app.command()
+def compare(
+    models: Annotated[
+        list[Path], typer.Argument(help="Two or more model folders; the first is the reference.")
+    ],
+    split: Annotated[
+        Literal["valid", "test"], typer.Option(help="Which part to predict.")
+    ] = "test",
+) -> None:
+    """Compare models on the same users, with paired significance."""
+    import numpy as np
+
+    from palate.evaluation.tables import HEADLINE, comparison_table
+
+    if len(models) < 2:
+        raise ConfigError("compare needs two models or more.", hint="palate compare MODEL MODEL...")
+    results: dict[str, Evaluation] = {}
+    for folder in models:
+        loaded = load(folder)
+        with progress_bar(f"Evaluating {folder.name}") as progress:
+            results[_unique(loaded.name, folder, results)] = loaded.evaluate(
+                split, progress=progress
+            )
+    show(comparison_table(results, HEADLINE, np.random.default_rng(0)))
+
+
+@app.command()
+def report(
+    models: Annotated[list[Path], typer.Argument(help="One or more model folders.")],
+    out: Annotated[Path, typer.Option(help="The HTML page to write.")] = Path("report.html"),
+    split: Annotated[
+        Literal["valid", "test"], typer.Option(help="Which part to predict.")
+    ] = "test",
+) -> None:
+    """Write one self-contained HTML page about one or more models."""
+    from palate.evaluation.report import write_report
+    from palate.inference.reporting import report_entry
+
+    if out.is_dir():
+        raise ConfigError(f"{str(out)!r} is a folder.", hint="Give a file: --out report.html")
+    entries = []
+    for folder in models:
+        loaded = load(folder)
+        with progress_bar(f"Evaluating {folder.name}") as progress:
+            entries.append(report_entry(loaded, split, progress=progress))
+    write_report(entries, out)
+    typer.echo(f"Report written to {out}.")
+
+
+def _unique(name: str, folder: Path, taken: Collection[str]) -> str:
+    return f"{name} ({folder.name})" if name in taken else name
