@@ -121,11 +121,12 @@ def test_rows_may_share_one_prefix(decoder: Decoder, words: Tensor, tokens: Tens
 
 
 @pytest.mark.parametrize("answer_from", [1, 5, 8])
+@pytest.mark.parametrize("masked", [True, False])
 def test_the_last_layer_may_skip_what_nobody_asks_for(
-    decoder: Decoder, words: Tensor, tokens: Tensor, answer_from: int
+    decoder: Decoder, words: Tensor, tokens: Tensor, answer_from: int, masked: bool
 ) -> None:
     x, positions = words[tokens], torch.arange(9)[None]
-    mask = torch.ones(9, 9, dtype=torch.bool).tril()[None, None]
+    mask = torch.ones(9, 9, dtype=torch.bool).tril()[None, None] if masked else None
     with torch.inference_mode():
         part, keys_values = decoder(x, positions, mask=mask, answer_from=answer_from)
     torch.testing.assert_close(part, _hidden(decoder, x)[:, answer_from:], atol=1e-5, rtol=1e-5)

@@ -158,6 +158,7 @@ def test_a_shared_instruction_is_the_instruction_repeated_in_each_row(num_querie
         instruction=batch.instruction[:1],
         words=_after_words(batch.words, words),
         items=_after_words(batch.items, nothing),
+        levels=_after_words(batch.levels, nothing),
         events=_after_words(batch.events, nothing),
         described=_after_words(batch.described, nothing),
         cuts=torch.where(batch.cuts >= 0, batch.cuts + told, batch.cuts),
@@ -203,7 +204,9 @@ def test_the_kind_of_event_matters() -> None:
 
 
 def test_tokens_look_back_and_probes_at_their_prefix() -> None:
-    mask = stream_mask(torch.tensor([[2, 0, -1]]), num_tokens=3, num_queries=2, past=1)[0, 0].int()
+    mask = stream_mask(torch.tensor([[2, 0, -1]]), num_tokens=3, group_sizes=[2], past=1)[
+        0, 0
+    ].int()
     assert mask.tolist() == [
         # past | three tokens | two query tokens of each of the three probes
         [1, 1, 0, 0, 0, 0, 0, 0, 0, 0],

@@ -34,7 +34,7 @@ MIXTURE = Mixture(
     prompts=PROMPTS,
     writer=Writer(TOKENIZER),
     tokens_per_batch=200,
-    num_queries=1,
+    places=2,
     seed=3,
 )
 
@@ -66,13 +66,13 @@ def test_a_share_below_one_takes_others_in_the_next_epoch() -> None:
     assert set(_times(MIXTURE, 1, epoch=0)) != set(_times(MIXTURE, 1, epoch=1))
 
 
-@given(budget=st.integers(64, 600), num_queries=st.integers(0, 4), epoch=st.integers(0, 5))
-def test_no_batch_exceeds_the_token_budget(budget: int, num_queries: int, epoch: int) -> None:
-    mixture = replace(MIXTURE, tokens_per_batch=budget, num_queries=num_queries)
+@given(budget=st.integers(64, 600), places=st.integers(1, 5), epoch=st.integers(0, 5))
+def test_no_batch_exceeds_the_token_budget(budget: int, places: int, epoch: int) -> None:
+    mixture = replace(MIXTURE, tokens_per_batch=budget, places=places)
     for batch in mixture.plan(epoch):
         most = mixture.tasks[batch.task].max_history
         longest = max(min(LENGTHS[user], most) for user in batch.users)
-        tokens = len(batch.users) * longest * (1 + num_queries)
+        tokens = len(batch.users) * longest * places
         assert tokens <= budget or len(batch.users) == 1
 
 

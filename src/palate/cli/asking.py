@@ -1,6 +1,6 @@
 """What a model answers: recommend, search."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,15 +22,19 @@ def recommend(
     history: Annotated[
         str | None, typer.Option(help="Item ids, oldest first, in place of (or after) a user's.")
     ] = None,
+    form: Annotated[
+        Literal["set", "codes", "hybrid"] | None,
+        typer.Option(help="How to answer; the model's usual form where none is given."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Recommend items to a user, or to anybody with a history, and say why."""
     loaded = load(model)
     who = _who(loaded, user, history)
-    if prompt is not None:
+    if prompt is not None or form is not None:
         from palate.inference.engine import Ask
 
-        loaded = loaded.asking(Ask(prompt=prompt))
+        loaded = loaded.asking(Ask(prompt=prompt, form=form))
     ranking = loaded.recommend([who], n)[0]
     reasons = [_because(loaded, who, int(row)) for row in ranking.item_rows]
     title = f"Recommended to {user or 'somebody with this history'}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from palate.cli.application import Json, app, pairs
+from palate.cli.application import Json, app, load, pairs
 from palate.terminal import progress_bar, show, show_markdown, training_progress
 
 if TYPE_CHECKING:
@@ -74,6 +74,9 @@ def train(
     model: Annotated[Path, typer.Argument(help="The model folder to write.")],
     recipe: Annotated[str, typer.Option(help="A recipe's name, or a TOML file.")] = "urm",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
+    start: Annotated[
+        Path | None, typer.Option(help="A model of other data to start from: transfer.")
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override a setting: --set training.epochs=5.")
     ] = None,
@@ -91,7 +94,13 @@ def train(
     try:
         with training_progress() as bar:
             trained = Recommender.train(
-                data, chosen, seed=seed, folder=work, report=bar.report, encoding=bar.encoding
+                data,
+                chosen,
+                seed=seed,
+                start=load(start) if start is not None else None,
+                folder=work,
+                report=bar.report,
+                encoding=bar.encoding,
             )
     except KeyboardInterrupt:
         typer.echo(

@@ -1,7 +1,8 @@
 """Asking a language model: histories and words in, a score for every item out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -9,16 +10,28 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from palate.errors import ConfigError, NotTrainedError
+from palate.inference.beam import beam_search
 from palate.inference.retrieval import largest_products, retrieve
+from palate.inference.spelling_out import ModelCodes, log_probability
+from palate.items.codes.prefix_table import PrefixTable
 from palate.language.prompts import SLOTS
 from palate.language.stream import Batch, Writer
 from palate.language.tasks import Example
 from palate.models.language_model import ItemTable
-from palate.ranking import rank_scored
+from palate.ranking import mask_scores, rank_scored, top_rankings
 from palate.training.parts import Parts, Prior
+from palate.training.recipe import Form
 from palate.types import History, Ranking
 
 _TOKENS_PER_BATCH = 16_384
+
+_SCORED_AT_ONCE = 512
+"""Users whose scores for the whole catalogue are in memory at a time."""
+
+_BEAMS_AT_ONCE = 8_192
+"""Beams of all users of a batch together."""
+
+_RECIPE_WITH: Mapping[Form, str] = {"set": "urm", "codes": "tiger", "hybrid": "liger"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,8 @@ class Ask:
     """Words read before the history: a query, a category."""
     wording: int = 0
     """Which of the seen wordings."""
+    form: Form | None = None
+    """In which form to answer; None is the model's usual one."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +93,13 @@ class LanguageEngine:
                 f"it answers {', '.join(self.parts.tasks)}.",
                 hint="Train one that can: palate train DATASET MODEL --recipe urm",
             )
+        if ask.form is not None and ask.form not in self.parts.forms:
+            raise NotTrainedError(
+                f"This model was not trained to answer in the form {ask.form!r}; "
+                f"it answers as {', '.join(self.parts.forms)}.",
+                hint="Train one that can: palate train DATASET MODEL "
+                f"--recipe {_RECIPE_WITH[ask.form]}",
+            )
         if ask.prompt is None and set(ask.slots) != SLOTS[ask.family]:
             raise ConfigError(
                 f"{ask.family!r} has the slots {sorted(SLOTS[ask.family])}; "
@@ -87,6 +109,11 @@ class LanguageEngine:
         other = LanguageEngine(self.parts, ask, self.catalogue)
         other._outputs = self._outputs
         return other
+
+    @property
+    def form(self) -> Form:
+        """The form in which it answers."""
+        return self.ask.form or self.parts.forms[0]
 
     @property
     def outputs(self) -> Float[Tensor, "items width"]:
@@ -122,6 +149,10 @@ class LanguageEngine:
         exclude_seen: bool = True,
     ) -> list[Ranking]:
         """Return the best ``n`` items for each history."""
+        if self.form == "hybrid":
+            return self._joined(histories, n, candidates=candidates, exclude_seen=exclude_seen)
+        if self.form == "codes":
+            return self._spelled(histories, n, candidates=candidates, exclude_seen=exclude_seen)
         if self._prior is not None:
             return rank_scored(
                 self.score, histories, n, candidates=candidates, exclude_seen=exclude_seen
@@ -143,14 +174,114 @@ class LanguageEngine:
         ``contexts`` are words of each history's own, in place of those of :attr:`ask`.
         """
         model = self.parts.model
+        shape = (len(histories), max(model.config.num_queries, 1), model.config.decoder.width)
+        result = torch.empty(shape)
+        for users, batch in self._batches(histories, contexts, model.config.num_queries):
+            with torch.inference_mode():
+                result[users] = model.user_vectors(*self._with_items(batch)).float().cpu()
+        return result
+
+    def score_item(
+        self, histories: Sequence[History], item_row: int
+    ) -> Float[np.ndarray, " users"]:
+        """Return what each history scores for one item, in the form in which it answers."""
+        if self.form != "codes":
+            return self.score(histories)[:, item_row]
+        model, scores = self.parts.model, np.empty(len(histories), dtype=np.float32)
+        for users, batch in self._batches(histories, None, self._table.num_levels):
+            spelled = torch.full_like(batch.cuts, item_row)
+            with torch.inference_mode():
+                found = log_probability(model, *self._with_items(batch), spelled)
+            scores[users] = found.cpu().numpy()
+        return scores
+
+    def _joined(
+        self,
+        histories: Sequence[History],
+        n: int,
+        *,
+        candidates: Int[np.ndarray, " candidates"] | None,
+        exclude_seen: bool,
+    ) -> list[Ranking]:
+        """Return the best ``n`` of what either form finds, by both scores (see :class:`Blend`)."""
+        codes = self.parts.recipe.codes
+        assert codes is not None
+        found = max(codes.beams, n)
+        spelled = self._spelled(histories, found, candidates=candidates, exclude_seen=exclude_seen)
+        rankings: list[Ranking] = []
+        for start in range(0, len(histories), _SCORED_AT_ONCE):
+            users = slice(start, start + _SCORED_AT_ONCE)
+            scores = mask_scores(
+                self.score(histories[users]),
+                histories[users],
+                candidates=candidates,
+                exclude_seen=exclude_seen,
+            )
+            retrieved = top_rankings(scores, found)
+            rankings += [
+                _blended(own, by_set, by_codes, self.parts.blend.weight, n)
+                for own, by_set, by_codes in zip(scores, retrieved, spelled[users], strict=True)
+            ]
+        return rankings
+
+    def _spelled(
+        self,
+        histories: Sequence[History],
+        n: int,
+        *,
+        candidates: Int[np.ndarray, " candidates"] | None,
+        exclude_seen: bool,
+    ) -> list[Ranking]:
+        """Return the best ``n`` items for each history by beam search over their codes."""
+        model, codes = self.parts.model, self.parts.recipe.codes
+        assert codes is not None
+        beams = max(codes.beams, n)
+        device = model.queries.device
+        table = self._table if candidates is None else self._table_of(candidates)
+        rankings: dict[int, Ranking] = {}
+        for users, batch in self._batches(histories, None, self._table.num_levels, beams):
+            seen = _padded_rows([histories[user] for user in users]) if exclude_seen else None
+            with torch.inference_mode():
+                scorer = ModelCodes(model, model.prefix(*self._with_items(batch)))
+                rows, scores = beam_search(
+                    scorer,
+                    table,
+                    beams=beams,
+                    n=n,
+                    seen=None if seen is None else torch.from_numpy(seen).to(device),
+                )
+            for user, row, score in zip(
+                users, rows.cpu().numpy(), scores.cpu().numpy(), strict=True
+            ):
+                rankings[int(user)] = Ranking(row[row >= 0], score[row >= 0])
+        return [rankings[user] for user in range(len(histories))]
+
+    @cached_property
+    def _table(self) -> PrefixTable:
+        return self._table_of(None)
+
+    def _table_of(self, rows: Int[np.ndarray, " candidates"] | None) -> PrefixTable:
+        assert self.parts.index is not None
+        return PrefixTable.of(
+            self.parts.index.codes, device=self.parts.model.queries.device, rows=rows
+        )
+
+    def _batches(
+        self,
+        histories: Sequence[History],
+        contexts: Sequence[str] | None,
+        slots: int,
+        beams: int = 1,
+    ) -> Iterator[tuple[Int[np.ndarray, " users"], Batch]]:
+        """Yield the histories as prompts of one probe each, similar lengths together."""
+        model = self.parts.model
         if model.training:
             model.train(mode=False)
-        width = model.config.decoder.width
-        result = torch.empty(len(histories), max(model.config.num_queries, 1), width)
         instruction, examples, writer = self._worded(contexts or [self.ask.context])
         lengths = np.asarray([min(len(h), self._max_history) for h in histories], dtype=np.int64)
         words = max((len(example.context) for example in examples), default=0)
-        for users in _cut(lengths, words // 3 + 1 + model.config.num_queries):
+        places = lengths * writer.spelling.places
+        for users in _cut(places, words // 3 + 1 + slots, max(1, _BEAMS_AT_ONCE // beams)):
             asked = [
                 replace(
                     examples[user if contexts else 0],
@@ -159,14 +290,11 @@ class LanguageEngine:
                 )
                 for user in users
             ]
-            batch = writer.batch(instruction, asked).to(model.queries.device)
-            with torch.inference_mode():
-                result[users] = model.user_vectors(*self._with_items(batch)).float().cpu()
-        return result
+            yield users, writer.batch(instruction, asked).to(model.queries.device)
 
     def _with_items(self, batch: Batch) -> tuple[Batch, ItemTable]:
         """Return the batch and the vectors of its items, looked up where they are known."""
-        model, shown = self.parts.model, batch.items >= 0
+        model, shown = self.parts.model, batch.whole >= 0
         if self.catalogue is None:
             return batch, model.items(batch.items[shown], batch.descriptions)
         needed, places = batch.items[shown].unique(return_inverse=True)
@@ -202,16 +330,42 @@ class LanguageEngine:
             )
             for query, context in enumerate(contexts)
         ]
-        return wording, examples, Writer(parts.tokenizer, vectors)
+        return wording, examples, Writer(parts.tokenizer, vectors, parts.spelling)
 
 
-def _cut(lengths: Int[np.ndarray, " users"], extra: int) -> list[Int[np.ndarray, " _"]]:
-    """Return batches of users of similar length within the token budget."""
+def _cut(lengths: Int[np.ndarray, " users"], extra: int, most: int) -> list[Int[np.ndarray, " _"]]:
+    """Return batches of at most ``most`` users of similar length within the token budget."""
     order = np.argsort(lengths, kind="stable")
     batches, start = [], 0
     for end in range(1, len(order) + 1):
         longest = lengths[order[end]] if end < len(order) else np.inf
-        if (end - start + 1) * (longest + extra) > _TOKENS_PER_BATCH:
+        rows = end - start + 1
+        if rows * (longest + extra) > _TOKENS_PER_BATCH or rows > most:
             batches.append(order[start:end])
             start = end
     return batches
+
+
+def _blended(
+    scores: Float[np.ndarray, " items"],
+    by_set: Ranking,
+    by_codes: Ranking,
+    weight: float,
+    n: int,
+) -> Ranking:
+    """Return the best ``n`` of two lists; what was not spelled counts as the last that was."""
+    rows = np.union1d(by_set.item_rows, by_codes.item_rows)
+    said = np.full(len(rows), by_codes.scores.min() if len(by_codes) else 0.0, dtype=np.float32)
+    said[np.searchsorted(rows, by_codes.item_rows)] = by_codes.scores
+    joined = scores[rows] + np.float32(weight) * said
+    best = np.argsort(-joined, kind="stable")[:n]
+    return Ranking(rows[best], joined[best])
+
+
+def _padded_rows(histories: Sequence[History]) -> Int[np.ndarray, "users events"]:
+    """Return the item rows of each history, padded with -1."""
+    longest = max((len(history) for history in histories), default=0)
+    rows = np.full((len(histories), longest), -1)
+    for user, history in enumerate(histories):
+        rows[user, : len(history)] = history.item_rows
+    return rows

@@ -11,14 +11,15 @@ from safetensors.torch import load_file, save_file
 from palate.artifacts import Manifest, read_manifest, verify, writing
 from palate.data.dataset import Dataset
 from palate.errors import ArtifactError
+from palate.items.codes.index import About, ItemIndex
 from palate.items.encoders import ItemEncoders
 from palate.items.features import ItemFeatures
 from palate.language.prompts import Wordings
 from palate.language.tokenizer import Tokenizer
 from palate.models.baselines import Baseline, load_baseline
 from palate.models.language_model import RecommendationModel
-from palate.training.parts import Parts, Prior
-from palate.training.recipe import Recipe
+from palate.training.parts import Blend, Parts, Prior, spelling_of
+from palate.training.recipe import LANGUAGE_MODEL_PARTS, Recipe
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,7 @@ def save_model(folder: Path, trained: Trained, *, made_by: str = "python") -> No
     )
     with writing(folder, manifest) as temporary:
         # A baseline's recipe has none of these, and says so when it is read.
-        absent = (
-            {"items", "model", "tasks", "training", "prior"} if trained.recipe.baseline else None
-        )
+        absent = set(LANGUAGE_MODEL_PARTS) if trained.recipe.baseline else None
         recipe = trained.recipe.model_dump_json(indent=2, exclude=absent)
         (temporary / "recipe.json").write_text(recipe + "\n")
         lines = [json.dumps(dict(entry)) + "\n" for entry in trained.log]
@@ -106,6 +105,9 @@ def _save_parts(folder: Path, parts: Parts) -> None:
     if parts.prior is not None:
         parts.prior.baseline.save(folder / "prior")
         (folder / "prior.json").write_text(json.dumps({"weight": parts.prior.weight}) + "\n")
+    (folder / "blend.json").write_text(json.dumps({"weight": parts.blend.weight}) + "\n")
+    if parts.index is not None:
+        parts.index.save(folder / "codes", About("codes of the model's items"))
     prompts = {family: asdict(wordings) for family, wordings in parts.prompts.items()}
     (folder / "prompts.json").write_text(json.dumps(prompts, indent=2) + "\n")
 
@@ -113,12 +115,14 @@ def _save_parts(folder: Path, parts: Parts) -> None:
 def _load_parts(folder: Path, recipe: Recipe, dataset: Dataset, tasks: tuple[str, ...]) -> Parts:
     features = ItemFeatures.load(folder / "features.safetensors")
     tokenizer = Tokenizer.load(folder / "tokenizer.json")
+    index = ItemIndex.load(folder / "codes") if recipe.codes is not None else None
     with torch.random.fork_rng():
         model = RecommendationModel(
             recipe.model,
             features,
             vocabulary_size=len(tokenizer),
             num_event_types=len(dataset.interactions.event_types),
+            codes=index.codes if index is not None else None,
         )
     model.load_state_dict(load_file(folder / "weights.safetensors"))
     model.train(mode=False)
@@ -134,6 +138,9 @@ def _load_parts(folder: Path, recipe: Recipe, dataset: Dataset, tasks: tuple[str
         },
         tasks=tasks,
         prior=_load_prior(folder),
+        spelling=spelling_of(recipe, dataset, tokenizer, index),
+        blend=Blend(float(json.loads((folder / "blend.json").read_text())["weight"])),
+        index=index,
     )
 
 

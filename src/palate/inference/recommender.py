@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from palate.artifacts import hash_text
 from palate.data.dataset import Cases, Dataset
 from palate.data.split import PartName
-from palate.errors import NotTrainedError
+from palate.errors import ConfigError, NotTrainedError
 from palate.evaluation.protocol import evaluate
 from palate.evaluation.result import Evaluation
 from palate.inference.engine import Ask, LanguageEngine
@@ -21,7 +21,7 @@ from palate.inference.model_folder import Trained, load_model, save_model
 from palate.models.baselines import Baseline, fit_baseline
 from palate.models.language_model import RecommendationModel
 from palate.training.loop import Report, Run, Validate, train
-from palate.training.parts import Parts, Prior, build_parts
+from palate.training.parts import Blend, Parts, Prior, build_parts
 from palate.training.recipe import Recipe, load_recipe
 from palate.types import History, Ranking
 
@@ -29,6 +29,9 @@ _logger = logging.getLogger(__name__)
 
 _VALIDATION_USERS = 20_000
 """More users than this are sampled for the validation within training; the evaluation takes all."""
+
+_SEARCHED_USERS = 2_000
+"""The same where each needs a search of its own."""
 
 _CUTOFF = 10
 
@@ -50,12 +53,13 @@ class Recommender:
         self.trained = trained
 
     @classmethod
-    def train(
+    def train(  # noqa: PLR0913 - what to learn, and how the work is followed
         cls,
         dataset: Dataset,
         recipe: str | Recipe = "urm",
         *,
         seed: int = 0,
+        start: "Recommender | None" = None,
         folder: Path | str | None = None,
         report: Callable[[Report], None] | None = None,
         encoding: Callable[[int, int], None] | None = None,
@@ -67,13 +71,15 @@ class Recommender:
                 in time.
             recipe: a name from ``palate recipes``, a path to a TOML file, or a recipe.
             seed: decides weights, batches, negatives: the same seed gives the same model on a CPU.
+            start: a model of other data to start from: its encoders and all weights that do not
+                belong to its items are taken over.
             folder: where checkpoints and cached vectors go, so that a killed run continues; None
                 keeps none.
             report: told after each step how far the run is.
             encoding: told after each batch of encoded items how many are done, of how many.
 
         Raises:
-            ConfigError: when the recipe is unknown or cannot be used.
+            ConfigError: when the recipe is unknown or cannot be used, or ``start`` is a baseline.
         """
         chosen = load_recipe(recipe) if isinstance(recipe, str) else recipe
         name = recipe if isinstance(recipe, str) else recipe.title
@@ -87,6 +93,7 @@ class Recommender:
             dataset,
             chosen,
             seed=seed,
+            start=_started(start),
             cache=work / "vectors" if work else None,
             progress=encoding,
         )
@@ -95,13 +102,15 @@ class Recommender:
             config=chosen.training,
             validate=_validation(dataset, parts, seed),
             name=hash_text(
-                json.dumps([chosen.model_dump(mode="json"), seed, fingerprint(dataset)])
+                json.dumps(
+                    [chosen.model_dump(mode="json"), seed, fingerprint(dataset), _origin(start)]
+                )
             ),
             folder=work,
             report=report,
         )
         log = train(parts.model, run)
-        parts = _with_prior(parts, dataset, seed)
+        parts = _with_blend(_with_prior(parts, dataset, seed), dataset, seed)
         return cls(Trained(name, chosen, dataset, parts, log, seed))
 
     @classmethod
@@ -204,7 +213,11 @@ class Recommender:
             return []
         recent = range(max(0, len(history) - 50), len(history))
         shortened = [history, *(history.without(event) for event in recent)]
-        scores = self.score(shortened)[:, item_row]
+        scores = (
+            self.engine.score_item(shortened, item_row)
+            if isinstance(self.engine, LanguageEngine)
+            else self.score(shortened)[:, item_row]
+        )
         falls = scores[0] - scores[1:]
         best = np.argsort(-falls, kind="stable")[:n]
         return [Reason(recent[int(at)], float(falls[at])) for at in best if falls[at] > 0]
@@ -213,7 +226,53 @@ class Recommender:
         self, part: PartName = "test", *, progress: Callable[[int, int], None] | None = None
     ) -> Evaluation:
         """Judge the model on its own dataset by full ranking."""
-        return evaluate(self, self.dataset, part, progress=progress)
+        judged = self if self.scores_everything else _Lists(self)
+        return evaluate(judged, self.dataset, part, progress=progress)
+
+    @property
+    def scores_everything(self) -> bool:
+        """Whether one pass scores the whole catalogue; a search over codes looks for lists."""
+        return not isinstance(self.engine, LanguageEngine) or self.engine.form == "set"
+
+
+def _started(start: Recommender | None) -> Parts | None:
+    if start is None:
+        return None
+    system = start.trained.system
+    if not isinstance(system, Parts):
+        raise ConfigError(
+            f"The baseline {start.name!r} has no weights to start from.",
+            hint="Start from a language model: palate train DATASET MODEL --start OTHER",
+        )
+    return system
+
+
+def _origin(start: Recommender | None) -> str:
+    """Return a hash of the weights a run starts from."""
+    if start is None or not isinstance(start.trained.system, Parts):
+        return ""
+    weights = start.trained.system.model.state_dict().values()
+    return hash_text("".join(hash_text(w.cpu().numpy().tobytes().hex()) for w in weights))
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """A recommender that gives lists alone."""
+
+    recommender: Recommender
+
+    def recommend(
+        self,
+        histories: Sequence[History],
+        n: int,
+        *,
+        candidates: Int[np.ndarray, " candidates"] | None = None,
+        exclude_seen: bool = True,
+    ) -> list[Ranking]:
+        """Return the best ``n`` items for each history."""
+        return self.recommender.recommend(
+            histories, n, candidates=candidates, exclude_seen=exclude_seen
+        )
 
 
 def fingerprint(dataset: Dataset) -> str:
@@ -226,11 +285,16 @@ def fingerprint(dataset: Dataset) -> str:
 
 def _validation(dataset: Dataset, parts: Parts, seed: int) -> Validate:
     """Return NDCG@10 on the valid part, history masked, as a function of the model."""
-    cases = _sample(dataset.cases("valid"), _VALIDATION_USERS, seed)
+    searched = parts.forms[0] == "codes"
+    cases = _sample(
+        dataset.cases("valid"), _SEARCHED_USERS if searched else _VALIDATION_USERS, seed
+    )
     ask = _main_ask(parts, dataset)
 
     def validate(model: RecommendationModel) -> float:
         engine = LanguageEngine(replace(parts, model=model), ask)
+        if searched:
+            return ndcg_of_lists(engine.recommend(cases.histories, _CUTOFF), cases)
         return ndcg_of([engine.score], [1.0], cases)[0]
 
     return validate
@@ -257,6 +321,23 @@ def _with_prior(parts: Parts, dataset: Dataset, seed: int) -> Parts:
     return replace(parts, prior=Prior(baseline, config.weights[best]))
 
 
+def _with_blend(parts: Parts, dataset: Dataset, seed: int) -> Parts:
+    """Weigh codes against the set in hybrid answers as is best on the valid part."""
+    config = parts.recipe.codes
+    cases = _sample(dataset.cases("valid"), _SEARCHED_USERS, seed)
+    if config is None or "hybrid" not in parts.forms or not len(cases):
+        return parts
+    ask = replace(_main_ask(parts, dataset), form="hybrid")
+    tried = [replace(parts, blend=Blend(weight)) for weight in config.blend_weights]
+    values = [
+        ndcg_of_lists(LanguageEngine(each, ask).recommend(cases.histories, _CUTOFF), cases)
+        for each in tried
+    ]
+    best = int(np.argmax(values))
+    _logger.info("blend %g: validation NDCG@10 %.4f", config.blend_weights[best], values[best])
+    return tried[best]
+
+
 def ndcg_of(
     scorers: Sequence[Callable[[Sequence[History]], Float[np.ndarray, "users items"]]],
     weights: Sequence[float],
@@ -281,6 +362,15 @@ def ndcg_of(
             places = np.where(own > -np.inf, (scores > own[:, None]).sum(axis=1), _CUTOFF)
             gain += np.where(places < _CUTOFF, 1 / np.log2(places + 2), 0.0).tolist()
     return [float(np.mean(gain)) if gain else 0.0 for gain in gains]
+
+
+def ndcg_of_lists(lists: Sequence[Ranking], cases: Cases) -> float:
+    """Return mean NDCG@10 of the first target of each case; 0 without a case."""
+    gains = []
+    for ranking, targets in zip(lists, cases.targets, strict=True):
+        places = np.flatnonzero(ranking.item_rows[:_CUTOFF] == targets[0])
+        gains.append(1 / np.log2(places[0] + 2) if len(places) else 0.0)
+    return float(np.mean(gains)) if gains else 0.0
 
 
 def _sample(cases: Cases, num_users: int, seed: int) -> Cases:

@@ -9,18 +9,16 @@ Shape suffixes: B rows, T tokens of a row, P probes of a row, K targets of a pro
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from palate.language.spelling import NOTHING, Spelled, Spelling
 from palate.language.tasks import Example
 from palate.language.tokenizer import Tokenizer
-
-NOTHING = -1
-"""Fills places that hold no word, no item, no event, no probe or no target."""
 
 MAX_CONTEXT_WORDS = 32
 """Longer contexts are cut: a query or a category name is short, and item text is untrusted."""
@@ -37,6 +35,8 @@ class Batch:
     words: Int[Tensor, "batch time"]
     items: Int[Tensor, "batch time"]
     """Catalogue rows."""
+    levels: Int[Tensor, "batch time"]
+    """Which code of the item stands there; NOTHING where it stands as a whole."""
     events: Int[Tensor, "batch time"]
     """Event-type codes of the items."""
     described: Int[Tensor, "batch time"]
@@ -48,6 +48,11 @@ class Batch:
     targets: Int[Tensor, "batch probes targets"]
     without_id: Bool[Tensor, " batch"]
     """Rows whose items are shown by their content alone."""
+
+    @property
+    def whole(self) -> Int[Tensor, "batch time"]:
+        """Catalogue rows where an item stands as a whole, NOTHING elsewhere."""
+        return self.items.masked_fill(self.levels >= 0, NOTHING)
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on ``device``."""
@@ -62,6 +67,7 @@ class Writer:
     tokenizer: Tokenizer
     query_vectors: Float[np.ndarray, "queries dim"] | None = None
     """Text vectors of the query pool; None where items have no text vectors."""
+    spelling: Spelling = field(default_factory=Spelling)
 
     def batch(self, instruction: str, examples: Sequence[Example]) -> Batch:
         """Return the batch of ``examples``, all worded by ``instruction``."""
@@ -70,27 +76,30 @@ class Writer:
             len(words) + (e.query is not None and self.query_vectors is not None)
             for words, e in zip(contexts, examples, strict=True)
         ]
-        lengths = [head + len(e.history) for head, e in zip(heads, examples, strict=True)]
+        spelled = [self.spelling.spell(example.history.item_rows) for example in examples]
+        lengths = [head + len(s.items) for head, s in zip(heads, spelled, strict=True)]
         shape = (len(examples), max(max(lengths), 1))
-        words, items, events, described = (np.full(shape, NOTHING) for _ in range(4))
+        words, items, levels, events, described = (np.full(shape, NOTHING) for _ in range(5))
         probes = max(len(e.cuts) for e in examples)
         cuts = np.full((len(examples), probes), NOTHING)
         targets = np.full((*cuts.shape, max(e.targets.shape[1] for e in examples)), NOTHING)
         descriptions: list[int] = []
-        for b, (e, context, head) in enumerate(zip(examples, contexts, heads, strict=True)):
+        for b, (e, s, context) in enumerate(zip(examples, spelled, contexts, strict=True)):
+            head, places = heads[b], slice(heads[b], lengths[b])
+            words[b, places], items[b, places], levels[b, places] = s.words, s.items, s.levels
             words[b, : len(context)] = context
             if e.query is not None and head > len(context):
                 described[b, head - 1] = len(descriptions)
                 descriptions.append(e.query)
-            items[b, head : lengths[b]] = e.history.item_rows
             if e.history.event_types is not None:
-                events[b, head : lengths[b]] = e.history.event_types
-            cuts[b, : len(e.cuts)] = e.cuts + head
+                events[b, places] = np.repeat(e.history.event_types, s.lengths)
+            cuts[b, : len(e.cuts)] = head + _ends(s)[e.cuts]
             targets[b, : len(e.cuts), : e.targets.shape[1]] = e.targets
         return Batch(
             instruction=torch.tensor(self._instruction(instruction)),
             words=torch.from_numpy(words),
             items=torch.from_numpy(items),
+            levels=torch.from_numpy(levels),
             events=torch.from_numpy(events),
             described=torch.from_numpy(described),
             descriptions=self._descriptions(descriptions),
@@ -111,3 +120,8 @@ class Writer:
         if not queries or self.query_vectors is None:
             return None
         return torch.from_numpy(self.query_vectors[np.asarray(queries)])
+
+
+def _ends(spelled: Spelled) -> Int[np.ndarray, " events_and_none"]:
+    """Return the number of places that the first 0, 1, 2, ... events take."""
+    return np.concatenate([[0], np.cumsum(spelled.lengths)])

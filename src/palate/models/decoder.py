@@ -81,24 +81,37 @@ class Attention(nn.Module):
     def forward(
         self,
         x_BTD: Float[Tensor, "batch time width"],  # noqa: N803 - shape suffixes
-        rotation: tuple[Float[Tensor, "*any time head"], Float[Tensor, "*any time head"]],
+        rotation: tuple[Float[Tensor, "*any #time head"], Float[Tensor, "*any #time head"]],
         mask: Bool[Tensor, "#batch 1 _ key"] | None,
         past: KeyValue | None,
         answer_from: int,
     ) -> tuple[Float[Tensor, "batch query width"], KeyValue]:
         """Attend from the tokens ``answer_from`` on; ``mask`` is True where a query may look."""
-        B, T, D = x_BTD.shape
-        q, k, v = self.qkv(x_BTD).view(B, T, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        q, k = _rotate(q, rotation), _rotate(k, rotation)
-        own = (k, v)
+        q, *own = self.project(x_BTD, rotation)
+        k, v = own
         if past is not None:
-            k = torch.cat([past[0].expand(B, -1, -1, -1), k], dim=2)
-            v = torch.cat([past[1].expand(B, -1, -1, -1), v], dim=2)
+            k = torch.cat([past[0].expand(len(k), -1, -1, -1), k], dim=2)
+            v = torch.cat([past[1].expand(len(v), -1, -1, -1), v], dim=2)
         if answer_from:
             q = q[:, :, answer_from:]
-            mask = None if mask is None else mask[:, :, answer_from:]
+            mask = (_causal(k) if mask is None else mask)[:, :, answer_from:]
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
-        return self.out(y.transpose(1, 2).reshape(B, T - answer_from, D)), own
+        return self.out(y.transpose(1, 2).flatten(2)), (own[0], own[1])
+
+    def project(
+        self,
+        x_BTD: Float[Tensor, "batch time width"],  # noqa: N803 - shape suffixes
+        rotation: tuple[Float[Tensor, "*any #time head"], Float[Tensor, "*any #time head"]],
+    ) -> tuple[
+        Float[Tensor, "batch heads time head"],
+        Float[Tensor, "batch heads time head"],
+        Float[Tensor, "batch heads time head"],
+    ]:
+        """Return queries and keys, rotated to their positions, and values."""
+        B, T, _ = x_BTD.shape
+        qkv = self.qkv(x_BTD).view(B, T, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q, k = _rotate(qkv[:2], rotation)
+        return q, k, qkv[2]
 
 
 class Block(nn.Module):
@@ -117,16 +130,19 @@ class Block(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch time width"],
-        rotation: tuple[Float[Tensor, "*any time head"], Float[Tensor, "*any time head"]],
+        rotation: tuple[Float[Tensor, "*any #time head"], Float[Tensor, "*any #time head"]],
         mask: Bool[Tensor, "#batch 1 _ key"] | None,
         past: KeyValue | None,
         answer_from: int,
     ) -> tuple[Float[Tensor, "batch query width"], KeyValue]:
         """Return the residual stream of the tokens ``answer_from`` on, and the keys and values."""
         attended, own = self.attention(self.attention_norm(x), rotation, mask, past, answer_from)
-        x = x[:, answer_from:] + self.dropout(attended)
+        return self.gated(x[:, answer_from:] + self.dropout(attended)), own
+
+    def gated(self, x: Float[Tensor, "batch time width"]) -> Float[Tensor, "batch time width"]:
+        """Return the residual stream after the gated network."""
         gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, dim=-1)
-        return x + self.dropout(self.down(F.silu(gate) * up)), own
+        return x + self.dropout(self.down(F.silu(gate) * up))
 
 
 class Decoder(nn.Module):
@@ -176,21 +192,29 @@ class Decoder(nn.Module):
 def rotary(
     positions: Int[Tensor, "#batch time"], config: DecoderConfig
 ) -> tuple[Float[Tensor, "#batch 1 time head"], Float[Tensor, "#batch 1 time head"]]:
-    """Return cosine and sine of ``position * theta^(-2 i / E)`` for each pair of dimensions."""
+    """Return what turns each pair of dimensions by ``position * theta^(-2 i / E)``.
+
+    Dimension ``i`` of the first half is paired with ``i`` of the second. The first part multiplies
+    the vector, the second the vector with its halves changed over: ``cos`` and ``-sin, sin``.
+    """
     head = config.width // config.heads
     exponent = torch.arange(0, head, 2, device=positions.device, dtype=torch.float32) / head
     angle = positions[:, None, :, None].float() * (config.rope_theta**-exponent)
-    angle = torch.cat([angle, angle], dim=-1)
-    return angle.cos(), angle.sin()
+    cosine, sine = angle.cos(), angle.sin()
+    return torch.cat([cosine, cosine], dim=-1), torch.cat([-sine, sine], dim=-1)
+
+
+def _causal(keys: Float[Tensor, "batch heads time head"]) -> Bool[Tensor, "1 1 time time"]:
+    time = keys.shape[2]
+    return torch.ones(1, 1, time, time, dtype=torch.bool, device=keys.device).tril()
 
 
 def _rotate(
-    x: Float[Tensor, "batch heads time head"],
-    rotation: tuple[Float[Tensor, "*any time head"], Float[Tensor, "*any time head"]],
-) -> Float[Tensor, "batch heads time head"]:
-    cosine, sine = rotation
-    first, second = x.chunk(2, dim=-1)
-    return x * cosine.to(x.dtype) + torch.cat([-second, first], dim=-1) * sine.to(x.dtype)
+    x: Float[Tensor, "*batch heads time head"],
+    rotation: tuple[Float[Tensor, "*any #time head"], Float[Tensor, "*any #time head"]],
+) -> Float[Tensor, "*batch heads time head"]:
+    straight, across = rotation
+    return x * straight.to(x.dtype) + x.roll(x.shape[-1] // 2, -1) * across.to(x.dtype)
 
 
 def llama_config(config: DecoderConfig, vocabulary_size: int) -> dict[str, object]:

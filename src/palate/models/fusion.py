@@ -7,12 +7,16 @@ zero-filled: its layer's bias does not leak in either.
 Shape suffixes: I items asked for, D width.
 """
 
+from typing import Literal
+
 import torch
 from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from palate.items.codes.codes import Codes
 from palate.items.features import ItemFeatures, attribute_matrix
+from palate.models.adaptor import WhiteningExperts
 from palate.models.decoder import RMSNorm
 
 MAX_ATTRIBUTES = 16
@@ -35,6 +39,12 @@ class FusionConfig(BaseModel):
     made from the very steps to be predicted, so it explains them better than it will new ones."""
     id_scale: float = 0.05
     """Standard deviation of a fresh ID embedding."""
+    experts: int = 0
+    """Whitenings that text and image vectors pass through (UniSRec); 0 is a plain projection."""
+    use_codes: bool = False
+    """Whether an item token holds the sum of the embeddings of its codes (VQ-Rec)."""
+    leaves_out: tuple[Literal["text", "image", "attributes", "behaviour"], ...] = ()
+    """What is known of the items and yet no part of their tokens."""
     plain: bool = False
     """Use ``sqrt(width)`` times the fused sum as token and as output vector, as SASRec does with
     its one matrix of embeddings: no normalisation, no projection. An item that was seldom seen
@@ -47,24 +57,34 @@ class Fusion(nn.Module):
     has_id: Tensor
     attributes: Tensor
 
-    def __init__(self, features: ItemFeatures, width: int, config: FusionConfig) -> None:
-        """Keep the frozen features as buffers that are not part of the weights."""
+    def __init__(
+        self,
+        features: ItemFeatures,
+        width: int,
+        config: FusionConfig,
+        codes: Codes | None = None,
+    ) -> None:
+        """Keep the frozen features, and ``codes``, as buffers that are not part of the weights."""
         super().__init__()
         self.config = config
         self.id = nn.Embedding(len(features), width) if config.use_id else None
         self.modality = nn.ModuleDict(
             {
-                name: _mlp(block.values.shape[1], width, config.depth)
+                name: WhiteningExperts(block.values.shape[1], width, config.experts)
+                if config.experts and name != "behaviour"
+                else _mlp(block.values.shape[1], width, config.depth)
                 for name, block in features.vectors.items()
+                if name not in config.leaves_out
             }
         )
         self.attribute = (
             nn.EmbeddingBag(
                 features.num_attributes + 1, width, mode="mean", padding_idx=features.num_attributes
             )
-            if features.attributes is not None
+            if features.attributes is not None and "attributes" not in config.leaves_out
             else None
         )
+        self.code = self._of_codes(codes, width) if codes is not None and config.use_codes else None
         self.width = width
         self.norm = _Louder(width**0.5) if config.plain else RMSNorm(width)
         self.token = nn.Identity() if config.plain else _unchanged(width)
@@ -73,13 +93,24 @@ class Fusion(nn.Module):
             nn.init.normal_(self.id.weight, std=config.id_scale)
         self.set_features(features)
 
+    def _of_codes(self, codes: Codes, width: int) -> nn.Embedding:
+        """Return the table of code embeddings; what only tells items apart is left out."""
+        sizes = codes.sizes[: codes.num_telling]
+        bases = torch.tensor([sum(sizes[:level]) for level in range(len(sizes))])
+        values = torch.from_numpy(codes.values[:, : len(sizes)]).long() + bases
+        self._keep("code_values", values)
+        table = nn.Embedding(sum(sizes), width)
+        nn.init.normal_(table.weight, std=len(sizes) ** -0.5)
+        return table
+
     def set_features(self, features: ItemFeatures) -> None:
         """Take (new) frozen features: the same modalities, perhaps more items than IDs."""
         self._keep("has_id", torch.from_numpy(features.has_id.copy()))
-        for name, block in features.vectors.items():
+        for name in self.modality:
+            block = features.vectors[name]
             self._keep(f"{name}_values", torch.from_numpy(block.values).float())
             self._keep(f"{name}_present", torch.from_numpy(block.present.copy()))
-        if features.attributes is not None:
+        if features.attributes is not None and self.attribute is not None:
             table = torch.from_numpy(attribute_matrix(features.attributes, MAX_ATTRIBUTES))
             self._keep("attributes", torch.where(table < 0, features.num_attributes, table))
 
@@ -111,6 +142,8 @@ class Fusion(nn.Module):
             fused = fused + present[:, None] * layer(self.get_buffer(f"{name}_values")[rows_I])
         if self.attribute is not None:
             fused = fused + self.attribute(self.attributes[rows_I])
+        if self.code is not None:
+            fused = fused + self.code(self.get_buffer("code_values")[rows_I]).sum(dim=1)
         if described is not None and "text" in self.modality:
             fused = torch.cat([fused, self.modality["text"](described)])
         normed: Tensor = self.norm(fused)

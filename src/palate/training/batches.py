@@ -39,7 +39,8 @@ class Mixture:
     prompts: Mapping[str, Wordings]
     writer: Writer
     tokens_per_batch: int
-    num_queries: int
+    places: int
+    """Most places of the stream that an event takes, the slots of its probe included."""
     seed: int
 
     @cached_property
@@ -74,7 +75,7 @@ class Mixture:
         self, task: Task, users: Int[np.ndarray, " users"], rng: np.random.Generator
     ) -> list[Int[np.ndarray, " _"]]:
         """Sort users by length (ties at random) and cut by token budget: padding is waste."""
-        tokens = np.minimum(self._lengths[users], task.max_history) * (1 + self.num_queries)
+        tokens = np.minimum(self._lengths[users], task.max_history) * self.places
         order = np.lexsort((rng.random(len(users)), tokens))
         batches, start = [], 0
         for end in range(1, len(order) + 1):

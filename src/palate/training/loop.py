@@ -12,13 +12,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from palate.language.stream import Batch
-from palate.models.language_model import RecommendationModel, references_of
+from palate.models.code_tokens import CodeTokens
+from palate.models.language_model import ItemTable, RecommendationModel, references_of
 from palate.training.batches import Mixture
 from palate.training.checkpoint import Progress, State, load_checkpoint, save_checkpoint
-from palate.training.objectives import binary_cross_entropy, log_expected_uniform, sampled_softmax
+from palate.training.objectives import (
+    binary_cross_entropy,
+    log_expected_uniform,
+    next_code,
+    sampled_softmax,
+)
 from palate.training.precision import autocast, has_fast_bfloat16
 from palate.training.recipe import TrainingConfig
 
@@ -64,6 +71,7 @@ def train(model: RecommendationModel, run: Run) -> Sequence[Mapping[str, object]
     CPU, as if it had never stopped.
     """
     config = run.config
+    _freeze(model, config)
     state = State(model, _optimizer(model, config), {}, {}, Progress(run=run.name))
     if run.folder is not None and load_checkpoint(run.folder, state):
         _logger.info(
@@ -175,33 +183,81 @@ def _step(state: State, batch: Batch, config: TrainingConfig) -> float:
 
 
 def batch_loss(model: RecommendationModel, batch: Batch, config: TrainingConfig) -> Tensor:
-    """Return the loss of one batch under the objective of ``config``."""
-    targets = batch.targets[batch.cuts >= 0]
-    without_id = batch.without_id[:, None].expand(batch.cuts.shape)[batch.cuts >= 0]
-    target_references = references_of(targets, without_id[:, None], model.num_items)
-    negatives = _negatives(model, config, len(targets), targets.device)
-    read = references_of(batch.items, batch.without_id[:, None], model.num_items)
-    mentioned = torch.cat([read.flatten(), target_references.flatten(), negatives])
+    """Return the loss of one batch: answers as a set, in codes, or both, as ``config`` weighs."""
+    sets = _SetAnswers.of(model, batch, config) if config.set_weight else None
+    read = references_of(batch.whole, batch.without_id[:, None], model.num_items).flatten()
+    mentioned = read if sets is None else torch.cat([read, sets.mentioned])
     table = model.items(mentioned[mentioned >= 0], batch.descriptions)
-    users = model.user_vectors(batch, table).float()
-    outputs = table.outputs.float()
-    target_vectors = outputs[table.place[target_references.clamp(min=0)]]
-    negative_vectors = outputs[table.place[negatives]]
-    if config.objective == "bce":
-        return binary_cross_entropy(users, target_vectors, negative_vectors, scale=model.scale)
-    weights = (targets >= 0).float()
-    place = torch.full((model.num_items,), -1, device=targets.device)
-    place[negatives] = torch.arange(len(negatives), device=targets.device)
-    expected = log_expected_uniform(len(negatives), model.num_items)
-    return sampled_softmax(
-        users,
-        target_vectors,
-        negative_vectors,
-        weights_NK=weights / weights.sum(dim=1, keepdim=True).clamp(min=1),
-        collisions=torch.where(targets >= 0, place[targets.clamp(min=0)], -1),
-        log_expected=outputs.new_full((len(negatives),), expected),
-        scale=model.scale,
-    )
+    in_codes = model.codes is not None and config.code_weight > 0
+    spelled = batch.targets[:, :, 0] if in_codes else None
+    states = model.states(batch, table, users=sets is not None, spelled=spelled)
+    losses = []
+    if sets is not None and states.users is not None:
+        losses.append(config.set_weight * sets.loss(model, states.users.float(), table, config))
+    if model.codes is not None and states.codes is not None:
+        losses.append(config.code_weight * _code_loss(model.codes, states.codes, batch, config))
+    return torch.stack(losses).sum()
+
+
+@dataclass(frozen=True)
+class _SetAnswers:
+    """Targets and negatives of a batch whose answers are sets."""
+
+    targets: Int[Tensor, "probes targets"]
+    references: Int[Tensor, "probes targets"]
+    negatives: Int[Tensor, " negatives"]
+
+    @classmethod
+    def of(cls, model: RecommendationModel, batch: Batch, config: TrainingConfig) -> "_SetAnswers":
+        """Draw the negatives."""
+        targets = batch.targets[batch.cuts >= 0]
+        without_id = batch.without_id[:, None].expand(batch.cuts.shape)[batch.cuts >= 0]
+        references = references_of(targets, without_id[:, None], model.num_items)
+        return cls(targets, references, _negatives(model, config, len(targets), targets.device))
+
+    @property
+    def mentioned(self) -> Int[Tensor, " references"]:
+        """All references whose vectors are needed; -1 is none."""
+        return torch.cat([self.references.flatten(), self.negatives])
+
+    def loss(
+        self,
+        model: RecommendationModel,
+        users: Float[Tensor, "probes queries width"],
+        table: ItemTable,
+        config: TrainingConfig,
+    ) -> Tensor:
+        """Return the loss of the user vectors under the objective of ``config``."""
+        targets, negatives, outputs = self.targets, self.negatives, table.outputs.float()
+        target_vectors = outputs[table.place[self.references.clamp(min=0)]]
+        negative_vectors = outputs[table.place[negatives]]
+        if config.objective == "bce":
+            return binary_cross_entropy(users, target_vectors, negative_vectors, scale=model.scale)
+        weights = (targets >= 0).float()
+        place = torch.full((model.num_items,), -1, device=targets.device)
+        place[negatives] = torch.arange(len(negatives), device=targets.device)
+        expected = log_expected_uniform(len(negatives), model.num_items)
+        return sampled_softmax(
+            users,
+            target_vectors,
+            negative_vectors,
+            weights_NK=weights / weights.sum(dim=1, keepdim=True).clamp(min=1),
+            collisions=torch.where(targets >= 0, place[targets.clamp(min=0)], -1),
+            log_expected=outputs.new_full((len(negatives),), expected),
+            scale=model.scale,
+        )
+
+
+def _code_loss(
+    codes: CodeTokens,
+    states: Float[Tensor, "probes levels width"],
+    batch: Batch,
+    config: TrainingConfig,
+) -> Tensor:
+    """Return the loss of the codes of each probe's first target."""
+    wanted = codes.values[batch.targets[:, :, 0][batch.cuts >= 0]] - codes.first_tokens
+    logits = [codes.logits(states[:, level], level) for level in range(codes.num_levels)]
+    return next_code(logits, wanted, temperature=config.code_temperature)
 
 
 def _negatives(
@@ -215,10 +271,15 @@ def _negatives(
     return torch.randperm(model.num_items, device=device)[: config.num_negatives]
 
 
+def _freeze(model: RecommendationModel, config: TrainingConfig) -> None:
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(not name.startswith(config.frozen))
+
+
 def _optimizer(model: RecommendationModel, config: TrainingConfig) -> torch.optim.Optimizer:
     """AdamW with decay on matrices alone, not on gains and biases."""
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.ndim < 2]
+    matrices = [p for p in model.parameters() if p.ndim > 1 and p.requires_grad]
+    vectors = [p for p in model.parameters() if p.ndim < 2 and p.requires_grad]
     groups = [
         {"params": matrices, "weight_decay": config.weight_decay},
         {"params": vectors, "weight_decay": 0.0},

@@ -275,6 +275,29 @@ def binary_cross_entropy(
     return (F.softplus(-positive) + F.softplus(negative)).mean()
 
 
+def next_code(
+    logits: Sequence[Float[Tensor, "probes _"]],
+    codes_NL: Int[Tensor, "probes levels"],  # noqa: N803
+    *,
+    temperature: float = 1.0,
+) -> Float[Tensor, ""]:
+    """Cross-entropy of each code of an item, given the codes before it (TIGER, arXiv 2305.05065).
+
+    ``loss = mean_n sum_l -log softmax(logits_l / temperature)[n, c_nl]``. A temperature below 1
+    weighs hard negatives more (the ranking-guided loss of LETTER, arXiv 2405.07314).
+
+    Args:
+        logits: one per level, over the codes of that level.
+        codes_NL: the true codes.
+        temperature: divides the logits.
+    """
+    losses = [
+        F.cross_entropy(each.float() / temperature, codes_NL[:, level])
+        for level, each in enumerate(logits)
+    ]
+    return torch.stack(losses).sum()
+
+
 def log_expected_uniform(num_negatives: int, num_items: int) -> float:
     """Return ``log E = log(Q / I)``, the same for each negative drawn without replacement."""
     return math.log(num_negatives / num_items)

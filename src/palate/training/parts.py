@@ -1,18 +1,21 @@
 """From a dataset and a recipe to everything a run needs, built in the same way every time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from palate.data.dataset import Dataset
+from palate.items.behaviour import BehaviourConfig, behaviour_vectors
+from palate.items.codes.index import IndexMaterial, ItemIndex, fit_index
 from palate.items.encoders import ItemEncoders, item_features
 from palate.items.features import ItemFeatures
 from palate.items.vectors import Progress
 from palate.language.prompts import Wordings, load_prompts
 from palate.language.queries import QueryPool, make_queries
+from palate.language.spelling import Spelling, title_words
 from palate.language.stream import Writer
 from palate.language.tasks import (
     Category,
@@ -28,7 +31,8 @@ from palate.language.tokenizer import Tokenizer
 from palate.models.baselines import Baseline
 from palate.models.language_model import RecommendationModel
 from palate.training.batches import Mixture
-from palate.training.recipe import Recipe, TasksConfig
+from palate.training.recipe import CodesConfig, Form, Recipe, TasksConfig
+from palate.training.transfer import carry_codes, carry_over, nearest_codes
 
 _SEARCH_HISTORY = 10
 """Events read before a query: enough to know the taste, short enough for a batch of many."""
@@ -48,6 +52,18 @@ class Prior:
 
 
 @dataclass(frozen=True)
+class Blend:
+    """How the two forms of answer join in a hybrid one.
+
+    ``score(u, i) = set(u, i) + weight * log p(codes of i | u)`` over the candidates that either
+    form finds (LIGER, arXiv 2411.18814, with weight 0, reranks by the set's score alone).
+    """
+
+    weight: float
+    """Chosen on the validation part; 0 where that was not done."""
+
+
+@dataclass(frozen=True)
 class Parts:
     """A language model with all that is needed to ask it something."""
 
@@ -60,6 +76,29 @@ class Parts:
     tasks: tuple[str, ...]
     """Families of prompts it was trained on."""
     prior: Prior | None = None
+    spelling: Spelling = field(default_factory=Spelling)
+    """How the items of a history are written."""
+    blend: Blend = Blend(0.0)
+    """What a hybrid answer is made of."""
+    index: ItemIndex | None = None
+    """The codes of the catalogue, where the recipe has codes."""
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """What it can answer in; the first is its usual way."""
+        return self.recipe.forms
+
+
+def spelling_of(
+    recipe: Recipe, dataset: Dataset, tokenizer: Tokenizer, index: ItemIndex | None
+) -> Spelling:
+    """Return how the recipe writes the items of a history."""
+    ways = recipe.model.reads
+    return Spelling(
+        ways,
+        index.codes.num_levels if index is not None else 0,
+        title_words(dataset.catalog.titles(), tokenizer) if "title" in ways else None,
+    )
 
 
 def build_parts(
@@ -67,38 +106,90 @@ def build_parts(
     recipe: Recipe,
     *,
     seed: int,
+    start: Parts | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[Parts, Mixture]:
-    """Fit encoders and tokenizer, make a fresh model and the mixture of tasks it is to learn."""
+    """Fit encoders, tokenizer and codes, make a fresh model and the mixture of tasks to learn.
+
+    Args:
+        dataset: what to learn from.
+        recipe: what to build.
+        seed: of all that is drawn.
+        start: a model of other data, whose encoders, tokenizer and weights are taken over; what
+            belongs to its items alone begins anew.
+        cache: where encoded vectors are kept.
+        progress: told how many items are encoded, of how many.
+    """
     catalog, sequences = dataset.catalog, dataset.sequences
-    encoders = ItemEncoders.fit(catalog, recipe.items, seed=seed)
+    encoders = start.encoders if start else ItemEncoders.fit(catalog, recipe.items, seed=seed)
     features = item_features(
         catalog, sequences, encoders, recipe.items, seed=seed, cache=cache, progress=progress
     )
     prompts = load_prompts()
-    tokenizer = Tokenizer.train(_words(dataset, prompts))
+    tokenizer = start.tokenizer if start else Tokenizer.train(_words(dataset, prompts))
     pool = make_queries(catalog, recipe.tasks.queries_per_item, seed=seed)
     tasks, shares = _tasks(dataset, recipe.tasks, pool)
+    index = _index(dataset, recipe.codes, features, seed) if recipe.codes is not None else None
+    spelling = spelling_of(recipe, dataset, tokenizer, index)
     torch.manual_seed(seed)
     model = RecommendationModel(
         recipe.model,
         features,
         vocabulary_size=len(tokenizer),
         num_event_types=len(dataset.interactions.event_types),
+        codes=index.codes if index is not None else None,
     )
+    if recipe.codes is not None and recipe.codes.settle:
+        model.settle_codes()
+    if start is not None:
+        _carry_over(model, index, start)
     mixture = Mixture(
         sequences=sequences,
         tasks=tasks,
         shares=shares,
         prompts=prompts,
-        writer=Writer(tokenizer, _query_vectors(encoders, pool, tasks)),
+        writer=Writer(tokenizer, _query_vectors(encoders, pool, tasks), spelling),
         tokens_per_batch=recipe.training.tokens_per_batch,
-        num_queries=recipe.model.num_queries,
+        places=spelling.places + _slots(recipe, index),
         seed=seed,
     )
     names = tuple(task.name for task in tasks)
-    return Parts(recipe, model, features, encoders, tokenizer, prompts, names), mixture
+    parts = Parts(
+        recipe, model, features, encoders, tokenizer, prompts, names, spelling=spelling, index=index
+    )
+    return parts, mixture
+
+
+def _carry_over(model: RecommendationModel, index: ItemIndex | None, start: Parts) -> None:
+    known = start.model
+    same_events = known.events.num_embeddings == model.events.num_embeddings
+    carry_over(model, known.state_dict(), same_events=same_events)
+    ours, theirs = model.fusion.code, known.fusion.code
+    if ours is None or theirs is None or index is None or start.index is None:
+        return
+    if index.quantiser is not None and start.index.quantiser is not None:
+        nearest = nearest_codes(index.quantiser, start.index.quantiser)
+        carry_codes(ours.weight, theirs.weight, nearest)
+
+
+def _slots(recipe: Recipe, index: ItemIndex | None) -> int:
+    """Return the places that answers take at each probe."""
+    of_sets = recipe.model.num_queries if "set" in recipe.forms else 0
+    return of_sets + (index.codes.num_levels if index and "codes" in recipe.forms else 0)
+
+
+def _index(dataset: Dataset, config: CodesConfig, features: ItemFeatures, seed: int) -> ItemIndex:
+    """Index the catalogue; of the events only those of the training part are read."""
+    aligned = config.index.kind == "rqvae" and config.index.alignment > 0
+    behaviour = (
+        behaviour_vectors(dataset.sequences, len(dataset.catalog), BehaviourConfig(), seed=seed)
+        if aligned or config.vectors == "behaviour"
+        else None
+    )
+    vectors = behaviour if config.vectors == "behaviour" else features.vectors.get(config.vectors)
+    material = IndexMaterial(dataset.catalog, dataset.sequences, vectors, behaviour)
+    return fit_index(config.index, material, rng=np.random.default_rng(seed))
 
 
 def _words(dataset: Dataset, prompts: Mapping[str, Wordings]) -> list[str]:

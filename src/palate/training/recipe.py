@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from palate.config import checked, parse_toml, with_overrides
 from palate.errors import ConfigError
+from palate.items.codes.index import IndexConfig
 from palate.items.encoders import ItemsConfig
 from palate.models.baselines import BaselineConfig
 from palate.models.language_model import ModelConfig
@@ -33,12 +34,38 @@ class TasksConfig(BaseModel):
     queries_per_item: int = Field(default=3, ge=1)
 
 
+class CodesConfig(BaseModel):
+    """Items as codes: how they are indexed, and how answers in codes are looked for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    index: IndexConfig
+    vectors: Literal["text", "image", "behaviour"] = "text"
+    """What learned codes are learned from."""
+    settle: bool = True
+    """Let codes start as what their items have in common, instead of at random."""
+    beams: int = Field(default=50, ge=1)
+    """Beams of a search, at least as many as items asked for."""
+    blend_weights: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0, 2.0)
+    """Weights of the codes in hybrid answers tried on the validation part; the best is kept."""
+
+
 class TrainingConfig(BaseModel):
     """How the weights are found."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     objective: Literal["sampled-softmax", "bce"] = "sampled-softmax"
+    """What is minimised where the answer is a set."""
+    set_weight: float = Field(default=1.0, ge=0)
+    """Weight of answers as a set; 0 trains none."""
+    code_weight: float = Field(default=1.0, ge=0)
+    """Weight of answers in codes, where the recipe has codes."""
+    code_temperature: float = Field(default=1.0, gt=0)
+    """Divides the logits of codes in training; below 1 hard negatives weigh more."""
+    frozen: tuple[str, ...] = ()
+    """Parts of the model that keep the weights they start with, by the beginning of their names:
+    ``decoder`` where only the items are to be learned anew."""
     epochs: int = Field(default=20, ge=1)
     learning_rate: float = Field(default=3e-3, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
@@ -72,6 +99,13 @@ class PriorConfig(BaseModel):
     """Weights tried on the validation part; the best is kept."""
 
 
+Form = Literal["set", "codes", "hybrid"]
+"""How a model answers: by user vectors, by codes said one after the other, or by both."""
+
+LANGUAGE_MODEL_PARTS = frozenset({"items", "model", "codes", "tasks", "training", "prior"})
+"""What a baseline does not have."""
+
+
 class Recipe(BaseModel):
     """One system: what it is, and either a baseline or the parts of a language model."""
 
@@ -83,13 +117,14 @@ class Recipe(BaseModel):
     baseline: BaselineConfig | None = None
     items: ItemsConfig = ItemsConfig()
     model: ModelConfig = ModelConfig()
+    codes: CodesConfig | None = None
     tasks: TasksConfig = TasksConfig()
     training: TrainingConfig = TrainingConfig()
     prior: PriorConfig | None = None
 
     @model_validator(mode="after")
     def _one_or_the_other(self) -> "Recipe":
-        parts = {"items", "model", "tasks", "training", "prior"} & self.model_fields_set
+        parts = LANGUAGE_MODEL_PARTS & self.model_fields_set
         if self.baseline is not None and parts:
             raise ValueError(f"a baseline has no {', '.join(sorted(parts))}")
         return self
@@ -102,6 +137,33 @@ class Recipe(BaseModel):
                 "the last event is read, and a new user has none"
             )
         return self
+
+    @model_validator(mode="after")
+    def _codes_where_they_are_needed(self) -> "Recipe":
+        fusion, training = self.model.fusion, self.training
+        wanted = "codes" in self.model.reads or fusion.use_codes or not training.set_weight
+        if self.codes is None and wanted:
+            raise ValueError(
+                "model.reads of 'codes', model.fusion.use_codes and training.set_weight of 0 "
+                "need [codes]"
+            )
+        if "codes" in self.forms and "set" in self.forms and not self.model.num_queries:
+            raise ValueError("answers in both forms need model.num_queries of 1 or more")
+        if not self.forms:
+            raise ValueError("training.set_weight and training.code_weight cannot both be 0")
+        return self
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """What a model of this recipe can answer in; the first is its usual way."""
+        says_codes = self.codes is not None and self.training.code_weight > 0
+        says_sets = self.training.set_weight > 0
+        forms: dict[Form, bool] = {
+            "set": says_sets,
+            "codes": says_codes,
+            "hybrid": says_sets and says_codes,
+        }
+        return tuple(form for form, said in forms.items() if said)
 
 
 def recipe_names() -> list[str]:

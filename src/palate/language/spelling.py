@@ -1,0 +1,87 @@
+"""How an item stands in the stream: as one fused token, by its codes, by its title, or by several.
+
+Shape suffixes: E events of a history, S places of an item.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int
+
+from palate.language.tokenizer import Tokenizer
+
+NOTHING = -1
+"""Fills places that hold no word, no item, no event, no probe or no target."""
+
+MAX_TITLE_WORDS = 12
+
+Way = Literal["title", "codes", "item"]
+"""A way to spell an item."""
+
+
+@dataclass(frozen=True)
+class Spelled:
+    """The places of a history, in order."""
+
+    words: Int[np.ndarray, " places"]
+    items: Int[np.ndarray, " places"]
+    """Catalogue rows, of fused tokens and of codes."""
+    levels: Int[np.ndarray, " places"]
+    """Which code of the item stands here; NOTHING for the item as a whole, and for words."""
+    lengths: Int[np.ndarray, " events"]
+    """Places of each event."""
+
+
+@dataclass(frozen=True, eq=False)
+class Spelling:
+    """How histories are written; the fused token, which says most, always comes last.
+
+    Example:
+        >>> spelled = Spelling(("codes", "item"), num_levels=2).spell(np.array([7]))
+        >>> spelled.items.tolist(), spelled.levels.tolist()
+        ([7, 7, 7], [0, 1, -1])
+    """
+
+    ways: tuple[Way, ...] = ("item",)
+    num_levels: int = 0
+    """Codes of an item, where codes are spelled."""
+    titles: Int[np.ndarray, "items words"] | None = None
+    """Words of each title, padded with NOTHING, where titles are spelled."""
+
+    @property
+    def places(self) -> int:
+        """Places of an item at most."""
+        words = 0 if self.titles is None else self.titles.shape[1]
+        return words + ("codes" in self.ways) * self.num_levels + ("item" in self.ways)
+
+    def spell(self, rows: Int[np.ndarray, " events"]) -> Spelled:
+        """Return the places of the items in ``rows``."""
+        if self.ways == ("item",):
+            nothing = np.full(len(rows), NOTHING)
+            return Spelled(nothing, rows, nothing, np.ones(len(rows), dtype=np.int64))
+        words, items, levels = (np.full((len(rows), self.places), NOTHING) for _ in range(3))
+        at = 0
+        if self.titles is not None:
+            at = self.titles.shape[1]
+            words[:, :at] = self.titles[rows]
+        if "codes" in self.ways:
+            items[:, at : at + self.num_levels] = rows[:, None]
+            levels[:, at : at + self.num_levels] = np.arange(self.num_levels)
+        if "item" in self.ways:
+            items[:, -1] = rows
+        there = (words >= 0) | (items >= 0)
+        return Spelled(words[there], items[there], levels[there], there.sum(axis=1))
+
+
+def title_words(
+    titles: Sequence[str], tokenizer: Tokenizer, most: int = MAX_TITLE_WORDS
+) -> Int[np.ndarray, "items words"]:
+    """Return the first tokens of each title, padded with NOTHING."""
+    encoded = [tokens[:most] for tokens in tokenizer.encode_batch(list(titles))]
+    longest = max((len(tokens) for tokens in encoded), default=0)
+    table = np.full((len(encoded), longest), NOTHING)
+    for row, tokens in enumerate(encoded):
+        table[row, : len(tokens)] = tokens
+    return table

@@ -1,0 +1,36 @@
+"""From frozen text vectors to item tokens that carry over to other catalogues (UniSRec)."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class WhiteningExperts(nn.Module):
+    """Several parametric whitenings, mixed by a gate.
+
+    ``a(x) = sum_k g_k(x) (x - b_k) W_k`` with ``g(x) = softmax(x V + noise * softplus(x U))``, the
+    noise in training alone (Hou et al. 2022, UniSRec, arXiv 2206.05941). Shifting and turning the
+    vectors spreads them more evenly; a new catalogue needs but another mixture of the same experts.
+    """
+
+    def __init__(self, inputs: int, width: int, experts: int) -> None:
+        """Start with small fresh weights and an even gate."""
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(experts, inputs))
+        self.turn = nn.Parameter(torch.randn(experts, inputs, width) * inputs**-0.5)
+        self.gate = nn.Linear(inputs, experts, bias=False)
+        self.noise = nn.Linear(inputs, experts, bias=False)
+        nn.init.zeros_(self.gate.weight)
+        nn.init.zeros_(self.noise.weight)
+
+    def forward(self, x: Float[Tensor, "items inputs"]) -> Float[Tensor, "items width"]:
+        """Return the mixed vectors."""
+        logits = self.gate(x)
+        if self.training:
+            spread = nn.functional.softplus(self.noise(x))
+            logits = logits + torch.randn_like(spread) * spread
+        shares = logits.softmax(dim=-1)
+        whitened = torch.einsum("ni,kio->nko", x, self.turn)
+        whitened = whitened - torch.einsum("ki,kio->ko", self.shift, self.turn)
+        mixed: Tensor = torch.einsum("nk,nko->no", shares, whitened)
+        return mixed

@@ -1,0 +1,195 @@
+"""Decoding of item codes with the compact backbone: a tree of beams over one shared history.
+
+The beams of a user are tokens of one row. Each sees the history, whose keys and values are kept
+once per user, the codes its beam chose before, and itself. So nothing of the history is copied when
+beams are chosen anew; only the keys and values of the codes, at most one per level, follow their
+beams.
+
+Shape suffixes: U users, K beams, L codes so far, H heads, E width of a head.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from palate.models.decoder import Block, Decoder, KeyValue, rotary
+
+
+class OwnCodes:
+    """Keys and values, of all layers, of the codes that each beam chose: what it alone sees.
+
+    Mutable: :meth:`follow` puts the beams in a new order, all layers in one copy, with room for one
+    code more; :meth:`put` fills it in for a layer.
+    """
+
+    def __init__(self, shared: Sequence[KeyValue]) -> None:
+        """Start with one beam per user, and no codes."""
+        keys = shared[0][0]
+        users, heads, _, width = keys.shape
+        self.kept = keys.new_empty(users, 1, 0, len(shared), 2, heads, width)
+
+    @property
+    def length(self) -> int:
+        """Codes per beam."""
+        return self.kept.shape[2]
+
+    def follow(self, parents: Int[Tensor, "users beams"]) -> None:
+        """Let each new beam have what its parent had."""
+        users, old, length, *rest = self.kept.shape
+        first = torch.arange(0, users * old, old, device=parents.device)[:, None]
+        kept = self.kept.new_empty(users, parents.shape[1], length + 1, *rest)
+        if length:
+            of_parents = self.kept.flatten(0, 1).index_select(0, (parents + first).flatten())
+            kept[:, :, :length] = of_parents.view(users, -1, length, *rest)
+        self.kept = kept
+
+    def put(
+        self,
+        layer: int,
+        keys: Float[Tensor, "users heads beams head"],
+        values: Float[Tensor, "users heads beams head"],
+    ) -> tuple[
+        Float[Tensor, "users heads beams codes head"], Float[Tensor, "users heads beams codes head"]
+    ]:
+        """Keep those of the newest code, and return those of all codes of the layer."""
+        self.kept[:, :, -1, layer, 0] = keys.transpose(1, 2)
+        self.kept[:, :, -1, layer, 1] = values.transpose(1, 2)
+        whole_UHKLE = self.kept[:, :, :, layer].permute(3, 0, 4, 1, 2, 5)
+        return whole_UHKLE[0], whole_UHKLE[1]
+
+
+def attend(
+    queries: Float[Tensor, "users heads beams head"],
+    shared: KeyValue,
+    bias: Float[Tensor, "users 1 1 time"] | None,
+    own: tuple[
+        Float[Tensor, "users heads beams codes head"], Float[Tensor, "users heads beams codes head"]
+    ],
+) -> Float[Tensor, "users heads beams head"]:
+    """Return the attention of each beam over what all see and what it alone sees.
+
+    Both parts join in one softmax. The shared part is one matrix product per user and head, the
+    own part a few products per beam: the work grows with K (T + L), not with K (T + K L) as a mask
+    over the codes of all beams would make it.
+    """
+    keys, values = shared
+    own_keys, own_values = own
+    time = keys.shape[2]
+    scores = queries @ keys.transpose(2, 3)
+    if bias is not None:
+        scores = scores + bias
+    scores_own = (queries[..., None, :] * own_keys).sum(dim=-1)
+    weights = torch.cat([scores, scores_own], dim=-1).softmax(dim=-1)
+    from_shared = weights[..., :time] @ values
+    return from_shared + (weights[..., time:, None] * own_values).sum(dim=-2)
+
+
+@dataclass(frozen=True, eq=False)
+class CodeHead:
+    """The tokens that stand for codes: how they are read, and how likely each is to come next."""
+
+    inputs: Float[Tensor, "vocabulary width"]
+    """Embeddings of all tokens."""
+    outputs: Float[Tensor, "vocabulary width"]
+    """Weights of the logits; the same tensor where the two are tied."""
+    firsts: tuple[int, ...]
+    """Per level: the token of its code 0."""
+    sizes: tuple[int, ...]
+    """Per level: the number of its codes."""
+
+    def embed(
+        self, level: int, codes: Int[Tensor, "users beams"]
+    ) -> Float[Tensor, "users beams width"]:
+        """Return the embeddings of ``codes`` of a level."""
+        return self.inputs[self.firsts[level] + codes]
+
+    def log_probabilities(
+        self, level: int, hidden: Float[Tensor, "*any width"]
+    ) -> Float[Tensor, "*any codes"]:
+        """Return those of the codes of a level, among all tokens there are."""
+        first, size = self.firsts[level], self.sizes[level]
+        return (hidden @ self.outputs.T).log_softmax(dim=-1)[..., first : first + size]
+
+
+class DecoderScorer:
+    """Scores the next codes of all beams (see :class:`palate.inference.beam.CodeScorer`)."""
+
+    def __init__(
+        self, cache: "BeamCache", head: CodeHead, hidden: Float[Tensor, "users width"]
+    ) -> None:
+        """Start after the history, whose last hidden state is ``hidden``."""
+        self.cache, self.head, self.hidden = cache, head, hidden
+        self.level = 0
+
+    def first(self) -> Float[Tensor, "users codes"]:
+        """Return the log-probabilities of the codes of the first level."""
+        return self.head.log_probabilities(0, self.hidden)
+
+    def next(
+        self, parents: Int[Tensor, "users beams"], codes: Int[Tensor, "users beams"]
+    ) -> Float[Tensor, "users beams codes"]:
+        """Return those of the next level, after ``codes`` that extend the beams ``parents``."""
+        hidden = self.cache.step(self.head.embed(self.level, codes), parents)
+        self.level += 1
+        return self.head.log_probabilities(self.level, hidden)
+
+
+class BeamCache:
+    """What the beams of some users have read so far, and how they read on.
+
+    Mutable: :meth:`step` puts in the keys and values of the codes it is given.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        past: Sequence[KeyValue],
+        visible: Bool[Tensor, "users time"],
+        positions: Int[Tensor, " users"],
+    ) -> None:
+        """Start after the history.
+
+        Args:
+            decoder: the backbone that read the history.
+            past: keys and values of the history, one pair per layer.
+            visible: False where a token of the history is padding.
+            positions: rotary position of each user's next token.
+        """
+        self.decoder = decoder
+        self.positions = positions
+        self.shared = [(keys.contiguous(), values.contiguous()) for keys, values in past]
+        self.own = OwnCodes(self.shared)
+        self.bias = hiding(visible)
+
+    def step(
+        self, x: Float[Tensor, "users beams width"], parents: Int[Tensor, "users beams"]
+    ) -> Float[Tensor, "users beams width"]:
+        """Return the hidden state after one more code per beam.
+
+        Args:
+            x: embeddings of the codes.
+            parents: which beam of the step before each of them extends.
+        """
+        rotation = rotary(self.positions[:, None], self.decoder.config)
+        self.positions = self.positions + 1
+        self.own.follow(parents)
+        for depth, block in enumerate(self.decoder.blocks):
+            assert isinstance(block, Block)
+            attention = block.attention
+            q, k, v = attention.project(block.attention_norm(x), rotation)
+            own = self.own.put(depth, k, v)
+            y = attend(q * q.shape[-1] ** -0.5, self.shared[depth], self.bias, own)
+            x = block.gated(x + attention.out(y.transpose(1, 2).flatten(2)))
+        hidden: Tensor = self.decoder.norm(x)
+        return hidden
+
+
+def hiding(visible: Bool[Tensor, "users time"]) -> Float[Tensor, "users 1 1 time"] | None:
+    """Return what is added to scores so that padding is not seen; None where there is none."""
+    if bool(visible.all()):
+        return None
+    hidden = torch.zeros(visible.shape, device=visible.device)
+    return hidden.masked_fill_(~visible, -torch.inf)[:, None, None]

@@ -1,0 +1,118 @@
+"""Codes as tokens: what the decoder reads of them, and how likely each next one is.
+
+Shape suffixes: I items, L levels, N answers, D width.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name everyone uses
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from palate.items.codes.codes import Codes, Level
+
+FRESH_STD = 0.02
+"""Of codes that say nothing of the items' vectors: digits, numbers."""
+
+
+class CodeTokens(nn.Module):
+    """The alphabet of an index; levels that speak the same words share their letters.
+
+    An answer is spelled level by level: the place of level ``l`` reads what the history ended with,
+    plus what was said so far, and the logit of code ``c`` is ``v_l <W h, E_c> / sqrt(D)``.
+    """
+
+    values: Tensor
+
+    def __init__(self, codes: Codes, width: int) -> None:
+        """Make fresh tokens for the codes of a catalogue."""
+        super().__init__()
+        self.sizes = codes.sizes
+        self.bases = _bases(codes.levels)
+        total = max(base + size for base, size in zip(self.bases, self.sizes, strict=True))
+        self.width = width
+        self.embedding = nn.Embedding(total, width)
+        self.said = nn.Embedding(total, width)
+        self.start = nn.Parameter(torch.zeros(codes.num_levels, width))
+        self.output = nn.Linear(width, width, bias=False)
+        self.volume = nn.Parameter(torch.ones(codes.num_levels))
+        nn.init.eye_(self.output.weight)
+        nn.init.normal_(self.embedding.weight, std=FRESH_STD)
+        nn.init.zeros_(self.said.weight)
+        self.set_codes(codes)
+
+    @property
+    def num_levels(self) -> int:
+        """Codes per item."""
+        return len(self.sizes)
+
+    @property
+    def first_tokens(self) -> Int[Tensor, " levels"]:
+        """Token of code 0 of each level."""
+        return torch.tensor(self.bases, device=self.values.device)
+
+    def set_codes(self, codes: Codes) -> None:
+        """Take the codes of a catalogue with (new) items, of the same levels."""
+        flat = torch.from_numpy(codes.values).long() + torch.tensor(self.bases)
+        flat = flat.to(self.start.device)
+        self.register_buffer("values", flat, persistent=False)
+
+    @torch.no_grad()
+    def settle(self, vectors_ID: Float[Tensor, "items width"]) -> None:  # noqa: N803
+        """Start where codes mean their items: ``E_c`` is what the items with ``c`` still share.
+
+        ``E_c = mean of r_l over the items with c``, ``r_(l+1) = r_l - E_(c_l)``, ``r_0`` the item's
+        vector; what is said in an answer starts as ``-E``. Spelling an item then begins as residual
+        quantisation of the vector that the history ended with, and the model learns the rest.
+        """
+        residual = vectors_ID.clone()
+        for tokens in self.values.T:
+            sums = torch.zeros_like(self.embedding.weight).index_add_(0, tokens, residual)
+            counts = torch.zeros(len(sums), device=sums.device)
+            counts.index_add_(0, tokens, torch.ones_like(tokens, dtype=sums.dtype))
+            means = sums / counts.clamp(min=1)[:, None]
+            self.embedding.weight += means
+            residual -= means[tokens]
+        self.said.weight.copy_(-self.embedding.weight)
+
+    def read(
+        self, rows: Int[Tensor, "*any"], levels: Int[Tensor, "*any"]
+    ) -> Float[Tensor, "*any width"]:
+        """Return what the decoder reads where code ``levels`` of item ``rows`` stands."""
+        embedded: Tensor = self.embedding(self.values[rows, levels])
+        return embedded
+
+    def slots(
+        self,
+        carried_ND: Float[Tensor, "answers width"],  # noqa: N803
+        rows: Int[Tensor, " answers"],
+    ) -> Float[Tensor, "answers levels width"]:
+        """Return what is read at each place of the answers ``rows``: never the code sought."""
+        said = self.said(self.values[rows][:, :-1]).cumsum(dim=1)
+        before = F.pad(said, (0, 0, 1, 0))
+        return carried_ND[:, None] + self.start + before
+
+    def logits(
+        self, hidden: Float[Tensor, "*any width"], level: int
+    ) -> Float[Tensor, "*any codes"]:
+        """Return the logit of every code of ``level``."""
+        base = self.bases[level]
+        letters = self.embedding.weight[base : base + self.sizes[level]]
+        scale = self.volume[level] / self.width**0.5
+        logits: Tensor = scale * (self.output(hidden) @ letters.T)
+        return logits
+
+
+def _bases(levels: Sequence[Level]) -> tuple[int, ...]:
+    """Return the first token of each level."""
+    bases: list[int] = []
+    known: dict[tuple[str, ...], int] = {}
+    following = 0
+    for level in levels:
+        base = known.get(level.words, following) if level.words else following
+        if level.words:
+            known.setdefault(level.words, base)
+        bases.append(base)
+        following = max(following, base + level.size)
+    return tuple(bases)

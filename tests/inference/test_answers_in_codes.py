@@ -1,0 +1,133 @@
+"""Answers in codes: the search finds what scoring every item would, in every way to read."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from palate.data.dataset import Dataset
+from palate.data.world import World
+from palate.errors import ConfigError, NotTrainedError
+from palate.inference.engine import Ask, LanguageEngine
+from palate.inference.recommender import Recommender
+from palate.training.parts import Blend, Parts, build_parts
+from palate.training.recipe import load_recipe
+from palate.types import History
+
+SMALL = (
+    "model.decoder={width=16, layers=2, heads=2, dropout=0.1}",
+    "codes.index={kind='residual-kmeans', levels=2, size=4}",
+    "codes.beams=60",
+    "training.epochs=1",
+)
+READS = [["item"], ["codes"], ["codes", "item"], ["title", "codes"]]
+
+
+@pytest.fixture(scope="module")
+def shop() -> Dataset:
+    return World(num_users=25, num_items=40, seed=3).dataset()
+
+
+def _parts(shop: Dataset, *more: str, recipe: str = "liger") -> Parts:
+    parts, _ = build_parts(shop, load_recipe(recipe, [*SMALL, *more]), seed=1)
+    for weight in parts.model.parameters():
+        if weight.ndim > 1:
+            torch.nn.init.normal_(weight, std=0.3)
+    parts.model.train(mode=False)
+    return parts
+
+
+def _histories(shop: Dataset) -> list[History]:
+    nothing = History(item_rows=np.zeros(0, dtype=np.int64))
+    return [*(shop.cases("test").histories[user].last(3 + user) for user in range(6)), nothing]
+
+
+@pytest.mark.parametrize("reads", READS)
+def test_a_search_with_enough_beams_is_the_exhaustive_ranking(
+    shop: Dataset, reads: list[str]
+) -> None:
+    engine = LanguageEngine(_parts(shop, f"model.reads={reads}"), Ask(form="codes"))
+    histories, items = _histories(shop), len(shop.catalog)
+    lists = engine.recommend(histories, items, exclude_seen=False)
+    scores = np.stack([engine.score_item(histories, row) for row in range(items)], axis=1)
+    for ranking, expected in zip(lists, scores, strict=True):
+        assert sorted(ranking.item_rows) == list(range(items))
+        np.testing.assert_allclose(ranking.scores, expected[ranking.item_rows], atol=1e-4)
+        np.testing.assert_allclose(ranking.scores, np.sort(expected)[::-1], atol=1e-4)
+
+
+def test_all_items_together_have_no_more_than_all_probability(shop: Dataset) -> None:
+    engine = LanguageEngine(_parts(shop), Ask(form="codes"))
+    lists = engine.recommend(_histories(shop), len(shop.catalog), exclude_seen=False)
+    for ranking in lists:
+        assert 0 < np.exp(ranking.scores.astype(np.float64)).sum() <= 1 + 1e-5
+
+
+@pytest.mark.parametrize("form", ["codes", "hybrid"])
+def test_seen_items_and_others_than_the_candidates_are_left_out(shop: Dataset, form: str) -> None:
+    engine = LanguageEngine(_parts(shop)).asking(Ask(form=form))
+    histories, candidates = _histories(shop), np.arange(0, 40, 3)
+    for history, ranking in zip(
+        histories, engine.recommend(histories, 20, candidates=candidates), strict=True
+    ):
+        allowed = set(candidates.tolist()) - set(history.item_rows.tolist())
+        assert set(ranking.item_rows.tolist()) == allowed
+
+
+def test_many_at_once_are_each_alone(shop: Dataset) -> None:
+    engine = LanguageEngine(_parts(shop), Ask(form="codes"))
+    histories = _histories(shop)
+    for history, ranking in zip(histories, engine.recommend(histories, 5), strict=True):
+        alone = engine.recommend([history], 5)[0]
+        assert alone.item_rows.tolist() == ranking.item_rows.tolist()
+
+
+def test_a_hybrid_without_weight_is_the_set_and_a_heavy_one_the_codes(shop: Dataset) -> None:
+    parts, histories = _parts(shop), _histories(shop)
+    by_set = LanguageEngine(parts).recommend(histories, 5)
+    by_codes = LanguageEngine(parts, Ask(form="codes")).recommend(histories, 5)
+    for weight, expected in ((0.0, by_set), (1e4, by_codes)):
+        blended = LanguageEngine(replace(parts, blend=Blend(weight)), Ask(form="hybrid"))
+        for ranking, other in zip(blended.recommend(histories, 5), expected, strict=True):
+            assert ranking.item_rows.tolist() == other.item_rows.tolist()
+
+
+def test_a_model_of_both_forms_is_trained_saved_and_asked_alike(
+    shop: Dataset, tmp_path: Path
+) -> None:
+    model = Recommender.train(shop, load_recipe("liger", SMALL), seed=2)
+    model.save(tmp_path / "model")
+    loaded = Recommender.load(tmp_path / "model")
+    histories = _histories(shop)
+    for form in ("set", "codes", "hybrid"):
+        ask = Ask(form=form)
+        own, other = (each.asking(ask).recommend(histories, 5) for each in (model, loaded))
+        assert [r.item_rows.tolist() for r in own] == [r.item_rows.tolist() for r in other]
+    assert loaded.asking(Ask(form="codes")).evaluate().masked["recall@10"] >= 0
+
+
+def test_a_model_of_codes_alone_answers_explains_and_is_judged_in_codes(shop: Dataset) -> None:
+    model = Recommender.train(shop, load_recipe("tiger", SMALL), seed=2)
+    history = _histories(shop)[3]
+    best = int(model.recommend([history], 1)[0].item_rows[0])
+    assert all(reason.weight > 0 for reason in model.why(history, best))
+    found = model.evaluate()
+    assert 0 <= found.masked["recall@10"] <= 1
+    with pytest.raises(NotTrainedError, match="'set'"):
+        model.asking(Ask(form="set"))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "change"),
+    [
+        ("urm", "model.reads=['codes']"),
+        ("urm", "training.set_weight=0"),
+        ("tiger", "training.code_weight=0"),
+        ("tiger", "training.set_weight=1"),
+    ],
+)
+def test_recipes_that_cannot_answer_are_refused(recipe: str, change: str) -> None:
+    with pytest.raises(ConfigError):
+        load_recipe(recipe, [change])

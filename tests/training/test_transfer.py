@@ -1,0 +1,78 @@
+"""What a model of one shop gives to the model of another."""
+
+import numpy as np
+import pytest
+import torch
+
+from palate.data.dataset import Dataset
+from palate.data.world import World
+from palate.errors import ConfigError
+from palate.inference.recommender import Recommender
+from palate.items.codes.product import ProductConfig, ProductQuantiser
+from palate.training.parts import Parts, build_parts
+from palate.training.recipe import load_recipe
+from palate.training.transfer import meanings, nearest_codes
+
+SMALL = ("model.decoder={width=16, layers=1, heads=2, dropout=0.0}", "training.epochs=1")
+CODED = ("codes.index={kind='product', levels=2, size=4}",)
+
+
+def _shop(seed: int, items: int) -> Dataset:
+    return World(num_users=20, num_items=items, seed=seed).dataset()
+
+
+def _parts(shop: Dataset, recipe: str, *more: str, start: Parts | None = None) -> Parts:
+    return build_parts(shop, load_recipe(recipe, [*SMALL, *more]), seed=1, start=start)[0]
+
+
+def test_what_belongs_to_no_item_carries_over() -> None:
+    first = _parts(_shop(1, 30), "unisrec")
+    torch.nn.init.normal_(first.model.decoder.blocks[0].down.weight)
+    torch.nn.init.normal_(first.model.fusion.modality["text"].turn)
+    second = _parts(_shop(2, 40), "unisrec", "model.fusion.use_id=true", start=first)
+    ours, theirs = second.model.state_dict(), first.model.state_dict()
+    assert ours.keys() - theirs.keys() == {"fusion.id.weight"}
+    assert ours["fusion.id.weight"].shape[0] == len(_shop(2, 40).catalog)
+    for name, weight in theirs.items():
+        torch.testing.assert_close(ours[name], weight)
+    assert second.tokenizer is first.tokenizer
+    assert second.encoders is first.encoders
+
+
+def test_codes_begin_as_the_known_ones_that_mean_the_same() -> None:
+    first = _parts(_shop(1, 30), "vq-rec", *CODED)
+    same = _parts(_shop(1, 30), "vq-rec", *CODED, start=first)
+    torch.testing.assert_close(same.model.fusion.code.weight, first.model.fusion.code.weight)
+
+
+def test_a_turned_codebook_finds_its_own_codes_again() -> None:
+    rng = np.random.default_rng(3)
+    vectors = rng.normal(size=(200, 8)).astype(np.float32)
+    known = ProductQuantiser.fit(ProductConfig(levels=2, size=8), vectors, rng=rng)
+    order = rng.permutation(8)
+    shuffled = ProductQuantiser(
+        known.rotation, (known.codebooks[0][order], known.codebooks[1]), 8, ()
+    )
+    nearest = nearest_codes(shuffled, known)
+    assert nearest.tolist() == [*order.tolist(), *range(8, 16)]
+    assert meanings(known).reshape(2, 8, 8).mean(axis=1) == pytest.approx(0, abs=1e-5)
+
+
+def test_frozen_parts_keep_their_weights() -> None:
+    shop = _shop(1, 30)
+    recipe = load_recipe("unisrec", [*SMALL, "training.frozen=['decoder', 'user']"])
+    fresh, _ = build_parts(shop, recipe, seed=4)
+    trained = Recommender.train(shop, recipe, seed=4).trained.system
+    assert isinstance(trained, Parts)
+    before, after = fresh.model.state_dict(), trained.model.state_dict()
+    changed = {name for name, weight in after.items() if not torch.equal(weight, before[name])}
+    assert changed
+    assert not any(name.startswith(("decoder", "user")) for name in changed)
+
+
+def test_a_baseline_is_no_start() -> None:
+    shop = _shop(1, 30)
+    with pytest.raises(ConfigError, match="no weights"):
+        Recommender.train(
+            shop, load_recipe("unisrec", SMALL), start=Recommender.train(shop, "popularity")
+        )
