@@ -1,5 +1,7 @@
 """What a model of one shop gives to the model of another."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -76,3 +78,17 @@ def test_a_baseline_is_no_start() -> None:
         Recommender.train(
             shop, load_recipe("unisrec", SMALL), start=Recommender.train(shop, "popularity")
         )
+
+
+@pytest.mark.parametrize("recipe", ["vq-rec", "hllm", "unisrec"])
+def test_items_of_another_make_are_learned_and_saved(recipe: str, tmp_path: Path) -> None:
+    shop = _shop(1, 30)
+    small = [*SMALL, *(CODED if recipe == "vq-rec" else ())]
+    if recipe == "hllm":
+        small.append("model.fusion.title_reader={width=8, layers=1, heads=2}")
+    model = Recommender.train(shop, load_recipe(recipe, small), seed=4)
+    model.save(tmp_path / "model")
+    histories = shop.cases("test").histories
+    np.testing.assert_allclose(
+        Recommender.load(tmp_path / "model").score(histories), model.score(histories), atol=1e-5
+    )

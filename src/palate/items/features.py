@@ -22,6 +22,11 @@ class ItemFeatures:
     """``text``, ``image``, ``behaviour``: vectors with a mask of the items that have one."""
     attributes: AttributeBags | None = None
     num_attributes: int = 0
+    codes: Int[np.ndarray, "items levels"] | None = None
+    """Codes that item tokens are made of, numbered level after level; two items may be alike."""
+    num_codes: int = 0
+    words: Int[np.ndarray, "items words"] | None = None
+    """First words of each title, padded with -1, where titles are read word by word."""
 
     def __len__(self) -> int:
         """Return the number of items."""
@@ -37,6 +42,11 @@ class ItemFeatures:
             arrays["attributes.offsets"] = self.attributes.offsets.astype(np.int64)
             arrays["attributes.indices"] = self.attributes.indices.astype(np.int64)
             arrays["attributes.count"] = np.asarray([self.num_attributes], dtype=np.int64)
+        if self.codes is not None:
+            arrays["codes"] = np.ascontiguousarray(self.codes, dtype=np.int32)
+            arrays["codes.count"] = np.asarray([self.num_codes], dtype=np.int64)
+        if self.words is not None:
+            arrays["words"] = np.ascontiguousarray(self.words, dtype=np.int32)
         save_file(arrays, path)
 
     @classmethod
@@ -55,6 +65,9 @@ class ItemFeatures:
             },
             attributes=attributes,
             num_attributes=int(arrays["attributes.count"][0]) if attributes else 0,
+            codes=arrays.get("codes"),
+            num_codes=int(arrays["codes.count"][0]) if "codes" in arrays else 0,
+            words=arrays.get("words"),
         )
 
 

@@ -142,7 +142,8 @@ class Block(nn.Module):
     def gated(self, x: Float[Tensor, "batch time width"]) -> Float[Tensor, "batch time width"]:
         """Return the residual stream after the gated network."""
         gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, dim=-1)
-        return x + self.dropout(self.down(F.silu(gate) * up))
+        added: Tensor = self.dropout(self.down(F.silu(gate) * up))
+        return x + added
 
 
 class Decoder(nn.Module):

@@ -14,10 +14,10 @@ from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from palate.items.codes.codes import Codes
 from palate.items.features import ItemFeatures, attribute_matrix
 from palate.models.adaptor import WhiteningExperts
-from palate.models.decoder import RMSNorm
+from palate.models.decoder import DecoderConfig, RMSNorm
+from palate.models.title_reader import TitleReader
 
 MAX_ATTRIBUTES = 16
 """Brand, price band and categories of one item; more are cut."""
@@ -43,6 +43,8 @@ class FusionConfig(BaseModel):
     """Whitenings that text and image vectors pass through (UniSRec); 0 is a plain projection."""
     use_codes: bool = False
     """Whether an item token holds the sum of the embeddings of its codes (VQ-Rec)."""
+    title_reader: DecoderConfig | None = None
+    """An item language model that reads titles, trained with the rest (HLLM)."""
     leaves_out: tuple[Literal["text", "image", "attributes", "behaviour"], ...] = ()
     """What is known of the items and yet no part of their tokens."""
     plain: bool = False
@@ -62,9 +64,17 @@ class Fusion(nn.Module):
         features: ItemFeatures,
         width: int,
         config: FusionConfig,
-        codes: Codes | None = None,
+        *,
+        vocabulary_size: int = 0,
     ) -> None:
-        """Keep the frozen features, and ``codes``, as buffers that are not part of the weights."""
+        """Keep the frozen features as buffers that are not part of the weights.
+
+        Args:
+            features: of the catalogue.
+            width: of an item token.
+            config: what of the features it is made of.
+            vocabulary_size: of the tokenizer, where titles are read word by word.
+        """
         super().__init__()
         self.config = config
         self.id = nn.Embedding(len(features), width) if config.use_id else None
@@ -84,24 +94,21 @@ class Fusion(nn.Module):
             if features.attributes is not None and "attributes" not in config.leaves_out
             else None
         )
-        self.code = self._of_codes(codes, width) if codes is not None and config.use_codes else None
+        self.code = nn.Embedding(features.num_codes, width) if features.codes is not None else None
+        self.title = (
+            TitleReader(config.title_reader, vocabulary_size, width)
+            if config.title_reader is not None and features.words is not None
+            else None
+        )
         self.width = width
         self.norm = _Louder(width**0.5) if config.plain else RMSNorm(width)
         self.token = nn.Identity() if config.plain else _unchanged(width)
         self.output = nn.Identity() if config.plain else _unchanged(width)
         if self.id is not None:
             nn.init.normal_(self.id.weight, std=config.id_scale)
+        if self.code is not None and features.codes is not None:
+            nn.init.normal_(self.code.weight, std=features.codes.shape[1] ** -0.5)
         self.set_features(features)
-
-    def _of_codes(self, codes: Codes, width: int) -> nn.Embedding:
-        """Return the table of code embeddings; what only tells items apart is left out."""
-        sizes = codes.sizes[: codes.num_telling]
-        bases = torch.tensor([sum(sizes[:level]) for level in range(len(sizes))])
-        values = torch.from_numpy(codes.values[:, : len(sizes)]).long() + bases
-        self._keep("code_values", values)
-        table = nn.Embedding(sum(sizes), width)
-        nn.init.normal_(table.weight, std=len(sizes) ** -0.5)
-        return table
 
     def set_features(self, features: ItemFeatures) -> None:
         """Take (new) frozen features: the same modalities, perhaps more items than IDs."""
@@ -113,6 +120,11 @@ class Fusion(nn.Module):
         if features.attributes is not None and self.attribute is not None:
             table = torch.from_numpy(attribute_matrix(features.attributes, MAX_ATTRIBUTES))
             self._keep("attributes", torch.where(table < 0, features.num_attributes, table))
+
+        if features.codes is not None:
+            self._keep("codes", torch.from_numpy(features.codes).long())
+        if features.words is not None:
+            self._keep("words", torch.from_numpy(features.words).long())
 
     def _keep(self, name: str, value: Tensor) -> None:
         self.register_buffer(name, value, persistent=False)
@@ -143,7 +155,9 @@ class Fusion(nn.Module):
         if self.attribute is not None:
             fused = fused + self.attribute(self.attributes[rows_I])
         if self.code is not None:
-            fused = fused + self.code(self.get_buffer("code_values")[rows_I]).sum(dim=1)
+            fused = fused + self.code(self.get_buffer("codes")[rows_I]).sum(dim=1)
+        if self.title is not None:
+            fused = fused + self.title(self.get_buffer("words")[rows_I])
         if described is not None and "text" in self.modality:
             fused = torch.cat([fused, self.modality["text"](described)])
         normed: Tensor = self.norm(fused)

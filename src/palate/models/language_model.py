@@ -112,7 +112,7 @@ class RecommendationModel(nn.Module):
         self.num_items = len(features)
         self.words = nn.Embedding(vocabulary_size, width)
         self.events = nn.Embedding(num_event_types, width)
-        self.fusion = Fusion(features, width, config.fusion, codes)
+        self.fusion = Fusion(features, width, config.fusion, vocabulary_size=vocabulary_size)
         self.decoder = Decoder(config.decoder)
         self.queries = nn.Parameter(torch.randn(config.num_queries, width) * 0.1)
         self.user = nn.Linear(width, width, bias=False)

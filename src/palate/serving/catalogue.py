@@ -18,9 +18,10 @@ from palate.data.vocabulary import Vocabulary
 from palate.inference.engine import CatalogueVectors
 from palate.items.features import ItemFeatures
 from palate.items.vectors import ItemVectors
+from palate.language.spelling import title_words
 from palate.serving.filters import ItemColumns, ItemFilter, grown
 from palate.serving.views import ItemView
-from palate.training.parts import Parts
+from palate.training.parts import Parts, codes_read
 
 _MASK_BYTES = 32_000_000
 """Memory for the masks of recent filters."""
@@ -177,12 +178,19 @@ class ItemReader:
             if attributes is not None and features.attributes is not None
             else None,
             num_attributes=features.num_attributes,
+            codes=codes_read(self._parts.recipe, self._parts.index, vectors),
+            num_codes=features.num_codes,
+            words=title_words(catalog.titles(), self._parts.tokenizer)
+            if features.words is not None
+            else None,
         )
 
     def _readable(self, features: ItemFeatures) -> Bool[np.ndarray, " items"]:
         found = features.has_id & self._parts.recipe.model.fusion.use_id
         for block in features.vectors.values():
             found = found | block.present
+        if features.words is not None and features.words.shape[1]:
+            found = found | (features.words[:, 0] >= 0)
         if features.attributes is not None:
             found = found | (np.diff(features.attributes.offsets) > 0)
         return found

@@ -1,18 +1,20 @@
 """From a dataset and a recipe to everything a run needs, built in the same way every time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Int
 
 from palate.data.dataset import Dataset
 from palate.items.behaviour import BehaviourConfig, behaviour_vectors
 from palate.items.codes.index import IndexMaterial, ItemIndex, fit_index
+from palate.items.codes.quantiser import numbered_codes
 from palate.items.encoders import ItemEncoders, item_features
 from palate.items.features import ItemFeatures
-from palate.items.vectors import Progress
+from palate.items.vectors import ItemVectors, Progress
 from palate.language.prompts import Wordings, load_prompts
 from palate.language.queries import QueryPool, make_queries
 from palate.language.spelling import Spelling, title_words
@@ -131,6 +133,7 @@ def build_parts(
     pool = make_queries(catalog, recipe.tasks.queries_per_item, seed=seed)
     tasks, shares = _tasks(dataset, recipe.tasks, pool)
     index = _index(dataset, recipe.codes, features, seed) if recipe.codes is not None else None
+    features = _as_read(features, recipe, dataset, tokenizer, index)
     spelling = spelling_of(recipe, dataset, tokenizer, index)
     torch.manual_seed(seed)
     model = RecommendationModel(
@@ -159,6 +162,33 @@ def build_parts(
         recipe, model, features, encoders, tokenizer, prompts, names, spelling=spelling, index=index
     )
     return parts, mixture
+
+
+def _as_read(
+    features: ItemFeatures,
+    recipe: Recipe,
+    dataset: Dataset,
+    tokenizer: Tokenizer,
+    index: ItemIndex | None,
+) -> ItemFeatures:
+    """Add the codes and the words that item tokens are made of."""
+    if recipe.model.fusion.title_reader is not None:
+        features = replace(features, words=title_words(dataset.catalog.titles(), tokenizer))
+    codes = codes_read(recipe, index, features.vectors)
+    if codes is None or index is None or index.quantiser is None:
+        return features
+    return replace(features, codes=codes, num_codes=sum(index.quantiser.sizes))
+
+
+def codes_read(
+    recipe: Recipe, index: ItemIndex | None, vectors: Mapping[str, ItemVectors]
+) -> Int[np.ndarray, "items levels"] | None:
+    """Return the codes that item tokens are made of; None where the recipe makes them of none."""
+    if not recipe.model.fusion.use_codes or recipe.codes is None:
+        return None
+    assert index is not None
+    assert index.quantiser is not None
+    return numbered_codes(index.quantiser, vectors[recipe.codes.vectors].values)
 
 
 def _carry_over(model: RecommendationModel, index: ItemIndex | None, start: Parts) -> None:

@@ -102,6 +102,8 @@ class PriorConfig(BaseModel):
 Form = Literal["set", "codes", "hybrid"]
 """How a model answers: by user vectors, by codes said one after the other, or by both."""
 
+_LEARNED = ("residual-kmeans", "rqvae", "product")
+
 LANGUAGE_MODEL_PARTS = frozenset({"items", "model", "codes", "tasks", "training", "prior"})
 """What a baseline does not have."""
 
@@ -147,6 +149,8 @@ class Recipe(BaseModel):
                 "model.reads of 'codes', model.fusion.use_codes and training.set_weight of 0 "
                 "need [codes]"
             )
+        if fusion.use_codes and (self.codes is None or self.codes.index.kind not in _LEARNED):
+            raise ValueError(f"model.fusion.use_codes needs codes.index of {', '.join(_LEARNED)}")
         if "codes" in self.forms and "set" in self.forms and not self.model.num_queries:
             raise ValueError("answers in both forms need model.num_queries of 1 or more")
         if not self.forms:

