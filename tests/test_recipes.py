@@ -10,6 +10,9 @@ from palate.training.recipe import Recipe, load_recipe, recipe_names
 NAMES = {
     *("urm", "urm-small", "sasrec", "sasrec-bce"),
     *("popularity", "itemknn", "ease", "als"),
+    *("tiger", "letter", "liger", "urm-codes", "vq-rec", "unisrec", "hllm"),
+    *(f"p5-{indexing}" for indexing in ("random", "sequential", "collaborative", "semantic")),
+    "p5-hybrid",
 }
 BASELINES = {"popularity", "itemknn", "ease", "als", "bpr"}
 
@@ -23,6 +26,7 @@ def test_every_recipe_loads_and_says_what_it_is(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.title
     assert recipe.summary
+    assert recipe.made_of
     assert (recipe.baseline is not None) == (name in BASELINES)
 
 
@@ -31,6 +35,21 @@ def test_the_language_models_learn_every_task(name: str) -> None:
     tasks = load_recipe(name).tasks.model_dump()
     shares = {k: v for k, v in tasks.items() if k not in {"max_history", "queries_per_item"}}
     assert all(share > 0 for share in shares.values()), shares
+
+
+@pytest.mark.parametrize(
+    ("name", "made_of"),
+    [
+        ("tiger", "reads codes; codes by residual-kmeans; answers as codes; 2 layers of 128"),
+        (
+            "vq-rec",
+            "reads item; items of codes; codes by product; answers as set; 2 layers of 128",
+        ),
+        ("itemknn", "baseline itemknn"),
+    ],
+)
+def test_a_recipe_says_what_it_is_made_of(name: str, made_of: str) -> None:
+    assert load_recipe(name).made_of == made_of
 
 
 @pytest.mark.parametrize("name", ["sasrec", "sasrec-bce"])

@@ -38,6 +38,13 @@ def test_settled_codes_are_a_residual_quantisation_of_the_vectors() -> None:
     torch.testing.assert_close(tokens.said.weight, -tokens.embedding.weight)
 
 
+def test_an_item_without_codes_is_silent() -> None:
+    tokens = _tokens()
+    read = tokens.read(torch.tensor([3, 4]), torch.tensor([1, 1]))
+    torch.testing.assert_close(read[0], tokens.embedding.weight[4])
+    assert not read[1].any()
+
+
 def test_a_place_reads_the_codes_before_it_and_not_its_own() -> None:
     tokens = _tokens()
     torch.nn.init.normal_(tokens.said.weight)

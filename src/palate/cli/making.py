@@ -165,13 +165,23 @@ def recipes(as_json: Json = False) -> None:
     found = {name: load_recipe(name) for name in recipe_names()}
     if as_json:
         rows = {
-            n: {"title": r.title, "paper": r.paper, "summary": r.summary} for n, r in found.items()
+            name: {
+                "title": recipe.title,
+                "paper": recipe.paper,
+                "summary": recipe.summary,
+                "made_of": recipe.made_of,
+                "measured": recipe.measured,
+            }
+            for name, recipe in found.items()
         }
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    table = Table("Recipe", "What it is", "Paper", title="Recipes")
+    table = Table(
+        "Recipe", "What it is", "Made of", "Measured", "Paper", title="Recipes", show_lines=True
+    )
     for name, recipe in found.items():
-        table.add_row(name, f"{recipe.title}. {recipe.summary}", recipe.paper)
+        about = f"{recipe.title}. {recipe.summary}"
+        table.add_row(name, about, recipe.made_of, recipe.measured or "-", recipe.paper)
     show(table)
 
 

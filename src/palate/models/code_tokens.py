@@ -79,9 +79,13 @@ class CodeTokens(nn.Module):
     def read(
         self, rows: Int[Tensor, "*any"], levels: Int[Tensor, "*any"]
     ) -> Float[Tensor, "*any width"]:
-        """Return what the decoder reads where code ``levels`` of item ``rows`` stands."""
-        embedded: Tensor = self.embedding(self.values[rows, levels])
-        return embedded
+        """Return what the decoder reads where code ``levels`` of item ``rows`` stands.
+
+        An item after the last that has codes stays silent.
+        """
+        known = rows < len(self.values)
+        embedded: Tensor = self.embedding(self.values[rows.clamp(max=len(self.values) - 1), levels])
+        return embedded * known[..., None]
 
     def slots(
         self,

@@ -116,6 +116,8 @@ class Recipe(BaseModel):
     title: str
     summary: str = ""
     paper: str = ""
+    measured: str = ""
+    """What it reached, on what, in a line; ``docs/results.md`` has the command."""
     baseline: BaselineConfig | None = None
     items: ItemsConfig = ItemsConfig()
     model: ModelConfig = ModelConfig()
@@ -156,6 +158,26 @@ class Recipe(BaseModel):
         if not self.forms:
             raise ValueError("training.set_weight and training.code_weight cannot both be 0")
         return self
+
+    @property
+    def made_of(self) -> str:
+        """What a person wants to know of its parts, in a line."""
+        if self.baseline is not None:
+            return f"baseline {self.baseline.kind}"
+        fusion, parts = self.model.fusion, []
+        content = [name for name in self.items.modalities if name not in fusion.leaves_out]
+        known = (["ID"] if fusion.use_id else []) + content
+        known += ["codes"] if fusion.use_codes else []
+        known += ["title, word by word"] if fusion.title_reader is not None else []
+        whole = "item" in self.model.reads or "set" in self.forms
+        parts.append("reads " + " + ".join(self.model.reads))
+        parts += ["items of " + ", ".join(known)] if whole else []
+        parts += [f"codes by {self.codes.index.kind}"] if self.codes is not None else []
+        parts.append("answers as " + ", ".join(self.forms))
+        decoder = self.model.decoder
+        parts.append(f"{decoder.layers} layers of {decoder.width}")
+        parts += [f"prior {self.prior.baseline.kind}"] if self.prior is not None else []
+        return "; ".join(parts)
 
     @property
     def forms(self) -> tuple[Form, ...]:
