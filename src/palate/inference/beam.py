@@ -96,8 +96,8 @@ def _grown(
     at: _Beams, children: Children, log_probabilities: Float[Tensor, "users beams codes"]
 ) -> Float[Tensor, "users beams branch"]:
     """Return the total of every child of every beam."""
-    added = log_probabilities.float().gather(2, children.codes)
-    return added.add_(at.totals[..., None]).masked_fill_(~children.valid, -torch.inf)
+    added = log_probabilities.float().gather(2, children.codes) + at.totals[..., None]
+    return torch.where(children.valid, added, -torch.inf)
 
 
 def _leave_out(
