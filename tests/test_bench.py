@@ -8,10 +8,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
 
+import decode
+import generative
 import measure
 import mixture
+import transfer
 
 from palate.data.dataset import Cases
+from palate.data.split import Part
 from palate.data.world import World
 from palate.inference.recommender import Recommender
 from palate.training.parts import Parts
@@ -130,6 +134,40 @@ def test_gains_are_the_ndcg_of_the_evaluation(options: measure.Options) -> None:
     fresh = [rows[0] not in h.item_rows for h, rows in _pairs(shop.cases("test"))]
     judged = model.evaluate("test").per_user["ndcg@10"]
     np.testing.assert_allclose(values[fresh], judged[fresh], atol=1e-9)
+
+
+def test_a_model_is_judged_in_every_form_it_has(options: measure.Options) -> None:
+    folder = measure.world_data(options, SHOP)
+    coded = (*TINY, "codes.index={kind='residual-kmeans', levels=2, size=6}", "codes.beams=50")
+    jobs = [
+        measure.Job("both", folder, "liger", coded),
+        measure.Job("codes", folder, "tiger", coded),
+    ]
+    runs = measure.measure(options, jobs, judge=generative.in_every_form)
+    assert {name.split(",")[0] for name in runs[0].found} == {"set", "codes", "hybrid"}
+    assert {name.split(",")[0] for name in runs[1].found} == {"codes"}
+    table = generative.forms_table("Somewhere", runs)
+    assert table.row_count == 4 * 3
+
+
+def test_a_share_of_the_users_is_learned_from_and_all_are_judged() -> None:
+    shop = SHOP.dataset()
+    few = transfer.with_users(shop, 0.5, seed=1)
+    assert 0 < len(few.sequences) < len(shop.sequences)
+    assert len(few.cases("test")) == len(shop.cases("test"))
+    kept = {history.user_row for history in few.sequences}
+    users = few.interactions.user_rows[few.split.parts == Part.VALID]
+    assert set(users.tolist()) <= kept
+    with_all = {history.user_row: history for history in shop.cases("test").histories}
+    for history in few.cases("test").histories:
+        np.testing.assert_array_equal(history.item_rows, with_all[history.user_row].item_rows)
+
+
+def test_decoding_is_compared_on_equal_lists() -> None:
+    codes = decode.drawn_codes(300, 16)
+    assert len(codes) == 300
+    ratio = decode.against_llama(codes, 4)
+    assert ratio > 0
 
 
 def _pairs(cases: Cases) -> list[tuple[History, np.ndarray]]:
