@@ -147,7 +147,7 @@ def test_a_model_is_judged_in_every_form_it_has(options: measure.Options) -> Non
     assert {name.split(",")[0] for name in runs[0].found} == {"set", "codes", "hybrid"}
     assert {name.split(",")[0] for name in runs[1].found} == {"codes"}
     table = generative.forms_table("Somewhere", runs)
-    assert table.row_count == 4 * 3
+    assert table.row_count == 4 * 2
 
 
 def test_a_share_of_the_users_is_learned_from_and_all_are_judged() -> None:

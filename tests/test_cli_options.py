@@ -24,7 +24,7 @@ VERBS: dict[str, set[str]] = {
     "report": {"models", "--out", "--split"},
     "index": {"source", "--kind", "--set", "--vectors", "--seed", "--out", "--json"},
     "recipes": {"--json"},
-    "serve": {"model", "--db", "--port", "--host", "--model"},
+    "serve": {"model", "--db", "--port", "--host", "--model", "--keep-days"},
     "mcp": {"model", "--db"},
     "demo": {"--folder", "--users", "--seed"},
 }

@@ -1,8 +1,12 @@
-"""A little shop, the model folders trained on it, and a store of the simplest kind."""
+"""A little shop, the model folders trained on it, and stores: the simplest, and both databases."""
 
+import itertools
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psycopg
 import pytest
 from memory_store import MemoryStore
 
@@ -11,6 +15,12 @@ from palate.data.world import World
 from palate.serving.live import LiveModel
 from palate.training.recipe import load_recipe
 from palate.types import History
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
+
+import postgresql_server
+
+_NUMBERS = itertools.count()
 
 SETTINGS = (
     "items.text.dim=32",
@@ -33,6 +43,33 @@ def memory_store() -> MemoryStore:
 @pytest.fixture
 def nobody() -> History:
     return History(item_rows=np.zeros(0, dtype=np.int64))
+
+
+@pytest.fixture(scope="session")
+def postgresql_address() -> Iterator[str]:
+    """A server started for the tests; where none can be, they are skipped and say why."""
+    server = postgresql_server.postgresql(durable=False)
+    try:
+        address = server.__enter__()
+    except postgresql_server.NoPostgresqlError as error:
+        pytest.skip(f"no PostgreSQL to test with: {error}")
+    yield address
+    server.__exit__(None, None, None)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'palate.db'}"
+        return
+    server = request.getfixturevalue("postgresql_address")
+    # A schema is as empty as a database, and made in no time.
+    name = f"palate_{next(_NUMBERS)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {name}".encode())
+        yield f"{server}&options=-csearch_path%3D{name}"
+        connection.execute(f"DROP SCHEMA {name} CASCADE".encode())
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,12 @@
 """Filters, held against the plain reading of what each asks, over catalogues that change."""
 
+from collections import Counter
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from palate.serving.facets import facets
 from palate.serving.filters import ItemColumns, ItemFilter
 from palate.serving.views import ItemView
 
@@ -73,3 +76,33 @@ def test_columns_that_were_changed_are_those_made_anew(
     everything = [*views[:2], told[0], *views[3:], *told[1:]]
     assert after.mask(wanted).tolist() == ItemColumns.of(everything).mask(wanted).tolist()
     assert before.mask(wanted).tolist() == expected, "the old state is as it was"
+
+
+@given(st.lists(items, max_size=12), st.integers(1, 4))
+def test_facets_count_what_the_filters_let_through(shop: list[Item], most: int) -> None:
+    views = [view_of(item) for item in shop]
+    columns, every = ItemColumns.of(views), np.ones(len(views), dtype=bool)
+    found = facets(columns, every, most)
+    prices = [view.price for view in views if view.price is not None]
+    assert (found.items, found.in_stock) == (len(views), sum(view.in_stock for view in views))
+    assert (found.price is None) == (not prices)
+    if found.price is not None:
+        expected = (min(prices), max(prices), len(prices))
+        assert (found.price.min, found.price.max, found.price.count) == expected
+    of = Counter(category for view in views for category in view.categories)
+    assert found.categories.total == len(of)
+    ranked = sorted(of.items(), key=lambda one: (-one[1], one[0]))[:most]
+    assert [(one.name, one.count) for one in found.categories.most] == ranked
+    for one in found.brands.most:
+        wanted = ItemFilter(brands=(one.name,), in_stock=False)
+        assert columns.mask(wanted).sum() == one.count
+
+
+def test_labels_that_differ_in_case_alone_are_one() -> None:
+    shop = [("Ash", ["Oak", "OAK"], None, True), ("ASH", ["oak"], None, True)]
+    columns = ItemColumns.of([view_of(item) for item in shop])
+    found = facets(columns, np.asarray([True, True]), 9)
+    assert [(one.name, one.count) for one in found.brands.most] == [("Ash", 2)]
+    assert [(one.name, one.count) for one in found.categories.most] == [("Oak", 2)]
+    (only,) = facets(columns, np.asarray([False, True]), 9).brands.most
+    assert only.count == 1

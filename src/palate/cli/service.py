@@ -24,6 +24,9 @@ def serve(
         list[str] | None,
         typer.Option("--model", help="Another model with its share: --model FOLDER=0.1"),
     ] = None,
+    keep_days: Annotated[
+        float, typer.Option(min=1, help="For how long the lists that were shown are kept.")
+    ] = 90,
 ) -> None:
     """Serve a model: an API, a store that loses nothing, and a page.
 
@@ -37,7 +40,11 @@ def serve(
 
     key = os.environ.get("PALATE_API_KEY") or None
     models = _shares(model, more or [])
-    run(ServeSettings(models=models, db=db, host=host, port=port, first_key=key))
+    run(
+        ServeSettings(
+            models=models, db=db, host=host, port=port, first_key=key, days_kept=keep_days
+        )
+    )
 
 
 @app.command()

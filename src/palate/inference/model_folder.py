@@ -105,8 +105,8 @@ def _save_parts(folder: Path, parts: Parts) -> None:
     if parts.prior is not None:
         parts.prior.baseline.save(folder / "prior")
         (folder / "prior.json").write_text(json.dumps({"weight": parts.prior.weight}) + "\n")
-    (folder / "blend.json").write_text(json.dumps({"weight": parts.blend.weight}) + "\n")
     if parts.index is not None:
+        (folder / "blend.json").write_text(json.dumps({"weight": parts.blend.weight}) + "\n")
         parts.index.save(folder / "codes", About("codes of the model's items"))
     prompts = {family: asdict(wordings) for family, wordings in parts.prompts.items()}
     (folder / "prompts.json").write_text(json.dumps(prompts, indent=2) + "\n")
@@ -139,9 +139,14 @@ def _load_parts(folder: Path, recipe: Recipe, dataset: Dataset, tasks: tuple[str
         tasks=tasks,
         prior=_load_prior(folder),
         spelling=spelling_of(recipe, dataset, tokenizer, index),
-        blend=Blend(float(json.loads((folder / "blend.json").read_text())["weight"])),
+        blend=_load_blend(folder),
         index=index,
     )
+
+
+def _load_blend(folder: Path) -> Blend:
+    path = folder / "blend.json"
+    return Blend(float(json.loads(path.read_text())["weight"]) if path.is_file() else 0.0)
 
 
 def _load_prior(folder: Path) -> Prior | None:

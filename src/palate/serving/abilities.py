@@ -1,6 +1,7 @@
 """What a trained system can answer, what it cannot, and which recipe could."""
 
-from functools import cached_property
+from functools import cache, cached_property
+from typing import get_args
 
 from palate.errors import ConfigError, NotTrainedError
 from palate.inference.engine import Ask
@@ -8,10 +9,10 @@ from palate.inference.model_folder import Trained
 from palate.language.prompts import SLOTS
 from palate.models.baselines import Popularity
 from palate.training.parts import Parts
-from palate.training.recipe import load_recipe, recipe_names
+from palate.training.recipe import Form, load_recipe, recipe_names
 
 FORMS = ("set",)
-"""Ways to make an answer. ``set``: one vector or a few per user, compared with every item."""
+"""Ways in which the service answers: by one vector or a few per user, compared with every item."""
 
 _WORDS_NEED = "urm"
 """The recipe to name where free words are wanted."""
@@ -30,7 +31,8 @@ class Abilities:
             "scenario": trained.dataset.interactions.scenarios,
         }
         self.tasks: tuple[str, ...] = ("next-item",) if self._parts is None else self._parts.tasks
-        self.forms: tuple[str, ...] = FORMS
+        self.trained_forms: tuple[str, ...] = FORMS if self._parts is None else self._parts.forms
+        self.forms: tuple[str, ...] = tuple(x for x in FORMS if x in self.trained_forms)
 
     @property
     def reads_words(self) -> bool:
@@ -58,11 +60,7 @@ class Abilities:
             ConfigError: when slots are missing or hold what the data does not know.
         """
         if form not in self.forms:
-            raise NotTrainedError(
-                f"{self._name!r} does not answer in the form {form!r}; "
-                f"it answers in: {', '.join(self.forms)}.",
-                hint=f"Ask for form {self.forms[0]!r}, which every recipe has.",
-            )
+            raise self._other_form(form)
         if ask.prompt is not None:
             if not self.reads_words:
                 raise NotTrainedError(
@@ -108,6 +106,11 @@ class Abilities:
         found: list[dict[str, object]] = [
             {"what": family, "recipes": recipes_that_answer(family)} for family in missing
         ]
+        found += [
+            {"what": f"form {form}", "recipes": recipes_of_form(form)}
+            for form in get_args(Form)
+            if form not in self.trained_forms
+        ]
         for what, able in (("free_text", self.reads_words), ("new_items", self.reads_new_items)):
             if not able:
                 found.append({"what": what, "recipes": [_WORDS_NEED]})
@@ -119,6 +122,19 @@ class Abilities:
 
     def _choices(self, family: str) -> dict[str, list[str]]:
         return {slot: list(self._slots[slot]) for slot in sorted(SLOTS[family])}
+
+    def _other_form(self, form: str) -> NotTrainedError:
+        """Return the refusal of a form in which the model, or the service, does not answer."""
+        if form in self.trained_forms:
+            return NotTrainedError(
+                f"The service answers in the form {FORMS[0]!r} alone, not in {form!r}.",
+                hint=f"Outside the service: palate recommend MODEL --form {form}",
+            )
+        return NotTrainedError(
+            f"{self._name!r} was not trained to answer in the form {form!r}; "
+            f"it answers in: {', '.join(self.trained_forms)}.",
+            hint=_how_to_get(recipes_of_form(form)),
+        )
 
     def _check_slots(self, ask: Ask) -> None:
         choices = self._choices(ask.family)
@@ -135,6 +151,7 @@ class Abilities:
                 )
 
 
+@cache
 def recipes_that_answer(family: str) -> list[str]:
     """Return the recipes of the package that train a family of prompts."""
     share = family.replace("-", "_")
@@ -143,6 +160,13 @@ def recipes_that_answer(family: str) -> list[str]:
         for name in recipe_names()
         if (recipe := load_recipe(name)).baseline is None and getattr(recipe.tasks, share, 0) > 0
     ]
+
+
+@cache
+def recipes_of_form(form: str) -> list[str]:
+    """Return the recipes of the package that train a language model to answer in a form."""
+    recipes = {name: load_recipe(name) for name in recipe_names()}
+    return [name for name, one in recipes.items() if one.baseline is None and form in one.forms]
 
 
 def _how_to_get(recipes: list[str]) -> str:

@@ -14,12 +14,14 @@ from starlette.responses import HTMLResponse, Response
 
 from palate import __version__
 from palate.errors import ConfigError
-from palate.serving.auth import Gate, is_loopback
+from palate.serving.auth import is_loopback
 from palate.serving.documentation import STYLE_HASH, openapi_of, page_of
 from palate.serving.door import Door, visit_of
 from palate.serving.limits import Limits
+from palate.serving.opening import open_service
 from palate.serving.page import SECURITY_HEADERS, PageFile, page_files
 from palate.serving.problems import invalid_fields, problem, problem_response
+from palate.serving.retention import DAYS_KEPT
 from palate.serving.routes import (
     feedback,
     health,
@@ -30,9 +32,7 @@ from palate.serving.routes import (
     recommendations,
     users,
 )
-from palate.serving.service import Service
-from palate.serving.store import Store
-from palate.serving.telemetry import Metrics, RequestLog
+from palate.serving.telemetry import RequestLog
 from palate.serving.wire import answer
 
 _logger = logging.getLogger(__name__)
@@ -55,6 +55,8 @@ class ServeSettings:
     first_key: str | None = field(default=None, repr=False)
     """The first admin key, from PALATE_API_KEY; without it only this machine is answered."""
     limits: Limits = field(default_factory=Limits)
+    days_kept: float = DAYS_KEPT
+    """How long an answer is remembered, and can be clicked."""
 
 
 def create_app(settings: ServeSettings, *, log: RequestLog | None = None) -> FastAPI:
@@ -69,16 +71,14 @@ def create_app(settings: ServeSettings, *, log: RequestLog | None = None) -> Fas
             f"Without a key the service answers this machine alone, not {settings.host!r}.",
             hint="Set PALATE_API_KEY to a long random text, or leave out --host.",
         )
-    store = Store.open(settings.db)
-    log = log or RequestLog()
-    service = Service(
-        store,
-        gate=Gate(store.keys, first_key=settings.first_key or None),
-        metrics=Metrics(),
+    service = open_service(
+        settings.models,
+        settings.db,
+        first_key=settings.first_key or None,
         limits=settings.limits,
+        days_kept=settings.days_kept,
     )
-    for folder, share in settings.models.items():
-        service.load_now(folder, share=share)
+    log = log or RequestLog()
     if service.gate.is_open:
         _logger.warning("PALATE_API_KEY is not set: no key is asked for, on this machine alone")
 

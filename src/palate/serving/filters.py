@@ -33,6 +33,8 @@ class Labels:
 
     codes: dict[str, int]
     """Code of each label in lower case; shared by all states of a catalogue and only ever grown."""
+    names: list[str]
+    """How the label of each code is written, as it was first; shared and grown likewise."""
     rows: Int[np.ndarray, " pairs"]
     labels: Int[np.ndarray, " pairs"]
 
@@ -40,21 +42,22 @@ class Labels:
     def of(cls, labels: Sequence[Iterable[str]]) -> "Labels":
         """Number the labels of each item, in row order."""
         nothing = np.zeros(0, dtype=np.int64)
-        return cls({}, nothing, nothing).replaced(np.arange(len(labels)), labels)
+        return cls({}, [], nothing, nothing).replaced(np.arange(len(labels)), labels)
 
     def replaced(
         self, rows: Int[np.ndarray, " changed"], labels: Sequence[Iterable[str]]
     ) -> "Labels":
         """Return the labels with those of some rows, old or new, in place of what they had."""
         pairs = [
-            (int(row), self.codes.setdefault(label.casefold(), len(self.codes)))
+            (int(row), code)
             for row, found in zip(rows, labels, strict=True)
-            for label in found
+            for code in {self._code(label) for label in found}
         ]
         added = np.asarray(pairs, dtype=np.int64).reshape(-1, 2)
         kept = ~np.isin(self.rows, rows)
         return Labels(
             self.codes,
+            self.names,
             np.concatenate([self.rows[kept], added[:, 0]]),
             np.concatenate([self.labels[kept], added[:, 1]]),
         )
@@ -65,6 +68,17 @@ class Labels:
         mask = np.zeros(num_items, dtype=bool)
         mask[self.rows[np.isin(self.labels, known)]] = True
         return mask
+
+    def counts(self, among: Bool[np.ndarray, " items"]) -> Int[np.ndarray, " labels"]:
+        """Return how many of some items have each label, by code."""
+        found = np.bincount(self.labels[among[self.rows]], minlength=len(self.names))
+        return found.astype(np.int64)
+
+    def _code(self, label: str) -> int:
+        code = self.codes.setdefault(label.casefold(), len(self.codes))
+        if code == len(self.names):
+            self.names.append(label)
+        return code
 
 
 @dataclass(frozen=True, eq=False)

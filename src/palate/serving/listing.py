@@ -45,13 +45,15 @@ class Listing:
         if cursor is None or cursor.startswith("m"):
             found, row = self._learned_users(_row(cursor), limit, wanted or "")
             return found, "s" if row is None else f"m{row}"
-        page = self._store.users(cursor[1:] or None, limit)
+        page = self._store.users(cursor[1:] or None, limit, prefix=wanted or "")
         known = self._dataset.interactions.users
+        # Whom the model learned from was listed before, unless that history counts no more.
+        before = [user.user_id for user in page.rows if user.user_id in known]
+        listed = set(before) - self._store.erased_among(before)
         shown: list[dict[str, object]] = [
             {"user_id": user.user_id, "attributes": dict(user.attributes)}
             for user in page.rows
-            if user.user_id.startswith(wanted or "")
-            and (user.user_id not in known or self._store.is_erased(user.user_id))
+            if user.user_id not in listed
         ]
         return shown, None if page.next_cursor is None else f"s{page.next_cursor}"
 
@@ -128,15 +130,21 @@ class Listing:
     ) -> tuple[list[dict[str, object]], int | None]:
         """Return users the model learned from, and the row to go on from, None at their end."""
         ids = self._dataset.interactions.users.ids
-        found: list[dict[str, object]] = []
-        for row in range(start, min(len(ids), start + _COMPARED)):
-            if len(found) == limit:
-                return found, row
-            if str(ids[row]).startswith(prefix) and not self._store.is_erased(ids[row]):
-                record = self._store.get_user(ids[row])
-                attributes = {} if record is None else dict(record.attributes)
-                found.append({"user_id": ids[row], "attributes": attributes})
-        after = start + _COMPARED
+        end = min(len(ids), start + _COMPARED)
+        rows = (row for row in range(start, end) if str(ids[row]).startswith(prefix))
+        # One more than wanted tells where the next page begins.
+        wanted = list(islice(rows, limit + 1))
+        after = wanted[limit] if len(wanted) > limit else end
+        names = [str(ids[row]) for row in wanted[:limit]]
+        erased, records = self._store.erased_among(names), self._store.users_among(names)
+        found: list[dict[str, object]] = [
+            {
+                "user_id": name,
+                "attributes": dict(records[name].attributes) if name in records else {},
+            }
+            for name in names
+            if name not in erased
+        ]
         return found, after if after < len(ids) else None
 
 

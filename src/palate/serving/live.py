@@ -18,8 +18,9 @@ from palate.data.dataset import Dataset
 from palate.errors import ArtifactError, NotTrainedError, UnknownItemError
 from palate.inference.model_folder import Trained, load_model
 from palate.inference.recommender import Reason
-from palate.serving.abilities import Abilities
+from palate.serving.abilities import FORMS, Abilities, recipes_of_form
 from palate.serving.catalogue import CatalogueState, ItemReader, trained_views
+from palate.serving.facets import Facets, facets
 from palate.serving.filters import ItemColumns
 from palate.serving.lists import best_rows, rank, scores_of
 from palate.serving.questions import Answer, Question
@@ -65,6 +66,7 @@ class LiveModel:
 
         Raises:
             ArtifactError: when the folder is not a model, or is damaged.
+            NotTrainedError: when it answers in no form that the service has.
         """
         try:
             version = read_manifest(folder, "model").content_hash
@@ -75,6 +77,7 @@ class LiveModel:
                 f"The model in {str(folder)!r} cannot be read: {error}.",
                 hint="Train it again with: palate train DATASET MODEL",
             ) from error
+        _check_form(trained)
         return cls(trained, version, cache_bytes=cache_bytes)
 
     # What it is.
@@ -172,6 +175,11 @@ class LiveModel:
     def num_answered(self, rows: Int[np.ndarray, " rows"]) -> int:
         """Return how many of some rows may be answered where no filter is given."""
         return int(self._state.allowed(None)[rows].sum())
+
+    def facets(self, most: int) -> Facets:
+        """Return what the items that are not deleted can be filtered by."""
+        state = self._state
+        return facets(state.columns, ~state.deleted, most)
 
     def image(self, item_id: str) -> bytes | None:
         """Return the picture that the model folder holds of an item, PNG or JPEG."""
@@ -376,6 +384,22 @@ def _key(state: CatalogueState, question: Question) -> tuple[object, ...]:
         question.context,
         question.cache_key or fingerprint(question.history),
     )
+
+
+def _check_form(trained: Trained) -> None:
+    """Refuse a model that the service has no way to ask.
+
+    Raises:
+        NotTrainedError: naming the recipes of those it can.
+    """
+    if isinstance(trained.system, Parts) and not set(FORMS) & set(trained.system.forms):
+        both = [name for name in recipes_of_form("codes") if name in recipes_of_form(FORMS[0])]
+        raise NotTrainedError(
+            f"{trained.name!r} answers in {', '.join(trained.system.forms)} alone; "
+            f"the service answers in the form {FORMS[0]!r}.",
+            hint=f"Ask it with: palate recommend MODEL; or train a model that has both forms "
+            f"({', '.join(both)}).",
+        )
 
 
 def _check_sizes(trained: Trained) -> None:

@@ -16,13 +16,12 @@ from starlette.responses import Response
 
 from palate import __version__
 from palate.errors import MissingExtraError, PalateError
-from palate.serving.auth import Gate
-from palate.serving.limits import Limits
+from palate.serving.opening import open_service
 from palate.serving.problems import NotFound, invalid
 from palate.serving.schemas import EventBody, ExplainBody, RecommendBody, SearchBody
 from palate.serving.service import Service
-from palate.serving.store import Event, Store
-from palate.serving.telemetry import Metrics, Visit, log_as_json
+from palate.serving.store import Event
+from palate.serving.telemetry import Visit, log_as_json
 
 try:
     from mcp.server import MCPServer
@@ -56,12 +55,7 @@ def run_mcp(model: Path, db: str) -> None:
         ConfigError: when the store cannot be used.
     """
     log_as_json()  # to standard error: standard output belongs to the protocol
-    store = Store.open(db)
-    service = Service(
-        store, gate=Gate(store.keys, first_key=None), metrics=Metrics(), limits=Limits()
-    )
-    service.load_now(model, share=1.0)
-    mcp_server(service).run()
+    mcp_server(open_service({model: 1.0}, db)).run()
 
 
 def mcp_server(service: Service) -> MCPServer[None]:

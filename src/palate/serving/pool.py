@@ -76,8 +76,17 @@ class ModelPool:
             ArtifactError: when the folder is not a model, is damaged, or does not answer.
             ConfigError: when the share is negative, or this version is in service already.
         """
+        return self.add(self._load(folder), folder, share)
+
+    def add(self, live: LiveModel, folder: Path, share: float = 1.0) -> Served:
+        """Put a loaded model beside those in service and give it a share of the traffic.
+
+        Raises:
+            ArtifactError: when it does not answer.
+            ConfigError: when the share is negative, or this version is in service already.
+        """
         with self._changing:
-            served = self._prepared(folder, _checked(share))
+            served = self._prepared(live, folder, _checked(share))
             if any(other.live.version == served.live.version for other in self.models):
                 raise ConfigError(
                     f"The model in {str(folder)!r} is in service already.",
@@ -103,7 +112,7 @@ class ModelPool:
         """
         with self._changing:
             old = self._one(replacing)
-            served = self._prepared(folder, old.share)
+            served = self._prepared(self._load(folder), folder, old.share)
             self.models = tuple(served if other is old else other for other in self.models)
         _logger.info("model %s replaces %s", served.live.version, old.live.version)
         self.sync()
@@ -188,8 +197,7 @@ class ModelPool:
             served.histories.forget(user_id)
             served.live.forget_readings()
 
-    def _prepared(self, folder: Path, share: float) -> Served:
-        live = self._load(folder)
+    def _prepared(self, live: LiveModel, folder: Path, share: float) -> Served:
         changes, newest = self._store.changed_items(0)
         live.update_items(changes)
         probe(live)

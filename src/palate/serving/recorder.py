@@ -20,7 +20,8 @@ from palate.serving.store.store import Store
 _logger = logging.getLogger(__name__)
 
 _MOST = 50_000
-_AT_ONCE = 500
+_AT_ONCE = 200
+"""Answers of one transaction: few enough that making them holds up nobody noticeably."""
 
 
 @dataclass(frozen=True, slots=True)

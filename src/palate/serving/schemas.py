@@ -236,6 +236,14 @@ class ItemPaging(Paging):
     q: Annotated[str, StringConstraints(max_length=200, pattern=_NO_NUL)] | None = None
 
 
+class FacetsQuery(Request):
+    """How many categories and brands."""
+
+    model_config = ConfigDict(extra="forbid", strict=False, frozen=True)
+
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 100
+
+
 class SimilarQuery(Request):
     """How many neighbours of an item."""
 

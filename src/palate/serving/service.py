@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -12,15 +11,18 @@ from typing import TypeVar
 from palate.errors import PalateError, UnknownItemError
 from palate.serving.answering import Answering
 from palate.serving.auth import Gate
+from palate.serving.clicks import ClickCounter
+from palate.serving.facets import Facets
 from palate.serving.limits import Limits
 from palate.serving.listing import Listing
 from palate.serving.live import LiveModel
 from palate.serving.overload import Overloaded
 from palate.serving.pool import ModelPool, Served
 from palate.serving.recorder import Recorder
+from palate.serving.retention import DAYS_KEPT, Retention
 from palate.serving.store import Event, EventWriter, ItemRecord, Store
 from palate.serving.store.records import Mode, Outcome
-from palate.serving.telemetry import Clicks, Gauges, Metrics
+from palate.serving.telemetry import Gauges, Metrics
 from palate.serving.titles import Titles
 from palate.serving.views import ItemView
 
@@ -28,12 +30,7 @@ Result = TypeVar("Result")
 
 _logger = logging.getLogger(__name__)
 
-_CLICKS_SECONDS = 15.0
-"""How old click-through figures may be."""
-_CLICKS_DAYS = 30
 _FOLLOW_SECONDS = 2.0
-_DAY = 86_400.0
-_SWEEP_SECONDS = 3_600.0
 _LEAVE_SECONDS = 15.0
 """Longer than any request takes from choosing a model to asking it."""
 
@@ -41,13 +38,22 @@ _LEAVE_SECONDS = 15.0
 class Service:
     """Everything a route can ask for. Whatever touches the disk runs in a thread."""
 
-    def __init__(self, store: Store, *, gate: Gate, metrics: Metrics, limits: Limits) -> None:
-        """Take the parts; models are loaded by :meth:`load_now` and :meth:`load`."""
+    def __init__(
+        self,
+        store: Store,
+        *,
+        gate: Gate,
+        metrics: Metrics,
+        limits: Limits,
+        days_kept: float = DAYS_KEPT,
+    ) -> None:
+        """Take the parts, and how long answers are remembered; models come into the pool."""
         self.store, self.gate, self.metrics, self.limits = store, gate, metrics, limits
         self.writer = EventWriter(store)
         self.pool = ModelPool(store)
         self.titles = Titles()
         self.recorder = Recorder(store)
+        self._retention = Retention(store, days_kept)
         self.answering = Answering(self.pool, self.recorder, self.titles)
         self.listing = Listing(store, self.pool, self.titles)
         self.streams = 0
@@ -56,13 +62,12 @@ class Service:
         self._changing = asyncio.Lock()
         self._leaving: list[Served] = []
         """Models that were replaced, and may still be asked by who chose them before."""
-        self._clicks: list[Clicks] = []
-        self._clicks_at = float("-inf")
+        self.clicks = ClickCounter(store)
         metrics.gauges = Gauges(
             queue=lambda: self.queue_length,
             caches=lambda: self._cache_counts,
             models=self._model_labels,
-            clicks=lambda: self._clicks,
+            clicks=lambda: self.clicks.figures,
         )
 
     # Its life.
@@ -72,7 +77,12 @@ class Service:
         """Keep the background work going; write what waits when it ends."""
         tasks = [
             asyncio.create_task(work)
-            for work in (self.recorder.run(), self._follow(), self._see_off())
+            for work in (
+                self.recorder.run(),
+                self._retention.run(),
+                self._follow(),
+                self._see_off(),
+            )
         ]
         try:
             yield
@@ -81,6 +91,7 @@ class Service:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self.clicks.close()
             await self.recorder.flush()
             self.answering.close()
             for served in [*self._leaving, *self.pool.models]:
@@ -119,14 +130,6 @@ class Service:
     def queue_length(self) -> int:
         """Questions that wait for a model."""
         return sum(one.batcher.waiting for one in self.models) + self.answering.num_aside
-
-    def load_now(self, folder: Path, *, share: float) -> None:
-        """Load a model before the service runs.
-
-        Raises:
-            ArtifactError: when the folder is damaged.
-        """
-        self.pool.load(folder, share)
 
     async def load(self, folder: Path, *, share: float) -> str:
         """Load a model beside the others; return its version.
@@ -180,6 +183,10 @@ class Service:
     ) -> tuple[list[dict[str, object]], str | None]:
         """Return a page of items."""
         return await self.call(self.listing.items, cursor, limit, wanted)
+
+    async def facets(self, most: int) -> Facets:
+        """Return what the catalogue can be filtered by."""
+        return await self.call(self.main.facets, most)
 
     async def record(self, item_id: str) -> ItemRecord | None:
         """Return an item as the store would hold it, None where there is none."""
@@ -287,24 +294,15 @@ class Service:
 
     # Figures.
 
-    async def refresh_clicks(self) -> None:
-        """Look up click-through anew where the figures are old."""
-        if time.monotonic() - self._clicks_at < _CLICKS_SECONDS:
-            return
-        self._clicks_at = time.monotonic()
-        since = time.time() - _CLICKS_DAYS * _DAY
-        found = await self.call(self.store.click_through, since)
-        self._clicks = [Clicks(one.model_version, one.shown, one.clicked) for one in found.values()]
-
     async def before_newest(self, count: int) -> int:
         """Return the sequence number after which the newest ``count`` events come, about."""
         return max(0, await self.call(self.store.newest_sequence) - count)
 
     async def summary(self) -> dict[str, object]:
         """Return what the operator's page draws."""
-        await self.refresh_clicks()
+        await self.clicks.refresh()
         counts = await self.call(self.store.counts)
-        clicks = {one.version: one for one in self._clicks}
+        clicks = {one.version: one for one in self.clicks.figures}
         models = []
         for described in self.described():
             one = clicks.get(str(described["version"]))
@@ -344,17 +342,12 @@ class Service:
     # What goes on in the background.
 
     async def _follow(self) -> None:
-        """Take what other processes changed in the store, and drop answers too old to count."""
-        swept = float("-inf")
+        """Take what other processes changed in the store."""
         while True:
             await asyncio.sleep(_FOLLOW_SECONDS)
             try:
                 async with self._changing:
                     await self.call(self.pool.sync)
-                if time.monotonic() - swept > _SWEEP_SECONDS:
-                    swept = time.monotonic()
-                    before = time.time() - _CLICKS_DAYS * _DAY
-                    await self.call(self.store.forget_recommendations, before)
             except PalateError as error:
                 _logger.warning("the store could not be followed: %s", error)
 

@@ -23,18 +23,19 @@ def log() -> io.StringIO:
 def make_client(
     model_folders: Path, tmp_path: Path, log: io.StringIO
 ) -> Iterator[Callable[..., TestClient]]:
-    """Start an application: ``make_client(key=None, models={"urm": 1.0}, limits=Limits())``."""
+    """Start an application: ``make_client(key=None, models={"urm": 1.0}, db="sqlite:///x.db")``."""
     opened: list[TestClient] = []
 
     def make(
         key: str | None = KEY,
         models: dict[str, float] | None = None,
         limits: Limits | None = None,
+        db: str | None = None,
     ) -> TestClient:
         folders = {model_folders / name: x for name, x in (models or {"urm": 1.0}).items()}
         settings = ServeSettings(
             models=folders,
-            db=f"sqlite:///{tmp_path}/{len(opened)}.db",
+            db=db or f"sqlite:///{tmp_path}/{len(opened)}.db",
             first_key=key,
             limits=limits or Limits(),
         )

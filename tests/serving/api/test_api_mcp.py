@@ -8,12 +8,8 @@ from pathlib import Path
 import pytest
 from mcp import Client
 
-from palate.serving.auth import Gate
-from palate.serving.limits import Limits
 from palate.serving.mcp import mcp_server
-from palate.serving.service import Service
-from palate.serving.store import Store
-from palate.serving.telemetry import Metrics
+from palate.serving.opening import open_service
 
 
 @pytest.fixture
@@ -22,10 +18,7 @@ def talk(model_folders: Path, tmp_path: Path) -> Callable[..., object]:
 
     def run(conversation: Callable[[Client], Awaitable[object]]) -> object:
         async def whole() -> object:
-            store = Store.open(f"sqlite:///{tmp_path}/mcp.db")
-            gate = Gate(store.keys, first_key=None)
-            service = Service(store, gate=gate, metrics=Metrics(), limits=Limits())
-            service.load_now(model_folders / "urm", share=1.0)
+            service = open_service({model_folders / "urm": 1.0}, f"sqlite:///{tmp_path}/mcp.db")
             async with Client(mcp_server(service)) as client:
                 return await conversation(client)
 

@@ -127,6 +127,8 @@ def test_similar_items_leave_the_item_itself_out(client: TestClient) -> None:
         ("recommend", {"task": "search-by-smell"}, "recipe"),
         ("rate", {"user_id": "u1", "item_id": "i1"}, "recipe"),
         ("recommend", {"form": "generated"}, "recipe"),
+        ("recommend", {"form": "codes"}, "tiger"),
+        ("recommend", {"form": "hybrid"}, "liger"),
     ],
 )
 def test_what_a_model_cannot_answer_is_refused_with_the_recipe_that_could(

@@ -231,6 +231,7 @@ class FakeApi:
         routes = [
             ("/v1/models", self.models, "GET"),
             ("/v1/items", self.items, "GET"),
+            ("/v1/items/facets", self.facets, "GET"),
             ("/v1/items/{item:path}/similar", self.similar, "GET"),
             ("/v1/items/{item:path}/image", self.image, "GET"),
             ("/v1/items/{item:path}", self.item, "GET"),
@@ -281,6 +282,17 @@ class FakeApi:
         limit = min(int(request.query_params.get("limit", "24")), 36)
         more = str(start + limit) if start + limit < len(found) else None
         return JSONResponse({"items": found[start : start + limit], "next_cursor": more})
+
+    async def facets(self, _: Request) -> Response:
+        kinds = Counter(kind for item in self.shop.items for kind in item["categories"])
+        brands = Counter(item["brand"] for item in self.shop.items if item["brand"])
+        prices = [item["price"] for item in self.shop.items if item["price"] is not None]
+        told = {
+            name: [{"name": label, "count": count} for label, count in counts.most_common()]
+            for name, counts in (("categories", kinds), ("brands", brands))
+        }
+        price = {"min": min(prices), "max": max(prices), "count": len(prices)} if prices else None
+        return JSONResponse({"items": len(self.shop.items), **told, "price": price})
 
     async def item(self, request: Request) -> Response:
         item = self.shop.rows.get(request.path_params["item"])

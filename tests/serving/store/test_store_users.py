@@ -153,3 +153,31 @@ def test_the_trace_of_an_erased_user_differs_between_stores(tmp_path: Path) -> N
 
 def _files_with(folder: Path, text: str) -> list[str]:
     return [path.name for path in folder.iterdir() if text.encode() in path.read_bytes()]
+
+
+def test_users_are_found_by_how_their_id_begins(store: Store) -> None:
+    ids = ["a", "ab", "aé", "a\U0010ffff", "a\U0010ffffb", "a%", "a_c", "b", "A", "ann"]
+    store.upsert_users([UserRecord(user_id, {}) for user_id in ids])
+    for prefix in ("", "a", "ab", "a%", "a_", "aé", "a\U0010ffff", "b", "zz", "'"):
+        expected = sorted((x for x in ids if x.startswith(prefix)), key=str.encode)
+        found: list[str] = []
+        cursor = None
+        while True:
+            page = store.users(cursor, 3, prefix=prefix)
+            found += [user.user_id for user in page.rows]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        assert found == expected, prefix
+
+
+def test_many_users_are_looked_up_together(store: Store) -> None:
+    ids = [f"user-{number}" for number in range(1_200)]
+    store.upsert_users([UserRecord(user_id, {"a": 1}) for user_id in ids])
+    store.erase_user("user-7")
+    store.erase_user("nobody")
+    asked = [*ids, "nobody", "somebody"]
+    assert store.erased_among(asked) == {"user-7", "nobody"}
+    assert store.users_among(asked).keys() == set(ids) - {"user-7"}
+    assert store.erased_among([]) == set()
+    assert store.users_among([]) == {}

@@ -121,7 +121,6 @@ export function item(raw) {
 }
 
 export const knownItem = (id) => known.get(String(id)) ?? null;
-export const knownItems = () => known.values();
 
 const listed = (answer) => (answer.items ?? []).map((raw) => ({ ...item(raw), score: raw.score ?? null, why: reasons(raw.why) }));
 
@@ -143,6 +142,7 @@ export const api = {
     const answer = await json(`items${query({ q, cursor, limit })}`, { signal });
     return page(listed(answer), answer);
   },
+  facets: (signal) => json(`items/facets${query({ limit: 200 })}`, { signal }),
   async item(id, signal) {
     return item(await json(`items/${part(id)}`, { signal }));
   },

@@ -1,6 +1,6 @@
 // The page of the person who decides: a history goes in, recommendations come out, live.
 
-import { api, item as noted, knownItem, knownItems } from "./api.js";
+import { api, item as noted, knownItem } from "./api.js";
 import { art, facts, frame, mark, poster, price, reasons } from "./cards.js";
 import { Choices } from "./choices.js";
 import { announce, arrange, arrowKeys, calm, debounced, find, fly, h, plural } from "./dom.js";
@@ -387,7 +387,6 @@ function browse({ fresh = false, from = onShelf().length } = {}) {
       shelf.next = next;
       if (!next || onShelf().length >= from + STEP) break;
     }
-    choices.offer(knownItems());
     drawShelf();
   });
 }
@@ -513,6 +512,8 @@ function compared(on) {
   recommend();
 }
 
+const loadFacets = () => attempt("filters", async () => choices.offer(await api.facets()));
+
 function loadModels() {
   return attempt("models", async () => {
     const { open, models } = await api.models();
@@ -541,6 +542,7 @@ const choices = new Choices(find("#filters"), {
 function start() {
   const asked = new URLSearchParams(location.search);
   loadModels();
+  loadFacets();
   browse({ fresh: true, from: 0 });
   meet(state.user ?? asked.get("user"));
 }

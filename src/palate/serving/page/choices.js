@@ -2,7 +2,7 @@
 
 import { h, icon } from "./dom.js";
 
-const MOST = 60;
+const plain = (name) => name.toLowerCase();
 
 /** What is chosen; `changed` is called after each change, `compared` when comparing is switched. */
 export class Choices {
@@ -41,7 +41,7 @@ export class Choices {
   picker(name, kind) {
     const list = h("div", { class: "options", role: "group", "aria-label": name });
     const find = h("input", { type: "search", placeholder: `Find a ${name.toLowerCase()}`, "aria-label": `Find a ${name.toLowerCase()}`, oninput: () => this.narrow(list, find.value) });
-    const picker = { ...this.pop(name, find, list), list, find, name, kind, values: [] };
+    const picker = { ...this.pop(name, find, list), list, find, name, kind, offered: [] };
     picker.pop.addEventListener("toggle", () => picker.pop.open && this.fillOptions(picker));
     return picker;
   }
@@ -57,24 +57,21 @@ export class Choices {
     return this.pop("Price", h("div", { class: "bounds" }, bound("price_min", "From"), bound("price_max", "To")));
   }
 
-  /** Offer the categories and brands that these items have, the frequent ones first. */
-  offer(items) {
-    const all = [...items];
-    this.category.values = all.flatMap((item) => item.categories);
-    this.brand.values = all.map((item) => item.brand).filter(Boolean);
+  /** Offer what the catalogue can be filtered by, as the server counted it. */
+  offer({ categories, brands, price }) {
+    this.category.offered = categories;
+    this.brand.offered = brands;
     for (const picker of [this.category, this.brand]) if (!picker.pop.open) this.fillOptions(picker);
-    const priced = all.some((item) => item.price !== null);
-    this.price.pop.hidden = !priced;
+    this.price.pop.hidden = price === null;
+    for (const bound of this.price.pop.querySelectorAll("input")) bound.placeholder = price ? price[bound.dataset.bound === "price_min" ? "min" : "max"] : "";
   }
 
   fillOptions(picker) {
-    const count = new Map();
-    for (const value of picker.values) count.set(value, (count.get(value) ?? 0) + 1);
-    for (const value of this.chosen[picker.kind]) if (!count.has(value)) count.set(value, 0);
-    const names = [...count].sort((one, two) => two[1] - one[1] || one[0].localeCompare(two[0])).slice(0, MOST);
+    const names = picker.offered.map(({ name }) => name);
+    for (const name of this.chosen[picker.kind]) if (!names.includes(name)) names.push(name);
     picker.pop.hidden = names.length < 2;
     picker.find.hidden = names.length < 9;
-    const option = ([value]) => {
+    const option = (value) => {
       const input = h("input", { type: "checkbox", value, checked: this.chosen[picker.kind].has(value) });
       input.addEventListener("change", () => {
         const chosen = new Set(this.chosen[picker.kind]);
@@ -122,10 +119,12 @@ export class Choices {
 
   /** Whether the filter keeps an item that the page itself lists. */
   keeps(item) {
-    const { categories, brands, price_min, price_max, in_stock } = this.chosen;
+    const { price_min, price_max, in_stock } = this.chosen;
+    // The server tells no capitals from small letters.
+    const [categories, brands] = [this.chosen.categories, this.chosen.brands].map((names) => new Set([...names].map(plain)));
     return (
-      (!categories.size || item.categories.some((category) => categories.has(category))) &&
-      (!brands.size || brands.has(item.brand)) &&
+      (!categories.size || item.categories.some((category) => categories.has(plain(category)))) &&
+      (!brands.size || (item.brand !== null && brands.has(plain(item.brand)))) &&
       (price_min === null || (item.price !== null && item.price >= price_min)) &&
       (price_max === null || (item.price !== null && item.price <= price_max)) &&
       (!in_stock || item.inStock)

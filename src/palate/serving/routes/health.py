@@ -42,6 +42,6 @@ async def metrics(request: Request) -> Response:
     Prometheus sends the key as ``authorization: {credentials: KEY}``.
     """
     service = service_of(request)
-    await service.refresh_clicks()
+    await service.clicks.refresh()
     text = service.metrics.exposition()
     return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})

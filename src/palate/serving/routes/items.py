@@ -9,6 +9,7 @@ from palate.serving.bulk import MEDIA_TYPES
 from palate.serving.door import visit_of
 from palate.serving.problems import Conflict, NotFound
 from palate.serving.schemas import (
+    FacetsQuery,
     ItemBody,
     ItemPaging,
     ItemWithId,
@@ -26,6 +27,8 @@ from palate.serving.wire import (
     service_of,
 )
 
+# Before ``/{item_id}`` in this file, for routes are tried in their order: an item whose id is
+# "facets" is listed, found and recommended, but its own address is taken.
 router = APIRouter(prefix="/v1/items", tags=["items"])
 
 _EXAMPLE = {
@@ -37,6 +40,16 @@ _EXAMPLE = {
     "description": None,
     "in_stock": True,
     "has_image": False,
+}
+
+_FACETS = {
+    "items": 52,
+    "in_stock": 50,
+    "categories": [{"name": "Lighting", "count": 12}],
+    "num_categories": 1,
+    "brands": [{"name": "Nordic", "count": 7}],
+    "num_brands": 1,
+    "price": {"min": 4.5, "max": 49.0, "count": 44},
 }
 
 
@@ -69,6 +82,32 @@ async def upsert_items(request: Request) -> Response:
     records = [_record(row.item_id, row) for row in rows]
     recommendable = await service.upsert_items(records)
     return answer({"stored": len(records), "recommendable": recommendable})
+
+
+@router.get(
+    "/facets",
+    summary="What the items can be filtered by",
+    dependencies=[needs("read")],
+    responses=answers("Categories and brands, the most frequent first, and prices.", _FACETS),
+)
+async def get_facets(request: Request, asked: Annotated[FacetsQuery, Query()]) -> Response:
+    """Count the catalogue's categories, brands and prices, for a filter to offer.
+
+    Labels that differ in case alone are one, as they are to a filter; `num_categories` and
+    `num_brands` count those beyond `limit` too. `price` is null where no item has one.
+    """
+    found = await service_of(request).facets(asked.limit)
+    return answer(
+        {
+            "items": found.items,
+            "in_stock": found.in_stock,
+            "categories": found.categories.most,
+            "num_categories": found.categories.total,
+            "brands": found.brands.most,
+            "num_brands": found.brands.total,
+            "price": found.price,
+        }
+    )
 
 
 @router.get(

@@ -34,8 +34,12 @@ _WRITER_LOCK = 5_738_105_281
 """The number of the lock in PostgreSQL that a writer holds; any number, always the same."""
 _PATIENCE = 30.0
 """Seconds to wait for another process to finish its transaction, or for a free connection."""
-_CONNECT_PATIENCE = 10
+_CONNECT_PATIENCE = 5
 _URL_HINT = "Use sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/DATABASE."
+_ANSWER_HINT = {
+    "sqlite": "Name a file that Palate made, or a new one in a folder it may write to.",
+    "postgresql": "See that the server runs, and that its address, user and password are right.",
+}
 
 
 class Database:
@@ -121,14 +125,15 @@ def open_database(address: str) -> Database:
         ConfigError: when the address cannot be used or no database answers there.
         MissingExtraError: when the driver is not installed.
     """
-    url = _checked(address)
-    shown = url.set(query={}).render_as_string(hide_password=True)
+    url = check_address(address)
+    shown = url.set(drivername=url.get_backend_name(), query={}).render_as_string()
     engine = _sqlite if url.get_backend_name() == "sqlite" else _postgresql
     try:
         database = Database(engine(url, writes=False), engine(url, writes=True))
         done = _set_up(database)
     except StoreUnavailable as error:
-        raise ConfigError(f"{shown} cannot be used: {error.message}", hint=_URL_HINT) from error
+        message = f"{shown} cannot be used: {error.message}"
+        raise ConfigError(message, hint=_ANSWER_HINT[url.get_backend_name()]) from error
     except DBAPIError as error:
         message = f"{shown} cannot be used: {_said(error.orig)}"
         raise ConfigError(message, hint="The tables must be ours to make and change.") from error
@@ -150,7 +155,12 @@ def _set_up(database: Database) -> list[int]:
         raise
 
 
-def _checked(address: str) -> URL:
+def check_address(address: str) -> URL:
+    """Return the address of a database as the driver wants it; nothing is opened yet.
+
+    Raises:
+        ConfigError: when no store can be kept there.
+    """
     try:
         url = make_url(address)
     except (ArgumentError, ValueError) as error:

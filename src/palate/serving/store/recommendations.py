@@ -23,7 +23,7 @@ def record(connection: Connection, records: Sequence[RecommendationRecord]) -> N
             "recommendation_id": record.recommendation_id,
             "user_id": record.user_id,
             "model_version": record.model_version,
-            "item_ids": _BETWEEN + "".join(item_id + _BETWEEN for item_id in record.item_ids),
+            "item_ids": _BETWEEN.join(["", *record.item_ids, ""]),
             "created_at": record.created_at,
             "route": record.route,
             "fallback": record.fallback,
@@ -113,7 +113,13 @@ def _holds_item(dialect: str) -> ColumnElement[bool]:
     return found
 
 
-def forget(connection: Connection, before: float) -> int:
-    """Remove the answers given before then; return how many."""
-    old = delete(RECOMMENDATIONS).where(RECOMMENDATIONS.c.created_at < before)
-    return connection.execute(old).rowcount
+def forget(connection: Connection, before: float, limit: int) -> int:
+    """Remove the oldest answers given before then, at most so many; return how many."""
+    old = (
+        select(RECOMMENDATIONS.c.recommendation_id)
+        .where(RECOMMENDATIONS.c.created_at < before)
+        .order_by(RECOMMENDATIONS.c.created_at)
+        .limit(limit)
+    )
+    oldest = delete(RECOMMENDATIONS).where(RECOMMENDATIONS.c.recommendation_id.in_(old))
+    return connection.execute(oldest).rowcount

@@ -1,6 +1,6 @@
 """The store: everything the service must not forget, and must forget when it is told to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 
 from sqlalchemy import text
@@ -153,10 +153,17 @@ class Store:
         with self._database.reading() as connection:
             return users.get(connection, user_id)
 
-    def users(self, cursor: str | None = None, limit: int = 100) -> Page[UserRecord]:
-        """Return the users by id, a page at a time."""
+    def users(
+        self, cursor: str | None = None, limit: int = 100, *, prefix: str = ""
+    ) -> Page[UserRecord]:
+        """Return the users by id, of those whose id begins with ``prefix``, a page at a time."""
         with self._database.reading() as connection:
-            return users.some(connection, cursor, limit)
+            return users.some(connection, cursor, limit, prefix)
+
+    def users_among(self, user_ids: Collection[str]) -> Mapping[str, UserRecord]:
+        """Return the users that there are among some ids."""
+        with self._database.reading() as connection:
+            return users.among(connection, user_ids)
 
     def erase_user(self, user_id: str) -> Erased:
         """Remove everything about a user; return how much there was.
@@ -173,6 +180,11 @@ class Store:
         """Tell whether the user was ever erased."""
         with self._database.reading() as connection:
             return users.is_erased(connection, user_id)
+
+    def erased_among(self, user_ids: Collection[str]) -> set[str]:
+        """Return which of some users were ever erased."""
+        with self._database.reading() as connection:
+            return users.erased_among(connection, user_ids)
 
     def export_user(self, user_id: str) -> dict[str, object]:
         """Return everything known about a user, as JSON can hold it."""
@@ -214,10 +226,13 @@ class Store:
             found = recommendations.click_through(connection, since)
         return {one.model_version: one for one in found}
 
-    def forget_recommendations(self, before: float) -> int:
-        """Remove the answers given before then (Unix seconds); return how many there were."""
+    def forget_recommendations(self, before: float, *, limit: int = 1_000) -> int:
+        """Remove the oldest answers given before then (Unix seconds), at most ``limit``.
+
+        Returns how many were removed: with ``limit`` of them there may be more.
+        """
         with self._database.writing() as connection:
-            return recommendations.forget(connection, before)
+            return recommendations.forget(connection, before, limit)
 
     # The whole
 

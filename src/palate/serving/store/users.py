@@ -1,17 +1,17 @@
 """Users: who they are, and how everything about them goes when they ask for it."""
 
-import hashlib
 import hmac
 import json
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from palate.serving.store import counters
 from palate.serving.store.conflicts import insert_missing
 from palate.serving.store.paging import page
-from palate.serving.store.records import Erased, Page, UserRecord, check_id
+from palate.serving.store.records import MAX_ID_BYTES, Erased, Page, UserRecord, check_id
 from palate.serving.store.schema import (
     ERASED_USERS,
     EVENTS,
@@ -20,6 +20,13 @@ from palate.serving.store.schema import (
     USERS,
     Fields,
 )
+
+_LAST_CHARACTER = "\U0010ffff"
+"""No character is sorted after it."""
+_LONGEST = MAX_ID_BYTES // 4
+"""Of those characters an id can have no more."""
+_AT_ONCE = 500
+"""Ids of one query; SQLite once took no more than 999."""
 
 
 def add_missing(connection: Connection, user_ids: Collection[str]) -> None:
@@ -51,11 +58,24 @@ def get(connection: Connection, user_id: str) -> UserRecord | None:
     return None if row is None else _record(row._asdict())
 
 
-def some(connection: Connection, cursor: str | None, limit: int) -> Page[UserRecord]:
-    """Return users by id."""
-    return page(
-        connection, select(USERS), USERS.c.user_id, cursor=cursor, limit=limit, record=_record
-    )
+def some(
+    connection: Connection, cursor: str | None, limit: int, prefix: str = ""
+) -> Page[UserRecord]:
+    """Return users by id, of those whose id begins with ``prefix``."""
+    query, key = select(USERS), USERS.c.user_id
+    if prefix:
+        # A range of the index: no id that begins so comes after the last of all characters.
+        query = query.where(key >= prefix, key <= prefix + _LONGEST * _LAST_CHARACTER)
+    return page(connection, query, key, cursor=cursor, limit=limit, record=_record)
+
+
+def among(connection: Connection, user_ids: Collection[str]) -> dict[str, UserRecord]:
+    """Return the users that there are among some ids."""
+    found: dict[str, UserRecord] = {}
+    for part in _parts(user_ids):
+        rows = connection.execute(select(USERS).where(USERS.c.user_id.in_(part)))
+        found |= {row.user_id: _record(row._asdict()) for row in rows}
+    return found
 
 
 def _record(row: Fields) -> UserRecord:
@@ -90,7 +110,32 @@ def is_erased(connection: Connection, user_id: str) -> bool:
     return connection.scalar(found) is not None
 
 
+def erased_among(connection: Connection, user_ids: Collection[str]) -> set[str]:
+    """Return which of some users were ever erased."""
+    salt = _salt(connection)
+    hashes = {_hashed(salt, user_id): user_id for user_id in user_ids}
+    found: set[str] = set()
+    for part in _parts(hashes):
+        rows = select(ERASED_USERS.c.user_hash).where(ERASED_USERS.c.user_hash.in_(part))
+        found |= {hashes[user_hash] for user_hash in connection.scalars(rows)}
+    return found
+
+
 def _hash(connection: Connection, user_id: str) -> str:
+    return _hashed(_salt(connection), user_id)
+
+
+def _hashed(salt: bytes, user_id: str) -> str:
+    return hmac.digest(salt, user_id.encode(), "sha256").hex()
+
+
+def _salt(connection: Connection) -> bytes:
     salt = connection.scalar(select(SETTINGS.c.value).filter_by(name="erasure_salt"))
     assert salt, "the first migration makes it"
-    return hmac.new(bytes.fromhex(salt), user_id.encode(), hashlib.sha256).hexdigest()
+    return bytes.fromhex(salt)
+
+
+def _parts(ids: Collection[str]) -> Iterator[list[str]]:
+    rest = iter(ids)
+    while part := list(islice(rest, _AT_ONCE)):
+        yield part

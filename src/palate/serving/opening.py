@@ -1,0 +1,66 @@
+"""Opening the service: whatever is wrong is said before anything is made."""
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from palate.errors import ConfigError
+from palate.serving.auth import Gate
+from palate.serving.limits import Limits
+from palate.serving.live import LiveModel
+from palate.serving.retention import DAYS_KEPT
+from palate.serving.service import Service
+from palate.serving.store import Store
+from palate.serving.store.database import check_address
+from palate.serving.telemetry import Metrics
+
+
+def open_service(
+    models: Mapping[Path, float],
+    db: str,
+    *,
+    first_key: str | None = None,
+    limits: Limits | None = None,
+    days_kept: float = DAYS_KEPT,
+) -> Service:
+    """Return a service over model folders, each with its share of the traffic, and a store.
+
+    The address of the store is read first and the models next, so that a slip of the pen costs no
+    waiting and a model that cannot be served leaves no database behind.
+
+    Raises:
+        ArtifactError: when a model folder is damaged.
+        ConfigError: when the store cannot be used.
+    """
+    check_address(db)
+    loaded = [(LiveModel.load(folder), folder, share) for folder, share in models.items()]
+    store = Store.open(db)
+    service = Service(
+        store,
+        gate=Gate(store.keys, first_key=first_key),
+        metrics=Metrics(),
+        limits=limits or Limits(),
+        days_kept=days_kept,
+    )
+    for live, folder, share in loaded:
+        service.pool.add(live, folder, share)
+    return service
+
+
+def check_port(host: str, port: int) -> None:
+    """Return when somebody could listen there: known before the models are read.
+
+    Raises:
+        ConfigError: when the port is in use, or the address is none of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        number = error.errno or 0  # below 0 where it is the name that was not found
+        why = os.strerror(number) if number > 0 else str(error.strerror)
+        raise ConfigError(
+            f"Nothing can listen on {host} at port {port}: {why.lower()}.",
+            hint="Choose another port with --port, or stop what listens there.",
+        ) from error
