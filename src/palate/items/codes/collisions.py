@@ -5,7 +5,6 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
 
 from palate.items.codes.codes import Codes, Level, group_numbers, prefix_order, same_as_before
 from palate.items.codes.quantiser import Quantiser
@@ -136,6 +135,9 @@ def even_assignment(
     The codes are those of the largest total plan, by the Hungarian method on the plan's logarithms.
     Its time grows with the cube, so that a large group is shared out in parts of equal size.
     """
+    # Late, for it takes half a second and most models never need it.
+    from scipy.optimize import linear_sum_assignment
+
     num_codes = costs.shape[1]
     part = num_codes * max(1, _SHARED_OUT // num_codes)
     chosen = np.empty(len(costs), dtype=np.int32)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import sparse
-from scipy.sparse.linalg import eigsh
 
 from palate.items.codes.kmeans import k_means, squared_distances
 from palate.types import History
@@ -106,5 +105,6 @@ def _leading(
         return np.asarray(np.linalg.eigh(affinity.toarray().astype(np.float64))[1][:, -count:])
     # The start is drawn from our own generator: by itself ARPACK would draw one from elsewhere.
     start = rng.standard_normal(size)
-    found = eigsh(affinity.astype(np.float64), k=count, which="LA", v0=start, tol=1e-4)
+    wide = affinity.astype(np.float64)
+    found = sparse.linalg.eigsh(wide, k=count, which="LA", v0=start, tol=1e-4)
     return np.asarray(found[1])
