@@ -27,8 +27,8 @@ def test_loads_nothing_heavy(program: str) -> None:
 
 @pytest.mark.parametrize("program", [IMPORT, HELP], ids=["import", "help"])
 def test_answers_within_half_a_second(program: str) -> None:
-    # Processor time, the best of three: whatever else the machine does meanwhile does not count.
-    assert min(_seconds(program) for _ in range(3)) < 0.5
+    # Processor time, the best of six: whatever else the machine does meanwhile does not count.
+    assert min(_seconds(program) for _ in range(6)) < 0.5
 
 
 def _seconds(program: str) -> float:
