@@ -87,7 +87,8 @@ def find_installer() -> list[str]:
         print("uv cannot be had here; going on with pip (slower).", flush=True)
         return pip
     _tell_uv_what_pip_knows()
-    return [UV, "pip", "install", "--quiet", "--python", PYTHON]
+    # As pip does by itself: where Python may keep no compiled code, every start would compile anew.
+    return [UV, "pip", "install", "--quiet", "--compile-bytecode", "--python", PYTHON]
 
 
 def write_constraints() -> None:
