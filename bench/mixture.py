@@ -84,7 +84,7 @@ def alone(task: str, *, full: bool) -> tuple[str, ...]:
 
 def train_by_own_task(dataset: Dataset, recipe: Recipe, seed: int) -> Recommender:
     """Train; a model of one task stops early by that task, any other by the next item."""
-    parts, mixture = build_parts(dataset, recipe, seed=seed)
+    parts, (mixture,) = build_parts(dataset, recipe, seed=seed)
     task = parts.tasks[0] if len(parts.tasks) == 1 else "next-item"
     questions = task_cases(dataset, task, "valid")
     if task == "search":

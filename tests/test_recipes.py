@@ -30,11 +30,22 @@ def test_every_recipe_loads_and_says_what_it_is(name: str) -> None:
     assert (recipe.baseline is not None) == (name in BASELINES)
 
 
-@pytest.mark.parametrize("name", ["urm", "urm-small"])
-def test_the_language_models_learn_every_task(name: str) -> None:
-    tasks = load_recipe(name).tasks.model_dump()
-    shares = {k: v for k, v in tasks.items() if k not in {"max_history", "queries_per_item"}}
-    assert all(share > 0 for share in shares.values()), shares
+BY_ITEMS = ("next_item", "objective", "scenario", "category", "search", "direct", "cold_start")
+IN_WORDS = ("rating", "ranking", "choice", "title", "next_title", "profile", "explanation")
+OF_REVIEWS = ("summary", "preference")
+
+
+@pytest.mark.parametrize(
+    ("name", "families"),
+    [
+        ("urm", BY_ITEMS),
+        ("urm-small", BY_ITEMS),
+        ("palate", (*BY_ITEMS, *IN_WORDS, *OF_REVIEWS)),
+    ],
+)
+def test_the_language_models_learn_every_task(name: str, families: tuple[str, ...]) -> None:
+    tasks = load_recipe(name).tasks
+    assert all(getattr(tasks, family) > 0 for family in families), tasks
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ class History:
     """Unix seconds; -1 where the time is unknown."""
     scenarios: Int[np.ndarray, " events"] | None = None
     """Codes into ``Interactions.scenarios`` (home, search, email, ...); -1 where none was given."""
+    places: Int[np.ndarray, " events"] | None = None
+    """Where each event stands in the dataset, where more is known of it (a review)."""
     user_row: int | None = None
     """The user's row, or None for somebody the model never saw."""
 
@@ -46,6 +48,7 @@ class History:
             ratings=None if self.ratings is None else self.ratings[events],
             timestamps=None if self.timestamps is None else self.timestamps[events],
             scenarios=None if self.scenarios is None else self.scenarios[events],
+            places=None if self.places is None else self.places[events],
         )
 
     def without(self, event: int) -> "History":
@@ -64,6 +67,7 @@ class History:
             ratings=joined(self.ratings, later.ratings),
             timestamps=joined(self.timestamps, later.timestamps),
             scenarios=joined(self.scenarios, later.scenarios),
+            places=joined(self.places, later.places),
             user_row=self.user_row,
         )
 

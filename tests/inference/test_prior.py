@@ -10,7 +10,8 @@ from jaxtyping import Float
 
 from palate.data.world import World
 from palate.inference.engine import Ask, LanguageEngine
-from palate.inference.recommender import Recommender, ndcg_of
+from palate.inference.recommender import Recommender
+from palate.inference.validating import ndcg_of
 from palate.training.parts import Parts
 from palate.training.recipe import load_recipe
 from palate.types import History

@@ -235,7 +235,7 @@ def test_a_baseline_reads_no_words(popularity: Recommender) -> None:
 def test_a_task_that_was_not_taught_is_refused(little_shop: Dataset) -> None:
     sasrec = Recommender.train(little_shop, _short_sasrec())
     assert sasrec.tasks == ("next-item",)
-    with pytest.raises(NotTrainedError, match="'search'; it answers next-item"):
+    with pytest.raises(NotTrainedError, match="'search' with items; it answers next-item"):
         sasrec.search("lamp")
     assert len(sasrec.recommend([NOBODY], 3)[0]) == 3
 

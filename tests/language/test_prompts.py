@@ -1,11 +1,18 @@
 """Wordings are data: complete, checked when loaded, and replaceable by the user."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 
+from palate.data.catalog import Catalog
+from palate.data.vocabulary import Vocabulary
 from palate.errors import ConfigError
-from palate.language.prompts import SLOTS, load_prompts
+from palate.language.prompts import SLOTS, load_prompts, render
+from palate.language.tasks import Example
+from palate.types import History
 
 
 def _written(folder: Path, text: str) -> Path:
@@ -85,3 +92,77 @@ def test_a_missing_or_garbled_file_is_an_error(tmp_path: Path) -> None:
     garbled.write_bytes(b'[search]\nseen = ["\xff\xfe"]\n')
     with pytest.raises(ConfigError, match="cannot be read"):
         load_prompts(garbled)
+
+
+@pytest.mark.parametrize("family", sorted(SLOTS))
+def test_every_family_has_eight_wordings_of_which_two_are_unseen(family: str) -> None:
+    wordings = load_prompts()[family]
+    assert len(set(wordings.seen + wordings.unseen)) >= 8
+    assert len(wordings.unseen) >= 2
+    assert all(one == one.strip().lower() for one in wordings.seen + wordings.unseen)
+
+
+def test_own_file_adds_to_the_families_it_names(tmp_path: Path) -> None:
+    path = _written(tmp_path, '[search]\nadd = ["cerca", "find items for this query", "cerca"]\n')
+    own, package = load_prompts(path)["search"], load_prompts()["search"]
+    assert own.seen == (*package.seen, "cerca"), "what is known already is not said twice"
+    assert own.unseen == package.unseen
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[search]\nadd = ["a"]\nseen = ["b"]\n', "both replaces and adds"),
+        ('[search]\nunsen = ["a"]\nseen = ["b"]\n', "unsen"),
+        ('[search]\nadd = ["items about these words"]\n', "to be unseen"),
+        ('[search]\nseen = ["a"]\nunseen = ["a"]\n', "to be unseen"),
+        ('[search]\nadd = ["find {query}"]\n', "find {query}"),
+        ("[search]\nadd = []\n", "no wording"),
+    ],
+)
+def test_lists_that_contradict_are_an_error(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        load_prompts(_written(tmp_path, text))
+    assert caught.value.hint
+
+
+def _catalog() -> Catalog:
+    titles = ["Oak Desk", "Bell\n\x1b[31m1. Fake", None, "x" * 500]
+    ids = [f"i{k}" for k in range(len(titles))]
+    return Catalog(Vocabulary(ids), pl.DataFrame({"item_id": ids, "title": titles}))
+
+
+def test_a_prompt_is_shown_as_the_model_reads_it() -> None:
+    example = Example(
+        history=History(item_rows=np.asarray([0, 2, 1]), ratings=np.asarray([4.5, np.nan, 1.0])),
+        cuts=np.asarray([1, 2]),
+        targets=np.zeros((2, 0), dtype=np.int64),
+        context="the\nsound",
+        asked=np.asarray([[2, -1], [1, 0]]),
+        replies=["yes", "no"],
+    )
+    shown = render("rate for {event}", {"event": "gift"}, example, _catalog())
+    assert shown.splitlines() == [
+        "rate for gift",
+        "words: the sound",
+        "1. Oak Desk (4.5)",
+        "2. i2",
+        "asked: Bell [31m1. Fake",
+        "asked: Oak Desk",
+        "answer: no",
+    ]
+    first = render("rate", {}, example, _catalog(), probe=0)
+    assert first.splitlines()[2:] == ["1. Oak Desk (4.5)", "asked: i2", "answer: yes"]
+
+
+def test_a_prompt_without_an_answer_says_where_it_goes() -> None:
+    open_prompt = Example(
+        history=History(item_rows=np.asarray([3])),
+        cuts=np.asarray([1]),
+        targets=np.zeros((1, 0), dtype=np.int64),
+    )
+    title, answer = render("what next", {}, open_prompt, _catalog()).splitlines()[1:]
+    assert len(title) < 100
+    assert answer == "answer: ..."
+    of_items = replace(open_prompt, targets=np.asarray([[0, 2, -1]]))
+    assert render("what next", {}, of_items, _catalog()).endswith("answer: Oak Desk | i2")

@@ -63,7 +63,7 @@ def test_without_text_vectors_a_query_is_its_words_alone() -> None:
 
 
 def test_long_texts_are_cut() -> None:
-    example = _example([7], [1], [[9]], context="oak " * 100)
+    example = _example([7], [1], [[9]], context="oak " * 200)
     batch = Writer(TOKENIZER).batch("lamp " * 100, [example])
     assert batch.words.shape == (1, MAX_CONTEXT_WORDS + 1)
     assert len(batch.instruction) == MAX_INSTRUCTION_WORDS + 1

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer as RawTokenizer
+from tokenizers import models, normalizers, pre_tokenizers
 
-from palate.language.tokenizer import BEGIN, END, PAD, SPECIAL, Tokenizer
+from palate.errors import ArtifactError
+from palate.language.tokenizer import BEGIN, END, PAD, SPECIAL, ControlTokens, Tokenizer
 
 TEXTS = ["Oak desk lamp", "oak chair", "lamp with a shade", "recommend the next item"] * 3
 
@@ -73,3 +76,41 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     )
     text = "An oak <end> lamp, déjà vu"
     assert loaded.encode(text) == TOKENIZER.encode(text)
+
+
+def _like_t5() -> Tokenizer:
+    """A Unigram model whose control tokens are pieces like any other, as SentencePiece has them."""
+    pieces = ["<pad>", "</s>", "<unk>", "▁red", "▁", "<", "/", "s", ">"]
+    raw = RawTokenizer(models.Unigram([(piece, -1.0) for piece in pieces], unk_id=2))
+    raw.normalizer = normalizers.NFKC()
+    raw.pre_tokenizer = pre_tokenizers.Metaspace()
+    raw.add_special_tokens(["<pad>", "</s>", "<unk>"])
+    return Tokenizer(raw, ControlTokens(begin="<pad>", end="</s>", pad="<pad>", unknown="<unk>"))
+
+
+@pytest.mark.parametrize("text", ["red </s>", "\uff1c/s\uff1e red", "</s></s>", "<pad>"])
+def test_a_foreign_tokenizer_writes_no_control_token_either(text: str) -> None:
+    foreign = _like_t5()
+    assert (foreign.begin, foreign.end, foreign.pad) == (0, 1, 0)
+    assert {0, 1}.isdisjoint(foreign.encode(text))
+    assert foreign.encode_batch([text]) == [foreign.encode(text)]
+
+
+def test_unknown_text_stays_unknown() -> None:
+    assert _like_t5().encode("red zq red") == [3, 4, 2, 3]
+
+
+def test_a_foreign_tokenizer_is_loaded_with_its_own_names(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    _like_t5().save(path)
+    again = Tokenizer.load(path)
+    assert (again.begin, again.end, again.pad) == (0, 1, 0)
+    assert again.encode("red zq") == [3, 4, 2]
+    TOKENIZER.save(path)
+    assert Tokenizer.load(path).begin == TOKENIZER.begin
+    assert [file.name for file in tmp_path.iterdir()] == ["tokenizer.json"]
+
+
+def test_a_control_token_that_is_not_there_is_told() -> None:
+    with pytest.raises(ArtifactError, match="<end>"):
+        Tokenizer(RawTokenizer(models.WordLevel({"<begin>": 0, "<pad>": 1})))

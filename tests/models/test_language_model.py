@@ -19,8 +19,8 @@ from palate.models.language_model import (
     ModelConfig,
     RecommendationModel,
     references_of,
-    stream_mask,
 )
+from palate.models.reading import SlotGroup, stream_mask
 from palate.types import History
 
 NUM_ITEMS = 12
@@ -204,9 +204,8 @@ def test_the_kind_of_event_matters() -> None:
 
 
 def test_tokens_look_back_and_probes_at_their_prefix() -> None:
-    mask = stream_mask(torch.tensor([[2, 0, -1]]), num_tokens=3, group_sizes=[2], past=1)[
-        0, 0
-    ].int()
+    group = SlotGroup(torch.zeros(1, 3, 2, 4))
+    mask = stream_mask(torch.tensor([[2, 0, -1]]), 3, [group], past=1)[0, 0].int()
     assert mask.tolist() == [
         # past | three tokens | two query tokens of each of the three probes
         [1, 1, 0, 0, 0, 0, 0, 0, 0, 0],
@@ -219,6 +218,14 @@ def test_tokens_look_back_and_probes_at_their_prefix() -> None:
         [1, 0, 0, 0, 0, 0, 0, 0, 1, 0],
         [1, 0, 0, 0, 0, 0, 0, 0, 1, 1],
     ]
+
+
+def test_padding_among_slots_is_seen_by_itself_alone() -> None:
+    visible = torch.tensor([[[True, False, True]]])
+    group = SlotGroup(torch.zeros(1, 1, 3, 4), visible)
+    assert group.steps.tolist() == [[[0, 0, 1]]]
+    mask = stream_mask(torch.tensor([[1]]), 1, [group], past=0)[0, 0].int()
+    assert mask.tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 0, 1]]
 
 
 def test_a_reference_is_a_row_or_a_row_without_its_id() -> None:

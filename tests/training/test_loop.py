@@ -41,7 +41,7 @@ def make_run() -> MakeRun:
         name: str = "run",
     ) -> tuple[Parts, Run]:
         recipe = load_recipe("urm-small", [*SETTINGS, *settings])
-        parts, mixture = build_parts(world, recipe, seed=0)
+        parts, (mixture,) = build_parts(world, recipe, seed=0)
         run = Run(mixture, recipe.training, validate, name, folder=folder, report=report)
         return parts, run
 

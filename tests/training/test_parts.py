@@ -25,7 +25,7 @@ def _recipe(*settings: str) -> Recipe:
 
 
 def test_all_tasks_of_the_recipe_are_learned(tiny_world: Dataset) -> None:
-    parts, mixture = build_parts(tiny_world, _recipe(), seed=0)
+    parts, (mixture,) = build_parts(tiny_world, _recipe(), seed=0)
     assert parts.tasks == (
         "next-item",
         "objective",
@@ -50,7 +50,7 @@ def test_all_tasks_of_the_recipe_are_learned(tiny_world: Dataset) -> None:
 
 def test_a_task_without_a_share_is_left_out(tiny_world: Dataset) -> None:
     recipe = _recipe("tasks.search=0", "tasks.direct=0")
-    parts, mixture = build_parts(tiny_world, recipe, seed=0)
+    parts, (mixture,) = build_parts(tiny_world, recipe, seed=0)
     assert "search" not in parts.tasks
     assert "direct" not in parts.tasks
     assert mixture.writer.query_vectors is None
@@ -91,6 +91,6 @@ def test_same_seed_same_model(tiny_world: Dataset) -> None:
 
 @pytest.mark.parametrize("recipe_setting", ["items.modalities=[]", "model.fusion.use_id=false"])
 def test_items_may_be_ids_alone_or_content_alone(tiny_world: Dataset, recipe_setting: str) -> None:
-    parts, mixture = build_parts(tiny_world, _recipe(recipe_setting), seed=0)
+    parts, (mixture,) = build_parts(tiny_world, _recipe(recipe_setting), seed=0)
     assert len(parts.features) == 30
     assert next(iter(mixture.batches(0))) is not None

@@ -54,17 +54,16 @@ class Interactions:
         self, user_row: int, events: slice | Int[np.ndarray, " chosen"] | None = None
     ) -> History:
         """Return a user's events, or the ``events`` chosen (places in the flat arrays)."""
-        where = (
-            slice(int(self.offsets[user_row]), int(self.offsets[user_row + 1]))
-            if events is None
-            else events
-        )
+        own = slice(int(self.offsets[user_row]), int(self.offsets[user_row + 1]))
+        where = own if events is None else events
+        places = np.arange(where.start, where.stop) if isinstance(where, slice) else where
         return History(
             item_rows=self.item_rows[where],
             event_types=self.event_codes[where],
             ratings=None if self.ratings is None else self.ratings[where],
             timestamps=None if self.timestamps is None else self.timestamps[where],
             scenarios=None if self.scenario_codes is None else self.scenario_codes[where],
+            places=places,
             user_row=user_row,
         )
 

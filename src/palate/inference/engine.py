@@ -17,8 +17,9 @@ from palate.items.codes.prefix_table import PrefixTable
 from palate.language.prompts import SLOTS
 from palate.language.stream import Batch, Writer
 from palate.language.tasks import Example
-from palate.models.language_model import ItemTable
+from palate.models.language_model import ItemTable, mentioned
 from palate.ranking import mask_scores, rank_scored, top_rankings
+from palate.training.chosen_tasks import BY_ITEMS
 from palate.training.parts import Parts, Prior
 from palate.training.recipe import Form
 from palate.types import History, Ranking
@@ -87,10 +88,13 @@ class LanguageEngine:
             NotTrainedError: when the model was not trained on the family of prompts.
             ConfigError: when the slots are not those of the family.
         """
-        if ask.prompt is None and ask.family not in self.parts.tasks:
+        by_items = [family for family in self.parts.tasks if family in BY_ITEMS]
+        if not by_items:
+            raise _words_alone()
+        if ask.prompt is None and ask.family not in by_items:
             raise NotTrainedError(
-                f"This model was not trained to answer {ask.family!r}; "
-                f"it answers {', '.join(self.parts.tasks)}.",
+                f"This model was not trained to answer {ask.family!r} with items; "
+                f"it answers {', '.join(by_items)}.",
                 hint="Train one that can: palate train DATASET MODEL --recipe urm",
             )
         if ask.form is not None and ask.form not in self.parts.forms:
@@ -113,6 +117,8 @@ class LanguageEngine:
     @property
     def form(self) -> Form:
         """The form in which it answers."""
+        if not self.parts.forms:
+            raise _words_alone()
         return self.ask.form or self.parts.forms[0]
 
     @property
@@ -174,11 +180,11 @@ class LanguageEngine:
         ``contexts`` are words of each history's own, in place of those of :attr:`ask`.
         """
         model = self.parts.model
-        shape = (len(histories), max(model.config.num_queries, 1), model.config.decoder.width)
+        shape = (len(histories), max(model.config.num_queries, 1), model.width)
         result = torch.empty(shape)
         for users, batch in self._batches(histories, contexts, model.config.num_queries):
             with torch.inference_mode():
-                result[users] = model.user_vectors(*self._with_items(batch)).float().cpu()
+                result[users] = model.user_vectors(*self.with_items(batch)).float().cpu()
         return result
 
     def score_item(
@@ -191,7 +197,7 @@ class LanguageEngine:
         for users, batch in self._batches(histories, None, self._table.num_levels):
             spelled = torch.full_like(batch.cuts, item_row)
             with torch.inference_mode():
-                found = log_probability(model, *self._with_items(batch), spelled)
+                found = log_probability(model, *self.with_items(batch), spelled)
             scores[users] = found.cpu().numpy()
         return scores
 
@@ -242,7 +248,7 @@ class LanguageEngine:
         for users, batch in self._batches(histories, None, self._table.num_levels, beams):
             seen = _padded_rows([histories[user] for user in users]) if exclude_seen else None
             with torch.inference_mode():
-                scorer = ModelCodes(model, model.prefix(*self._with_items(batch)))
+                scorer = ModelCodes(model, model.prefix(*self.with_items(batch)))
                 rows, scores = beam_search(
                     scorer,
                     table,
@@ -281,7 +287,7 @@ class LanguageEngine:
         lengths = np.asarray([min(len(h), self._max_history) for h in histories], dtype=np.int64)
         words = max((len(example.context) for example in examples), default=0)
         places = lengths * writer.spelling.places
-        for users in _cut(places, words // 3 + 1 + slots, max(1, _BEAMS_AT_ONCE // beams)):
+        for users in cut_by_length(places, words // 3 + 1 + slots, max(1, _BEAMS_AT_ONCE // beams)):
             asked = [
                 replace(
                     examples[user if contexts else 0],
@@ -292,19 +298,18 @@ class LanguageEngine:
             ]
             yield users, writer.batch(instruction, asked).to(model.queries.device)
 
-    def _with_items(self, batch: Batch) -> tuple[Batch, ItemTable]:
+    def with_items(self, batch: Batch) -> tuple[Batch, ItemTable]:
         """Return the batch and the vectors of its items, looked up where they are known."""
-        model, shown = self.parts.model, batch.whole >= 0
+        model = self.parts.model
         if self.catalogue is None:
-            return batch, model.items(batch.items[shown], batch.descriptions)
-        needed, places = batch.items[shown].unique(return_inverse=True)
-        items = batch.items.masked_scatter(shown, places)
+            return batch, model.items(mentioned(batch, model.num_items), batch.descriptions)
+        numbered, needed = numbered_items(batch)
         tokens = self.catalogue.tokens[needed]
         table = ItemTable(tokens, tokens, torch.arange(max(len(needed), 1), device=tokens.device))
         if batch.descriptions is not None:
             described = model.described(batch.descriptions)
             table = replace(table, tokens=torch.cat([tokens, described]))
-        return replace(batch, items=items), table
+        return numbered, table
 
     @property
     def _max_history(self) -> int:
@@ -330,10 +335,38 @@ class LanguageEngine:
             )
             for query, context in enumerate(contexts)
         ]
-        return wording, examples, Writer(parts.tokenizer, vectors, parts.spelling)
+        return wording, examples, Writer(parts.tokenizer, vectors, parts.spelling, parts.ratings)
 
 
-def _cut(lengths: Int[np.ndarray, " users"], extra: int, most: int) -> list[Int[np.ndarray, " _"]]:
+def _words_alone() -> NotTrainedError:
+    return NotTrainedError(
+        "This model answers in words alone: it recommends no items by itself.",
+        hint="Let it rank items that are given: palate rank MODEL --user ID --items ID,ID,...",
+    )
+
+
+def numbered_items(batch: Batch) -> tuple[Batch, Int[Tensor, " items"]]:
+    """Return the batch with its items numbered from 0, and the catalogue row of each number."""
+    shown = batch.whole >= 0
+    if batch.asked is None:
+        needed, places = batch.items[shown].unique(return_inverse=True)
+        return replace(batch, items=batch.items.masked_scatter(shown, places)), needed
+    asked = batch.asked.whole >= 0
+    both = torch.cat([batch.items[shown], batch.asked.items[asked]])
+    needed, places = both.unique(return_inverse=True)
+    count = int(shown.sum())
+    of_asked = batch.asked.items.masked_scatter(asked, places[count:])
+    numbered = replace(
+        batch,
+        items=batch.items.masked_scatter(shown, places[:count]),
+        asked=replace(batch.asked, items=of_asked),
+    )
+    return numbered, needed
+
+
+def cut_by_length(
+    lengths: Int[np.ndarray, " users"], extra: int, most: int
+) -> list[Int[np.ndarray, " _"]]:
     """Return batches of at most ``most`` users of similar length within the token budget."""
     order = np.argsort(lengths, kind="stable")
     batches, start = [], 0

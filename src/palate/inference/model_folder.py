@@ -42,7 +42,10 @@ def save_model(folder: Path, trained: Trained, *, made_by: str = "python") -> No
         name=trained.name,
         made_by=made_by,
         seed=trained.seed,
-        settings={"tasks": list(trained.system.tasks) if isinstance(trained.system, Parts) else []},
+        settings={
+            "tasks": list(trained.system.tasks) if isinstance(trained.system, Parts) else [],
+            "ratings": list(trained.system.ratings) if isinstance(trained.system, Parts) else [],
+        },
     )
     with writing(folder, manifest) as temporary:
         # A baseline's recipe has none of these, and says so when it is read.
@@ -80,7 +83,7 @@ def load_model(folder: Path) -> Trained:
         dataset=dataset,
         system=load_baseline(folder / "baseline")
         if recipe.baseline is not None
-        else _load_parts(folder, recipe, dataset, _tasks(manifest)),
+        else _load_parts(folder, recipe, dataset, manifest),
         log=[json.loads(line) for line in lines],
         seed=manifest.seed or 0,
     )
@@ -112,7 +115,12 @@ def _save_parts(folder: Path, parts: Parts) -> None:
     (folder / "prompts.json").write_text(json.dumps(prompts, indent=2) + "\n")
 
 
-def _load_parts(folder: Path, recipe: Recipe, dataset: Dataset, tasks: tuple[str, ...]) -> Parts:
+def _ratings(manifest: Manifest) -> tuple[float, ...]:
+    levels = manifest.settings.get("ratings", [])
+    return tuple(float(level) for level in levels) if isinstance(levels, list) else ()
+
+
+def _load_parts(folder: Path, recipe: Recipe, dataset: Dataset, manifest: Manifest) -> Parts:
     features = ItemFeatures.load(folder / "features.safetensors")
     tokenizer = Tokenizer.load(folder / "tokenizer.json")
     index = ItemIndex.load(folder / "codes") if recipe.codes is not None else None
@@ -122,6 +130,8 @@ def _load_parts(folder: Path, recipe: Recipe, dataset: Dataset, tasks: tuple[str
             features,
             vocabulary_size=len(tokenizer),
             num_event_types=len(dataset.interactions.event_types),
+            num_ratings=len(_ratings(manifest)),
+            says_words=recipe.says_words,
             codes=index.codes if index is not None else None,
         )
     model.load_state_dict(load_file(folder / "weights.safetensors"))
@@ -136,11 +146,12 @@ def _load_parts(folder: Path, recipe: Recipe, dataset: Dataset, tasks: tuple[str
         prompts={
             family: Wordings(tuple(w["seen"]), tuple(w["unseen"])) for family, w in prompts.items()
         },
-        tasks=tasks,
+        tasks=_tasks(manifest),
         prior=_load_prior(folder),
         spelling=spelling_of(recipe, dataset, tokenizer, index),
         blend=_load_blend(folder),
         index=index,
+        ratings=_ratings(manifest),
     )
 
 

@@ -1,9 +1,8 @@
 """The face of Palate in Python: train, load, recommend, search, explain, evaluate."""
 
 import json
-import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -11,29 +10,19 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from palate.artifacts import hash_text
-from palate.data.dataset import Cases, Dataset
+from palate.data.dataset import Dataset
 from palate.data.split import PartName
 from palate.errors import ConfigError, NotTrainedError
 from palate.evaluation.protocol import evaluate
 from palate.evaluation.result import Evaluation
 from palate.inference.engine import Ask, LanguageEngine
 from palate.inference.model_folder import Trained, load_model, save_model
+from palate.inference.validating import validation, with_blend, with_prior
 from palate.models.baselines import Baseline, fit_baseline
-from palate.models.language_model import RecommendationModel
-from palate.training.loop import Report, Run, Validate, train
-from palate.training.parts import Blend, Parts, Prior, build_parts
+from palate.training.loop import Report, Run, train
+from palate.training.parts import Parts, build_parts
 from palate.training.recipe import Recipe, load_recipe
 from palate.types import History, Ranking
-
-_logger = logging.getLogger(__name__)
-
-_VALIDATION_USERS = 20_000
-"""More users than this are sampled for the validation within training; the evaluation takes all."""
-
-_SEARCHED_USERS = 2_000
-"""The same where each needs a search of its own."""
-
-_CUTOFF = 10
 
 
 @dataclass(frozen=True)
@@ -89,7 +78,7 @@ class Recommender:
             )
             return cls(Trained(name, chosen, dataset, fitted, [], seed))
         work = Path(folder) if folder is not None else None
-        parts, mixture = build_parts(
+        parts, mixtures = build_parts(
             dataset,
             chosen,
             seed=seed,
@@ -97,20 +86,19 @@ class Recommender:
             cache=work / "vectors" if work else None,
             progress=encoding,
         )
-        run = Run(
-            mixture=mixture,
-            config=chosen.training,
-            validate=_validation(dataset, parts, seed),
-            name=hash_text(
-                json.dumps(
-                    [chosen.model_dump(mode="json"), seed, fingerprint(dataset), _origin(start)]
-                )
-            ),
-            folder=work,
-            report=report,
-        )
-        log = train(parts.model, run)
-        parts = _with_blend(_with_prior(parts, dataset, seed), dataset, seed)
+        origin = [chosen.model_dump(mode="json"), seed, fingerprint(dataset), _origin(start)]
+        log: list[Mapping[str, object]] = []
+        for number, (stage, mixture) in enumerate(zip(chosen.in_turn, mixtures, strict=True)):
+            run = Run(
+                mixture=mixture,
+                config=stage.training,
+                validate=validation(dataset, parts, stage, mixture, seed),
+                name=hash_text(json.dumps([*origin, number])),
+                folder=work / f"stage-{number + 1}" if work and chosen.stages else work,
+                report=report,
+            )
+            log += train(parts.model, run)
+        parts = with_blend(with_prior(parts, dataset, seed), dataset, seed)
         return cls(Trained(name, chosen, dataset, parts, log, seed))
 
     @classmethod
@@ -281,100 +269,3 @@ def fingerprint(dataset: Dataset) -> str:
     arrays = (events.item_rows, events.offsets, events.event_codes, split.parts)
     texts = hash_text("\n".join(dataset.catalog.texts()))
     return hash_text(texts + "".join(hash_text(array.tobytes().hex()) for array in arrays))
-
-
-def _validation(dataset: Dataset, parts: Parts, seed: int) -> Validate:
-    """Return NDCG@10 on the valid part, history masked, as a function of the model."""
-    searched = parts.forms[0] == "codes"
-    cases = _sample(
-        dataset.cases("valid"), _SEARCHED_USERS if searched else _VALIDATION_USERS, seed
-    )
-    ask = _main_ask(parts, dataset)
-
-    def validate(model: RecommendationModel) -> float:
-        engine = LanguageEngine(replace(parts, model=model), ask)
-        if searched:
-            return ndcg_of_lists(engine.recommend(cases.histories, _CUTOFF), cases)
-        return ndcg_of([engine.score], [1.0], cases)[0]
-
-    return validate
-
-
-def _main_ask(parts: Parts, dataset: Dataset) -> Ask:
-    """Return the question a model is validated by: the next item where it was trained on that."""
-    family = "next-item" if "next-item" in parts.tasks else parts.tasks[0]
-    events = dataset.interactions
-    slots = {"event": events.event_types[0], "scenario": next(iter(events.scenarios), "")}
-    return Ask(family=family, slots=slots)
-
-
-def _with_prior(parts: Parts, dataset: Dataset, seed: int) -> Parts:
-    """Fit the recipe's prior and give it the weight that is best on the valid part."""
-    config = parts.recipe.prior
-    cases = _sample(dataset.cases("valid"), _VALIDATION_USERS, seed)
-    if config is None or "next-item" not in parts.tasks or not len(cases):
-        return parts
-    baseline = fit_baseline(config.baseline, dataset.sequences, len(dataset.catalog), seed=seed)
-    values = ndcg_of([LanguageEngine(parts).score, baseline.score], config.weights, cases)
-    best = int(np.argmax(values))
-    _logger.info("prior weight %g: validation NDCG@10 %.4f", config.weights[best], values[best])
-    return replace(parts, prior=Prior(baseline, config.weights[best]))
-
-
-def _with_blend(parts: Parts, dataset: Dataset, seed: int) -> Parts:
-    """Weigh codes against the set in hybrid answers as is best on the valid part."""
-    config = parts.recipe.codes
-    cases = _sample(dataset.cases("valid"), _SEARCHED_USERS, seed)
-    if config is None or "hybrid" not in parts.forms or not len(cases):
-        return parts
-    ask = replace(_main_ask(parts, dataset), form="hybrid")
-    tried = [replace(parts, blend=Blend(weight)) for weight in config.blend_weights]
-    values = [
-        ndcg_of_lists(LanguageEngine(each, ask).recommend(cases.histories, _CUTOFF), cases)
-        for each in tried
-    ]
-    best = int(np.argmax(values))
-    _logger.info("blend %g: validation NDCG@10 %.4f", config.blend_weights[best], values[best])
-    return tried[best]
-
-
-def ndcg_of(
-    scorers: Sequence[Callable[[Sequence[History]], Float[np.ndarray, "users items"]]],
-    weights: Sequence[float],
-    cases: Cases,
-) -> list[float]:
-    """Return mean NDCG@10 of the first target of each case, history masked; 0 without a case.
-
-    The first scorer counts fully; the second, if any, with each of ``weights`` in turn: one value
-    per weight.
-    """
-    gains: list[list[float]] = [[] for _ in weights]
-    for start in range(0, len(cases), 512):
-        histories = cases.histories[start : start + 512]
-        wanted = np.asarray([targets[0] for targets in cases.targets[start : start + 512]])
-        main, *others = [scorer(histories) for scorer in scorers]
-        for user, history in enumerate(histories):
-            main[user, history.item_rows] = -np.inf
-        for gain, weight in zip(gains, weights, strict=True):
-            scores = main + np.float32(weight) * others[0] if others else main
-            own = scores[np.arange(len(wanted)), wanted]
-            # A target that the history holds cannot be found with the history masked.
-            places = np.where(own > -np.inf, (scores > own[:, None]).sum(axis=1), _CUTOFF)
-            gain += np.where(places < _CUTOFF, 1 / np.log2(places + 2), 0.0).tolist()
-    return [float(np.mean(gain)) if gain else 0.0 for gain in gains]
-
-
-def ndcg_of_lists(lists: Sequence[Ranking], cases: Cases) -> float:
-    """Return mean NDCG@10 of the first target of each case; 0 without a case."""
-    gains = []
-    for ranking, targets in zip(lists, cases.targets, strict=True):
-        places = np.flatnonzero(ranking.item_rows[:_CUTOFF] == targets[0])
-        gains.append(1 / np.log2(places[0] + 2) if len(places) else 0.0)
-    return float(np.mean(gains)) if gains else 0.0
-
-
-def _sample(cases: Cases, num_users: int, seed: int) -> Cases:
-    if len(cases) <= num_users:
-        return cases
-    chosen = np.random.default_rng(seed).choice(len(cases), num_users, replace=False)
-    return Cases([cases.histories[i] for i in chosen], [cases.targets[i] for i in chosen])

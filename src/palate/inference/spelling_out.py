@@ -9,6 +9,7 @@ from torch import Tensor
 
 from palate.language.stream import Batch
 from palate.models.code_decoding import BeamCache
+from palate.models.decoder import Decoder
 from palate.models.language_model import ItemTable, Prefix, RecommendationModel
 
 
@@ -18,6 +19,7 @@ class ModelCodes:
     def __init__(self, model: RecommendationModel, prefix: Prefix) -> None:
         """Start after the histories that ``prefix`` holds."""
         assert model.codes is not None
+        assert isinstance(model.decoder, Decoder), "answers in codes need the compact decoder"
         self._codes = model.codes
         self._cache = BeamCache(model.decoder, prefix.past, prefix.visible, prefix.positions)
         self._carried_UKD = prefix.carried[:, None]

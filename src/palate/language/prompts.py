@@ -1,13 +1,21 @@
-"""The catalogue of wordings: prompts are data, checked when loaded."""
+"""The catalogue of wordings: prompts are data, checked when loaded, shown as people read them."""
 
+import math
 import string
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Int
+
+from palate.data.catalog import Catalog
 from palate.errors import ConfigError
+from palate.language.plain_text import one_line, rating_words
+from palate.language.tasks import Example, Slots
+from palate.types import History
 
 SLOTS: Mapping[str, frozenset[str]] = {
     "next-item": frozenset(),
@@ -17,8 +25,24 @@ SLOTS: Mapping[str, frozenset[str]] = {
     "search": frozenset(),
     "direct": frozenset(),
     "cold-start": frozenset(),
+    "rating": frozenset(),
+    "explanation": frozenset(),
+    "summary": frozenset(),
+    "ranking": frozenset(),
+    "choice": frozenset(),
+    "profile": frozenset(),
+    "preference": frozenset(),
+    "title": frozenset(),
+    "next-title": frozenset(),
+    "masked": frozenset(),
+    "next-behaviours": frozenset(),
 }
 """The families of prompts and the slots each may use."""
+
+_LISTS = ("seen", "unseen", "add")
+_LONGEST_TITLE = 80
+_LONGEST_CONTEXT = 400
+_OPEN = "..."
 
 
 @dataclass(frozen=True)
@@ -32,13 +56,17 @@ class Wordings:
 
 
 def load_prompts(path: Path | None = None) -> dict[str, Wordings]:
-    """Return the wordings of every family, a user's own file replacing the families it names.
+    """Return the wordings of every family, changed by a user's own file.
+
+    There a family with ``seen`` (and ``unseen``) replaces that of the package; one with ``add``
+    keeps it and adds wordings to train on.
 
     Raises:
-        ConfigError: when the file cannot be read, names an unknown family, or uses a slot that its
-            family lacks.
+        ConfigError: when the file cannot be read, names an unknown family or list, or has a wording
+            that its family cannot use.
     """
-    prompts = _checked(tomllib.loads(files("palate.language").joinpath("prompts.toml").read_text()))
+    text = files("palate.language").joinpath("prompts.toml").read_text(encoding="utf-8")
+    prompts = _changed({}, tomllib.loads(text))
     if path is None:
         return prompts
     try:
@@ -48,25 +76,95 @@ def load_prompts(path: Path | None = None) -> dict[str, Wordings]:
             f"The prompts in {str(path)!r} cannot be read: {error}.",
             hint="Write them as TOML in UTF-8.",
         ) from error
-    return prompts | _checked(own)
+    return _changed(prompts, own)
 
 
-def _checked(tables: Mapping[str, object]) -> dict[str, Wordings]:
-    prompts = {}
+def render(
+    wording: str, slots: Slots, example: Example, catalog: Catalog, *, probe: int = -1
+) -> str:
+    """Return a prompt as a person reads it, one line for each thing the model reads.
+
+    Args:
+        wording: one of the family of the task.
+        slots: values of its slots.
+        example: what the task made.
+        catalog: names the items; their titles are cut to one short line.
+        probe: which cut point to show, the last by default.
+    """
+    titles = catalog.titles()
+    rows = example.history.item_rows[: example.cuts[probe]].tolist()
+    lines = [wording.format(**slots)]
+    if example.context:
+        lines.append(f"words: {one_line(example.context, _LONGEST_CONTEXT)}")
+    ratings = _spoken_ratings(example.history)
+    lines += [
+        f"{number}. {one_line(titles[row], _LONGEST_TITLE)}{rated}"
+        for number, (row, rated) in enumerate(zip(rows, ratings, strict=False), start=1)
+    ]
+    if example.asked is not None:
+        lines += [f"asked: {title}" for title in _named(example.asked[probe], titles)]
+    if example.replies:
+        answer = one_line(example.replies[probe], _LONGEST_CONTEXT)
+    else:
+        answer = " | ".join(_named(example.targets[probe], titles))
+    return "\n".join([*lines, f"answer: {answer or _OPEN}"])
+
+
+def _spoken_ratings(history: History) -> list[str]:
+    if history.ratings is None:
+        return [""] * len(history)
+    return ["" if math.isnan(r) else f" ({rating_words(r)})" for r in history.ratings.tolist()]
+
+
+def _named(item_rows: Int[np.ndarray, " items"], titles: Sequence[str]) -> list[str]:
+    return [one_line(titles[row], _LONGEST_TITLE) for row in item_rows.tolist() if row >= 0]
+
+
+def _changed(prompts: Mapping[str, Wordings], tables: Mapping[str, object]) -> dict[str, Wordings]:
+    """Return the prompts with families replaced, or added to, as the tables of a file say."""
+    changed = dict(prompts)
     for family, table in tables.items():
         if family not in SLOTS:
             raise ConfigError(
                 f"Unknown prompt family {family!r}.", hint=f"The families are {', '.join(SLOTS)}."
             )
-        wordings = Wordings(_texts(family, table, "seen"), _texts(family, table, "unseen"))
-        if not wordings.seen:
-            raise ConfigError(
-                f"Prompt family {family!r} has no wording.", hint="Add a list `seen`."
-            )
+        wordings = _wordings(family, table, prompts.get(family))
         for wording in wordings.seen + wordings.unseen:
             _check_slots(family, wording)
-        prompts[family] = wordings
-    return prompts
+        changed[family] = wordings
+    return changed
+
+
+def _wordings(family: str, table: object, known: Wordings | None) -> Wordings:
+    seen, unseen, more = (_texts(family, table, name) for name in _LISTS)
+    _check_lists(family, table)
+    if more and known is not None:
+        seen, unseen = tuple(dict.fromkeys(known.seen + more)), known.unseen
+    if not seen:
+        raise ConfigError(
+            f"Prompt family {family!r} has no wording.", hint="Add a list `seen`, or `add`."
+        )
+    both = set(seen) & set(unseen)
+    if both:
+        raise ConfigError(
+            f"The {family!r} wording {min(both)!r} is to be trained on and to be unseen.",
+            hint="Leave it out of one of the lists.",
+        )
+    return Wordings(seen, unseen)
+
+
+def _check_lists(family: str, table: object) -> None:
+    names = set(table) if isinstance(table, dict) else set()
+    if unknown := sorted(names.difference(_LISTS)):
+        raise ConfigError(
+            f"Prompt family {family!r} has an unknown list {unknown[0]!r}.",
+            hint=f"The lists are {', '.join(_LISTS)}.",
+        )
+    if "add" in names and len(names) > 1:
+        raise ConfigError(
+            f"Prompt family {family!r} both replaces and adds wordings.",
+            hint="Write `seen` and `unseen` to replace the family, or `add` alone to keep it.",
+        )
 
 
 def _texts(family: str, table: object, name: str) -> tuple[str, ...]:

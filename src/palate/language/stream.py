@@ -3,9 +3,11 @@
 A batch shares one *instruction* (the task in words), which is read once for all rows. Each row then
 holds its own context words, at most one described thing (a query as its text vector), and its
 events. Probes look at the row from cut points: a probe sees the instruction and its prefix of the
-row, nothing sees a probe, so that one pass learns from every position.
+row, nothing sees a probe, so that one pass learns from every position. A probe may read items of
+its own, those asked about, before it answers; it answers with items or with words.
 
-Shape suffixes: B rows, T tokens of a row, P probes of a row, K targets of a probe.
+Shape suffixes: B rows, T tokens of a row, P probes of a row, K targets of a probe, A places of the
+items asked about, R words of a reply.
 """
 
 from collections.abc import Sequence
@@ -20,10 +22,36 @@ from palate.language.spelling import NOTHING, Spelled, Spelling
 from palate.language.tasks import Example
 from palate.language.tokenizer import Tokenizer
 
-MAX_CONTEXT_WORDS = 32
-"""Longer contexts are cut: a query or a category name is short, and item text is untrusted."""
+MAX_CONTEXT_WORDS = 128
+"""Longer contexts are cut: the start of a review says what it is about, and text is untrusted."""
 
 MAX_INSTRUCTION_WORDS = 64
+
+MAX_REPLY_WORDS = 40
+"""Longer replies are cut, their end mark with them."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Items that probes ask about, spelled as those of a history are, padded on the right."""
+
+    words: Int[Tensor, "batch probes asked"]
+    items: Int[Tensor, "batch probes asked"]
+    levels: Int[Tensor, "batch probes asked"]
+
+    @property
+    def there(self) -> Bool[Tensor, "batch probes asked"]:
+        """Places that are no padding."""
+        return (self.words >= 0) | (self.items >= 0)
+
+    @property
+    def whole(self) -> Int[Tensor, "batch probes asked"]:
+        """Catalogue rows where an item stands as a whole, NOTHING elsewhere."""
+        return self.items.masked_fill(self.levels >= 0, NOTHING)
+
+    def to(self, device: torch.device) -> "Asked":
+        """Return the same on ``device``."""
+        return Asked(self.words.to(device), self.items.to(device), self.levels.to(device))
 
 
 @dataclass(frozen=True)
@@ -48,6 +76,12 @@ class Batch:
     targets: Int[Tensor, "batch probes targets"]
     without_id: Bool[Tensor, " batch"]
     """Rows whose items are shown by their content alone."""
+    ratings: Int[Tensor, "batch time"] | None = None
+    """Which of the writer's levels each event was rated; NOTHING where it was not."""
+    asked: Asked | None = None
+    """Items asked about, where there are such."""
+    replies: Int[Tensor, "batch probes reply"] | None = None
+    """Words that answer, the end mark last; None where items answer."""
 
     @property
     def whole(self) -> Int[Tensor, "batch time"]:
@@ -68,6 +102,8 @@ class Writer:
     query_vectors: Float[np.ndarray, "queries dim"] | None = None
     """Text vectors of the query pool; None where items have no text vectors."""
     spelling: Spelling = field(default_factory=Spelling)
+    levels: tuple[float, ...] = ()
+    """Ratings that events are shown with; none where ratings are not shown."""
 
     def batch(self, instruction: str, examples: Sequence[Example]) -> Batch:
         """Return the batch of ``examples``, all worded by ``instruction``."""
@@ -79,7 +115,9 @@ class Writer:
         spelled = [self.spelling.spell(example.history.item_rows) for example in examples]
         lengths = [head + len(s.items) for head, s in zip(heads, spelled, strict=True)]
         shape = (len(examples), max(max(lengths), 1))
-        words, items, levels, events, described = (np.full(shape, NOTHING) for _ in range(5))
+        words, items, levels, events, described, ratings = (
+            np.full(shape, NOTHING) for _ in range(6)
+        )
         probes = max(len(e.cuts) for e in examples)
         cuts = np.full((len(examples), probes), NOTHING)
         targets = np.full((*cuts.shape, max(e.targets.shape[1] for e in examples)), NOTHING)
@@ -93,6 +131,8 @@ class Writer:
                 descriptions.append(e.query)
             if e.history.event_types is not None:
                 events[b, places] = np.repeat(e.history.event_types, s.lengths)
+            if e.history.ratings is not None and self.levels:
+                ratings[b, places] = np.repeat(nearest(e.history.ratings, self.levels), s.lengths)
             cuts[b, : len(e.cuts)] = head + _ends(s)[e.cuts]
             targets[b, : len(e.cuts), : e.targets.shape[1]] = e.targets
         return Batch(
@@ -106,6 +146,9 @@ class Writer:
             cuts=torch.from_numpy(cuts),
             targets=torch.from_numpy(targets),
             without_id=torch.tensor([e.without_id for e in examples]),
+            ratings=torch.from_numpy(ratings) if self.levels else None,
+            asked=self._asked(examples, probes),
+            replies=self._replies(examples, probes),
         )
 
     def _instruction(self, text: str) -> list[int]:
@@ -116,6 +159,48 @@ class Writer:
             return [[] for _ in texts]
         return [tokens[:MAX_CONTEXT_WORDS] for tokens in self.tokenizer.encode_batch(list(texts))]
 
+    def _asked(self, examples: Sequence[Example], probes: int) -> Asked | None:
+        if all(example.asked is None for example in examples):
+            return None
+        laid = [self._placed(example.asked) for example in examples]
+        most = max((int(place.max(initial=-1)) + 1 for _, _, place in laid), default=0)
+        words, items, levels = (np.full((len(examples), probes, most), NOTHING) for _ in range(3))
+        for b, (spelled, probe, place) in enumerate(laid):
+            words[b, probe, place] = spelled.words
+            items[b, probe, place] = spelled.items
+            levels[b, probe, place] = spelled.levels
+        return Asked(*(torch.from_numpy(array) for array in (words, items, levels)))
+
+    def _placed(
+        self, asked: Int[np.ndarray, "probes asked"] | None
+    ) -> tuple[Spelled, Int[np.ndarray, " places"], Int[np.ndarray, " places"]]:
+        """Return the items asked about, spelled, with the probe and the place of each part."""
+        asked = np.zeros((0, 0), dtype=np.int64) if asked is None else asked
+        there = asked >= 0
+        spelled = self.spelling.spell(asked[there])
+        probe = np.repeat(there.nonzero()[0], spelled.lengths)
+        firsts = np.searchsorted(probe, np.arange(len(asked)))
+        return spelled, probe, np.arange(len(probe)) - firsts[probe]
+
+    def _replies(
+        self, examples: Sequence[Example], probes: int
+    ) -> Int[Tensor, "batch probes reply"] | None:
+        texts = [text for example in examples for text in example.replies]
+        if not texts:
+            return None
+        encoded = [self.reply(tokens) for tokens in self.tokenizer.encode_batch(texts)]
+        words = np.full((len(examples), probes, max(len(tokens) for tokens in encoded)), NOTHING)
+        following = iter(encoded)
+        for b, example in enumerate(examples):
+            for p in range(len(example.replies)):
+                tokens = next(following)
+                words[b, p, : len(tokens)] = tokens
+        return torch.from_numpy(words)
+
+    def reply(self, tokens: Sequence[int]) -> list[int]:
+        """Return the words of an answer with the mark that ends it."""
+        return [*tokens, self.tokenizer.end][:MAX_REPLY_WORDS]
+
     def _descriptions(self, queries: Sequence[int]) -> Float[Tensor, "described dim"] | None:
         if not queries or self.query_vectors is None:
             return None
@@ -125,3 +210,12 @@ class Writer:
 def _ends(spelled: Spelled) -> Int[np.ndarray, " events_and_none"]:
     """Return the number of places that the first 0, 1, 2, ... events take."""
     return np.concatenate([[0], np.cumsum(spelled.lengths)])
+
+
+def nearest(
+    ratings: Float[np.ndarray, " events"], levels: Sequence[float]
+) -> Int[np.ndarray, " events"]:
+    """Return which of the ``levels`` each rating is nearest to; NOTHING where there is none."""
+    unknown = np.isnan(ratings)
+    distances = np.abs(np.nan_to_num(ratings)[:, None] - np.asarray(levels))
+    return np.where(unknown, NOTHING, distances.argmin(axis=1))

@@ -34,6 +34,10 @@ class Example:
     """Number of the query in the pool, whose text vector is read after the context."""
     without_id: bool = False
     """Show every item as if it were new: by its content alone."""
+    asked: Int[np.ndarray, "probes asked"] | None = None
+    """Rows of the items asked about at each probe, padded with -1: read after the events."""
+    replies: Sequence[str] = ()
+    """Words that answer each probe; none where items answer. At inference they are empty."""
 
 
 @runtime_checkable
@@ -72,7 +76,7 @@ class NextItem:
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
         """Every event but the first is a target, seen from all the events before it."""
-        window = _window(history, self.max_history + 1, rng)
+        window = random_window(history, self.max_history + 1, rng)
         if len(window) < 2:
             return None
         return Example(
@@ -97,7 +101,7 @@ class Objective:
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
         """After every event the target is the first later one of the chosen type."""
-        window = _window(history, self.max_history + 1, rng)
+        window = random_window(history, self.max_history + 1, rng)
         if window.event_types is None:
             return None
         return _next_where(window, window.event_types == self.event_types.index(slots["event"]))
@@ -117,7 +121,7 @@ class Scenario:
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
         """After every event the target is the first later one in the chosen scenario."""
-        window = _window(history, self.max_history + 1, rng)
+        window = random_window(history, self.max_history + 1, rng)
         if window.scenarios is None:
             return None
         return _next_where(window, window.scenarios == self.scenarios.index(slots["scenario"]))
@@ -137,7 +141,7 @@ class Category:
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
         """Choose a category of a later item; every target is the next item that has it."""
-        window = _window(history, self.max_history + 1, rng)
+        window = random_window(history, self.max_history + 1, rng)
         if len(window) < 2:
             return None
         chosen = self.item_categories[window.item_rows[rng.integers(1, len(window))]]
@@ -195,7 +199,7 @@ class Direct:
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
         """Cut the window anywhere, shuffle what is before, ask for items from what is after."""
-        window = _window(history, self.max_history + self.num_targets, rng)
+        window = random_window(history, self.max_history + self.num_targets, rng)
         if len(window) < 2:
             return None
         cut = int(rng.integers(1, len(window)))
@@ -220,7 +224,7 @@ class ColdStart:
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
         """Start anywhere in the history and predict the first events from there."""
-        window = _window(history, self.max_history + 1, rng)
+        window = random_window(history, self.max_history + 1, rng)
         if len(window) == 0:
             return None
         return Example(
@@ -231,7 +235,7 @@ class ColdStart:
         )
 
 
-def _window(history: History, length: int, rng: np.random.Generator) -> History:
+def random_window(history: History, length: int, rng: np.random.Generator) -> History:
     """Return ``length`` consecutive events from a random place; all where there are no more."""
     if len(history) <= length:
         return history

@@ -1,6 +1,9 @@
-"""Words to numbers: a byte-level BPE tokenizer trained on the catalogue and the prompts."""
+"""Words to numbers: a byte-level BPE tokenizer trained here, or the one of a pre-trained model."""
 
+import json
+import re
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tokenizers import Tokenizer as _Tokenizer
@@ -12,15 +15,41 @@ BEGIN, END, PAD = "<begin>", "<end>", "<pad>"
 SPECIAL = (PAD, BEGIN, END)
 
 
-class Tokenizer:
-    """Byte-level BPE (Sennrich et al. 2016): no text is unknown, decoding gives the text back."""
+@dataclass(frozen=True)
+class ControlTokens:
+    """Names of the tokens that mean something to the model; two may be the same token."""
 
-    def __init__(self, inner: _Tokenizer) -> None:
+    begin: str = BEGIN
+    end: str = END
+    pad: str = PAD
+    unknown: str | None = None
+    """Stands for text that the tokenizer has no token for; ours has one for every byte."""
+
+
+_OURS = ControlTokens()
+
+
+class Tokenizer:
+    """Byte-level BPE (Sennrich et al. 2016): no text is unknown, decoding gives the text back.
+
+    The tokenizer of a pre-trained model may be of another kind; it is used as it is.
+    """
+
+    def __init__(self, inner: _Tokenizer, control: ControlTokens = _OURS) -> None:
         """Wrap a trained tokenizer of the ``tokenizers`` library."""
         self._inner = inner
-        self.begin = _number(inner, BEGIN)
-        self.end = _number(inner, END)
-        self.pad = _number(inner, PAD)
+        self._control = control
+        self.begin = _number(inner, control.begin)
+        self.end = _number(inner, control.end)
+        self.pad = _number(inner, control.pad)
+        special = _special_tokens(inner, control.unknown) | {
+            control.begin: self.begin,
+            control.end: self.end,
+            control.pad: self.pad,
+        }
+        self._special = frozenset(special.values())
+        longest_first = sorted(special, key=len, reverse=True)
+        self._named = re.compile("|".join(map(re.escape, longest_first)))
 
     @classmethod
     def train(cls, texts: Iterable[str], *, vocabulary_size: int = 8192) -> "Tokenizer":
@@ -45,25 +74,42 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Return the tokens of ``text``; special tokens written in it are ordinary text."""
-        return list(self._inner.encode(_plain(text), add_special_tokens=False).ids)
+        return self._kept(self._inner.encode(self._plain(text), add_special_tokens=False).ids)
 
     def encode_batch(self, texts: list[str]) -> list[list[int]]:
         """Return the tokens of each text."""
-        encoded = self._inner.encode_batch([_plain(t) for t in texts], add_special_tokens=False)
-        return [list(one.ids) for one in encoded]
+        plain = [self._plain(text) for text in texts]
+        encoded = self._inner.encode_batch(plain, add_special_tokens=False)
+        return [self._kept(one.ids) for one in encoded]
 
     def decode(self, tokens: list[int]) -> str:
         """Return the text of ``tokens``, special tokens left out."""
         return str(self._inner.decode(tokens)).strip()
 
     def save(self, path: Path) -> None:
-        """Write ``tokenizer.json``."""
+        """Write ``tokenizer.json``, and beside it the names of control tokens that are not ours."""
         path.write_text(self._inner.to_str())
+        if self._control != _OURS:
+            _names_beside(path).write_text(json.dumps(asdict(self._control), indent=2) + "\n")
+        else:
+            _names_beside(path).unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: Path) -> "Tokenizer":
         """Read what :meth:`save` wrote."""
-        return cls(_Tokenizer.from_file(str(path)))
+        names = _names_beside(path)
+        control = ControlTokens(**json.loads(names.read_text())) if names.is_file() else _OURS
+        return cls(_Tokenizer.from_file(str(path)), control)
+
+    def _plain(self, text: str) -> str:
+        """Break up special tokens: untrusted text must not reach the control tokens."""
+        return self._named.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
+
+    def _kept(self, tokens: list[int]) -> list[int]:
+        """Leave out special tokens: a foreign normaliser may write what the text did not hold."""
+        if self._special.isdisjoint(tokens):
+            return list(tokens)
+        return [token for token in tokens if token not in self._special]
 
 
 def _number(inner: _Tokenizer, token: str) -> int:
@@ -75,8 +121,15 @@ def _number(inner: _Tokenizer, token: str) -> int:
     return int(found)
 
 
-def _plain(text: str) -> str:
-    """Break up special tokens: untrusted text must not reach the control tokens."""
-    for token in SPECIAL:
-        text = text.replace(token, token.replace("<", "< "))
-    return text
+def _special_tokens(inner: _Tokenizer, unknown: str | None) -> dict[str, int]:
+    """Return the special tokens but for the one that stands for unknown text."""
+    added = inner.get_added_tokens_decoder()
+    return {
+        token.content: number
+        for number, token in added.items()
+        if token.special and token.content != unknown
+    }
+
+
+def _names_beside(path: Path) -> Path:
+    return path.with_name("control_tokens.json")

@@ -1,17 +1,17 @@
-"""The recommendation language model: a stream of words and items in, a set or codes out.
+"""The recommendation language model: a stream of words and items in; a set, codes or words out.
 
 Sequence in, set out (URM, arXiv 2502.03041): M learned query tokens stand at each cut point; each
 gives a user vector; an item's score is the largest inner product with any of them, so that one
 forward pass scores the whole catalogue. Codes out (TIGER, arXiv 2305.05065): at each cut point
-stands a place per code of the answer, which reads the codes before it and gives the next one.
+stands a place per code of the answer, which reads the codes before it and gives the next one. Words
+out (P5, arXiv 2203.13366): the same with a place per word, after the items that are asked about.
 
 Shape suffixes: B rows, T tokens of a row, P probes of a row, M query tokens of a probe, L codes of
-an item, S slots of a probe, D width, N probes of a batch.
+an item, A places asked about, R words of a reply, D width, N probes of a batch.
 """
 
 import copy
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,11 +22,23 @@ from torch import Tensor, nn
 
 from palate.items.codes.codes import Codes
 from palate.items.features import ItemFeatures
-from palate.language.spelling import Way
+from palate.language.spelling import NOTHING, Way
 from palate.language.stream import Batch
+from palate.models.backbones.config import BackboneConfig, load_backbone
 from palate.models.code_tokens import CodeTokens
 from palate.models.decoder import Decoder, DecoderConfig, KeyValue
 from palate.models.fusion import Fusion, FusionConfig
+from palate.models.reading import (
+    Instruction,
+    SlotGroup,
+    joined,
+    past_length,
+    read_in_place,
+    read_rows,
+    read_slots,
+    stream_mask,
+)
+from palate.models.text_head import TextHead
 
 
 class ModelConfig(BaseModel):
@@ -35,6 +47,9 @@ class ModelConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     decoder: DecoderConfig = Field(default_factory=DecoderConfig)
+    """The compact backbone."""
+    backbone: BackboneConfig | None = None
+    """A pre-trained model in place of the compact one."""
     fusion: FusionConfig = Field(default_factory=FusionConfig)
     num_queries: int = Field(default=1, ge=0)
     """Query tokens M per probe; 0 reads the user vector at the last event itself, as SASRec
@@ -69,33 +84,39 @@ class States:
 
     users: Float[Tensor, "probes queries width"] | None
     """User vectors, where asked for."""
-    codes: Float[Tensor, "probes levels width"] | None
+    codes: Float[Tensor, "probes levels width"] | None = None
     """State before each code of the items that are spelled, where there are such."""
+    words: Float[Tensor, "probes words width"] | None = None
+    """State before each word of the replies, where there are such."""
+    rows: Float[Tensor, "batch time width"] | None = None
+    """State of each token of the rows, where kept."""
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """Histories once read, to be answered in codes."""
+    """Prompts once read, to be answered in codes or in words."""
 
     past: list[KeyValue]
     visible: Bool[Tensor, "batch time"]
     positions: Int[Tensor, " batch"]
     """Rotary position of the first place of the answer."""
     carried: Float[Tensor, "batch width"]
-    """What each history ended with."""
+    """What each prompt ended with."""
 
 
 class RecommendationModel(nn.Module):
-    """Fusion, decoder, query tokens and codes."""
+    """Fusion, decoder, query tokens, codes and words."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one model reads and says
         self,
         config: ModelConfig,
         features: ItemFeatures,
         *,
         vocabulary_size: int,
         num_event_types: int,
+        num_ratings: int = 0,
         codes: Codes | None = None,
+        says_words: bool = False,
     ) -> None:
         """Build with fresh weights from torch's current random state.
 
@@ -104,21 +125,29 @@ class RecommendationModel(nn.Module):
             features: of the catalogue.
             vocabulary_size: of the tokenizer.
             num_event_types: of the data.
+            num_ratings: levels of rating that events are shown with; 0 shows none.
             codes: of the catalogue, where items are read or answered as codes.
+            says_words: whether it answers in words too.
         """
         super().__init__()
-        width = config.decoder.width
         self.config = config
         self.num_items = len(features)
-        self.words = nn.Embedding(vocabulary_size, width)
+        pretrained = None if config.backbone is None else load_backbone(config.backbone)
+        self.width = width = config.decoder.width if pretrained is None else pretrained.width
+        self.words = nn.Embedding(vocabulary_size, width) if pretrained is None else None
         self.events = nn.Embedding(num_event_types, width)
         self.fusion = Fusion(features, width, config.fusion, vocabulary_size=vocabulary_size)
-        self.decoder = Decoder(config.decoder)
+        self.decoder = pretrained or Decoder(config.decoder)
         self.queries = nn.Parameter(torch.randn(config.num_queries, width) * 0.1)
         self.user = nn.Linear(width, width, bias=False)
         self.dropout = nn.Dropout(config.decoder.dropout)
         self.codes = None if codes is None else CodeTokens(codes, width)
-        nn.init.normal_(self.words.weight, std=0.5)
+        self.text = TextHead(width) if says_words else None
+        self.ratings = nn.Embedding(num_ratings, width) if num_ratings else None
+        if self.ratings is not None:
+            nn.init.zeros_(self.ratings.weight)
+        if self.words is not None:
+            nn.init.normal_(self.words.weight, std=0.5)
         nn.init.zeros_(self.events.weight)
         # With the identity here, in the projections of items, and a decoder that adds little, the
         # model starts by recommending what resembles the last item, and learns the rest.
@@ -127,11 +156,7 @@ class RecommendationModel(nn.Module):
     @property
     def scale(self) -> float:
         """What turns a product of vectors into a logit."""
-        return (
-            1 / self.config.temperature
-            if self.config.cosine
-            else 1 / math.sqrt(self.config.decoder.width)
-        )
+        return 1 / self.config.temperature if self.config.cosine else 1 / math.sqrt(self.width)
 
     def items(
         self, references: Int[Tensor, " any"], descriptions: Tensor | None = None
@@ -195,6 +220,8 @@ class RecommendationModel(nn.Module):
         *,
         users: bool = True,
         spelled: Int[Tensor, "batch probes"] | None = None,
+        replies: Int[Tensor, "batch probes words"] | None = None,
+        keep_rows: bool = False,
     ) -> States:
         """Read the batch once and return what is asked for at its probes.
 
@@ -204,43 +231,77 @@ class RecommendationModel(nn.Module):
             users: whether user vectors are wanted.
             spelled: rows of the items whose codes are to be said at the probes; anything where
                 there is no probe.
+            replies: words to be said at the probes, after the items of ``batch.asked``; padded with
+                NOTHING on the right.
+            keep_rows: whether the states of the rows themselves are wanted.
         """
         x_BTD = self._embed(batch, table)
-        instruction = self._instruction(batch) if self.config.read_words else None
-        if not self.config.num_queries and spelled is None:
-            hidden = self._read_in_place(x_BTD, batch, instruction)
-            return States(self._unit(self.user(hidden)), None)
+        instruction = self._instruction(batch)
+        if not self.config.num_queries and spelled is None and replies is None:
+            hidden = read_in_place(self.decoder, x_BTD, batch.cuts, instruction)
+            return States(self._unit(self.user(hidden)))
         carried = self._carried(x_BTD, batch.cuts)
-        slots = [carried[:, :, None] + self.queries] if users else []
+        groups = [SlotGroup(carried[:, :, None] + self.queries)] if users else []
         if spelled is not None:
-            slots.append(self._code_slots(carried, spelled))
-        hidden = self._read(x_BTD, batch, instruction, slots)
-        num_queries = self.config.num_queries if users else 0
+            groups.append(SlotGroup(self._code_slots(carried, spelled)))
+        if replies is not None:
+            groups.append(self._word_slots(batch, table, carried, replies))
+        hidden = read_slots(self.decoder, x_BTD, batch.cuts, groups, instruction)
+        parts = iter(hidden.split([group.size for group in groups], dim=1))
         return States(
-            self._unit(self.user(hidden[:, :num_queries])) if users else None,
-            None if spelled is None else hidden[:, num_queries:],
+            self._unit(self.user(next(parts))) if users else None,
+            None if spelled is None else next(parts),
+            None if replies is None else next(parts)[:, -replies.shape[2] :],
+            read_rows(self.decoder, x_BTD, instruction) if keep_rows else None,
         )
 
+    def read_alone(self, words: Int[Tensor, "texts words"]) -> Float[Tensor, "texts words width"]:
+        """Return the states of texts that are read with nothing before them."""
+        return read_rows(self.decoder, self.dropout(self.embed_words(words.clamp(min=0))), None)
+
+    def embed_words(self, words: Int[Tensor, "*any"]) -> Float[Tensor, "*any width"]:
+        """Return what is read for words."""
+        if self.words is None:
+            assert not isinstance(self.decoder, Decoder)
+            return self.decoder.embed(words)
+        embedded: Tensor = self.words(words)
+        return embedded
+
+    def word_logits(self, states: Float[Tensor, "*any width"]) -> Float[Tensor, "*any vocabulary"]:
+        """Return the logit of every word after each state."""
+        if self.words is None:
+            assert not isinstance(self.decoder, Decoder)
+            return self.decoder.word_logits(states)
+        assert self.text is not None
+        return self.text.logits(states, self.words.weight)
+
     def prefix(self, batch: Batch, table: ItemTable) -> Prefix:
-        """Read rows of one probe each, so that their answers can be said code by code."""
+        """Read rows of one probe each, so that codes or words can be said one by one."""
         x_BTD = self._embed(batch, table)
-        B, T, _ = x_BTD.shape
-        instruction = self._instruction(batch) if self.config.read_words else None
-        past = instruction[0][0].shape[2] if instruction else 0
-        positions = torch.arange(T, device=x_BTD.device)[None] + past
-        mask = _causal(T, past, x_BTD.device) if past else None
+        B, T, D = x_BTD.shape
+        instruction = self._instruction(batch)
+        past, cuts = past_length(instruction), batch.cuts[:, 0]
+        asked = SlotGroup(x_BTD.new_zeros(B, 1, 0, D))
+        if batch.asked is not None:
+            asked = SlotGroup(self._asked(batch, table), batch.asked.there)
+        own_positions = torch.arange(T, device=x_BTD.device).expand(B, T)
+        positions = torch.cat([own_positions, cuts[:, None] + asked.steps[:, 0].expand(B, -1)], 1)
         _, own = self.decoder(
-            x_BTD, positions, mask=mask, past=instruction, answer_from=max(T - 1, 0)
+            torch.cat([x_BTD, asked.x[:, 0]], dim=1),
+            positions + past,
+            mask=stream_mask(batch.cuts, T, [asked], past) if past or asked.size else None,
+            past=instruction.past if instruction else None,
+            answer_from=max(T + asked.size - 1, 0),
         )
-        cuts = batch.cuts[:, 0]
-        seen = torch.arange(T, device=cuts.device) < cuts[:, None]
+        seen = own_positions < cuts[:, None]
+        there = seen.new_ones(B, 0) if asked.visible is None else asked.visible[:, 0]
         return Prefix(
-            past=[_joined(before, after, B) for before, after in zip(instruction, own, strict=True)]
+            past=[joined(*both, B) for both in zip(instruction.past, own, strict=True)]
             if instruction
             else own,
-            visible=F.pad(seen, (past, 0), value=True),
-            positions=cuts + past,
-            carried=self._carried(x_BTD, batch.cuts)[:, 0],
+            visible=F.pad(torch.cat([seen, there], dim=1), (past, 0), value=True),
+            positions=cuts + there.sum(dim=1) + past,
+            carried=_last(asked, self._carried(x_BTD, batch.cuts))[:, 0],
         )
 
     @torch.no_grad()
@@ -259,57 +320,78 @@ class RecommendationModel(nn.Module):
 
     def _embed(self, batch: Batch, table: ItemTable) -> Float[Tensor, "batch time width"]:
         """Put words, items and described things in their places."""
-        references = references_of(batch.whole, batch.without_id[:, None], self.num_items)
-        place = table.place[references.clamp(min=0)]
+        x = self._spelled(batch.words, batch.items, batch.levels, batch.without_id[:, None], table)
         if batch.descriptions is not None:
             known = len(table.tokens) - len(batch.descriptions)
-            place = torch.where(batch.described >= 0, known + batch.described, place)
-        is_item = ((references >= 0) | (batch.described >= 0))[..., None]
+            of_described = table.tokens[known + batch.described.clamp(min=0)]
+            x = x + of_described * (batch.described >= 0)[..., None]
+        x = x + self.events(batch.events.clamp(min=0)) * (batch.events >= 0)[..., None]
+        if self.ratings is not None and batch.ratings is not None:
+            x = x + self.ratings(batch.ratings.clamp(min=0)) * (batch.ratings >= 0)[..., None]
+        embedded: Tensor = self.dropout(x)
+        return embedded
+
+    def _spelled(
+        self,
+        words: Int[Tensor, "*any"],
+        items: Int[Tensor, "*any"],
+        levels: Int[Tensor, "*any"],
+        without_id: Bool[Tensor, "*broad"],
+        table: ItemTable,
+    ) -> Float[Tensor, "*any width"]:
+        """Return what is read where a word, an item or one of its codes stands."""
+        references = references_of(whole_items(items, levels), without_id, self.num_items)
         # Somebody without events may come with no item at all: an empty table has one blank row.
         tokens = (
             table.tokens if len(table.tokens) else table.tokens.new_zeros(1, table.tokens.shape[1])
         )
-        x = tokens[place.clamp(min=0)] * is_item
-        x = x + self.events(batch.events.clamp(min=0)) * (batch.events >= 0)[..., None]
+        place = table.place[references.clamp(min=0)].clamp(min=0)
+        x = tokens[place] * (references >= 0)[..., None]
         if self.codes is not None and "codes" in self.config.reads:
-            spelled = self.codes.read(batch.items.clamp(min=0), batch.levels.clamp(min=0))
-            x = x + spelled * (batch.levels >= 0)[..., None]
-        if bool((batch.words >= 0).any()):
-            x = x + self.words(batch.words.clamp(min=0)) * (batch.words >= 0)[..., None]
-        embedded: Tensor = self.dropout(x)
-        return embedded
+            said = self.codes.read(items.clamp(min=0), levels.clamp(min=0))
+            x = x + said * (levels >= 0)[..., None]
+        if bool((words >= 0).any()):
+            x = x + self.embed_words(words.clamp(min=0)) * (words >= 0)[..., None]
+        return x
 
-    def _instruction(self, batch: Batch) -> list[KeyValue]:
-        """Read the instruction once, for all rows: its keys and values are their common past."""
-        x = self.dropout(self.words(batch.instruction))[None]
-        positions = torch.arange(x.shape[1], device=x.device)[None]
-        keys_values: list[KeyValue] = self.decoder(x, positions, answer_from=x.shape[1] - 1)[1]
-        return keys_values
+    def _asked(self, batch: Batch, table: ItemTable) -> Float[Tensor, "batch probes asked width"]:
+        """Return what is read of the items that the probes ask about."""
+        asked = batch.asked
+        assert asked is not None
+        assert self.text is not None
+        without_id = batch.without_id[:, None, None]
+        x = self._spelled(asked.words, asked.items, asked.levels, without_id, table)
+        marked: Tensor = self.dropout(x + self.text.asked)
+        return marked
 
-    def _read(
+    def _word_slots(
         self,
-        x_BTD: Float[Tensor, "batch time width"],  # noqa: N803 - shape suffix
         batch: Batch,
-        instruction: list[KeyValue] | None,
-        slots: Sequence[Float[Tensor, "batch probes _ width"]],
-    ) -> Float[Tensor, "answered slots width"]:
-        """Append the slots of all probes to their rows and read them off at the end.
-
-        Each entry of ``slots`` is a group of its own: groups of one probe do not see each other.
-        """
-        B, T, D = x_BTD.shape
-        P, sizes = batch.cuts.shape[1], [group.shape[2] for group in slots]
-        past = instruction[0][0].shape[2] if instruction else 0
-        x = torch.cat([x_BTD, torch.cat(list(slots), dim=2).view(B, -1, D)], dim=1)
-        steps = torch.cat([torch.arange(size, device=x.device) for size in sizes])
-        probe_positions = (batch.cuts.clamp(min=0)[:, :, None] + steps).reshape(B, -1)
-        positions = (
-            torch.cat([torch.arange(T, device=x.device).expand(B, T), probe_positions], dim=1)
-            + past
+        table: ItemTable,
+        carried_BPD: Float[Tensor, "batch probes width"],  # noqa: N803
+        replies_BPR: Int[Tensor, "batch probes words"],  # noqa: N803
+    ) -> SlotGroup:
+        """Return the items asked about, then the place of each word of the reply."""
+        assert self.text is not None
+        known = replies_BPR[:, :, :-1]
+        said = self.dropout(self.embed_words(known.clamp(min=0)))
+        visible = F.pad(known >= 0, (1, 0), value=True)
+        if batch.asked is None:
+            return SlotGroup(self.text.places(carried_BPD, said), visible)
+        asked = SlotGroup(self._asked(batch, table), batch.asked.there)
+        places = self.text.places(_last(asked, carried_BPD), said)
+        return SlotGroup(
+            torch.cat([asked.x, places], dim=2),
+            torch.cat([batch.asked.there, visible], dim=2),
         )
-        mask = stream_mask(batch.cuts, T, sizes, past)
-        hidden: Tensor = self.decoder(x, positions, mask=mask, past=instruction, answer_from=T)[0]
-        return hidden.view(B, P, -1, D)[batch.cuts >= 0]
+
+    def _instruction(self, batch: Batch) -> Instruction | None:
+        """Read the instruction once, for all rows."""
+        if not self.config.read_words:
+            return None
+        return Instruction.read_by(
+            self.decoder, self.dropout(self.embed_words(batch.instruction))[None]
+        )
 
     def _carried(
         self,
@@ -340,22 +422,31 @@ class RecommendationModel(nn.Module):
         slots = self.codes.slots(carried_BPD.flatten(0, 1), spelled_BP.clamp(min=0).flatten())
         return slots.view(*spelled_BP.shape, *slots.shape[1:])
 
-    def _read_in_place(
-        self,
-        x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
-        batch: Batch,
-        instruction: list[KeyValue] | None,
-    ) -> Float[Tensor, "probes 1 width"]:
-        """Without query tokens, the state of the last token a probe sees is the user vector."""
-        T = x_BTD.shape[1]
-        positions = torch.arange(T, device=x_BTD.device)[None]
-        mask, past = None, 0
-        if instruction:
-            past = instruction[0][0].shape[2]
-            mask = _causal(T, past, x_BTD.device)
-        hidden: Tensor = self.decoder(x_BTD, positions + past, mask=mask, past=instruction)[0]
-        rows, probes = (batch.cuts >= 0).nonzero(as_tuple=True)
-        return hidden[rows, (batch.cuts[rows, probes] - 1).clamp(min=0)][:, None]
+
+def _last(
+    asked: SlotGroup,
+    carried_BPD: Float[Tensor, "batch probes width"],  # noqa: N803
+) -> Float[Tensor, "batch probes width"]:
+    """Return the last thing asked about; where nothing is, what the probe carries anyway."""
+    if asked.visible is None or not asked.size:
+        return carried_BPD
+    counts = asked.visible.sum(dim=2)
+    place = (counts - 1).clamp(min=0)[:, :, None, None].expand(-1, -1, 1, carried_BPD.shape[2])
+    return torch.where(counts[..., None] > 0, asked.x.gather(2, place)[:, :, 0], carried_BPD)
+
+
+def whole_items(items: Int[Tensor, "*any"], levels: Int[Tensor, "*any"]) -> Int[Tensor, "*any"]:
+    """Return catalogue rows where an item stands as a whole, NOTHING elsewhere."""
+    return items.masked_fill(levels >= 0, NOTHING)
+
+
+def mentioned(batch: Batch, num_items: int) -> Int[Tensor, " references"]:
+    """Return references to all items that the batch shows, some of them more than once."""
+    read = references_of(batch.whole, batch.without_id[:, None], num_items).flatten()
+    if batch.asked is not None:
+        asked = references_of(batch.asked.whole, batch.without_id[:, None, None], num_items)
+        read = torch.cat([read, asked.flatten()])
+    return read[read >= 0]
 
 
 def references_of(
@@ -363,44 +454,3 @@ def references_of(
 ) -> Int[Tensor, "*any"]:
     """Return item references: rows, plus ``num_items`` to mean *without its ID*; -1 stays."""
     return torch.where(rows >= 0, rows + without_id * num_items, rows)
-
-
-def stream_mask(
-    cuts_BP: Int[Tensor, "batch probes"],  # noqa: N803
-    num_tokens: int,
-    group_sizes: Sequence[int],
-    past: int,
-) -> Bool[Tensor, "batch 1 query key"]:
-    """Say who sees whom.
-
-    Tokens see earlier tokens; a slot sees its probe's prefix and the earlier slots of its group.
-    Rows of the result are the tokens of the stream and then the slots; columns are the instruction,
-    the tokens of the stream, the slots.
-    """
-    B, P = cuts_BP.shape
-    T, S, device = num_tokens, sum(group_sizes), cuts_BP.device
-    mask = torch.zeros(B, 1, T + P * S, past + T + P * S, dtype=torch.bool, device=device)
-    mask[..., :past] = True
-    mask[:, :, :T, past : past + T] = torch.ones(T, T, dtype=torch.bool, device=device).tril()
-    prefix = torch.arange(T, device=device) < cuts_BP[:, :, None]
-    mask[:, 0, T:, past : past + T] = prefix.repeat_interleave(S, dim=1)
-    groups = [
-        torch.ones(size, size, dtype=torch.bool, device=device).tril() for size in group_sizes
-    ]
-    mask[:, 0, T:, past + T :] = torch.block_diag(*groups * P)
-    return mask
-
-
-def _causal(num_tokens: int, past: int, device: torch.device) -> Bool[Tensor, "1 1 query key"]:
-    """Tokens see all that is past and the tokens before them."""
-    seen = torch.ones(num_tokens, past + num_tokens, dtype=torch.bool, device=device)
-    return seen.tril(past)[None, None]
-
-
-def _joined(before: KeyValue, after: KeyValue, rows: int) -> KeyValue:
-    """Return keys and values of the instruction, which all rows share, and of each row."""
-    keys, values = (
-        torch.cat([shared.expand(rows, -1, -1, -1), own], dim=2)
-        for shared, own in zip(before, after, strict=True)
-    )
-    return keys, values

@@ -29,6 +29,14 @@ class PlannedBatch:
 
 
 @dataclass(frozen=True)
+class Footprint:
+    """Places of the stream that an example takes, its probes included."""
+
+    per_event: int
+    per_row: int = _CONTEXT_TOKENS
+
+
+@dataclass(frozen=True)
 class Mixture:
     """The tasks of a model, their shares, and the sequences they are made from."""
 
@@ -39,8 +47,8 @@ class Mixture:
     prompts: Mapping[str, Wordings]
     writer: Writer
     tokens_per_batch: int
-    places: int
-    """Most places of the stream that an event takes, the slots of its probe included."""
+    footprints: Sequence[Footprint]
+    """Of each task."""
     seed: int
 
     @cached_property
@@ -52,8 +60,8 @@ class Mixture:
         rng = np.random.default_rng([self.seed, epoch])
         planned = [
             PlannedBatch(number, users)
-            for number, (task, share) in enumerate(zip(self.tasks, self.shares, strict=True))
-            for users in self._cut(task, self._chosen(share, rng), rng)
+            for number, share in enumerate(self.shares)
+            for users in self._cut(number, self._chosen(share, rng), rng)
         ]
         order = rng.permutation(len(planned))
         return [planned[place] for place in order]
@@ -72,15 +80,16 @@ class Mixture:
         return np.concatenate(users)
 
     def _cut(
-        self, task: Task, users: Int[np.ndarray, " users"], rng: np.random.Generator
+        self, number: int, users: Int[np.ndarray, " users"], rng: np.random.Generator
     ) -> list[Int[np.ndarray, " _"]]:
         """Sort users by length (ties at random) and cut by token budget: padding is waste."""
-        tokens = np.minimum(self._lengths[users], task.max_history) * self.places
+        footprint, longest_read = self.footprints[number], self.tasks[number].max_history
+        tokens = np.minimum(self._lengths[users], longest_read) * footprint.per_event
         order = np.lexsort((rng.random(len(users)), tokens))
         batches, start = [], 0
         for end in range(1, len(order) + 1):
             longest = tokens[order[end]] if end < len(order) else np.inf
-            if (end - start + 1) * (longest + _CONTEXT_TOKENS) > self.tokens_per_batch:
+            if (end - start + 1) * (longest + footprint.per_row) > self.tokens_per_batch:
                 batches.append(users[order[start:end]])
                 start = end
         return batches

@@ -12,18 +12,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from palate.language.stream import Batch
 from palate.models.code_tokens import CodeTokens
-from palate.models.language_model import ItemTable, RecommendationModel, references_of
+from palate.models.language_model import (
+    ItemTable,
+    RecommendationModel,
+    mentioned,
+    references_of,
+)
 from palate.training.batches import Mixture
 from palate.training.checkpoint import Progress, State, load_checkpoint, save_checkpoint
 from palate.training.objectives import (
     binary_cross_entropy,
+    contrast,
     log_expected_uniform,
     next_code,
+    next_word,
     sampled_softmax,
 )
 from palate.training.precision import autocast, has_fast_bfloat16
@@ -183,11 +190,13 @@ def _step(state: State, batch: Batch, config: TrainingConfig) -> float:
 
 
 def batch_loss(model: RecommendationModel, batch: Batch, config: TrainingConfig) -> Tensor:
-    """Return the loss of one batch: answers as a set, in codes, or both, as ``config`` weighs."""
+    """Return the loss of one batch, answered in words, as a set or in codes."""
+    read = mentioned(batch, model.num_items)
+    if batch.replies is not None:
+        return config.text_weight * _word_loss(model, batch, batch.replies, config)
     sets = _SetAnswers.of(model, batch, config) if config.set_weight else None
-    read = references_of(batch.whole, batch.without_id[:, None], model.num_items).flatten()
-    mentioned = read if sets is None else torch.cat([read, sets.mentioned])
-    table = model.items(mentioned[mentioned >= 0], batch.descriptions)
+    needed = read if sets is None else torch.cat([read, sets.mentioned])
+    table = model.items(needed, batch.descriptions)
     in_codes = model.codes is not None and config.code_weight > 0
     spelled = batch.targets[:, :, 0] if in_codes else None
     states = model.states(batch, table, users=sets is not None, spelled=spelled)
@@ -217,8 +226,9 @@ class _SetAnswers:
 
     @property
     def mentioned(self) -> Int[Tensor, " references"]:
-        """All references whose vectors are needed; -1 is none."""
-        return torch.cat([self.references.flatten(), self.negatives])
+        """All references whose vectors are needed."""
+        targets = self.references.flatten()
+        return torch.cat([targets[targets >= 0], self.negatives])
 
     def loss(
         self,
@@ -246,6 +256,39 @@ class _SetAnswers:
             log_expected=outputs.new_full((len(negatives),), expected),
             scale=model.scale,
         )
+
+
+def _word_loss(
+    model: RecommendationModel,
+    batch: Batch,
+    replies: Int[Tensor, "batch probes words"],
+    config: TrainingConfig,
+) -> Tensor:
+    """Return the loss of the replies, with the contrasts that ``config`` wants."""
+    contrasted = config.target_contrast + config.user_contrast
+    table = model.items(mentioned(batch, model.num_items), batch.descriptions)
+    states = model.states(batch, table, users=False, replies=replies, keep_rows=contrasted > 0)
+    assert states.words is not None
+    wanted = replies[batch.cuts >= 0]
+    logits = model.word_logits(states.words[wanted >= 0])
+    loss = (1 - contrasted) * next_word(logits, wanted[wanted >= 0])
+    if states.rows is None:
+        return loss
+    alone = _mean_state(model.read_alone(wanted), wanted >= 0)
+    temperature = config.contrast_temperature
+    together = _mean_state(states.words, wanted >= 0)
+    loss = loss + config.target_contrast * contrast(together, alone, temperature=temperature)
+    read = torch.arange(states.rows.shape[1], device=batch.cuts.device) < batch.cuts[:, :, None]
+    rows = states.rows[:, None].expand(-1, batch.cuts.shape[1], -1, -1)[batch.cuts >= 0]
+    users = _mean_state(rows, read[batch.cuts >= 0])
+    return loss + config.user_contrast * contrast(users, alone, temperature=temperature)
+
+
+def _mean_state(
+    states: Float[Tensor, "texts words width"], there: Bool[Tensor, "texts words"]
+) -> Float[Tensor, "texts width"]:
+    total = (states * there[..., None]).sum(dim=1)
+    return total / there.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 def _code_loss(

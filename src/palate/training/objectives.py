@@ -298,6 +298,31 @@ def next_code(
     return torch.stack(losses).sum()
 
 
+def next_word(
+    logits: Float[Tensor, "words vocabulary"], words: Int[Tensor, " words"]
+) -> Float[Tensor, ""]:
+    """Cross-entropy of each word of a reply, given the prompt and the words before it.
+
+    ``loss = mean_w -log softmax(logits)[w, word_w]``: the one loss of P5 (arXiv 2203.13366) and of
+    instruction tuning (TALLRec, arXiv 2305.00447). For replies of one word it is the cross-entropy
+    of a choice, and for *yes* and *no* nearly that of a click.
+    """
+    return F.cross_entropy(logits.float(), words)
+
+
+def contrast(
+    left: Float[Tensor, "pairs width"], right: Float[Tensor, "pairs width"], *, temperature: float
+) -> Float[Tensor, ""]:
+    """Tell each ``left`` from all ``right`` of the batch which one is its own (InfoNCE).
+
+    ``loss = mean_n -log [exp(cos(l_n, r_n) / t) / sum_m exp(cos(l_n, r_m) / t)]`` (van den Oord et
+    al. 2018). With the history as ``left`` and the target's own text as ``right`` it is CALRec's
+    L_UT, with the target as read after the history its L_TT (arXiv 2405.02429).
+    """
+    cosines = F.normalize(left.float(), dim=1) @ F.normalize(right.float(), dim=1).T
+    return F.cross_entropy(cosines / temperature, torch.arange(len(left), device=left.device))
+
+
 def log_expected_uniform(num_negatives: int, num_items: int) -> float:
     """Return ``log E = log(Q / I)``, the same for each negative drawn without replacement."""
     return math.log(num_negatives / num_items)

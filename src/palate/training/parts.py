@@ -9,35 +9,39 @@ import torch
 from jaxtyping import Int
 
 from palate.data.dataset import Dataset
+from palate.data.split import Part
 from palate.items.behaviour import BehaviourConfig, behaviour_vectors
 from palate.items.codes.index import IndexMaterial, ItemIndex, fit_index
 from palate.items.codes.quantiser import numbered_codes
 from palate.items.encoders import ItemEncoders, item_features
 from palate.items.features import ItemFeatures
 from palate.items.vectors import ItemVectors, Progress
+from palate.language.plain_text import rating_words
 from palate.language.prompts import Wordings, load_prompts
 from palate.language.queries import QueryPool, make_queries
+from palate.language.reviews import Reviews, read_reviews
 from palate.language.spelling import Spelling, title_words
 from palate.language.stream import Writer
-from palate.language.tasks import (
-    Category,
-    ColdStart,
-    Direct,
-    NextItem,
-    Objective,
-    Scenario,
-    Search,
-    Task,
-)
+from palate.language.tasks import Search, Task
+from palate.language.text_tasks import NO, YES, rating_levels
 from palate.language.tokenizer import Tokenizer
 from palate.models.baselines import Baseline
 from palate.models.language_model import RecommendationModel
 from palate.training.batches import Mixture
-from palate.training.recipe import CodesConfig, Form, Recipe, TasksConfig
+from palate.training.chosen_tasks import Material, chosen_tasks, footprint
+from palate.training.recipe import CodesConfig, Form, Recipe
 from palate.training.transfer import carry_codes, carry_over, nearest_codes
 
-_SEARCH_HISTORY = 10
-"""Events read before a query: enough to know the taste, short enough for a batch of many."""
+_OF_ITEMS = (
+    "next-item",
+    "objective",
+    "scenario",
+    "category",
+    "search",
+    "direct",
+    "cold-start",
+)
+"""Families whose words a model knows that answers with items alone."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,8 @@ class Parts:
     """What a hybrid answer is made of."""
     index: ItemIndex | None = None
     """The codes of the catalogue, where the recipe has codes."""
+    ratings: tuple[float, ...] = ()
+    """Levels of rating that events are shown with; none where they are not shown."""
 
     @property
     def forms(self) -> tuple[Form, ...]:
@@ -111,8 +117,8 @@ def build_parts(
     start: Parts | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
-) -> tuple[Parts, Mixture]:
-    """Fit encoders, tokenizer and codes, make a fresh model and the mixture of tasks to learn.
+) -> tuple[Parts, list[Mixture]]:
+    """Fit encoders, tokenizer and codes, make a fresh model and a mixture of tasks for each stage.
 
     Args:
         dataset: what to learn from.
@@ -129,39 +135,61 @@ def build_parts(
         catalog, sequences, encoders, recipe.items, seed=seed, cache=cache, progress=progress
     )
     prompts = load_prompts()
-    tokenizer = start.tokenizer if start else Tokenizer.train(_words(dataset, prompts))
-    pool = make_queries(catalog, recipe.tasks.queries_per_item, seed=seed)
-    tasks, shares = _tasks(dataset, recipe.tasks, pool)
+    reviews = read_reviews(dataset) if recipe.says_words else None
+    words = _words(dataset, prompts, reviews, recipe)
+    tokenizer = start.tokenizer if start else Tokenizer.train(words)
     index = _index(dataset, recipe.codes, features, seed) if recipe.codes is not None else None
     features = _as_read(features, recipe, dataset, tokenizer, index)
-    spelling = spelling_of(recipe, dataset, tokenizer, index)
+    ratings = levels_of(dataset) if recipe.says_words else ()
     torch.manual_seed(seed)
     model = RecommendationModel(
         recipe.model,
         features,
         vocabulary_size=len(tokenizer),
         num_event_types=len(dataset.interactions.event_types),
+        num_ratings=len(ratings),
         codes=index.codes if index is not None else None,
+        says_words=recipe.says_words,
     )
     if recipe.codes is not None and recipe.codes.settle:
         model.settle_codes()
     if start is not None:
         _carry_over(model, index, start)
-    mixture = Mixture(
-        sequences=sequences,
+    parts = Parts(
+        recipe=recipe,
+        model=model,
+        features=features,
+        encoders=encoders,
+        tokenizer=tokenizer,
+        prompts=prompts,
+        tasks=(),
+        spelling=spelling_of(recipe, dataset, tokenizer, index),
+        index=index,
+        ratings=ratings,
+    )
+    mixtures = [_mixture(parts, each, dataset, reviews, seed) for each in recipe.in_turn]
+    names = dict.fromkeys(task.name for mixture in mixtures for task in mixture.tasks)
+    return replace(parts, tasks=tuple(names)), mixtures
+
+
+def _mixture(
+    parts: Parts, stage: Recipe, dataset: Dataset, reviews: Reviews | None, seed: int
+) -> Mixture:
+    """Return what a stage learns from."""
+    pool = make_queries(dataset.catalog, stage.tasks.queries_per_item, seed=seed)
+    tasks, shares = chosen_tasks(Material(dataset, pool, reviews, parts.ratings), stage.tasks)
+    spelling = spelling_of(stage, dataset, parts.tokenizer, parts.index)
+    vectors = _query_vectors(parts.encoders, pool, tasks)
+    return Mixture(
+        sequences=dataset.sequences,
         tasks=tasks,
         shares=shares,
-        prompts=prompts,
-        writer=Writer(tokenizer, _query_vectors(encoders, pool, tasks), spelling),
-        tokens_per_batch=recipe.training.tokens_per_batch,
-        places=spelling.places + _slots(recipe, index),
+        prompts=parts.prompts,
+        writer=Writer(parts.tokenizer, vectors, spelling, parts.ratings),
+        tokens_per_batch=stage.training.tokens_per_batch,
+        footprints=[footprint(task, spelling, _slots(stage, parts.index)) for task in tasks],
         seed=seed,
     )
-    names = tuple(task.name for task in tasks)
-    parts = Parts(
-        recipe, model, features, encoders, tokenizer, prompts, names, spelling=spelling, index=index
-    )
-    return parts, mixture
 
 
 def _as_read(
@@ -222,10 +250,28 @@ def _index(dataset: Dataset, config: CodesConfig, features: ItemFeatures, seed: 
     return fit_index(config.index, material, rng=np.random.default_rng(seed))
 
 
-def _words(dataset: Dataset, prompts: Mapping[str, Wordings]) -> list[str]:
-    """Return the tokenizer's training texts; wordings thrice, so that their words stay whole."""
-    wordings = [w for family in prompts.values() for w in family.seen]
-    return [*dataset.catalog.texts(("title", "brand", "categories")), *(wordings * 3)]
+def _words(
+    dataset: Dataset, prompts: Mapping[str, Wordings], reviews: Reviews | None, recipe: Recipe
+) -> list[str]:
+    """Return the tokenizer's training texts.
+
+    Wordings stand there thrice, and answers of a word thrice too, so that they stay whole.
+    """
+    families = prompts if recipe.says_words else _OF_ITEMS
+    wordings = [w for family in families for w in prompts[family].seen]
+    texts = [*dataset.catalog.texts(("title", "brand", "categories")), *(wordings * 3)]
+    if recipe.says_words:
+        texts += [YES, NO, *(rating_words(level) for level in levels_of(dataset))] * 3
+        texts += [] if reviews is None else [*reviews.texts, *reviews.titles]
+    return texts
+
+
+def levels_of(dataset: Dataset) -> tuple[float, ...]:
+    """Return the ratings that training events carry."""
+    ratings = dataset.interactions.ratings
+    if ratings is None:
+        return ()
+    return rating_levels(ratings[dataset.split.parts == Part.TRAIN])
 
 
 def _query_vectors(
@@ -233,29 +279,3 @@ def _query_vectors(
 ) -> np.ndarray | None:
     asked = any(isinstance(task, Search) for task in tasks)
     return encoders.query_vectors(pool.texts) if asked and pool.texts else None
-
-
-def _tasks(
-    dataset: Dataset, config: TasksConfig, pool: QueryPool
-) -> tuple[list[Task], list[float]]:
-    """Return the tasks that have a share and for which the data holds something."""
-    events = dataset.interactions
-    length = config.max_history
-    categories = [list(found or []) for found in dataset.catalog.table["categories"].to_list()]
-    counts = np.bincount(events.event_codes, minlength=len(events.event_types)) ** 0.5
-    several_events, scenarios = len(events.event_types) > 1, events.scenarios
-    offered: list[tuple[Task, float, bool]] = [
-        (NextItem(length), config.next_item, True),
-        (
-            Objective(length, events.event_types, tuple(counts / counts.sum())),
-            config.objective,
-            several_events,
-        ),
-        (Scenario(length, scenarios), config.scenario, bool(scenarios)),
-        (Category(length, categories), config.category, any(categories)),
-        (Search(_SEARCH_HISTORY, pool), config.search, bool(pool.texts)),
-        (Direct(length), config.direct, True),
-        (ColdStart(), config.cold_start, True),
-    ]
-    chosen = [(task, share) for task, share, possible in offered if possible and share > 0]
-    return [task for task, _ in chosen], [share for _, share in chosen]

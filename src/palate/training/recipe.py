@@ -11,6 +11,7 @@ from palate.config import checked, parse_toml, with_overrides
 from palate.errors import ConfigError
 from palate.items.codes.index import IndexConfig
 from palate.items.encoders import ItemsConfig
+from palate.language.spelling import Way
 from palate.models.baselines import BaselineConfig
 from palate.models.language_model import ModelConfig
 
@@ -29,9 +30,46 @@ class TasksConfig(BaseModel):
     search: float = Field(default=0.0, ge=0)
     direct: float = Field(default=0.0, ge=0)
     cold_start: float = Field(default=0.0, ge=0)
+    masked: float = Field(default=0.0, ge=0)
+    """One event of a window is left out and asked for (PTUM)."""
+    next_behaviours: float = Field(default=0.0, ge=0)
+    """The next few events, in any order (PTUM)."""
+    rating: float = Field(default=0.0, ge=0)
+    """Left out by itself where the data has no ratings. This and all below answer in words."""
+    ranking: float = Field(default=0.0, ge=0)
+    """Yes or no to an item: the next one or another, or liked or not where ``like_above`` says."""
+    choice: float = Field(default=0.0, ge=0)
+    """One of some candidates, by its title."""
+    title: float = Field(default=0.0, ge=0)
+    """The title of an item: what its token means in words."""
+    next_title: float = Field(default=0.0, ge=0)
+    """The title of the next item."""
+    profile: float = Field(default=0.0, ge=0)
+    """What somebody likes, in a sentence."""
+    explanation: float = Field(default=0.0, ge=0)
+    """Why an item suits; left out by itself where the data has no reviews, as are the next two."""
+    summary: float = Field(default=0.0, ge=0)
+    preference: float = Field(default=0.0, ge=0)
+    """What a review praises or finds fault with."""
+    like_above: float | None = None
+    """Ratings above it mean yes; None asks for the next item in place of the liked one."""
+    candidates: int = Field(default=20, ge=2)
+    """Items to choose one from."""
     max_history: int = Field(default=50, ge=1)
     """Events read at most, the newest; in training a random window of that length."""
     queries_per_item: int = Field(default=3, ge=1)
+
+    @property
+    def by_items(self) -> bool:
+        """Whether any task is answered by items."""
+        shares = (self.next_item, self.objective, self.scenario, self.category, self.search)
+        return any((*shares, self.direct, self.cold_start, self.masked, self.next_behaviours))
+
+    @property
+    def in_words(self) -> bool:
+        """Whether any task is answered in words."""
+        shares = (self.rating, self.ranking, self.choice, self.title, self.next_title)
+        return any((*shares, self.profile, self.explanation, self.summary, self.preference))
 
 
 class CodesConfig(BaseModel):
@@ -61,6 +99,14 @@ class TrainingConfig(BaseModel):
     """Weight of answers as a set; 0 trains none."""
     code_weight: float = Field(default=1.0, ge=0)
     """Weight of answers in codes, where the recipe has codes."""
+    text_weight: float = Field(default=1.0, ge=0)
+    """Weight of answers in words, where the recipe has tasks that are answered so."""
+    target_contrast: float = Field(default=0.0, ge=0, le=1)
+    """Share of the loss of replies that draws a reply read after its history to the same reply read
+    alone (CALRec's L_TT)."""
+    user_contrast: float = Field(default=0.0, ge=0, le=1)
+    """Share that draws the history to the reply read alone (CALRec's L_UT)."""
+    contrast_temperature: float = Field(default=0.1, gt=0)
     code_temperature: float = Field(default=1.0, gt=0)
     """Divides the logits of codes in training; below 1 hard negatives weigh more."""
     frozen: tuple[str, ...] = ()
@@ -89,6 +135,22 @@ class TrainingConfig(BaseModel):
     """A kill loses at most this much work."""
 
 
+class Stage(BaseModel):
+    """One stretch of training: what is asked, what may change, for how long.
+
+    What is left out is as in the recipe. The stages of a recipe are run in turn, each from the
+    weights that the one before it left.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str = ""
+    tasks: TasksConfig | None = None
+    training: TrainingConfig | None = None
+    reads: tuple[Way, ...] | None = None
+    """How the items of a history are spelled, of the ways in ``model.reads``."""
+
+
 class PriorConfig(BaseModel):
     """A baseline whose score is added to the model's logits when the next item is asked for."""
 
@@ -104,7 +166,9 @@ Form = Literal["set", "codes", "hybrid"]
 
 _LEARNED = ("residual-kmeans", "rqvae", "product")
 
-LANGUAGE_MODEL_PARTS = frozenset({"items", "model", "codes", "tasks", "training", "prior"})
+LANGUAGE_MODEL_PARTS = frozenset(
+    {"items", "model", "codes", "tasks", "training", "stages", "prior"}
+)
 """What a baseline does not have."""
 
 
@@ -124,6 +188,8 @@ class Recipe(BaseModel):
     codes: CodesConfig | None = None
     tasks: TasksConfig = TasksConfig()
     training: TrainingConfig = TrainingConfig()
+    stages: tuple[Stage, ...] = ()
+    """Stretches of training that differ; none means one, as the recipe says."""
     prior: PriorConfig | None = None
 
     @model_validator(mode="after")
@@ -155,9 +221,44 @@ class Recipe(BaseModel):
             raise ValueError(f"model.fusion.use_codes needs codes.index of {', '.join(_LEARNED)}")
         if "codes" in self.forms and "set" in self.forms and not self.model.num_queries:
             raise ValueError("answers in both forms need model.num_queries of 1 or more")
-        if not self.forms:
-            raise ValueError("training.set_weight and training.code_weight cannot both be 0")
+        if not self.forms and not self.says_words:
+            raise ValueError(
+                "a recipe needs a task, and one answered by items needs training.set_weight or "
+                "training.code_weight"
+            )
         return self
+
+    @model_validator(mode="after")
+    def _stages_read_what_the_model_reads(self) -> "Recipe":
+        for stage in self.stages:
+            unknown = set(stage.reads or ()) - set(self.model.reads)
+            if unknown:
+                raise ValueError(
+                    f"a stage reads {', '.join(sorted(unknown))}, model.reads does not"
+                )
+        return self
+
+    @property
+    def in_turn(self) -> tuple["Recipe", ...]:
+        """The recipe of each stage, in the order in which they are run."""
+        return tuple(
+            self.model_copy(
+                update={
+                    "stages": (),
+                    "tasks": stage.tasks or self.tasks,
+                    "training": stage.training or self.training,
+                    "model": self.model.model_copy(
+                        update={"reads": stage.reads or self.model.reads}
+                    ),
+                }
+            )
+            for stage in self.stages or (Stage(),)
+        )
+
+    @property
+    def says_words(self) -> bool:
+        """Whether any stage trains a task that is answered in words."""
+        return any(recipe.tasks.in_words for recipe in self.in_turn)
 
     @property
     def made_of(self) -> str:
@@ -173,7 +274,9 @@ class Recipe(BaseModel):
         parts.append("reads " + " + ".join(self.model.reads))
         parts += ["items of " + ", ".join(known)] if whole else []
         parts += [f"codes by {self.codes.index.kind}"] if self.codes is not None else []
-        parts.append("answers as " + ", ".join(self.forms))
+        parts.append(
+            "answers as " + ", ".join((*self.forms, *(["text"] if self.says_words else [])))
+        )
         decoder = self.model.decoder
         parts.append(f"{decoder.layers} layers of {decoder.width}")
         parts += [f"prior {self.prior.baseline.kind}"] if self.prior is not None else []
@@ -181,9 +284,10 @@ class Recipe(BaseModel):
 
     @property
     def forms(self) -> tuple[Form, ...]:
-        """What a model of this recipe can answer in; the first is its usual way."""
-        says_codes = self.codes is not None and self.training.code_weight > 0
-        says_sets = self.training.set_weight > 0
+        """How a model of this recipe answers with items, its usual way first."""
+        asked = any(recipe.tasks.by_items for recipe in self.in_turn)
+        says_codes = asked and self.codes is not None and self.training.code_weight > 0
+        says_sets = asked and self.training.set_weight > 0
         forms: dict[Form, bool] = {
             "set": says_sets,
             "codes": says_codes,

@@ -1,0 +1,290 @@
+"""Answers in words: written one after the other, or weighed where the possible ones are known.
+
+Shape suffixes: U prompts, R words of a reply, V vocabulary.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name everyone uses
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from palate.errors import NotTrainedError
+from palate.inference.engine import LanguageEngine, cut_by_length
+from palate.language.spelling import NOTHING
+from palate.language.stream import MAX_CONTEXT_WORDS, MAX_REPLY_WORDS, Batch, Writer
+from palate.language.tasks import Example
+from palate.models.code_decoding import BeamCache
+from palate.models.decoder import Decoder
+from palate.models.language_model import ItemTable, Prefix, RecommendationModel
+
+_PROMPTS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Question:
+    """Prompts of one probe each, worded alike."""
+
+    instruction: str
+    examples: Sequence[Example]
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How words are chosen: the likeliest each time, or drawn."""
+
+    max_words: int = MAX_REPLY_WORDS - 1
+    temperature: float = 0.0
+    """Divides the logits of what is drawn; 0 takes the likeliest word."""
+    top_p: float = 0.95
+    """Words are drawn from the likeliest that together have this chance (Holtzman et al. 2020)."""
+    unrepeated: int = 3
+    """No run of so many words is said twice; 0 allows it."""
+    seed: int = 0
+
+
+class TextEngine:
+    """A trained model that answers in words."""
+
+    def __init__(self, engine: LanguageEngine) -> None:
+        """Answer with the model of ``engine``, and with its catalogue.
+
+        Raises:
+            NotTrainedError: when the model was trained on no task that is answered in words.
+        """
+        parts = engine.parts
+        if parts.model.text is None:
+            raise NotTrainedError(
+                "This model was not trained to answer in words; "
+                f"it answers {', '.join(parts.tasks)}.",
+                hint="Train one that can: palate train DATASET MODEL --recipe palate",
+            )
+        self.engine = engine
+        self.writer = Writer(parts.tokenizer, None, parts.spelling, parts.ratings)
+
+    def weigh(
+        self, question: Question, options: Sequence[Sequence[str]]
+    ) -> list[Float[np.ndarray, " options"]]:
+        """Return for each prompt of one probe the log-probability of each of its own options.
+
+        Each option is read as the reply, its end included, so that options of different lengths
+        are compared as whole answers.
+        """
+        pairs = [
+            replace(example, replies=(option,))
+            for example, of_prompt in zip(question.examples, options, strict=True)
+            for option in of_prompt
+        ]
+        found = self._log_probabilities(replace(question, examples=pairs))
+        return np.split(found, np.cumsum([len(of_prompt) for of_prompt in options])[:-1])
+
+    def choose(
+        self, question: Question, options: Sequence[str]
+    ) -> Float[np.ndarray, "probes options"]:
+        """Return the probability of each option among ``options``, the same for all probes.
+
+        Where every option is a single word one pass tells; else each is read as a reply. The
+        probes of all prompts stand one after the other.
+        """
+        tokens = self.engine.parts.tokenizer.encode_batch(list(options))
+        if all(len(words) == 1 for words in tokens):
+            logs = self._first_words(question, [words[0] for words in tokens])
+        else:
+            each = [self._log_probabilities(_replying(question, option)) for option in options]
+            logs = np.stack(each, axis=1)
+        shares = np.exp(logs - logs.max(axis=1, keepdims=True))
+        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
+    def log_likelihood(self, question: Question) -> float:
+        """Return the mean log-probability of a word of the true replies; 0 without one."""
+        said, words = 0.0, 0
+        for _, batch in self._batches(question):
+            with torch.inference_mode():
+                model, read, table = self._read(batch)
+                said += float(reply_log_probabilities(model, read, table).sum())
+            assert batch.replies is not None
+            words += int((batch.replies >= 0).sum())
+        return said / max(words, 1)
+
+    def _log_probabilities(self, question: Question) -> Float[np.ndarray, " probes"]:
+        found = np.empty(sum(len(e.cuts) for e in question.examples), dtype=np.float32)
+        for probes, batch in self._batches(question):
+            with torch.inference_mode():
+                found[probes] = reply_log_probabilities(*self._read(batch)).cpu().numpy()
+        return found
+
+    def _first_words(
+        self, question: Question, words: Sequence[int]
+    ) -> Float[np.ndarray, "probes options"]:
+        asked = _replying(question, "")
+        count = sum(len(example.cuts) for example in asked.examples)
+        found = np.empty((count, len(words)), dtype=np.float32)
+        for probes, batch in self._batches(asked):
+            with torch.inference_mode():
+                model, read, table = self._read(batch)
+                states = model.states(read, table, users=False, replies=read.replies)
+                logits = _logits(model, states.words)[:, 0]
+                found[probes] = logits.log_softmax(dim=-1)[:, list(words)].cpu().numpy()
+        return found
+
+    def write(self, question: Question, manner: Manner | None = None) -> list[str]:
+        """Return the reply to each prompt, which is of one probe, word by word."""
+        manner = manner or Manner()
+        tokenizer = self.engine.parts.tokenizer
+        marks = _Marks(tokenizer.end, (tokenizer.pad, tokenizer.begin))
+        texts = [""] * len(question.examples)
+        for chosen, batch in self._batches(question):
+            with torch.inference_mode():
+                model, read, table = self._read(batch)
+                said = _say(model, read, table, manner, marks)
+            for number, words in zip(chosen, said.tolist(), strict=True):
+                ended = words.index(tokenizer.end) if tokenizer.end in words else len(words)
+                texts[number] = tokenizer.decode(words[:ended])
+        return texts
+
+    def _read(self, batch: Batch) -> tuple[RecommendationModel, Batch, ItemTable]:
+        return self.engine.parts.model, *self.engine.with_items(batch)
+
+    def _batches(self, question: Question) -> Iterator[tuple[Int[np.ndarray, " probes"], Batch]]:
+        """Yield the prompts, similar lengths together, with the places of their probes."""
+        model, examples = self.engine.parts.model, question.examples
+        if model.training:
+            model.train(mode=False)
+        counts = np.asarray([len(example.cuts) for example in examples])
+        firsts = np.cumsum(counts) - counts
+        lengths = np.asarray([self._length(example) for example in examples], dtype=np.int64)
+        for chosen in cut_by_length(lengths, MAX_REPLY_WORDS, _PROMPTS_AT_ONCE):
+            batch = self.writer.batch(question.instruction, [examples[n] for n in chosen])
+            probes = [np.arange(firsts[n], firsts[n] + counts[n]) for n in chosen]
+            yield np.concatenate(probes), batch.to(model.queries.device)
+
+    def _length(self, example: Example) -> int:
+        """Return about how many places a prompt takes."""
+        asked = 0 if example.asked is None else example.asked.size
+        items = (len(example.history) + asked) * self.writer.spelling.places
+        return items + min(len(example.context), MAX_CONTEXT_WORDS)
+
+
+def _replying(question: Question, reply: str) -> Question:
+    """Return the question with the same reply to every probe."""
+    examples = [replace(e, replies=(reply,) * len(e.cuts)) for e in question.examples]
+    return replace(question, examples=examples)
+
+
+def reply_log_probabilities(
+    model: RecommendationModel, batch: Batch, table: ItemTable
+) -> Float[Tensor, " prompts"]:
+    """Return the log-probability of the whole reply of each prompt."""
+    assert batch.replies is not None
+    states = model.states(batch, table, users=False, replies=batch.replies).words
+    wanted = batch.replies[batch.cuts >= 0]
+    logs = _logits(model, states).log_softmax(dim=-1)
+    of_words = logs.gather(2, wanted.clamp(min=0)[..., None])[..., 0]
+    return (of_words * (wanted >= 0)).sum(dim=1)
+
+
+def _logits(
+    model: RecommendationModel, states: Float[Tensor, "*any width"] | None
+) -> Float[Tensor, "*any vocabulary"]:
+    assert states is not None
+    return model.word_logits(states).float()
+
+
+@dataclass(frozen=True)
+class _Marks:
+    """Tokens that are no words."""
+
+    end: int
+    never: tuple[int, ...]
+    """Never said."""
+
+
+def _say(
+    model: RecommendationModel, batch: Batch, table: ItemTable, manner: Manner, marks: _Marks
+) -> Int[Tensor, "prompts words"]:
+    """Return the words said to each prompt; after the end mark anything may stand."""
+    generator = torch.Generator(device=batch.words.device).manual_seed(manner.seed)
+    states = _states_of(model, batch, table)
+    said = batch.words.new_zeros(len(batch.words), 0)
+    while said.shape[1] < manner.max_words and not bool((said == marks.end).any(dim=1).all()):
+        logits = _logits(model, states.after(said))
+        logits.masked_fill_(_repeating(said, logits.shape[1], manner.unrepeated), -torch.inf)
+        logits[:, list(marks.never)] = -torch.inf
+        said = torch.cat([said, _chosen(logits, manner, generator)[:, None]], dim=1)
+    return said
+
+
+def _chosen(
+    logits_UV: Float[Tensor, "prompts vocabulary"],  # noqa: N803 - shape suffix
+    manner: Manner,
+    generator: torch.Generator,
+) -> Int[Tensor, " prompts"]:
+    if not manner.temperature:
+        return logits_UV.argmax(dim=1)
+    shares, words = (logits_UV / manner.temperature).softmax(dim=1).sort(dim=1, descending=True)
+    before = shares.cumsum(dim=1) - shares
+    kept = shares.masked_fill(before >= manner.top_p, 0.0)
+    return words.gather(1, torch.multinomial(kept, 1, generator=generator))[:, 0]
+
+
+def _repeating(
+    said_UR: Int[Tensor, "prompts words"],  # noqa: N803
+    vocabulary: int,
+    length: int,
+) -> Bool[Tensor, "prompts vocabulary"]:
+    """Mark the words that would make a run of ``length`` words that was said before."""
+    marked = torch.zeros(len(said_UR), vocabulary, dtype=torch.bool, device=said_UR.device)
+    if not length or said_UR.shape[1] < length:
+        return marked
+    runs = said_UR.unfold(1, length, 1)
+    tail = said_UR[:, said_UR.shape[1] - length + 1 :]
+    same = (runs[:, :, :-1] == tail[:, None]).all(dim=2)
+    return marked.scatter_(1, torch.where(same, runs[:, :, -1], 0), same)
+
+
+@runtime_checkable
+class _States(Protocol):
+    """The state before the next word of each prompt."""
+
+    def after(self, said: Int[Tensor, "prompts words"]) -> Float[Tensor, "prompts width"]:
+        """Return the states after ``said``, which grows by one word from call to call."""
+        ...
+
+
+def _states_of(model: RecommendationModel, batch: Batch, table: ItemTable) -> _States:
+    """Return the quick way where the backbone has one."""
+    if isinstance(model.decoder, Decoder):
+        return _Kept(model, model.decoder, model.prefix(batch, table))
+    return _ReadAnew(model, batch, table)
+
+
+class _Kept:
+    """Reads each word once; mutable, since it keeps what was read."""
+
+    def __init__(self, model: RecommendationModel, decoder: Decoder, prefix: Prefix) -> None:
+        assert model.text is not None
+        self._model = model
+        self._cache = BeamCache(decoder, prefix.past, prefix.visible, prefix.positions)
+        self._first = prefix.carried + model.text.start
+
+    def after(self, said: Int[Tensor, "prompts words"]) -> Float[Tensor, "prompts width"]:
+        x = self._model.embed_words(said[:, -1]) if said.shape[1] else self._first
+        parents = torch.zeros(len(x), 1, dtype=torch.long, device=x.device)
+        return self._cache.step(x[:, None], parents)[:, 0]
+
+
+class _ReadAnew:
+    """Reads prompt and words anew for each word: any backbone can, slowly."""
+
+    def __init__(self, model: RecommendationModel, batch: Batch, table: ItemTable) -> None:
+        self._model, self._batch, self._table = model, batch, table
+
+    def after(self, said: Int[Tensor, "prompts words"]) -> Float[Tensor, "prompts width"]:
+        following = F.pad(said, (0, 1), value=NOTHING)[:, None]
+        states = self._model.states(self._batch, self._table, users=False, replies=following)
+        assert states.words is not None
+        return states.words[:, -1]

@@ -1,0 +1,184 @@
+"""What is looked at on the valid part: when to stop, which weights of a mixture to keep."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from palate.data.dataset import Cases, Dataset
+from palate.inference.engine import Ask, LanguageEngine
+from palate.inference.texts import Question, TextEngine
+from palate.language.held_out import held_out_events, held_out_examples
+from palate.language.prompts import SLOTS
+from palate.language.reviews import read_held_out, read_reviews
+from palate.models.baselines import fit_baseline
+from palate.models.language_model import RecommendationModel
+from palate.training.batches import Mixture
+from palate.training.chosen_tasks import BY_ITEMS
+from palate.training.loop import Validate
+from palate.training.parts import Blend, Parts, Prior
+from palate.training.recipe import Recipe
+from palate.types import History, Ranking
+
+_logger = logging.getLogger(__name__)
+
+_VALIDATION_USERS = 20_000
+"""More users than this are sampled for the validation within training; the evaluation takes all."""
+
+_SEARCHED_USERS = 2_000
+"""The same where each needs a search of its own."""
+
+_REPLIES = 1_000
+"""Replies of each task that are read for the validation."""
+
+_CUTOFF = 10
+
+
+def validation(
+    dataset: Dataset, parts: Parts, stage: Recipe, mixture: Mixture, seed: int
+) -> Validate:
+    """Return what a stage is to maximise on the valid part, as a function of the model.
+
+    The geometric mean of NDCG@10 of the next item, history masked, where the stage has a task
+    answered by items, and of the chance given to a word of the true reply, for each task answered
+    in words. A stage of one task is judged by that task.
+    """
+    names = tuple(task.name for task in mixture.tasks)
+    parts = replace(parts, recipe=stage, tasks=names, spelling=mixture.writer.spelling)
+    judges: list[Validate] = [_by_items(dataset, parts, seed)] if stage.forms else []
+    judges += _in_words(dataset, parts, mixture, seed)
+
+    def validate(model: RecommendationModel) -> float:
+        values = np.asarray([judge(model) for judge in judges])
+        return (
+            float(np.exp(np.log(np.maximum(values, 1e-9)).mean()))
+            if len(values) > 1
+            else float(values.sum())
+        )
+
+    return validate
+
+
+def _by_items(dataset: Dataset, parts: Parts, seed: int) -> Validate:
+    searched = parts.forms[0] == "codes"
+    most = _SEARCHED_USERS if searched else _VALIDATION_USERS
+    cases = _sample(dataset.cases("valid"), most, seed)
+    ask = _main_ask(parts, dataset)
+
+    def validate(model: RecommendationModel) -> float:
+        engine = LanguageEngine(replace(parts, model=model), ask)
+        if searched:
+            return ndcg_of_lists(engine.recommend(cases.histories, _CUTOFF), cases)
+        return ndcg_of([engine.score], [1.0], cases)[0]
+
+    return validate
+
+
+def _in_words(dataset: Dataset, parts: Parts, mixture: Mixture, seed: int) -> list[Validate]:
+    """Return a judge for each task that the valid part has replies for."""
+    if not parts.recipe.tasks.in_words:
+        return []
+    rng = np.random.default_rng(seed)
+    events = held_out_events(dataset, "valid")
+    order = rng.permutation(len(events))[:_REPLIES]
+    chosen = [events[place] for place in order]
+    known = read_reviews(dataset)
+    reviews = None if known is None else read_held_out(dataset, "valid", known)
+    judges = []
+    for task in mixture.tasks:
+        examples = [e for _, e in held_out_examples(task, chosen, reviews, rng)]
+        if examples:
+            question = Question(parts.prompts[task.name].seen[0], examples)
+            judges.append(_chance_of_words(parts, question))
+    return judges
+
+
+def _chance_of_words(parts: Parts, question: Question) -> Validate:
+    def validate(model: RecommendationModel) -> float:
+        engine = TextEngine(LanguageEngine(replace(parts, model=model)))
+        return float(np.exp(engine.log_likelihood(question)))
+
+    return validate
+
+
+def _main_ask(parts: Parts, dataset: Dataset) -> Ask:
+    """Return the question a model is validated by: the next item where it was trained on that."""
+    answered = [name for name in parts.tasks if name in BY_ITEMS]
+    family = "next-item" if "next-item" in answered else answered[0]
+    events = dataset.interactions
+    slots = {"event": events.event_types[0], "scenario": next(iter(events.scenarios), "")}
+    return Ask(family=family, slots={name: slots[name] for name in SLOTS[family]})
+
+
+def with_prior(parts: Parts, dataset: Dataset, seed: int) -> Parts:
+    """Fit the recipe's prior and give it the weight that is best on the valid part."""
+    config = parts.recipe.prior
+    cases = _sample(dataset.cases("valid"), _VALIDATION_USERS, seed)
+    if config is None or "next-item" not in parts.tasks or not len(cases):
+        return parts
+    baseline = fit_baseline(config.baseline, dataset.sequences, len(dataset.catalog), seed=seed)
+    values = ndcg_of([LanguageEngine(parts).score, baseline.score], config.weights, cases)
+    best = int(np.argmax(values))
+    _logger.info("prior weight %g: validation NDCG@10 %.4f", config.weights[best], values[best])
+    return replace(parts, prior=Prior(baseline, config.weights[best]))
+
+
+def with_blend(parts: Parts, dataset: Dataset, seed: int) -> Parts:
+    """Weigh codes against the set in hybrid answers as is best on the valid part."""
+    config = parts.recipe.codes
+    cases = _sample(dataset.cases("valid"), _SEARCHED_USERS, seed)
+    if config is None or "hybrid" not in parts.forms or not len(cases):
+        return parts
+    ask = replace(_main_ask(parts, dataset), form="hybrid")
+    tried = [replace(parts, blend=Blend(weight)) for weight in config.blend_weights]
+    values = [
+        ndcg_of_lists(LanguageEngine(each, ask).recommend(cases.histories, _CUTOFF), cases)
+        for each in tried
+    ]
+    best = int(np.argmax(values))
+    _logger.info("blend %g: validation NDCG@10 %.4f", config.blend_weights[best], values[best])
+    return tried[best]
+
+
+def ndcg_of(
+    scorers: Sequence[Callable[[Sequence[History]], Float[np.ndarray, "users items"]]],
+    weights: Sequence[float],
+    cases: Cases,
+) -> list[float]:
+    """Return mean NDCG@10 of the first target of each case, history masked; 0 without a case.
+
+    The first scorer counts fully; the second, if any, with each of ``weights`` in turn: one value
+    per weight.
+    """
+    gains: list[list[float]] = [[] for _ in weights]
+    for start in range(0, len(cases), 512):
+        histories = cases.histories[start : start + 512]
+        wanted = np.asarray([targets[0] for targets in cases.targets[start : start + 512]])
+        main, *others = [scorer(histories) for scorer in scorers]
+        for user, history in enumerate(histories):
+            main[user, history.item_rows] = -np.inf
+        for gain, weight in zip(gains, weights, strict=True):
+            scores = main + np.float32(weight) * others[0] if others else main
+            own = scores[np.arange(len(wanted)), wanted]
+            # A target that the history holds cannot be found with the history masked.
+            places = np.where(own > -np.inf, (scores > own[:, None]).sum(axis=1), _CUTOFF)
+            gain += np.where(places < _CUTOFF, 1 / np.log2(places + 2), 0.0).tolist()
+    return [float(np.mean(gain)) if gain else 0.0 for gain in gains]
+
+
+def ndcg_of_lists(lists: Sequence[Ranking], cases: Cases) -> float:
+    """Return mean NDCG@10 of the first target of each case; 0 without a case."""
+    gains = []
+    for ranking, targets in zip(lists, cases.targets, strict=True):
+        places = np.flatnonzero(ranking.item_rows[:_CUTOFF] == targets[0])
+        gains.append(1 / np.log2(places[0] + 2) if len(places) else 0.0)
+    return float(np.mean(gains)) if gains else 0.0
+
+
+def _sample(cases: Cases, num_users: int, seed: int) -> Cases:
+    if len(cases) <= num_users:
+        return cases
+    chosen = np.random.default_rng(seed).choice(len(cases), num_users, replace=False)
+    return Cases([cases.histories[i] for i in chosen], [cases.targets[i] for i in chosen])

@@ -1,0 +1,87 @@
+"""Text from strangers made plain: one line, printable, no markup, of bounded length."""
+
+import html
+import re
+
+MAX_TEXT = 4_000
+"""Characters of a text that are read at all; the longest reviews go on for pages."""
+
+_MARKUP = re.compile(r"<[^<>]{0,300}>|\[\[[^\[\]]{0,100}\]\]")
+_END = re.compile(r"([.!?]{1,6}[\"')]{0,3})(?:\s+|(?=[A-Z][a-z]|I\b))")
+_NO_END = re.compile(
+    r"(?:\b(?:mr|mrs|ms|dr|st|vs|etc|approx|inc|e\.g|i\.e)|(?:^|[\s.])[a-z])\.$", re.IGNORECASE
+)
+_WORD = re.compile(r"[^\W\d_][\w'-]*")
+
+
+def one_line(text: str, max_length: int = MAX_TEXT) -> str:
+    r"""Return ``text`` as one printable line of at most ``max_length`` characters.
+
+    Control and direction characters become spaces, runs of spaces one space; what is too long is
+    cut at a word and ends in an ellipsis.
+
+    Example:
+        >>> one_line("Oak\nDesk \x1b[31m of   Fjordale", max_length=18)
+        'Oak Desk [31m of…'
+    """
+    printable = "".join(c if c.isprintable() else " " for c in text[: 2 * max_length + 80])
+    line = " ".join(printable.split())
+    if len(line) <= max_length:
+        return line
+    kept = line[: max_length - 1]
+    at_word = kept if line[max_length - 1] == " " else kept.rpartition(" ")[0]
+    return (at_word or kept).rstrip() + "…"
+
+
+def without_markup(text: str, max_length: int = MAX_TEXT) -> str:
+    """Return ``text`` as one line, HTML entities read and tags removed.
+
+    Example:
+        >>> without_markup("A &#34;bright&#34; sound.<br />Good")
+        'A "bright" sound. Good'
+    """
+    # Entities are often escaped twice; tags are only seen once they are read.
+    read = html.unescape(html.unescape(text[: 2 * max_length]))
+    return one_line(_MARKUP.sub(" ", read), max_length)
+
+
+def sentences(text: str) -> list[str]:
+    """Return the sentences of a line of text.
+
+    A sentence ends at a full stop, question or exclamation mark before a space or, since people
+    forget the space, before a capital letter; not after a known abbreviation or an initial.
+
+    Example:
+        >>> sentences("Good tone.Worth it, e.g. for a beginner! Bought two.")
+        ['Good tone.', 'Worth it, e.g. for a beginner!', 'Bought two.']
+    """
+    found, start = [], 0
+    for mark in _END.finditer(text):
+        sentence = text[start : mark.end(1)]
+        if _NO_END.search(sentence[-10:]):
+            continue
+        found.append(sentence.strip())
+        start = mark.end()
+    found.append(text[start:].strip())
+    return [sentence for sentence in found if sentence]
+
+
+def words(text: str) -> list[str]:
+    """Return the words of ``text`` in lower case, numbers and punctuation left out.
+
+    Example:
+        >>> words("It's a 6-string, well-made guitar.")
+        ["it's", 'a', 'string', 'well-made', 'guitar']
+    """
+    return [word.lower() for word in _WORD.findall(text)]
+
+
+def rating_words(value: float) -> str:
+    """Return a rating in words: as few digits as say it.
+
+    Example:
+        >>> rating_words(4.0), rating_words(4.5)
+        ('4', '4.5')
+    """
+    # Adding zero makes the negative zero an ordinary one.
+    return f"{round(value, 2) + 0.0:g}"

@@ -1,0 +1,441 @@
+"""Tasks answered in words: each asks about items, a review or a user, and has a reply per probe.
+
+Every task makes its prompt for training and for asking by the same function, so that the two
+cannot differ: ``example`` puts the replies into what ``ask`` returns.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from palate.data.catalog import Catalog
+from palate.language.facts import Facts
+from palate.language.plain_text import one_line, rating_words, without_markup
+from palate.language.reviews import Review, Reviews
+from palate.language.tasks import Example, Slots, random_window
+from palate.types import History
+
+YES, NO = "yes", "no"
+"""The replies of :class:`Ranking`; their probabilities are its score."""
+
+_MAX_TITLE = 120
+_MOST_LEVELS = 20
+_MOST_TRIES = 6
+_NOTHING = History(item_rows=np.zeros(0, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class Rating:
+    """How the user rates an item, in words; asked after every event of a window."""
+
+    max_history: int
+    levels: Sequence[float]
+    """The ratings there are, ascending (see :func:`rating_levels`)."""
+    name: str = "rating"
+
+    def slots(self, rng: np.random.Generator) -> Slots:
+        """No slots."""
+        return {}
+
+    def ask(self, history: History, item_rows: Int[np.ndarray, " items"]) -> Example:
+        """Ask for the rating of each item by the user, one probe per item."""
+        return _of_each(history.last(self.max_history), item_rows)
+
+    def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
+        """Every rated event is asked about, seen from the events before it."""
+        window = random_window(history, self.max_history + 1, rng)
+        if window.ratings is None:
+            return None
+        places = np.flatnonzero(~np.isnan(window.ratings))
+        replies = [self.words_of(float(rating)) for rating in window.ratings[places]]
+        return _before(window, places, window.item_rows[places], replies)
+
+    def words_of(self, rating: float) -> str:
+        """Return the words of the level nearest to a rating."""
+        return rating_words(min(self.levels, key=lambda level: abs(level - rating)))
+
+    def value_of(self, reply: str) -> float | None:
+        """Return the rating that a reply names; None where it names none."""
+        return self._value_of.get(reply.strip())
+
+    @cached_property
+    def _value_of(self) -> Mapping[str, float]:
+        return {rating_words(level): level for level in self.levels}
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Whether an item is for the user, yes or no: the probability of *yes* is a score.
+
+    Without a threshold the next item is told from one drawn at random that the user never had
+    (what CTR models learn); with one, items rated above it from the others (Bao et al. 2023,
+    TALLRec).
+    """
+
+    max_history: int
+    num_items: int
+    threshold: float | None = None
+    name: str = "ranking"
+
+    def slots(self, rng: np.random.Generator) -> Slots:
+        """No slots."""
+        return {}
+
+    def ask(self, history: History, item_rows: Int[np.ndarray, " items"]) -> Example:
+        """Ask of each item whether it is for the user, one probe per item."""
+        return _of_each(history.last(self.max_history), item_rows)
+
+    def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
+        """One item is asked about before every event, the true one or another."""
+        window = random_window(history, self.max_history + 1, rng)
+        if self.threshold is not None:
+            return self._liked_or_not(window, self.threshold)
+        asked = window.item_rows.copy()
+        swapped = np.flatnonzero(rng.random(len(window)) < 0.5)
+        others = unseen_items(history, len(swapped), self.num_items, rng)
+        swapped = swapped[: len(others)]
+        asked[swapped] = others
+        true = np.ones(len(window), dtype=bool)
+        true[swapped] = False
+        return _before(window, np.arange(len(window)), asked, _yes_or_no(true))
+
+    def _liked_or_not(self, window: History, threshold: float) -> Example | None:
+        if window.ratings is None:
+            return None
+        places = np.flatnonzero(~np.isnan(window.ratings))
+        liked = window.ratings[places] > threshold
+        return _before(window, places, window.item_rows[places], _yes_or_no(liked))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which of some candidates comes next, answered by its title (Liao et al. 2024, LLaRA)."""
+
+    titles: Sequence[str]
+    """Of every item; empty where it has none: such an item is no candidate."""
+    max_history: int = 10
+    num_candidates: int = 20
+    max_probes: int = 2
+    """At most so many places of a window are asked from, since each reads all its candidates."""
+    name: str = "choice"
+
+    def slots(self, rng: np.random.Generator) -> Slots:
+        """No slots."""
+        return {}
+
+    def ask(self, history: History, item_rows: Int[np.ndarray, " candidates"]) -> Example:
+        """Ask which of the items comes next."""
+        seen = history.last(self.max_history)
+        return _asking(seen, [len(seen)], asked=item_rows[None])
+
+    def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
+        """The true next item is put among others that the user never had, in any order."""
+        window = random_window(history, self.max_history + 1, rng)
+        titled = [p for p in range(1, len(window)) if self.titles[window.item_rows[p]]]
+        places = _some(titled, self.max_probes, rng)
+        asked = np.full((len(places), self.num_candidates), -1)
+        for candidates, place in zip(asked, places, strict=True):
+            found = self.candidates(history, int(window.item_rows[place]), rng)
+            candidates[: len(found)] = found
+        if len(places) == 0 or (asked >= 0).sum(axis=1).min() < 2:
+            return None
+        prompt = _asking(window.take(slice(0, int(places[-1]))), places, asked=asked)
+        return replace(prompt, replies=[self.titles[window.item_rows[place]] for place in places])
+
+    def candidates(
+        self, history: History, target: int, rng: np.random.Generator
+    ) -> Int[np.ndarray, " candidates"]:
+        """Return the target among others, no two of the same title: a title is to say which."""
+        drawn = unseen_items(history, 2 * self.num_candidates, len(self.titles), rng)
+        of_title = {self.titles[target]: target}
+        for row in drawn.tolist():
+            if self.titles[row] and len(of_title) < self.num_candidates:
+                of_title.setdefault(self.titles[row], row)
+        return rng.permutation(np.asarray(list(of_title.values())))
+
+
+@dataclass(frozen=True)
+class Title:
+    """What an item is called, so that words and items mean the same (Zheng et al. 2024, LC-Rec)."""
+
+    titles: Sequence[str]
+    """Of every item; empty where it has none."""
+    items_per_example: int = 8
+    name: str = "title"
+    max_history: int = field(default=0, init=False)
+
+    def slots(self, rng: np.random.Generator) -> Slots:
+        """No slots."""
+        return {}
+
+    def ask(self, item_rows: Int[np.ndarray, " items"]) -> Example:
+        """Ask for the title of each item, one probe per item."""
+        return _of_each(_NOTHING, item_rows)
+
+    def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
+        """Any items of the catalogue are asked about, so that rare ones are learned as well."""
+        drawn = rng.integers(len(self.titles), size=self.items_per_example)
+        rows = np.asarray([row for row in drawn.tolist() if self.titles[row]], dtype=np.int64)
+        if len(rows) == 0:
+            return None
+        return replace(self.ask(rows), replies=[self.titles[row] for row in rows])
+
+
+@dataclass(frozen=True)
+class NextTitle:
+    """What comes next, answered by its title."""
+
+    max_history: int
+    titles: Sequence[str]
+    """Of every item; empty where it has none: such an item is not asked for."""
+    max_probes: int = 6
+    """At most so many places of a window are asked from, since titles are long."""
+    name: str = "next-title"
+
+    def slots(self, rng: np.random.Generator) -> Slots:
+        """No slots."""
+        return {}
+
+    def ask(self, history: History) -> Example:
+        """Ask for the title of the next item."""
+        seen = history.last(self.max_history)
+        return _asking(seen, [len(seen)])
+
+    def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
+        """Some events of a window are asked for, each seen from those before it."""
+        window = random_window(history, self.max_history + 1, rng)
+        titled = [p for p in range(1, len(window)) if self.titles[window.item_rows[p]]]
+        places = _some(titled, self.max_probes, rng)
+        if len(places) == 0:
+            return None
+        prompt = _asking(window.take(slice(0, int(places[-1]))), places)
+        return replace(prompt, replies=[self.titles[window.item_rows[place]] for place in places])
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the user likes, as one sentence made from facts."""
+
+    max_history: int
+    facts: Facts
+    max_probes: int = 4
+    name: str = "profile"
+
+    def slots(self, rng: np.random.Generator) -> Slots:
+        """No slots."""
+        return {}
+
+    def ask(self, history: History) -> Example:
+        """Ask what the user likes."""
+        seen = history.last(self.max_history)
+        return _asking(seen, [len(seen)])
+
+    def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
+        """After some events of a window the reply tells of the items so far."""
+        window = random_window(history, self.max_history, rng)
+        cuts = _some(range(1, len(window) + 1), self.max_probes, rng)
+        told = {int(cut): self.facts.profile(window.item_rows[:cut]) for cut in cuts}
+        replies = {cut: sentence for cut, sentence in told.items() if sentence is not None}
+        if not replies:
+            return None
+        prompt = _asking(window.take(slice(0, max(replies))), list(replies))
+        return replace(prompt, replies=list(replies.values()))
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why an item fits the user, in a sentence such as users write; half of the time on an aspect.
+
+    The reply is a sentence of the user's own review of the item (Li et al. 2021, PETER; Geng et
+    al. 2022, P5).
+    """
+
+    max_history: int
+    reviews: Reviews
+    name: str = "explanation"
+
+    def slots(self, rng: np.random.Generator) -> Slots:
+        """No slots: the aspect differs from example to example, so it stands in the context."""
+        return {}
+
+    def ask(self, history: History, item_row: int, aspect: str = "") -> Example:
+        """Ask why the item fits, on an aspect if one is given."""
+        seen = history.last(self.max_history)
+        return _asking(
+            seen, [len(seen)], asked=np.asarray([[item_row]]), context=one_line(aspect, _MAX_TITLE)
+        )
+
+    def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
+        """Choose a reviewed event; its history is what came before."""
+        for event in _reviewed_events(self.reviews, history, rng):
+            place = _place(history, event)
+            remark = self.reviews.explanation_of(place, rng)
+            if remark is not None:
+                aspect = remark.aspect if rng.random() < 0.5 else ""
+                row = int(history.item_rows[event])
+                prompt = self.ask(history.take(slice(0, event)), row, aspect)
+                return replace(prompt, replies=[remark.sentence])
+        return None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The title of a review, from its text."""
+
+    reviews: Reviews
+    name: str = "summary"
+    max_history: int = field(default=0, init=False)
+
+    def slots(self, rng: np.random.Generator) -> Slots:
+        """No slots: the review stands in the context."""
+        return {}
+
+    def ask(self, text: str) -> Example:
+        """Ask for a short title of a review."""
+        return _about_text(without_markup(text))
+
+    def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
+        """Choose a review that has both."""
+        for _, review in _written(self.reviews, history, rng):
+            if review.text and review.title:
+                return replace(_about_text(review.text), replies=[review.title])
+        return None
+
+
+@dataclass(frozen=True)
+class Preference:
+    """What a reviewer likes or dislikes, from the text of the review."""
+
+    reviews: Reviews
+    name: str = "preference"
+    max_history: int = field(default=0, init=False)
+
+    def slots(self, rng: np.random.Generator) -> Slots:
+        """No slots: the review stands in the context."""
+        return {}
+
+    def ask(self, text: str) -> Example:
+        """Ask what the writer of a review likes or dislikes."""
+        return _about_text(without_markup(text))
+
+    def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
+        """Choose a review with a clear rating and an aspect that goes with it."""
+        for place, review in _written(self.reviews, history, rng):
+            judgement = self.reviews.judgement_of(place)
+            if judgement is not None:
+                return replace(_about_text(review.text), replies=[preference_words(*judgement)])
+        return None
+
+
+def preference_words(pleased: bool, aspects: Sequence[str]) -> str:
+    """Return in words what somebody likes or dislikes.
+
+    Example:
+        >>> preference_words(True, ["sound", "price"])
+        'likes the sound and the price'
+    """
+    return ("likes " if pleased else "dislikes ") + " and ".join(f"the {one}" for one in aspects)
+
+
+def rating_levels(ratings: Float[np.ndarray, " events"]) -> tuple[float, ...]:
+    """Return the ratings that are given, ascending; of a fine scale, evenly spaced ones.
+
+    Example:
+        >>> rating_levels(np.asarray([4.0, np.nan, 1.0, 4.0]))
+        (1.0, 4.0)
+    """
+    given = np.unique(np.round(ratings[~np.isnan(ratings)].astype(np.float64), 2))
+    if len(given) > _MOST_LEVELS:
+        given = np.round(np.linspace(given[0], given[-1], _MOST_LEVELS + 1), 2)
+    return tuple(given.tolist())
+
+
+def plain_titles(catalog: Catalog) -> list[str]:
+    """Return the title of each item as one short line; empty where it has none."""
+    return [one_line(title or "", _MAX_TITLE) for title in catalog.table["title"].to_list()]
+
+
+def unseen_items(
+    history: History, n: int, num_items: int, rng: np.random.Generator
+) -> Int[np.ndarray, " unseen"]:
+    """Return ``n`` different items that are not in a history, fewer only where there are fewer."""
+    seen = np.unique(history.item_rows)
+    drawn = rng.choice(num_items, min(num_items, n + len(seen)), replace=False)
+    return np.asarray(drawn[~np.isin(drawn, seen)][:n])
+
+
+def _asking(
+    history: History,
+    cuts: Sequence[int] | Int[np.ndarray, " probes"],
+    *,
+    asked: Int[np.ndarray, "probes asked"] | None = None,
+    context: str = "",
+) -> Example:
+    """Return a prompt that words answer: it has no targets, and no replies yet."""
+    return Example(
+        history=history,
+        cuts=np.asarray(cuts),
+        targets=np.zeros((len(cuts), 0), dtype=np.int64),
+        context=context,
+        asked=asked,
+    )
+
+
+def _of_each(history: History, item_rows: Int[np.ndarray, " items"]) -> Example:
+    """Ask about each item at the end of the history."""
+    cuts = np.full(len(item_rows), len(history))
+    return _asking(history, cuts, asked=item_rows[:, None])
+
+
+def _before(
+    window: History,
+    places: Int[np.ndarray, " probes"],
+    asked: Int[np.ndarray, " probes"],
+    replies: Sequence[str],
+) -> Example | None:
+    """Ask about one item before each of some events; None where there is not one."""
+    if len(places) == 0:
+        return None
+    prompt = _asking(window.take(slice(0, int(places[-1]))), places, asked=asked[:, None])
+    return replace(prompt, replies=replies)
+
+
+def _about_text(text: str) -> Example:
+    return _asking(_NOTHING, [0], context=text)
+
+
+def _yes_or_no(true: Bool[np.ndarray, " probes"]) -> list[str]:
+    return [YES if one else NO for one in true]
+
+
+def _some(places: Sequence[int], most: int, rng: np.random.Generator) -> Int[np.ndarray, " chosen"]:
+    """Return at most ``most`` of the places, ascending."""
+    return np.sort(rng.permutation(np.asarray(places, dtype=np.int64))[:most])
+
+
+def _reviewed_events(reviews: Reviews, history: History, rng: np.random.Generator) -> list[int]:
+    """Return a few events of the history that have a review, in any order."""
+    if history.places is None:
+        return []
+    events = np.flatnonzero(reviews.lines[history.places] >= 0)
+    chosen: list[int] = rng.permutation(events)[:_MOST_TRIES].tolist()
+    return chosen
+
+
+def _place(history: History, event: int) -> int:
+    assert history.places is not None
+    return int(history.places[event])
+
+
+def _written(
+    reviews: Reviews, history: History, rng: np.random.Generator
+) -> Iterable[tuple[int, Review]]:
+    """Return a few of the user's reviews with their places, in any order."""
+    for event in _reviewed_events(reviews, history, rng):
+        place = _place(history, event)
+        review = reviews.of(place)
+        if review is not None:
+            yield place, review

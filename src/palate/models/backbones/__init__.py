@@ -1,0 +1,1 @@
+"""Pre-trained language models as backbones, and what of them is tuned."""

@@ -1,0 +1,112 @@
+"""Any causal language model of ``transformers`` behind the face of the compact decoder.
+
+Shape suffixes: B batch, T tokens, D width.
+"""
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from palate.models.decoder import KeyValue
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class CausalBackbone(nn.Module):
+    """Reads embeddings, wherever they come from, as :class:`palate.models.decoder.Decoder` does.
+
+    ``model`` is the whole model with its language-model head: it can be saved, merged and exported
+    as it is.
+    """
+
+    def __init__(self, model: "PreTrainedModel") -> None:
+        """Wrap a model made by ``AutoModelForCausalLM``."""
+        super().__init__()
+        self.model = model
+
+    @property
+    def width(self) -> int:
+        """Width of a token."""
+        return int(self.model.config.hidden_size)
+
+    @property
+    def num_layers(self) -> int:
+        """Layers, and entries of a past."""
+        return int(self.model.config.num_hidden_layers)
+
+    @property
+    def num_heads(self) -> int:
+        """Heads of the queries; keys and values may have fewer."""
+        return int(self.model.config.num_attention_heads)
+
+    @property
+    def words(self) -> Float[Tensor, "vocabulary width"]:
+        """The table of word embeddings."""
+        return cast(Tensor, self.model.get_input_embeddings().weight)
+
+    def embed(self, tokens: Int[Tensor, "*any"]) -> Float[Tensor, "*any width"]:
+        """Return what is read for words."""
+        embedded: Tensor = self.model.get_input_embeddings()(tokens)
+        return embedded
+
+    def word_logits(self, hidden: Float[Tensor, "*any width"]) -> Float[Tensor, "*any vocabulary"]:
+        """Return the logit of every word after each state, by the model's own head."""
+        head = head_of(self.model)
+        logits: Tensor = head(hidden.to(head.weight.dtype))
+        return logits.to(hidden.dtype)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch time width"],
+        positions: Int[Tensor, "#batch time"],
+        *,
+        mask: Bool[Tensor, "#batch 1 time key"] | None = None,
+        past: list[KeyValue] | None = None,
+        answer_from: int = 0,
+    ) -> tuple[Float[Tensor, "batch query width"], list[KeyValue]]:
+        """Return the normalised hidden states, and every layer's keys and values of ``x``.
+
+        Args:
+            x: embeddings of the tokens.
+            positions: of each token.
+            mask: True where a token (second to last axis) may look at a key (last axis: ``past``
+                first, then the tokens themselves); None means causal, and then there can be no
+                ``past``.
+            past: keys and values of a prefix, of batch size 1 where all rows share it.
+            answer_from: only the tokens from here on are wanted at the end.
+        """
+        # Late, so that a compact model does not wait for `transformers`.
+        from palate.models.backbones.past import own_of, remembering
+
+        assert mask is not None or not past, "a past needs a mask"
+        dtype = self.words.dtype
+        cache = remembering(past, self.num_layers)
+        read = self.model.base_model(
+            inputs_embeds=x.to(dtype),
+            position_ids=positions,
+            attention_mask=None if mask is None else additive(mask, dtype),
+            past_key_values=cache,
+            use_cache=True,
+        )
+        hidden: Tensor = read.last_hidden_state[:, answer_from:]
+        return hidden.to(x.dtype), own_of(cache)
+
+
+def head_of(model: "PreTrainedModel") -> nn.Linear:
+    """Return the language-model head."""
+    return cast(nn.Linear, model.get_output_embeddings())  # type: ignore[no-untyped-call]
+
+
+def additive(
+    mask: Bool[Tensor, "#batch 1 query key"], dtype: torch.dtype
+) -> Float[Tensor, "#batch 1 query key"]:
+    """Return what is added to the scores: nothing where one may look, else the least number.
+
+    Every kind of attention in ``transformers`` takes such a mask; not all take a boolean one.
+    """
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(
+        ~mask, torch.finfo(dtype).min
+    )

@@ -1,0 +1,114 @@
+"""Which pre-trained model is the backbone, and how it is opened.
+
+Models are read from the disk only; a name is looked up among those already downloaded.
+"""
+
+import inspect
+import logging
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Literal, cast
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors import SafetensorError
+from torch import nn
+
+from palate.errors import ConfigError, MissingExtraError
+from palate.models.backbones.causal import CausalBackbone, head_of
+from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
+from palate.models.backbones.tuning import TuningConfig, tune
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+_CAUSAL_FACE = {"inputs_embeds", "position_ids", "past_key_values", "attention_mask"}
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+logger = logging.getLogger(__name__)
+
+
+class BackboneConfig(BaseModel):
+    """A pre-trained model and what of it is trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    """Folder of a causal or encoder-decoder model that ``transformers`` can read, or the name of
+    one already on this machine."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the pre-trained weights; what is trained beside them is float32."""
+    gradient_checkpointing: bool = False
+    """Keep only what enters each layer, and compute the rest again in the backward pass."""
+    tuning: TuningConfig = Field(default_factory=TuningConfig)
+
+
+def load_backbone(config: BackboneConfig) -> CausalBackbone | EncoderDecoderBackbone:
+    """Open the pre-trained model and prepare what of it is trained.
+
+    Raises:
+        MissingExtraError: when ``transformers``, or ``peft`` for LoRA, is not installed.
+        ConfigError: when there is no such model, it is damaged, or of a kind that does not fit.
+    """
+    if find_spec("transformers") is None:
+        raise MissingExtraError("transformers", "hf")
+    from transformers import AutoConfig
+
+    try:
+        found = AutoConfig.from_pretrained(config.path, local_files_only=True)
+        model = _open(found, config)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise _cannot_open(config.path, error) from error
+    if config.gradient_checkpointing:
+        from palate.models.backbones.recompute import recompute_layers
+
+        recompute_layers(model)
+    backbone = EncoderDecoderBackbone(model) if found.is_encoder_decoder else CausalBackbone(model)
+    return tune(backbone, config.tuning, words=backbone.words)
+
+
+def _open(found: "PreTrainedConfig", config: BackboneConfig) -> "PreTrainedModel":
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    kind = AutoModelForSeq2SeqLM if found.is_encoder_decoder else AutoModelForCausalLM
+    opened: tuple[PreTrainedModel, dict[str, set[str]]] = kind.from_pretrained(  # type: ignore[assignment]
+        config.path,
+        config=found,
+        dtype=_DTYPES[config.dtype],
+        local_files_only=True,
+        use_safetensors=True,
+        output_loading_info=True,
+    )
+    model, report = opened
+    _check_complete(config.path, model, (report["missing_keys"]))
+    face = set(inspect.signature(type(model.base_model).forward).parameters)
+    if not found.is_encoder_decoder and not face >= _CAUSAL_FACE:
+        raise ConfigError(
+            f"The model {config.path!r} is of the kind {found.model_type!r}, which does not take "
+            f"{', '.join(sorted(_CAUSAL_FACE - face))}.",
+            hint="Take a causal model with rotary or learned positions, such as Llama or Qwen.",
+        )
+    return model
+
+
+def _check_complete(path: str, model: "PreTrainedModel", missing: set[str]) -> None:
+    """Make sure that no weight is random; a head that was not saved becomes the word embeddings."""
+    head = head_of(model)
+    of_head = {name for name, layer in model.named_modules() if layer is head}
+    if missing and missing <= {f"{name}.weight" for name in of_head}:
+        logger.warning("%s has no language-model head: its word embeddings are used.", path)
+        head.weight = cast(nn.Parameter, model.get_input_embeddings().weight)
+    elif missing:
+        raise ConfigError(
+            f"The model {path!r} has no weights for {len(missing)} of its parts, "
+            f"such as {min(missing)!r}.",
+            hint="Save or download it again, whole.",
+        )
+
+
+def _cannot_open(path: str, error: Exception) -> ConfigError:
+    first_line = str(error).strip().split("\n")[0]
+    return ConfigError(
+        f"The backbone {path!r} cannot be opened: {first_line}",
+        hint="Give the folder of a model that transformers can read (config.json and "
+        "model.safetensors), or download it beforehand.",
+    )

@@ -1,0 +1,122 @@
+"""Memory and time of a training run, told before it starts.
+
+Memory is weights, gradients, the optimizer's moments, the activations that wait for the backward
+pass, and the logits of words. Time is steps times the seconds of one that was tried.
+"""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+_GIGABYTE = 2**30
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How much a model is, and how much of it is trained."""
+
+    parameters: int
+    trained: int
+    num_bytes: int
+    trained_bytes: int
+
+    @classmethod
+    def of(cls, module: nn.Module) -> "Weights":
+        """Count the parameters of ``module``, shared ones once."""
+        every = list(module.parameters())
+        trained = [weight for weight in every if weight.requires_grad]
+        return cls(
+            parameters=sum(weight.numel() for weight in every),
+            trained=sum(weight.numel() for weight in trained),
+            num_bytes=sum(weight.nbytes for weight in every),
+            trained_bytes=sum(weight.nbytes for weight in trained),
+        )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one step reads, and through how much."""
+
+    rows: int
+    time: int
+    """Tokens of a row, the longest one."""
+    layers: int
+    width: int
+    mlp_width: int
+    words: int = 0
+    """Rows of the table of words, where every token has a logit for each; else 0."""
+    bytes_each: int = 4
+    """Of one activation: 4 in float32, 2 in bfloat16."""
+    beside_width: int = 0
+    """Of one layer: widths of all inputs of its LoRA updates together, where they have dropout."""
+    recomputed: bool = False
+    """Gradient checkpointing: each layer keeps its input alone."""
+
+    @property
+    def activation_bytes(self) -> int:
+        """Bytes that wait for the backward pass.
+
+        A layer of the Llama kind keeps per token about 10 vectors of ``width`` (its input, both
+        normalised streams, queries, keys, values, what was attended to and its projection) and 4
+        of ``mlp_width`` (gate, up, the activated gate, their product); scores of attention are not
+        kept. Dropout before a LoRA update keeps its input once more, and a byte of mask. Logits are
+        there four times, in float32: themselves, their log-softmax, and the gradients of both.
+        """
+        tokens = self.rows * self.time
+        layer = (10 * self.width + 4 * self.mlp_width) * self.bytes_each
+        layer += self.beside_width * (self.bytes_each + 1)
+        kept = self.layers * layer
+        if self.recomputed:
+            kept = self.layers * self.width * self.bytes_each + layer
+        return tokens * (kept + 4 * 4 * self.words)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How long a run takes and how much memory it holds at most."""
+
+    seconds: float
+    num_bytes: int
+
+    def __str__(self) -> str:
+        """Return one line such as ``about 35 min, 6.1 GB``."""
+        return f"about {_spoken(self.seconds)}, {self.num_bytes / _GIGABYTE:.1f} GB"
+
+
+def estimate(
+    weights: Weights,
+    reading: Reading,
+    *,
+    steps: int,
+    step_seconds: float,
+    moments: int = 2,
+    held_bytes: int = 0,
+) -> Estimate:
+    """Return what ``steps`` steps cost.
+
+    Args:
+        weights: of the model.
+        reading: of one step.
+        steps: of the whole run.
+        step_seconds: measured on one trial step.
+        moments: copies of the trained weights that the optimizer keeps; Adam keeps two.
+        held_bytes: what the process holds besides: libraries, data.
+
+    Example:
+        >>> weights = Weights(100_000_000, 1_000_000, 400_000_000, 4_000_000)
+        >>> reading = Reading(rows=8, time=256, layers=12, width=768, mlp_width=2048)
+        >>> str(estimate(weights, reading, steps=1000, step_seconds=2.1))
+        'about 35 min, 1.8 GB'
+    """
+    held = weights.num_bytes + (1 + moments) * weights.trained_bytes
+    return Estimate(
+        seconds=steps * step_seconds, num_bytes=held_bytes + held + reading.activation_bytes
+    )
+
+
+def _spoken(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,36 @@
+"""Gradient checkpointing: activations inside a layer are computed again in the backward pass.
+
+Memory for time (Chen et al. 2016). ``transformers`` has a switch for it that forgets the keys and
+values of a past; here they stay, since :class:`palate.models.backbones.past.LayerPast` bears being
+written twice.
+
+This file imports ``transformers``; it is imported only where such a model is at hand.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+Inputs = ParamSpec("Inputs")
+Output = TypeVar("Output")
+
+
+def recompute_layers(model: nn.Module) -> None:
+    """Let each layer of ``model`` keep its inputs alone while it is trained."""
+    for layer in model.modules():
+        if isinstance(layer, GradientCheckpointingLayer):
+            vars(layer)["forward"] = partial(_recomputed, layer.forward)
+
+
+def _recomputed(
+    forward: Callable[Inputs, Output], *inputs: Inputs.args, **named: Inputs.kwargs
+) -> Output:
+    if not torch.is_grad_enabled():
+        return forward(*inputs, **named)
+    output: Output = checkpoint(partial(forward, *inputs, **named), use_reentrant=False)
+    return output

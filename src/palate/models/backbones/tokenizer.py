@@ -1,0 +1,59 @@
+"""The tokenizer that a pre-trained model was trained with."""
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from tokenizers import Tokenizer as RawTokenizer
+
+from palate.errors import ConfigError, MissingExtraError
+from palate.language.tokenizer import ControlTokens, Tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def backbone_tokenizer(path: str) -> Tokenizer:
+    """Open the tokenizer of the model called ``path``, with the control tokens it names itself.
+
+    Where one is not named, another stands in: T5 begins with its padding, Qwen with its end, Llama
+    pads with its end.
+
+    Raises:
+        MissingExtraError: when ``transformers`` is not installed.
+        ConfigError: when there is no tokenizer that can be read, or it names no end.
+    """
+    if find_spec("transformers") is None:
+        raise MissingExtraError("transformers", "hf")
+    from transformers import AutoTokenizer
+
+    try:
+        found = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        first_line = str(error).strip().split("\n")[0]
+        raise ConfigError(
+            f"The tokenizer of {path!r} cannot be opened: {first_line}",
+            hint="The model's folder must hold its tokenizer.json and tokenizer_config.json.",
+        ) from error
+    inner = getattr(found, "backend_tokenizer", None)
+    if not isinstance(inner, RawTokenizer):
+        raise ConfigError(
+            f"The tokenizer of {path!r} has no tokenizer.json.",
+            hint="Save it once as a fast tokenizer of transformers.",
+        )
+    # Set by whoever used the tokenizer last: rows of other lengths would be filled or cut.
+    inner.no_padding()
+    inner.no_truncation()
+    return Tokenizer(inner, _control(path, found))
+
+
+def _control(path: str, found: "PreTrainedTokenizerBase") -> ControlTokens:
+    end = found.eos_token or found.sep_token
+    if end is None:
+        raise ConfigError(
+            f"The tokenizer of {path!r} names no end of a text.",
+            hint='Add "eos_token" to its tokenizer_config.json.',
+        )
+    pad = found.pad_token or end
+    begin = found.bos_token or found.cls_token or pad
+    unknown = found.unk_token
+    return ControlTokens(str(begin), str(end), str(pad), None if unknown is None else str(unknown))

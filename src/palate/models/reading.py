@@ -1,0 +1,216 @@
+"""Who sees whom while a batch is read: the stream first, then the slots of its probes.
+
+Shape suffixes: B rows, T tokens of a row, P probes of a row, S slots of a probe, D width.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from palate.models.backbones.causal import CausalBackbone
+from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
+from palate.models.decoder import Decoder, KeyValue
+
+Backbone = Decoder | CausalBackbone | EncoderDecoderBackbone
+"""What reads: our own decoder, or a pre-trained model."""
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """What all rows of a batch read first."""
+
+    x: Float[Tensor, "1 words width"]
+    past: list[KeyValue]
+    """Keys and values of it, read once; an encoder-decoder has none, and reads it in each row."""
+
+    @classmethod
+    def read_by(cls, backbone: Backbone, x: Float[Tensor, "1 words width"]) -> "Instruction":
+        """Read the embeddings ``x``."""
+        if isinstance(backbone, EncoderDecoderBackbone):
+            return cls(x, [])
+        positions = torch.arange(x.shape[1], device=x.device)[None]
+        return cls(x, backbone(x, positions, answer_from=x.shape[1] - 1)[1])
+
+
+@dataclass(frozen=True)
+class SlotGroup:
+    """Slots of every probe that see their prefix and each other, and none of another group."""
+
+    x: Float[Tensor, "batch probes slots width"]
+    visible: Bool[Tensor, "batch probes slots"] | None = None
+    """False where a slot is padding: no other slot sees it, and no position is counted for it."""
+
+    @property
+    def size(self) -> int:
+        """Slots of a probe."""
+        return self.x.shape[2]
+
+    @property
+    def steps(self) -> Int[Tensor, "#batch #probes slots"]:
+        """Place of each slot after its probe's prefix, padding left out."""
+        if self.visible is None:
+            return torch.arange(self.size, device=self.x.device)[None, None]
+        return (self.visible.long().cumsum(dim=2) - 1).clamp(min=0)
+
+
+def read_slots(
+    backbone: Backbone,
+    x_BTD: Float[Tensor, "batch time width"],  # noqa: N803 - shape suffix
+    cuts_BP: Int[Tensor, "batch probes"],  # noqa: N803
+    groups: Sequence[SlotGroup],
+    instruction: Instruction | None,
+) -> Float[Tensor, "answered slots width"]:
+    """Read the slots of all probes, each after its prefix of its row, padding probes left out.
+
+    A decoder reads them in one sequence with the rows, so that a row is read once for all its
+    probes. An encoder reads the prefix of each probe as a row of its own.
+
+    Args:
+        backbone: what reads.
+        x_BTD: embeddings of the rows.
+        cuts_BP: how many tokens of its row each probe sees; -1 where there is no probe.
+        groups: slots of the probes.
+        instruction: what all rows share, where they share anything.
+    """
+    if isinstance(backbone, EncoderDecoderBackbone):
+        return _from_encoded(backbone, x_BTD, cuts_BP, groups, instruction)
+    B, T, D = x_BTD.shape
+    P, past = cuts_BP.shape[1], past_length(instruction)
+    slots = torch.cat([group.x for group in groups], dim=2).view(B, -1, D)
+    steps = torch.cat([group.steps.expand(B, P, -1) for group in groups], dim=2)
+    probe_positions = (cuts_BP.clamp(min=0)[:, :, None] + steps).reshape(B, -1)
+    row_positions = torch.arange(T, device=x_BTD.device).expand(B, T)
+    positions = torch.cat([row_positions, probe_positions], dim=1) + past
+    hidden: Tensor = backbone(
+        torch.cat([x_BTD, slots], dim=1),
+        positions,
+        mask=stream_mask(cuts_BP, T, groups, past),
+        past=instruction.past if instruction else None,
+        answer_from=T,
+    )[0]
+    return hidden.view(B, P, -1, D)[cuts_BP >= 0]
+
+
+def _from_encoded(
+    backbone: EncoderDecoderBackbone,
+    x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
+    cuts_BP: Int[Tensor, "batch probes"],  # noqa: N803
+    groups: Sequence[SlotGroup],
+    instruction: Instruction | None,
+) -> Float[Tensor, "answered slots width"]:
+    rows, probes = (cuts_BP >= 0).nonzero(as_tuple=True)
+    context, visible = x_BTD[rows], _prefix(cuts_BP, x_BTD.shape[1])[rows, probes]
+    if instruction is not None:
+        words = instruction.x.shape[1]
+        context = torch.cat([instruction.x.expand(len(rows), -1, -1), context], dim=1)
+        visible = torch.cat([visible.new_ones(len(rows), words), visible], dim=1)
+    slots = torch.cat([group.x for group in groups], dim=2)[rows, probes]
+    own = torch.eye(slots.shape[1], dtype=torch.bool, device=slots.device)
+    mask = _earlier(groups) & _visible(groups)[rows, probes][:, None] | own
+    hidden: Tensor = backbone(context, visible, slots, mask[:, None])
+    return hidden
+
+
+def read_in_place(
+    backbone: Backbone,
+    x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
+    cuts_BP: Int[Tensor, "batch probes"],  # noqa: N803
+    instruction: Instruction | None,
+) -> Float[Tensor, "answered 1 width"]:
+    """Return the state of the last token that each probe sees."""
+    assert not isinstance(backbone, EncoderDecoderBackbone), "an encoder-decoder needs slots"
+    hidden = read_rows(backbone, x_BTD, instruction)
+    rows, probes = (cuts_BP >= 0).nonzero(as_tuple=True)
+    return hidden[rows, (cuts_BP[rows, probes] - 1).clamp(min=0)][:, None]
+
+
+def read_rows(
+    backbone: Backbone,
+    x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
+    instruction: Instruction | None,
+) -> Float[Tensor, "batch time width"]:
+    """Return the state of every token of the rows, of which each sees those before it."""
+    B, T, _ = x_BTD.shape
+    if isinstance(backbone, EncoderDecoderBackbone):
+        x = x_BTD if instruction is None else torch.cat([instruction.x.expand(B, -1, -1), x_BTD], 1)
+        return backbone.encode(x, x.new_ones(x.shape[:2], dtype=torch.bool))[:, -T:]
+    past = past_length(instruction)
+    positions = torch.arange(T, device=x_BTD.device)[None]
+    mask = causal_mask(T, past, x_BTD.device) if past else None
+    before = instruction.past if instruction else None
+    hidden: Tensor = backbone(x_BTD, positions + past, mask=mask, past=before)[0]
+    return hidden
+
+
+def stream_mask(
+    cuts_BP: Int[Tensor, "batch probes"],  # noqa: N803
+    num_tokens: int,
+    groups: Sequence[SlotGroup],
+    past: int,
+) -> Bool[Tensor, "batch 1 query key"]:
+    """Say who sees whom.
+
+    Tokens see earlier tokens; a slot sees its probe's prefix, and of its group itself and the
+    earlier slots that are no padding. Rows of the result are the tokens of the stream and then the
+    slots; columns are the instruction, the tokens of the stream, the slots.
+    """
+    B, P = cuts_BP.shape
+    T, S, device = num_tokens, sum(group.size for group in groups), cuts_BP.device
+    mask = torch.zeros(B, 1, T + P * S, past + T + P * S, dtype=torch.bool, device=device)
+    mask[..., :past] = True
+    mask[:, :, :T, past : past + T] = torch.ones(T, T, dtype=torch.bool, device=device).tril()
+    mask[:, 0, T:, past : past + T] = _prefix(cuts_BP, T).repeat_interleave(S, dim=1)
+    mask[:, 0, T:, past + T :] = torch.block_diag(*[_earlier(groups)] * P)
+    if any(group.visible is not None for group in groups):
+        own = torch.eye(P * S, dtype=torch.bool, device=device)
+        mask[:, 0, T:, past + T :] &= _visible(groups).view(B, 1, P * S) | own
+    return mask
+
+
+def _prefix(
+    cuts_BP: Int[Tensor, "batch probes"],  # noqa: N803
+    num_tokens: int,
+) -> Bool[Tensor, "batch probes time"]:
+    """Mark the tokens of its row that each probe sees."""
+    return torch.arange(num_tokens, device=cuts_BP.device) < cuts_BP[:, :, None]
+
+
+def _earlier(groups: Sequence[SlotGroup]) -> Bool[Tensor, "slots slots"]:
+    """Mark the slots of its group that each slot comes after, and itself."""
+    device = groups[0].x.device
+    sizes = [group.size for group in groups]
+    ones = [torch.ones(size, size, dtype=torch.bool, device=device).tril() for size in sizes]
+    return torch.block_diag(*ones)
+
+
+def _visible(groups: Sequence[SlotGroup]) -> Bool[Tensor, "batch probes slots"]:
+    seen = [
+        torch.ones(group.x.shape[:3], dtype=torch.bool, device=group.x.device)
+        if group.visible is None
+        else group.visible
+        for group in groups
+    ]
+    return torch.cat(seen, dim=2)
+
+
+def causal_mask(num_tokens: int, past: int, device: torch.device) -> Bool[Tensor, "1 1 query key"]:
+    """Tokens see all that is past and the tokens before them."""
+    seen = torch.ones(num_tokens, past + num_tokens, dtype=torch.bool, device=device)
+    return seen.tril(past)[None, None]
+
+
+def past_length(instruction: Instruction | None) -> int:
+    """Return how many tokens all rows share as their past."""
+    return instruction.past[0][0].shape[2] if instruction and instruction.past else 0
+
+
+def joined(before: KeyValue, after: KeyValue, rows: int) -> KeyValue:
+    """Return keys and values of the instruction, which all rows share, and of each row."""
+    keys, values = (
+        torch.cat([shared.expand(rows, -1, -1, -1), own], dim=2)
+        for shared, own in zip(before, after, strict=True)
+    )
+    return keys, values

@@ -1,0 +1,190 @@
+"""Answers in words of a model trained for a moment: quick ways are the plain ways."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+from palate.data.dataset import Dataset
+from palate.errors import NotTrainedError
+from palate.inference.engine import CatalogueVectors, LanguageEngine
+from palate.inference.recommender import Recommender
+from palate.inference.texts import Manner, Question, TextEngine, _Kept, _ReadAnew, _repeating
+from palate.language.tasks import Example
+from palate.language.text_tasks import NO, YES, Choice, Explanation, Ranking, Rating, plain_titles
+from palate.training.parts import Parts
+from palate.training.recipe import load_recipe
+
+SMALL = ["training.epochs=2", "model.decoder.width=32", "model.decoder.layers=1", "tasks.rating=4"]
+
+
+@pytest.fixture(scope="module")
+def shop() -> Dataset:
+    return Dataset.from_world(num_users=60, num_items=40, seed=1)
+
+
+@pytest.fixture(scope="module")
+def trained(shop: Dataset) -> Recommender:
+    return Recommender.train(shop, load_recipe("palate", SMALL), seed=1)
+
+
+@pytest.fixture(scope="module")
+def engine(trained: Recommender) -> TextEngine:
+    assert isinstance(trained.engine, LanguageEngine)
+    return TextEngine(trained.engine)
+
+
+def _parts(engine: TextEngine) -> Parts:
+    return engine.engine.parts
+
+
+def _ratings(shop: Dataset, engine: TextEngine) -> list[Example]:
+    task = Rating(50, _parts(engine).ratings)
+    return [task.ask(h, np.asarray([3, 7])) for h in shop.cases("test").histories[:9]]
+
+
+def test_options_share_one_probability(shop: Dataset, engine: TextEngine) -> None:
+    question = Question("rate it", _ratings(shop, engine))
+    shares = engine.choose(question, ["1", "2", "3", "4", "5"])
+    assert shares.shape == (18, 5), "a line per probe, and two probes per prompt"
+    assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
+
+
+def test_one_prompt_is_answered_as_many_are(shop: Dataset, engine: TextEngine) -> None:
+    examples = _ratings(shop, engine)
+    together = engine.choose(Question("rate it", examples), [YES, NO])
+    for number, example in enumerate(examples):
+        alone = engine.choose(Question("rate it", [example]), [YES, NO])
+        assert_allclose(together[2 * number : 2 * number + 2], alone, atol=1e-5)
+
+
+def test_options_of_several_words_are_weighed_whole(shop: Dataset, engine: TextEngine) -> None:
+    task = Choice(plain_titles(shop.catalog))
+    histories = shop.cases("test").histories[:4]
+    examples = [task.ask(h, np.asarray([1, 2, 5])) for h in histories]
+    options = [[task.titles[row] for row in (1, 2, 5)]] * 4
+    logs = engine.weigh(Question("choose", examples), options)
+    shares = engine.choose(Question("choose", examples), options[0])
+    for log, share in zip(logs, shares, strict=True):
+        assert (log < 0).all()
+        assert_allclose(np.exp(log) / np.exp(log).sum(), share, rtol=1e-3)
+
+
+def test_the_likelihood_is_the_mean_over_the_words(shop: Dataset, engine: TextEngine) -> None:
+    [example] = _ratings(shop, engine)[:1]
+    said = replace(example, replies=("4", "a red lamp"))
+    question = Question("rate it", [said])
+    tokens = [len(engine.writer.reply(engine.writer.tokenizer.encode(r))) for r in said.replies]
+    assert example.asked is not None
+    logs = [
+        engine.weigh(
+            Question("rate it", [_asking_one(example, asked)]),
+            [[reply]],
+        )[0][0]
+        for asked, reply in zip(example.asked, said.replies, strict=True)
+    ]
+    assert engine.log_likelihood(question) == pytest.approx(sum(logs) / sum(tokens), rel=1e-4)
+
+
+def _asking_one(example: Example, asked: np.ndarray) -> Example:
+    nothing = np.zeros((1, 0), dtype=np.int64)
+    return replace(example, cuts=example.cuts[:1], targets=nothing, asked=asked[None])
+
+
+def _explained(shop: Dataset, engine: TextEngine) -> Question:
+    from palate.language.reviews import read_reviews
+
+    reviews = read_reviews(shop)
+    assert reviews is not None
+    task = Explanation(50, reviews)
+    histories = shop.cases("test").histories[:7]
+    examples = [task.ask(h, row, "price" if row % 2 else "") for row, h in enumerate(histories)]
+    return Question("explain it", examples)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_what_is_written_together_is_written_alone(
+    shop: Dataset, engine: TextEngine, temperature: float
+) -> None:
+    question = _explained(shop, engine)
+    manner = Manner(max_words=12, temperature=0.0)
+    texts = engine.write(question, manner)
+    assert any(texts)
+    assert texts == [
+        engine.write(Question("explain it", [example]), manner)[0] for example in question.examples
+    ]
+    drawn = Manner(max_words=12, temperature=temperature, seed=3)
+    assert engine.write(question, drawn) == engine.write(question, drawn)
+
+
+def test_reading_on_is_reading_anew(shop: Dataset, engine: TextEngine) -> None:
+    model = _parts(engine).model
+    (_, batch), *_ = engine._batches(_explained(shop, engine))
+    with torch.inference_mode():
+        read, table = engine.engine.with_items(batch)
+        quick = _Kept(model, model.decoder, model.prefix(read, table))
+        plain = _ReadAnew(model, read, table)
+        said = torch.randint(3, 200, (len(batch.words), 6))
+        for length in range(7):
+            one, two = (states.after(said[:, :length]) for states in (quick, plain))
+            torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
+
+
+def test_items_looked_up_are_items_computed(shop: Dataset, engine: TextEngine) -> None:
+    model = _parts(engine).model
+    with torch.inference_mode():
+        rows = torch.arange(model.num_items)
+        table = model.items(rows)
+    known = LanguageEngine(_parts(engine), None, CatalogueVectors(table.tokens, table.outputs))
+    question = Question("rate it", _ratings(shop, engine))
+    assert_allclose(
+        TextEngine(known).choose(question, [YES, NO]), engine.choose(question, [YES, NO]), atol=1e-5
+    )
+
+
+def test_no_run_of_words_is_said_twice() -> None:
+    marked = _repeating(torch.tensor([[5, 6, 7, 5, 6], [1, 2, 3, 4, 5]]), 9, 3)
+    assert marked[0].nonzero().flatten().tolist() == [7]
+    assert not marked[1].any()
+    assert not _repeating(torch.tensor([[5, 6]]), 9, 3).any()
+
+
+def test_likes_are_told_from_the_rest(shop: Dataset) -> None:
+    """A world in which everybody likes even rows and dislikes odd ones."""
+    events = shop.interactions
+    ratings = np.where(events.item_rows % 2 == 0, 5.0, 1.0).astype(np.float32)
+    rated = replace(shop, interactions=replace(events, ratings=ratings))
+    settings = ["tasks.next_item=0", "tasks.ranking=8", "tasks.like_above=3.0"]
+    others = ["objective", "scenario", "category", "search", "direct", "cold_start", "rating"]
+    others += ["title", "next_title", "choice", "profile", "explanation", "summary", "preference"]
+    settings += [f"tasks.{name}=0" for name in others]
+    settings += ["training.epochs=6", "training.validate_every=6", "training.tokens_per_batch=256"]
+    settings += ["model.decoder.width=32"]
+    model = Recommender.train(rated, load_recipe("palate", settings), seed=1)
+    assert isinstance(model.engine, LanguageEngine)
+    task = Ranking(50, len(shop.catalog), 3.0)
+    rows = np.arange(len(shop.catalog))
+    asked = [task.ask(history, rows) for history in shop.cases("test").histories[:5]]
+    likes = TextEngine(model.engine).choose(Question("does it suit", asked), [YES, NO])[:, 0]
+    even = np.tile(rows % 2 == 0, 5)
+    assert likes[even].mean() > likes[~even].mean() + 0.5
+
+
+def test_a_model_of_items_alone_says_no_words(shop: Dataset) -> None:
+    sasrec = Recommender.train(
+        shop, load_recipe("sasrec", ["training.epochs=1", "model.decoder.width=16"])
+    )
+    assert isinstance(sasrec.engine, LanguageEngine)
+    with pytest.raises(NotTrainedError, match="in words; it answers next-item"):
+        TextEngine(sasrec.engine)
+
+
+def test_a_model_of_words_alone_recommends_nothing(shop: Dataset) -> None:
+    settings = ["training.epochs=1", "model.decoder.width=16", "tasks.rating=1"]
+    recipe = load_recipe("sasrec", [*settings, "tasks.next_item=0"])
+    assert recipe.forms == ()
+    model = Recommender.train(shop, recipe)
+    with pytest.raises(NotTrainedError, match="in words alone"):
+        model.recommend(shop.cases("test").histories[:1], 3)

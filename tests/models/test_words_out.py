@@ -1,0 +1,188 @@
+"""Answers in words: one pass over many probes says what one pass per probe would say."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name everyone uses
+from torch import Tensor
+
+from palate.items.features import ItemFeatures
+from palate.items.vectors import ItemVectors
+from palate.language.spelling import Spelling, title_words
+from palate.language.stream import Batch, Writer
+from palate.language.tasks import Example
+from palate.language.tokenizer import Tokenizer
+from palate.models.decoder import DecoderConfig
+from palate.models.fusion import FusionConfig
+from palate.models.language_model import ModelConfig, RecommendationModel, mentioned
+from palate.training.loop import batch_loss
+from palate.training.objectives import contrast, next_word
+from palate.training.recipe import TrainingConfig
+from palate.types import History
+
+TITLES = ["oak lamp", "red chair", "blue oak chair", "lamp"]
+TOKENIZER = Tokenizer.train([*TITLES, "is it yes or no", "rate the item"] * 3)
+LEVELS = (1.0, 2.0, 3.0)
+BY_ITEM = Writer(TOKENIZER, levels=LEVELS)
+BY_TITLE = Writer(
+    TOKENIZER, None, Spelling(("title", "item"), titles=title_words(TITLES, TOKENIZER)), LEVELS
+)
+
+
+def _model(**more: object) -> RecommendationModel:
+    torch.manual_seed(1)
+    text = np.random.default_rng(4).normal(size=(len(TITLES), 6))
+    model = RecommendationModel(
+        ModelConfig(
+            decoder=DecoderConfig(width=16, layers=2, heads=2, dropout=0.0),
+            fusion=FusionConfig(id_dropout=0.0, id_scale=1.0),
+            **more,
+        ),
+        ItemFeatures(
+            has_id=np.ones(len(TITLES), dtype=bool),
+            vectors={"text": ItemVectors.normalised(text)},
+        ),
+        vocabulary_size=len(TOKENIZER),
+        num_event_types=1,
+        num_ratings=len(LEVELS),
+        says_words=True,
+    )
+    for weight in model.parameters():
+        if weight.ndim > 1:
+            torch.nn.init.normal_(weight, std=0.3)
+    return model.eval()
+
+
+def _example(
+    rows: Sequence[int],
+    cuts: Sequence[int],
+    asked: Sequence[Sequence[int]],
+    replies: Sequence[str],
+    ratings: Sequence[float] | None = None,
+) -> Example:
+    history = History(
+        item_rows=np.asarray(rows, dtype=np.int64),
+        ratings=None if ratings is None else np.asarray(ratings, dtype=np.float32),
+    )
+    widest = max((len(one) for one in asked), default=0)
+    padded = np.full((len(cuts), widest), -1)
+    for probe, one in enumerate(asked):
+        padded[probe, : len(one)] = one
+    targets = np.zeros((len(cuts), 0), np.int64)
+    return Example(history, np.asarray(cuts), targets, asked=padded, replies=tuple(replies))
+
+
+def _states(model: RecommendationModel, batch: Batch) -> Tensor:
+    assert batch.replies is not None
+    with torch.no_grad():
+        table = model.items(mentioned(batch, model.num_items))
+        states = model.states(batch, table, users=False, replies=batch.replies).words
+    assert states is not None
+    return states
+
+
+PROBES = [
+    (1, [3], "yes"),
+    (2, [0, 1], "a red chair"),
+    (3, [], "no"),
+]
+"""How many events each sees, what it asks about, its reply."""
+
+
+@pytest.mark.parametrize("writer", [BY_ITEM, BY_TITLE], ids=["item", "title and item"])
+def test_probes_together_say_what_each_alone_says(writer: Writer) -> None:
+    model = _model()
+    rows, ratings = [2, 0, 1], [1.0, 3.0, np.nan]
+    cuts, asked, replies = zip(*PROBES, strict=True)
+    together = _states(model, writer.batch("rate", [_example(rows, cuts, asked, replies, ratings)]))
+    for probe, (cut, items, reply) in enumerate(PROBES):
+        shown = _example(rows[:cut], [cut], [items], [reply], ratings[:cut])
+        alone = _states(model, writer.batch("rate", [shown]))[0]
+        torch.testing.assert_close(together[probe, : len(alone)], alone, atol=1e-5, rtol=1e-4)
+
+
+def test_rows_of_a_batch_do_not_touch_each_other() -> None:
+    model = _model()
+    long = _example([0, 1, 2, 3], [4], [[1, 2, 3]], ["blue oak chair"])
+    short = _example([3], [1], [[0]], ["no"])
+    both = _states(model, BY_TITLE.batch("rate", [long, short]))
+    alone = _states(model, BY_TITLE.batch("rate", [short]))[0]
+    torch.testing.assert_close(both[1, : len(alone)], alone, atol=1e-5, rtol=1e-4)
+
+
+def test_a_word_is_said_before_it_is_read() -> None:
+    model = _model()
+    batches = [
+        BY_ITEM.batch("rate", [_example([1], [1], [[2]], [reply])])
+        for reply in ("oak lamp", "oak chair")
+    ]
+    one, two = (_states(model, batch)[0] for batch in batches)
+    torch.testing.assert_close(one[:2], two[:2])
+    assert not torch.allclose(one[2], two[2], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rows": [2, 0]},
+        {"asked": [[1]]},
+        {"ratings": [3.0, 2.0]},
+    ],
+    ids=["the history", "the item asked about", "the ratings"],
+)
+def test_an_answer_depends_on(change: dict[str, object]) -> None:
+    model = _model()
+    asked = {"rows": [0, 2], "cuts": [2], "asked": [[3]], "replies": ["yes"], "ratings": [1.0, 2.0]}
+    states = [
+        _states(model, BY_ITEM.batch("rate", [_example(**(asked | more))])) for more in ({}, change)
+    ]
+    assert not torch.allclose(states[0], states[1], atol=1e-3)
+
+
+def test_the_loss_is_that_of_the_words_alone() -> None:
+    model = _model()
+    batch = BY_ITEM.batch("rate", [_example([0, 1], [1, 2], [[2], [3]], ["yes", "a red chair"])])
+    assert batch.replies is not None
+    with torch.no_grad():
+        loss = batch_loss(model, batch, TrainingConfig())
+    states, wanted = _states(model, batch), batch.replies[0]
+    logs = [
+        model.word_logits(states[probe, place]).log_softmax(dim=0)[word]
+        for probe in range(2)
+        for place, word in enumerate(wanted[probe].tolist())
+        if word >= 0
+    ]
+    torch.testing.assert_close(loss, -torch.stack(logs).mean().detach())
+
+
+def test_contrasts_draw_replies_to_their_own_histories() -> None:
+    model = _model().train()
+    examples = [_example([row], [1], [[row]], [TITLES[row]]) for row in range(4)]
+    batch = BY_TITLE.batch("rate", examples)
+    config = TrainingConfig(target_contrast=0.5, user_contrast=0.5, learning_rate=1e-2)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(30):
+        loss = batch_loss(model, batch, config)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    # With the shares of both contrasts 1 together, no word is learned; chance is log 4.
+    assert losses[0] > 0.7
+    assert losses[-1] < 0.2
+
+
+def test_contrast_is_the_softmax_over_the_batch() -> None:
+    left = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    loss = contrast(left, left, temperature=1.0)
+    torch.testing.assert_close(loss, -F.log_softmax(torch.tensor([1.0, 0.0]), dim=0)[0])
+
+
+def test_a_certain_word_costs_nothing() -> None:
+    logits = torch.full((2, 5), -40.0)
+    logits[[0, 1], [3, 0]] = 40.0
+    assert next_word(logits, torch.tensor([3, 0])) < 1e-6
+    assert next_word(logits, torch.tensor([2, 1])) > 70
