@@ -43,3 +43,13 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no real data here: set PALATE_SHARED_DATA to the folder that holds them")
     return folder
+
+
+@pytest.fixture(scope="session")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of small random checkpoints with one tokenizer, saved as ``transformers`` does."""
+    pytest.importorskip("transformers", reason="needs the extra 'hf'")
+    pytest.importorskip("peft", reason="needs the extra 'hf'")
+    from small_checkpoints import save_checkpoints
+
+    return save_checkpoints(tmp_path_factory.mktemp("pretrained"))

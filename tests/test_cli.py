@@ -24,6 +24,8 @@ SETTINGS = (
     "training.epochs=2",
     "training.tokens_per_batch=2048",
 )
+ITEM, *OTHERS = ("i0e1d", "i1785", "i1bf8")
+"""Items of the simulated shop of seed 2."""
 SETS = [word for setting in SETTINGS for word in ("--set", setting)]
 
 
@@ -74,6 +76,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _quietly("train", at / "shop", at / "model", "--recipe", "urm-small", "--seed", 1, *SETS)
     _quietly("train", at / "shop", at / "popular", "--recipe", "popularity")
     return at
+
+
+@pytest.fixture(scope="module")
+def speaker(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that answers in words, trained on somebody's own wordings too."""
+    at = tmp_path_factory.mktemp("speaker")
+    (at / "own.toml").write_text('[rating]\nadd = ["how many stars"]\n')
+    words = ("--recipe", "palate", "--prompts", at / "own.toml", *SETS)
+    _quietly("train", folder / "shop", at / "model", *words)
+    return at / "model"
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -234,6 +246,19 @@ def test_recipes_are_listed(palate: Palate) -> None:
         (("recommend", "model"), "needs somebody"),
         (("recommend", "popular", "--user", "u1", "--prompt", "x"), "reads no words"),
         (("search", "popular", "lamp"), "reads no words"),
+        (("rate", "popular", "--user", "u1", "--item", ITEM), "says no words"),
+        (("rate", "model", "--user", "u1", "--item", ITEM), "not trained to answer in words"),
+        (("rate", "model", "--user", "u1", "--item", "nothing"), "nothing"),
+        (("rate", "model", "--item", ITEM), "needs somebody"),
+        (("explain", "model", "--user", "nobody", "--item", ITEM), "nobody"),
+        (("summarise", "model", "--text", " "), "nothing to summarise"),
+        (("rank", "model", "--user", "u1", "--items", ","), "nothing to rank"),
+        (("rank", "model", "--user", "u1", "--items", f"{ITEM},nothing"), "nothing"),
+        (("prompts", "--family", "poems"), "poems"),
+        (("prompts", "--user", "u1"), "without a model"),
+        (("prompts", "--file", "no/such.toml"), "such.toml"),
+        (("train", "shop", "made", "--prompts", "no/such.toml"), "such.toml"),
+        (("evaluate", "popular", "--task", "rating"), "says no words"),
         (("report", "popular", "--out", "shop"), "shop"),
         (("prepare", "source", "made", "--column", "user_id"), "no '='"),
         (("index", "nowhere"), "nowhere"),
@@ -257,6 +282,64 @@ def test_a_mistake_is_two_lines_and_exit_code_2(
     assert any(line.startswith("hint: ") for line in rest)
     assert "Traceback" not in done.err
     assert sorted(path.name for path in folder.iterdir()) == before, "nothing half written"
+
+
+def test_rate_gives_a_number_and_a_chance_of_each_level(speaker: Path, palate: Palate) -> None:
+    found = json.loads(palate("rate", speaker, "--user", "u1", "--item", ITEM, "--json").out)
+    assert found["item_id"] == ITEM
+    assert 1 <= found["rating"] <= 5
+    assert sum(found["chances"].values()) == pytest.approx(1, abs=1e-3)
+    done = palate("rate", speaker, "--history", ",".join(OTHERS), "--item", ITEM)
+    assert done.code == 0, done.err
+    assert "most likely" in done.out
+
+
+def test_explain_says_a_sentence_and_what_it_left_out(speaker: Path, palate: Palate) -> None:
+    words = ("explain", speaker, "--user", "u1", "--item", ITEM, "--aspect", "colour")
+    found = json.loads(palate(*words, "--json").out)
+    assert set(found) == {"item_id", "title", "explanation", "written", "invented", "mended"}
+    assert palate(*words).out.strip() == found["explanation"] != ""
+
+
+def test_summarise_says_a_title(speaker: Path, palate: Palate) -> None:
+    words = ("summarise", speaker, "--text", "The lamp is warm. It shines all night.")
+    found = json.loads(palate(*words, "--json").out)
+    assert palate(*words).out.strip() == found["summary"] != ""
+
+
+def test_rank_puts_each_item_in_its_place(folder: Path, speaker: Path, palate: Palate) -> None:
+    for model in (speaker, folder / "popular"):
+        words = ("rank", model, "--user", "u1", "--items", ",".join([ITEM, *OTHERS, ITEM]))
+        found = json.loads(palate(*words, "--json").out)
+        assert sorted(row["item_id"] for row in found) == [ITEM, *OTHERS]
+        scores = [row["score"] for row in found]
+        assert scores == sorted(scores, reverse=True)
+    assert "chance" in palate("rank", speaker, "--user", "u1", "--items", ITEM).out
+
+
+def test_prompts_are_shown_as_they_are_asked(
+    folder: Path, speaker: Path, palate: Palate, tmp_path: Path
+) -> None:
+    plain = json.loads(palate("prompts", "--json").out)
+    assert plain["rating"]["rendered"] is None
+    found = json.loads(palate("prompts", speaker, "--user", "u1", "--json").out)
+    assert "how many stars" in found["rating"]["seen"]
+    assert found["rating"]["user_id"] == "u1"
+    assert "answer: " in found["rating"]["rendered"]
+    done = palate("prompts", folder / "model", "--family", "summary")
+    assert "not trained on" in done.out
+    assert "unseen" in done.out
+    own = tmp_path / "own.toml"
+    own.write_text('[summary]\nseen = ["say it [bold]shortly"]\n')
+    assert "say it [bold]shortly" in palate("prompts", "--file", own, "--family", "summary").out
+
+
+def test_evaluate_judges_what_is_said(speaker: Path, palate: Palate, tmp_path: Path) -> None:
+    done = palate("evaluate", speaker, "--task", "rating", "--json", tmp_path / "rating.json")
+    assert done.code == 0, done.err
+    assert "user and item bias" in done.out
+    figures = json.loads((tmp_path / "rating.json").read_text())["figures"]
+    assert set(figures["model"]) == {"rmse", "mae"}
 
 
 def test_a_damaged_model_is_refused(folder: Path, palate: Palate) -> None:

@@ -88,12 +88,21 @@ def test_settings_can_be_overridden() -> None:
         ("items.modalities=['smell']", "items.modalities"),
         ("model.num_queries=0", "cold_start"),
         ("nonsense=1", "nonsense"),
+        ("tasks.blanks=1", "tasks.blanks needs 'title'"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(override: str, named: str) -> None:
     with pytest.raises(ConfigError, match="Recipe 'urm' cannot be used") as caught:
         load_recipe("urm", [override])
     assert named in caught.value.message
+
+
+@pytest.mark.parametrize(("name", "said"), [("sasrec", "num_queries"), ("rsllm", "contrast")])
+def test_rows_read_both_ways_are_refused_where_a_state_would_know_too_much(
+    name: str, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"model.bidirectional_rows .*{said}"):
+        load_recipe(name, ["model.bidirectional_rows=true"])
 
 
 def test_a_baseline_has_no_parts_of_a_model() -> None:

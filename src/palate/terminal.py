@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from palate.inference.answers import Rated
     from palate.inference.recommender import Recommender
+    from palate.inference.shown_prompts import ShownFamily
     from palate.training.loop import Report
     from palate.types import Ranking
 
@@ -56,6 +58,44 @@ def show_items(
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     show(_items_table(title, rows))
+
+
+def show_rated(rated: "Rated", title: str) -> None:
+    """Print a rating with the chance of each level."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    caption = f"{rated.value:.2f} in the mean, most likely {rated.words}"
+    shown = Table("Rating", "Chance", "", title=escape(title), caption=caption)
+    for level, chance in zip(rated.levels, rated.chances.tolist(), strict=True):
+        shown.add_row(f"{level:g}", f"{chance:.3f}", "█" * round(20 * chance))
+    show(shown)
+
+
+def show_wordings(families: Sequence["ShownFamily"], trained_on: Sequence[str] | None) -> None:
+    """Print families of prompts: one asked in full, then every wording.
+
+    Args:
+        families: what to show.
+        trained_on: families that the model was trained on; None without a model.
+    """
+    from rich.markup import escape
+    from rich.panel import Panel
+    from rich.table import Table
+
+    for family in families:
+        unknown = trained_on is not None and family.family not in trained_on
+        note = ", which this model was not trained on" if unknown else ""
+        show(f"[bold]{family.family}[/bold]{note}")
+        if family.rendered:
+            asked = escape(f"asked of {family.user_id}")
+            show(Panel(escape(family.rendered), title=asked, title_align="left"))
+        table = Table("", "Wording")
+        for wording in family.wordings.seen:
+            table.add_row("seen", escape(wording))
+        for wording in family.wordings.unseen:
+            table.add_row("unseen", escape(wording))
+        show(table)
 
 
 def _items_table(title: str, rows: Sequence[dict[str, object]]) -> object:
@@ -131,6 +171,8 @@ def training_progress() -> Iterator[TrainingBar]:
             rest = f"loss {at.loss:.3f} · {speed} · {at.seconds_left:,.0f} s left"
             name = f"Epoch {at.epoch}/{at.epochs}"
             bar.update(task, completed=at.step, total=at.steps, description=name, rest=rest)
+            if at.estimate is not None:
+                bar.print(str(at.estimate))
             if at.validation is not None:
                 reached = f"validation NDCG@10 {at.validation:.4f}"
                 bar.print(f"{name}  loss {at.loss:.3f}  {reached}  {speed}")

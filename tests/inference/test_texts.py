@@ -124,7 +124,7 @@ def test_reading_on_is_reading_anew(shop: Dataset, engine: TextEngine) -> None:
     (_, batch), *_ = engine._batches(_explained(shop, engine))
     with torch.inference_mode():
         read, table = engine.engine.with_items(batch)
-        quick = _Kept(model, model.decoder, model.prefix(read, table))
+        quick = _Kept(model, model.prefix(read, table))
         plain = _ReadAnew(model, read, table)
         said = torch.randint(3, 200, (len(batch.words), 6))
         for length in range(7):

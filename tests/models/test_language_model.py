@@ -10,6 +10,8 @@ from torch import Tensor
 
 from palate.items.features import ItemFeatures
 from palate.items.vectors import ItemVectors
+from palate.language.entities import EntityTrie
+from palate.language.spelling import Spelling, title_words
 from palate.language.stream import Batch, Writer
 from palate.language.tasks import Example
 from palate.language.tokenizer import Tokenizer
@@ -314,3 +316,122 @@ def test_a_described_thing_reads_as_the_table_says() -> None:
     with torch.inference_mode():
         table = model.items(torch.arange(3), text)
         _close(model.described(text), table.tokens[3:])
+
+
+TITLES = [f"{first} {second}" for first in ("oak", "lamp", "words") for second in "abcd"]
+READER = Writer(
+    TOKENIZER,
+    None,
+    Spelling(("title", "item"), titles=title_words(TITLES, TOKENIZER), two_positions=True),
+)
+POOL = EntityTrie.of_titles(TITLES, TOKENIZER)
+
+
+def _reader(**more: object) -> RecommendationModel:
+    """Return a model that says words, with two positions, in the end as if trained."""
+    torch.manual_seed(1)
+    config = ModelConfig(
+        decoder=DecoderConfig(width=16, layers=2, heads=2, dropout=0.5),
+        fusion=FUSION,
+        reads=("title", "item"),
+        **more,
+    )
+    model = RecommendationModel(
+        config,
+        _features(),
+        vocabulary_size=len(TOKENIZER),
+        num_event_types=2,
+        says_words=True,
+        entities=POOL if config.two_positions else None,
+    )
+    _as_if_trained(model)
+    return model.eval()
+
+
+def _words_of(model: RecommendationModel, batch: Batch) -> Tensor:
+    with torch.inference_mode():
+        read = references_of(batch.items, batch.without_id[:, None], model.num_items)
+        table = model.items(read[read >= 0], batch.descriptions)
+        states = model.states(batch, table, users=False, replies=batch.replies).words
+    assert states is not None
+    return states
+
+
+def _replying(rows: Sequence[int], *replies: str, **more: object) -> Example:
+    return _example(rows, [len(rows)] * len(replies), replies=replies, **more)
+
+
+BOTH = {"bidirectional_rows": True, "two_positions": True}
+
+
+@pytest.mark.parametrize("more", [{"bidirectional_rows": True}, {"two_positions": True}, BOTH])
+def test_padding_stays_invisible_where_rows_are_read_both_ways(more: dict[str, object]) -> None:
+    model = _reader(**more)
+    examples = [
+        _replying([5], "oak a"),
+        _replying(ROWS, "lamp", "words b oak", context="oak lamp"),
+        _replying([], "item", context="search words"),
+        _replying([1, 2], "oak lamp next"),
+    ]
+    together = _words_of(model, READER.batch("next item", examples))
+    alone = [_words_of(model, READER.batch("next item", [example])) for example in examples]
+    at = 0
+    for states in alone:
+        _close(together[at : at + len(states), : states.shape[1]], states)
+        at += len(states)
+
+
+def test_a_row_without_anything_and_without_instruction_can_be_read_both_ways() -> None:
+    model = _reader(bidirectional_rows=True, read_words=False)
+    batch = READER.batch("x", [_replying([], "oak"), _replying([3], "oak")])
+    assert bool(_words_of(model, batch).isfinite().all())
+
+
+def test_what_is_read_both_ways_sees_what_comes_after() -> None:
+    """With the last event alone visible to the slots, an earlier one still reaches them."""
+    group = SlotGroup(torch.zeros(2, 1, 1, 4))
+    mask = stream_mask(torch.tensor([[3], [2]]), 3, [group], past=0, both_ways=True)[:, 0].int()
+    assert mask[0].tolist() == [[1, 1, 1, 0]] * 3 + [[1, 1, 1, 1]]
+    assert mask[1].tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 0, 1]]
+
+
+def test_a_probe_in_the_middle_of_a_row_read_both_ways_is_refused() -> None:
+    model = _model(1, bidirectional_rows=True)
+    with pytest.raises(AssertionError, match="whole row"):
+        _asked(model, _example(ROWS, [2, 6]))
+    assert _asked(model, _example(ROWS, [6, 6]), _example([1], [1])).shape[0] == 3
+
+
+def test_two_positions_start_without_an_effect() -> None:
+    plain, told = _reader(), _reader(two_positions=True)
+    assert told.two_positions is not None
+    with torch.no_grad():
+        told.two_positions.table.zero_()
+    batch = READER.batch("next item", [_replying(ROWS, "oak a lamp b")])
+    assert torch.equal(_words_of(plain, batch), _words_of(told, batch))
+    fresh = {name: weight for name, weight in told.state_dict().items() if "two_" not in name}
+    assert plain.state_dict().keys() == fresh.keys()
+
+
+def test_words_in_a_blank_stand_where_its_mark_stands() -> None:
+    model = _reader(**BOTH)
+    hidden = np.asarray([-1, 0, -1, 1])
+    batch = READER.batch("x", [_example([0, 1, 2, 3], [4], hidden=hidden)])
+    assert model.two_positions is not None
+    assert batch.masks is not None
+    assert batch.replies is not None
+    length = len(TOKENIZER.encode(TITLES[1])) + 1
+    first, second = batch.masks[0, 0].tolist()
+    places = model.two_positions.of_blanks(batch.replies[:, :, :-1], batch.masks)[0, 0].tolist()
+    assert places == [first] * length + [second] * (len(places) - length)
+    inner = POOL.places(batch.replies[0, 0, :-1]).tolist()
+    assert inner == [*range(1, length + 1)] * 2
+
+
+def test_what_is_hidden_does_not_reach_the_first_word_of_its_blank() -> None:
+    model = _reader(**BOTH)
+    hidden = np.asarray([-1, 0, -1])
+    batches = [READER.batch("x", [_example([0, row, 2], [3], hidden=hidden)]) for row in (1, 5)]
+    one, two = (_words_of(model, batch) for batch in batches)
+    assert torch.equal(one[:, 0], two[:, 0])
+    assert not torch.allclose(one[:, 1], two[:, 1], atol=1e-3)

@@ -12,13 +12,15 @@ import typer
 from palate.cli import making
 from palate.cli import judging
 from palate.cli import asking
+from palate.cli import wording
+from palate.cli import sensitivity
 from palate.cli import service
 
 # isort: on
 from palate.cli.application import app
 from palate.errors import PalateError
 
-__all__ = ["app", "asking", "judging", "main", "making", "service"]
+__all__ = ["app", "asking", "judging", "main", "making", "sensitivity", "service", "wording"]
 
 
 def main() -> None:

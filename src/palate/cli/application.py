@@ -10,6 +10,7 @@ from palate.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
     from palate.inference.recommender import Recommender
+    from palate.types import History
 
 app = typer.Typer(
     add_completion=False,
@@ -28,6 +29,24 @@ def load(folder: Path) -> "Recommender":
     from palate.inference.recommender import Recommender
 
     return Recommender.load(folder)
+
+
+def somebody(loaded: "Recommender", user: str | None, history: str | None) -> "History":
+    """Return the history of a known user, of somebody new, or of a known user who did more."""
+    ids = listed(history or "")
+    if user is None and not ids:
+        raise ConfigError(
+            "This needs somebody to answer for.", hint="Give --user ID, or --history ID,ID,..."
+        )
+    if user is None:
+        return loaded.history_of(ids)
+    known = loaded.history(user)
+    return known.extended(loaded.history_of(ids)) if ids else known
+
+
+def listed(ids: str) -> list[str]:
+    """Return the ids of a list with commas."""
+    return [stripped for item_id in ids.split(",") if (stripped := item_id.strip())]
 
 
 def pairs(options: Sequence[str], name: str, example: str = "user_id=buyer") -> dict[str, str]:

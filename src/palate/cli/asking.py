@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from palate.cli.application import Count, Json, Model, app, load
-from palate.errors import ConfigError
+from palate.cli.application import Count, Json, Model, app, load, somebody
 from palate.terminal import show_items
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def recommend(
 ) -> None:
     """Recommend items to a user, or to anybody with a history, and say why."""
     loaded = load(model)
-    who = _who(loaded, user, history)
+    who = somebody(loaded, user, history)
     if prompt is not None or form is not None:
         from palate.inference.engine import Ask
 
@@ -53,19 +52,6 @@ def search(
     loaded = load(model)
     ranking = loaded.search(words, n, loaded.history(user) if user else None)
     show_items(loaded, ranking, f"Found for “{words}”", None, as_json=as_json)
-
-
-def _who(loaded: "Recommender", user: str | None, history: str | None) -> "History":
-    """Return the history of a known user, of somebody new, or of a known user who did more."""
-    ids = [item_id for item_id in (history or "").split(",") if item_id]
-    if user is None and not ids:
-        raise ConfigError(
-            "recommend needs somebody.", hint="Give --user ID, or --history ID,ID,..."
-        )
-    if user is None:
-        return loaded.history_of(ids)
-    known = loaded.history(user)
-    return known.extended(loaded.history_of(ids)) if ids else known
 
 
 def _because(loaded: "Recommender", who: "History", item_row: int) -> list[dict[str, object]]:

@@ -12,12 +12,29 @@ from palate.errors import ConfigError
 from palate.terminal import progress_bar, show
 
 if TYPE_CHECKING:
+    from palate.data.split import PartName
     from palate.evaluation.result import Evaluation
+    from palate.evaluation.task_result import TaskFamily
+    from palate.inference.recommender import Recommender
 
 
 @app.command()
 def evaluate(
     model: Model,
+    task: Annotated[
+        Literal[
+            "items",
+            "rating",
+            "explanation",
+            "summary",
+            "ranking",
+            "choice",
+            "profile",
+            "preference",
+            "next-title",
+        ],
+        typer.Option(help="What to judge: items by full ranking, or what it answers in words."),
+    ] = "items",
     split: Annotated[
         Literal["valid", "test"], typer.Option(help="Which part to predict.")
     ] = "test",
@@ -25,10 +42,13 @@ def evaluate(
         Path | None, typer.Option("--json", help="Write the figures here.")
     ] = None,
 ) -> None:
-    """Judge a model by full ranking over the whole catalogue."""
+    """Judge a model by full ranking over the whole catalogue, or by what it says, with --task."""
     from palate.evaluation.tables import evaluation_tables
 
     loaded = load(model)
+    if task != "items":
+        _evaluate_task(loaded, task, split, json_file)
+        return
     with progress_bar("Evaluating") as progress:
         result = loaded.evaluate(split, progress=progress)
     if json_file is not None:
@@ -83,6 +103,21 @@ def report(
             entries.append(report_entry(loaded, split, progress=progress))
     write_report(entries, out)
     typer.echo(f"Report written to {out}.")
+
+
+def _evaluate_task(
+    loaded: "Recommender",
+    task: "TaskFamily",
+    split: "PartName",
+    json_file: Path | None,
+) -> None:
+    from palate.evaluation.task_result import task_tables
+    from palate.inference.text_evaluation import evaluate_task
+
+    result = evaluate_task(loaded, task, split)
+    if json_file is not None:
+        write_text(json_file, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
+    show(*task_tables(loaded.name, result))
 
 
 def _unique(name: str, folder: Path, taken: Collection[str]) -> str:

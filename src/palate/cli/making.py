@@ -77,6 +77,9 @@ def train(
     start: Annotated[
         Path | None, typer.Option(help="A model of other data to start from: transfer.")
     ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="A TOML file of your own wordings to train on.")
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override a setting: --set training.epochs=5.")
     ] = None,
@@ -98,6 +101,7 @@ def train(
                 chosen,
                 seed=seed,
                 start=load(start) if start is not None else None,
+                prompts=prompts,
                 folder=work,
                 report=bar.report,
                 encoding=bar.encoding,

@@ -6,20 +6,31 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from palate.artifacts import Manifest, read_manifest, verify, writing
 from palate.data.dataset import Dataset
-from palate.errors import ArtifactError
+from palate.errors import ArtifactError, ConfigError
+from palate.evaluation.calibration import Calibration, LevelCalibration
+from palate.evaluation.rating_baselines import ItemBiases
 from palate.items.codes.index import About, ItemIndex
 from palate.items.encoders import ItemEncoders
 from palate.items.features import ItemFeatures
 from palate.language.prompts import Wordings
 from palate.language.tokenizer import Tokenizer
+from palate.models.backbones.causal import CausalBackbone
+from palate.models.backbones.config import BackboneConfig, content_of, empty_backbone
+from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
 from palate.models.baselines import Baseline, load_baseline
+from palate.models.decoder import Decoder
 from palate.models.language_model import RecommendationModel
-from palate.training.parts import Blend, Parts, Prior, spelling_of
+from palate.training.parts import Blend, Parts, Prior, RatingPrior, entities_of, spelling_of
 from palate.training.recipe import LANGUAGE_MODEL_PARTS, Recipe
+
+_WEIGHTS = "weights.safetensors"
+_ARCHITECTURE = "backbone"
+"""Settings of a pre-trained model all of whose weights are the model's own."""
 
 
 @dataclass(frozen=True)
@@ -37,21 +48,24 @@ class Trained:
 
 def save_model(folder: Path, trained: Trained, *, made_by: str = "python") -> None:
     """Write the model folder, whole or not at all."""
+    recipe, borrowed = _findable(trained.recipe), _borrowed(trained)
     manifest = Manifest(
         kind="model",
         name=trained.name,
         made_by=made_by,
+        inputs={} if borrowed is None else {"backbone": content_of(borrowed)},
         seed=trained.seed,
         settings={
             "tasks": list(trained.system.tasks) if isinstance(trained.system, Parts) else [],
             "ratings": list(trained.system.ratings) if isinstance(trained.system, Parts) else [],
+            "backbone": borrowed,
         },
     )
     with writing(folder, manifest) as temporary:
         # A baseline's recipe has none of these, and says so when it is read.
         absent = set(LANGUAGE_MODEL_PARTS) if trained.recipe.baseline else None
-        recipe = trained.recipe.model_dump_json(indent=2, exclude=absent)
-        (temporary / "recipe.json").write_text(recipe + "\n")
+        written = recipe.model_dump_json(indent=2, exclude=absent)
+        (temporary / "recipe.json").write_text(written + "\n")
         lines = [json.dumps(dict(entry)) + "\n" for entry in trained.log]
         (temporary / "training.jsonl").write_text("".join(lines))
         trained.dataset.save(temporary / "dataset", made_by=f"copy in model {trained.name}")
@@ -100,14 +114,18 @@ def _tasks(manifest: Manifest) -> tuple[str, ...]:
 
 
 def _save_parts(folder: Path, parts: Parts) -> None:
-    weights = {name: w.detach().cpu().contiguous() for name, w in parts.model.state_dict().items()}
-    save_file(weights, folder / "weights.safetensors")
+    _save_weights(folder, parts.model)
     parts.features.save(folder / "features.safetensors")
     parts.tokenizer.save(folder / "tokenizer.json")
     parts.encoders.save(folder / "encoders")
     if parts.prior is not None:
         parts.prior.baseline.save(folder / "prior")
         (folder / "prior.json").write_text(json.dumps({"weight": parts.prior.weight}) + "\n")
+    if "ranking" in parts.tasks:
+        calibration = json.dumps(asdict(parts.calibration))
+        (folder / "calibration.json").write_text(calibration + "\n")
+    if parts.rating_prior is not None:
+        _save_rating_prior(folder, parts.rating_prior)
     if parts.index is not None:
         (folder / "blend.json").write_text(json.dumps({"weight": parts.blend.weight}) + "\n")
         parts.index.save(folder / "codes", About("codes of the model's items"))
@@ -124,6 +142,7 @@ def _load_parts(folder: Path, recipe: Recipe, dataset: Dataset, manifest: Manife
     features = ItemFeatures.load(folder / "features.safetensors")
     tokenizer = Tokenizer.load(folder / "tokenizer.json")
     index = ItemIndex.load(folder / "codes") if recipe.codes is not None else None
+    backbone = _own_backbone(folder, recipe, manifest)
     with torch.random.fork_rng():
         model = RecommendationModel(
             recipe.model,
@@ -133,8 +152,11 @@ def _load_parts(folder: Path, recipe: Recipe, dataset: Dataset, manifest: Manife
             num_ratings=len(_ratings(manifest)),
             says_words=recipe.says_words,
             codes=index.codes if index is not None else None,
+            entities=entities_of(recipe, dataset, tokenizer),
+            backbone=backbone,
         )
-    model.load_state_dict(load_file(folder / "weights.safetensors"))
+        _tune(model, recipe)
+    _load_weights(folder, model)
     model.train(mode=False)
     prompts = json.loads((folder / "prompts.json").read_text())
     return Parts(
@@ -148,11 +170,113 @@ def _load_parts(folder: Path, recipe: Recipe, dataset: Dataset, manifest: Manife
         },
         tasks=_tasks(manifest),
         prior=_load_prior(folder),
-        spelling=spelling_of(recipe, dataset, tokenizer, index),
+        spelling=spelling_of(recipe.in_turn[-1], dataset, tokenizer, index),
         blend=_load_blend(folder),
         index=index,
         ratings=_ratings(manifest),
+        calibration=_load_calibration(folder),
+        rating_prior=_load_rating_prior(folder),
     )
+
+
+def _save_rating_prior(folder: Path, prior: RatingPrior) -> None:
+    """Keep the biases beside what they count."""
+    biases = torch.from_numpy(prior.biases.items)
+    save_file({"items": biases.contiguous()}, folder / "rating_prior.safetensors")
+    numbers = {"mean": prior.biases.mean, "penalty": prior.biases.penalty}
+    told = {"biases": numbers, "calibration": asdict(prior.calibration)}
+    (folder / "rating_prior.json").write_text(json.dumps(told) + "\n")
+
+
+def _load_rating_prior(folder: Path) -> RatingPrior | None:
+    path = folder / "rating_prior.json"
+    if not path.is_file():
+        return None
+    told = json.loads(path.read_text())
+    items = load_file(folder / "rating_prior.safetensors")["items"].numpy()
+    return RatingPrior(
+        ItemBiases(items=items, **told["biases"]), LevelCalibration(**told["calibration"])
+    )
+
+
+def _load_calibration(folder: Path) -> Calibration:
+    path = folder / "calibration.json"
+    return Calibration(**json.loads(path.read_text())) if path.is_file() else Calibration()
+
+
+def _borrowed(trained: Trained) -> str | None:
+    """Return the name of the backbone that the folder will need, where it needs one."""
+    system, backbone = trained.system, _findable(trained.recipe).model.backbone
+    needed = isinstance(system, Parts) and system.model.borrowed and backbone is not None
+    return backbone.path if needed and backbone is not None else None
+
+
+def _findable(recipe: Recipe) -> Recipe:
+    """Return the recipe with a backbone that is found from any folder."""
+    backbone = recipe.model.backbone
+    if backbone is None or not Path(backbone.path).is_dir():
+        return recipe
+    found = backbone.model_copy(update={"path": str(Path(backbone.path).resolve())})
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"backbone": found})})
+
+
+def _own_backbone(
+    folder: Path, recipe: Recipe, manifest: Manifest
+) -> CausalBackbone | EncoderDecoderBackbone | None:
+    """Build the pre-trained model whose weights are in the folder; make sure of a borrowed one."""
+    config = recipe.model.backbone
+    if config is None:
+        return None
+    if (folder / _ARCHITECTURE).is_dir():
+        return empty_backbone(config, folder / _ARCHITECTURE)
+    _check_borrowed(config, manifest)
+    return None
+
+
+def _check_borrowed(config: BackboneConfig, manifest: Manifest) -> None:
+    hint = f"Put the checkpoint it was trained with back at {config.path!r}, or train it again."
+    try:
+        found = content_of(config.path)
+    except ConfigError as error:
+        raise ArtifactError(
+            f"The model {manifest.name!r} needs its backbone: {error.message}", hint=hint
+        ) from error
+    wanted = manifest.inputs.get("backbone")
+    if found != wanted:
+        raise ArtifactError(
+            f"The model {manifest.name!r} was trained on the backbone {config.path!r} with the "
+            f"content {wanted}; what is there now has {found}.",
+            hint=hint,
+        )
+
+
+def _tune(model: RecommendationModel, recipe: Recipe) -> None:
+    """Add what the stages added."""
+    for stage in recipe.in_turn:
+        if stage.training.tuning is not None:
+            model.tune(stage.training.tuning)
+
+
+def _save_weights(folder: Path, model: RecommendationModel) -> None:
+    """Write the model's own weights; of two that are one, as tied embeddings are, the first."""
+    known: dict[tuple[int, torch.Size], str] = {}
+    weights, same = {}, {}
+    for name, weight in model.own_state().items():
+        first = known.setdefault((weight.data_ptr(), weight.shape), name)
+        if first == name:
+            weights[name] = weight.detach().cpu().contiguous()
+        else:
+            same[name] = first
+    save_file(weights, folder / _WEIGHTS, metadata=same or None)
+    if not model.borrowed and not isinstance(model.decoder, Decoder):
+        model.decoder.model.config.save_pretrained(folder / _ARCHITECTURE)
+
+
+def _load_weights(folder: Path, model: RecommendationModel) -> None:
+    with safe_open(folder / _WEIGHTS, "pt") as file:
+        same = file.metadata() or {}
+    weights = load_file(folder / _WEIGHTS)
+    model.load_own_state(weights | {name: weights[first] for name, first in same.items()})
 
 
 def _load_blend(folder: Path) -> Blend:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,10 +15,19 @@ from palate.data.split import PartName
 from palate.errors import ConfigError, NotTrainedError
 from palate.evaluation.protocol import evaluate
 from palate.evaluation.result import Evaluation
+from palate.inference.answers import Answers, Explained, Rated
 from palate.inference.engine import Ask, LanguageEngine
 from palate.inference.model_folder import Trained, load_model, save_model
-from palate.inference.validating import validation, with_blend, with_prior
+from palate.inference.validating import (
+    validation,
+    with_blend,
+    with_calibration,
+    with_prior,
+)
+from palate.items.vectors import ItemVectors
+from palate.language.prompts import Wordings, load_prompts
 from palate.models.baselines import Baseline, fit_baseline
+from palate.models.baselines.factors import Als, Bpr
 from palate.training.loop import Report, Run, train
 from palate.training.parts import Parts, build_parts
 from palate.training.recipe import Recipe, load_recipe
@@ -49,6 +58,7 @@ class Recommender:
         *,
         seed: int = 0,
         start: "Recommender | None" = None,
+        prompts: Path | str | None = None,
         folder: Path | str | None = None,
         report: Callable[[Report], None] | None = None,
         encoding: Callable[[int, int], None] | None = None,
@@ -62,31 +72,48 @@ class Recommender:
             seed: decides weights, batches, negatives: the same seed gives the same model on a CPU.
             start: a model of other data to start from: its encoders and all weights that do not
                 belong to its items are taken over.
+            prompts: a file of wordings that replace those of the package, or add to them.
             folder: where checkpoints and cached vectors go, so that a killed run continues; None
                 keeps none.
             report: told after each step how far the run is.
             encoding: told after each batch of encoded items how many are done, of how many.
 
         Raises:
-            ConfigError: when the recipe is unknown or cannot be used, or ``start`` is a baseline.
+            ConfigError: when the recipe or the prompts cannot be used, or ``start`` is a baseline.
         """
         chosen = load_recipe(recipe) if isinstance(recipe, str) else recipe
         name = recipe if isinstance(recipe, str) else recipe.title
+        wordings = load_prompts(Path(prompts)) if prompts is not None else None
         if chosen.baseline is not None:
             fitted = fit_baseline(
                 chosen.baseline, dataset.sequences, len(dataset.catalog), seed=seed
             )
             return cls(Trained(name, chosen, dataset, fitted, [], seed))
         work = Path(folder) if folder is not None else None
+        teacher = (
+            cls.train(
+                dataset,
+                chosen.teacher,
+                seed=seed,
+                folder=work / "teacher" if work else None,
+                report=report,
+            )
+            if chosen.teacher
+            else None
+        )
         parts, mixtures = build_parts(
             dataset,
             chosen,
             seed=seed,
             start=_started(start),
+            behaviour=None if teacher is None else item_vectors(teacher),
+            prompts=wordings,
             cache=work / "vectors" if work else None,
             progress=encoding,
         )
         origin = [chosen.model_dump(mode="json"), seed, fingerprint(dataset), _origin(start)]
+        if prompts is not None:
+            origin.append({family: asdict(texts) for family, texts in parts.prompts.items()})
         log: list[Mapping[str, object]] = []
         for number, (stage, mixture) in enumerate(zip(chosen.in_turn, mixtures, strict=True)):
             run = Run(
@@ -99,6 +126,7 @@ class Recommender:
             )
             log += train(parts.model, run)
         parts = with_blend(with_prior(parts, dataset, seed), dataset, seed)
+        parts = with_calibration(parts, dataset, seed)
         return cls(Trained(name, chosen, dataset, parts, log, seed))
 
     @classmethod
@@ -113,6 +141,22 @@ class Recommender:
     def save(self, folder: Path | str, *, made_by: str = "python") -> None:
         """Write the model folder, whole or not at all."""
         save_model(Path(folder), self.trained, made_by=made_by)
+
+    def merged(self) -> "Recommender":
+        """Return the same model with its LoRA updates folded in: saved, it needs no other folder.
+
+        Raises:
+            ConfigError: when there is no LoRA update in it.
+        """
+        system = self.trained.system
+        if not isinstance(system, Parts):
+            raise ConfigError(
+                f"The baseline {self.name!r} has nothing to merge.",
+                hint="Merge a model that was tuned by LoRA.",
+            )
+        recipe = self.trained.recipe.untuned
+        parts = replace(system, recipe=recipe, model=system.model.merged())
+        return Recommender(replace(self.trained, recipe=recipe, system=parts))
 
     @property
     def name(self) -> str:
@@ -135,6 +179,12 @@ class Recommender:
         """The families of prompts it was trained on; none for a baseline."""
         system = self.trained.system
         return system.tasks if isinstance(system, Parts) else ()
+
+    @property
+    def prompts(self) -> Mapping[str, Wordings]:
+        """The wordings it was trained with; those of the package for a baseline."""
+        system = self.trained.system
+        return system.prompts if isinstance(system, Parts) else load_prompts()
 
     def history(self, user_id: str) -> History:
         """Return everything a known user did.
@@ -210,6 +260,82 @@ class Recommender:
         best = np.argsort(-falls, kind="stable")[:n]
         return [Reason(recent[int(at)], float(falls[at])) for at in best if falls[at] > 0]
 
+    @cached_property
+    def answers(self) -> Answers:
+        """What it answers in words.
+
+        Raises:
+            NotTrainedError: when it answers nothing in words.
+        """
+        if not isinstance(self.engine, LanguageEngine):
+            raise NotTrainedError(
+                f"The baseline {self.name!r} says no words.",
+                hint="Train a model that does: palate train DATASET MODEL --recipe palate",
+            )
+        return Answers(self.engine, self.dataset)
+
+    def rate(self, history: History, item_row: int) -> Rated:
+        """Return how somebody with this history rates an item.
+
+        Raises:
+            NotTrainedError: when the model was not trained to rate.
+        """
+        return self.answers.rate(history, item_row)
+
+    def explain(
+        self, history: History, item_row: int, aspect: str = "", *, ground: bool = True
+    ) -> Explained:
+        """Return why an item fits somebody with this history, on an aspect if one is given.
+
+        Sentences that claim what the catalogue does not bear out are left out unless ``ground`` is
+        False.
+
+        Raises:
+            NotTrainedError: when the model was not trained to explain.
+        """
+        return self.answers.explain(history, item_row, aspect, ground=ground)
+
+    def summarise(self, text: str) -> str:
+        """Return a short title for a review.
+
+        Raises:
+            NotTrainedError: when the model was not trained to summarise.
+        """
+        return self.answers.summarise(text)
+
+    def profile(self, history: History) -> str:
+        """Return in a sentence what somebody with this history likes.
+
+        Raises:
+            NotTrainedError: when the model was not trained to describe users.
+        """
+        return self.answers.profile(history)
+
+    def rank(self, history: History, item_rows: Sequence[int]) -> Ranking:
+        """Return these items, best first for somebody with this history.
+
+        Scores are calibrated chances where the model was trained on yes or no, else those it
+        recommends by.
+
+        Raises:
+            NotTrainedError: when the model answers neither.
+        """
+        rows = np.asarray(item_rows, dtype=np.int64)
+        if self.tells_chances or not self.recommends:
+            return self.answers.rank(history, rows)
+        return self.recommend([history], len(rows), candidates=rows, exclude_seen=False)[0]
+
+    @property
+    def tells_chances(self) -> bool:
+        """Whether it gives the chance that an item is for a user."""
+        return "ranking" in self.tasks
+
+    @property
+    def recommends(self) -> bool:
+        """Whether it finds items in the whole catalogue by itself."""
+        system = self.trained.system
+        return not isinstance(system, Parts) or bool(system.forms)
+
     def evaluate(
         self, part: PartName = "test", *, progress: Callable[[int, int], None] | None = None
     ) -> Evaluation:
@@ -221,6 +347,25 @@ class Recommender:
     def scores_everything(self) -> bool:
         """Whether one pass scores the whole catalogue; a search over codes looks for lists."""
         return not isinstance(self.engine, LanguageEngine) or self.engine.form == "set"
+
+
+def item_vectors(teacher: Recommender) -> ItemVectors:
+    """Return what users are compared with, as behaviour vectors: of items it learned of alone.
+
+    Raises:
+        ConfigError: when it is a baseline that has no such vectors.
+    """
+    dataset = teacher.dataset
+    if isinstance(teacher.engine, LanguageEngine):
+        values = teacher.engine.outputs.float().cpu().numpy()
+    elif isinstance(teacher.engine, Als | Bpr):
+        values = teacher.engine.item_factors
+    else:
+        raise ConfigError(
+            f"The teacher {teacher.name!r} has no item vectors.",
+            hint="Name one that has: sasrec, als, bpr.",
+        )
+    return ItemVectors.normalised(values, dataset.train_counts > 0)
 
 
 def _started(start: Recommender | None) -> Parts | None:

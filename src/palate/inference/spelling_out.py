@@ -8,8 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from palate.language.stream import Batch
-from palate.models.code_decoding import BeamCache
-from palate.models.decoder import Decoder
+from palate.models.continuation import read_on
 from palate.models.language_model import ItemTable, Prefix, RecommendationModel
 
 
@@ -19,9 +18,8 @@ class ModelCodes:
     def __init__(self, model: RecommendationModel, prefix: Prefix) -> None:
         """Start after the histories that ``prefix`` holds."""
         assert model.codes is not None
-        assert isinstance(model.decoder, Decoder), "answers in codes need the compact decoder"
         self._codes = model.codes
-        self._cache = BeamCache(model.decoder, prefix.past, prefix.visible, prefix.positions)
+        self._beams = read_on(model.decoder, prefix)
         self._carried_UKD = prefix.carried[:, None]
         self._level = 0
 
@@ -43,7 +41,7 @@ class ModelCodes:
 
     def _read(self, parents: Int[Tensor, "users beams"]) -> Float[Tensor, "users beams codes"]:
         x = self._carried_UKD + self._codes.start[self._level]
-        hidden = self._cache.step(x, parents)
+        hidden = self._beams.step(x, parents)
         return self._codes.logits(hidden, self._level).float().log_softmax(dim=-1)
 
 

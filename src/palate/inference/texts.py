@@ -15,11 +15,12 @@ from torch import Tensor
 
 from palate.errors import NotTrainedError
 from palate.inference.engine import LanguageEngine, cut_by_length
+from palate.language.entities import EntityTrie
 from palate.language.spelling import NOTHING
 from palate.language.stream import MAX_CONTEXT_WORDS, MAX_REPLY_WORDS, Batch, Writer
 from palate.language.tasks import Example
-from palate.models.code_decoding import BeamCache
-from palate.models.decoder import Decoder
+from palate.language.tokenizer import Tokenizer
+from palate.models.continuation import read_on
 from palate.models.language_model import ItemTable, Prefix, RecommendationModel
 
 _PROMPTS_AT_ONCE = 256
@@ -38,6 +39,8 @@ class Manner:
     """How words are chosen: the likeliest each time, or drawn."""
 
     max_words: int = MAX_REPLY_WORDS - 1
+    min_words: int = 1
+    """An answer is not left empty."""
     temperature: float = 0.0
     """Divides the logits of what is drawn; 0 takes the likeliest word."""
     top_p: float = 0.95
@@ -131,16 +134,25 @@ class TextEngine:
                 found[probes] = logits.log_softmax(dim=-1)[:, list(words)].cpu().numpy()
         return found
 
-    def write(self, question: Question, manner: Manner | None = None) -> list[str]:
-        """Return the reply to each prompt, which is of one probe, word by word."""
+    def write(
+        self, question: Question, manner: Manner | None = None, *, trie: EntityTrie | None = None
+    ) -> list[str]:
+        """Return the reply to each prompt, which is of one probe, word by word.
+
+        Args:
+            question: the prompts; of one with blanks the first is filled.
+            manner: how words are chosen.
+            trie: the only replies there may be; they may repeat words.
+        """
         manner = manner or Manner()
+        trie = None if trie is None else trie.to(self.engine.parts.model.queries.device)
         tokenizer = self.engine.parts.tokenizer
-        marks = _Marks(tokenizer.end, (tokenizer.pad, tokenizer.begin))
+        marks = _Marks.of(tokenizer, self.engine.parts.model.num_words)
         texts = [""] * len(question.examples)
         for chosen, batch in self._batches(question):
             with torch.inference_mode():
                 model, read, table = self._read(batch)
-                said = _say(model, read, table, manner, marks)
+                said = _say(model, (read, table), manner, marks, trie)
             for number, words in zip(chosen, said.tolist(), strict=True):
                 ended = words.index(tokenizer.end) if tokenizer.end in words else len(words)
                 texts[number] = tokenizer.decode(words[:ended])
@@ -202,18 +214,39 @@ class _Marks:
     never: tuple[int, ...]
     """Never said."""
 
+    @classmethod
+    def of(cls, tokenizer: Tokenizer, num_words: int) -> "_Marks":
+        """Take those of a tokenizer; a pre-trained model may have rows that are no token at all."""
+        unused = range(len(tokenizer), num_words)
+        # Some begin or pad with the token that ends a text.
+        never = {tokenizer.pad, tokenizer.begin, *unused} - {tokenizer.end}
+        return cls(tokenizer.end, tuple(sorted(never)))
+
 
 def _say(
-    model: RecommendationModel, batch: Batch, table: ItemTable, manner: Manner, marks: _Marks
+    model: RecommendationModel,
+    read: tuple[Batch, ItemTable],
+    manner: Manner,
+    marks: _Marks,
+    trie: EntityTrie | None,
 ) -> Int[Tensor, "prompts words"]:
     """Return the words said to each prompt; after the end mark anything may stand."""
+    batch, table = read
     generator = torch.Generator(device=batch.words.device).manual_seed(manner.seed)
     states = _states_of(model, batch, table)
     said = batch.words.new_zeros(len(batch.words), 0)
     while said.shape[1] < manner.max_words and not bool((said == marks.end).any(dim=1).all()):
         logits = _logits(model, states.after(said))
-        logits.masked_fill_(_repeating(said, logits.shape[1], manner.unrepeated), -torch.inf)
-        logits[:, list(marks.never)] = -torch.inf
+        if trie is None:
+            repeating = _repeating(said, logits.shape[1], manner.unrepeated)
+            logits.masked_fill_(repeating, -torch.inf)
+            logits[:, list(marks.never)] = -torch.inf
+            if said.shape[1] < manner.min_words:
+                logits[:, marks.end] = -torch.inf
+        else:
+            allowed = trie.allowed(said)
+            logits[:, allowed.shape[1] :] = -torch.inf
+            logits[:, : allowed.shape[1]].masked_fill_(~allowed, -torch.inf)
         said = torch.cat([said, _chosen(logits, manner, generator)[:, None]], dim=1)
     return said
 
@@ -256,25 +289,27 @@ class _States(Protocol):
 
 
 def _states_of(model: RecommendationModel, batch: Batch, table: ItemTable) -> _States:
-    """Return the quick way where the backbone has one."""
-    if isinstance(model.decoder, Decoder):
-        return _Kept(model, model.decoder, model.prefix(batch, table))
+    """Return the quick way, but for blanks, which are not filled at the end of a row."""
+    if batch.masks is None:
+        return _Kept(model, model.prefix(batch, table))
     return _ReadAnew(model, batch, table)
 
 
 class _Kept:
     """Reads each word once; mutable, since it keeps what was read."""
 
-    def __init__(self, model: RecommendationModel, decoder: Decoder, prefix: Prefix) -> None:
+    def __init__(self, model: RecommendationModel, prefix: Prefix) -> None:
         assert model.text is not None
         self._model = model
-        self._cache = BeamCache(decoder, prefix.past, prefix.visible, prefix.positions)
+        self._beams = read_on(model.decoder, prefix)
         self._first = prefix.carried + model.text.start
 
     def after(self, said: Int[Tensor, "prompts words"]) -> Float[Tensor, "prompts width"]:
         x = self._model.embed_words(said[:, -1]) if said.shape[1] else self._first
+        if self._model.two_positions is not None:
+            x = x + self._model.two_positions.of_reply(said)[:, -1]
         parents = torch.zeros(len(x), 1, dtype=torch.long, device=x.device)
-        return self._cache.step(x[:, None], parents)[:, 0]
+        return self._beams.step(x[:, None], parents)[:, 0]
 
 
 class _ReadAnew:

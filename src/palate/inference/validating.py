@@ -8,17 +8,21 @@ import numpy as np
 from jaxtyping import Float
 
 from palate.data.dataset import Cases, Dataset
+from palate.evaluation.calibration import fit_calibration, fit_levels
+from palate.evaluation.rating_baselines import fit_item_biases
+from palate.inference.answers import Answers, above_mean
 from palate.inference.engine import Ask, LanguageEngine
 from palate.inference.texts import Question, TextEngine
-from palate.language.held_out import held_out_events, held_out_examples
+from palate.language.held_out import HeldOut, held_out_events, held_out_examples
 from palate.language.prompts import SLOTS
 from palate.language.reviews import read_held_out, read_reviews
+from palate.language.text_tasks import YES, Rating
 from palate.models.baselines import fit_baseline
 from palate.models.language_model import RecommendationModel
 from palate.training.batches import Mixture
 from palate.training.chosen_tasks import BY_ITEMS
 from palate.training.loop import Validate
-from palate.training.parts import Blend, Parts, Prior
+from palate.training.parts import Blend, Parts, Prior, RatingPrior
 from palate.training.recipe import Recipe
 from palate.types import History, Ranking
 
@@ -106,7 +110,8 @@ def _chance_of_words(parts: Parts, question: Question) -> Validate:
 def _main_ask(parts: Parts, dataset: Dataset) -> Ask:
     """Return the question a model is validated by: the next item where it was trained on that."""
     answered = [name for name in parts.tasks if name in BY_ITEMS]
-    family = "next-item" if "next-item" in answered else answered[0]
+    usual = [name for name in ("next-item", "next-behaviours") if name in answered]
+    family = [*usual, *answered][0]
     events = dataset.interactions
     slots = {"event": events.event_types[0], "scenario": next(iter(events.scenarios), "")}
     return Ask(family=family, slots={name: slots[name] for name in SLOTS[family]})
@@ -140,6 +145,50 @@ def with_blend(parts: Parts, dataset: Dataset, seed: int) -> Parts:
     best = int(np.argmax(values))
     _logger.info("blend %g: validation NDCG@10 %.4f", config.blend_weights[best], values[best])
     return tried[best]
+
+
+def with_calibration(parts: Parts, dataset: Dataset, seed: int) -> Parts:
+    """Make chances the frequencies of the valid part, where yes or no, or ratings, are asked."""
+    if not {"ranking", "rating"}.intersection(parts.tasks):
+        return parts
+    answers = Answers(LanguageEngine(parts), dataset)
+    rng = np.random.default_rng(seed)
+    events = held_out_events(dataset, "valid")
+    chosen = [events[place] for place in rng.permutation(len(events))[:_VALIDATION_USERS]]
+    return _rating_by_biases(_saying_yes(parts, answers, chosen, rng), answers, chosen, rng)
+
+
+def _saying_yes(
+    parts: Parts, answers: Answers, events: Sequence[HeldOut], rng: np.random.Generator
+) -> Parts:
+    task = answers.tasks.get("ranking")
+    examples = [] if task is None else [e for _, e in held_out_examples(task, events, None, rng)]
+    if not examples:
+        return parts
+    labels = np.asarray([reply == YES for example in examples for reply in example.replies])
+    found = fit_calibration(answers.likings(examples), labels)
+    _logger.info("calibration: slope %.3f, intercept %.3f", found.slope, found.intercept)
+    return replace(parts, calibration=found)
+
+
+def _rating_by_biases(
+    parts: Parts, answers: Answers, events: Sequence[HeldOut], rng: np.random.Generator
+) -> Parts:
+    task = answers.tasks.get("rating")
+    if not isinstance(task, Rating):
+        return parts
+    examples = [e for _, e in held_out_examples(task, events, None, rng)]
+    if not examples:
+        return parts
+    biases, words = fit_item_biases(answers.dataset), [task.words_of(x) for x in task.levels]
+    rated = answers.ratings(examples, calibrated=False)
+    found = fit_levels(
+        np.stack([one.chances for one in rated]),
+        above_mean(biases, examples),
+        np.asarray([words.index(example.replies[0]) for example in examples]),
+    )
+    _logger.info("rating calibration: slope %.3f, trust in biases %.3f", found.slope, found.trust)
+    return replace(parts, rating_prior=RatingPrior(biases, found))
 
 
 def ndcg_of(

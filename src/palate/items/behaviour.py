@@ -5,12 +5,14 @@ collaborative signal that an ID table would have to learn from few events per it
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int
 from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 
+from palate.items.rating_vectors import rating_vectors
 from palate.items.vectors import ItemVectors
 from palate.types import History
 
@@ -20,6 +22,8 @@ class BehaviourConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: Literal["cooccurrence", "ratings"] = "cooccurrence"
+    """What is chosen near what, or what is liked by whom."""
     dim: int = 128
     window: int = 10
     """Events at most this far apart count as near."""
@@ -48,6 +52,8 @@ def behaviour_vectors(
         Vectors of ``min(config.dim, num_items - 1)`` dimensions; absent for items that have no
         neighbour.
     """
+    if config.kind == "ratings":
+        return rating_vectors(sequences, num_items, config.dim, seed=seed)
     from sklearn.decomposition import TruncatedSVD
 
     ppmi = _ppmi(_cooccurrence(sequences, num_items, config.window), config.smoothing)

@@ -7,6 +7,7 @@ import numpy as np
 
 from palate.data.dataset import Dataset
 from palate.data.split import Part, PartName
+from palate.language.blanks import BlankFilling
 from palate.language.reviews import Reviews
 from palate.language.tasks import Example, Task
 from palate.language.text_tasks import (
@@ -102,6 +103,8 @@ def _example(
                 return None
             asked = task.candidates(before, row, rng)
             return replace(task.ask(before, asked), replies=[task.titles[row]])
+        case BlankFilling():
+            return task.ask_last(before.extended(event.event))
         case NextTitle():
             title = task.titles[row]
             return replace(task.ask(before), replies=[title]) if title else None

@@ -36,6 +36,7 @@ SLOTS: Mapping[str, frozenset[str]] = {
     "next-title": frozenset(),
     "masked": frozenset(),
     "next-behaviours": frozenset(),
+    "blanks": frozenset(),
 }
 """The families of prompts and the slots each may use."""
 
@@ -43,6 +44,7 @@ _LISTS = ("seen", "unseen", "add")
 _LONGEST_TITLE = 80
 _LONGEST_CONTEXT = 400
 _OPEN = "..."
+_BLANK = "____"
 
 
 @dataclass(frozen=True)
@@ -94,20 +96,34 @@ def render(
     titles = catalog.titles()
     rows = example.history.item_rows[: example.cuts[probe]].tolist()
     lines = [wording.format(**slots)]
-    if example.context:
-        lines.append(f"words: {one_line(example.context, _LONGEST_CONTEXT)}")
+    if example.context or example.gap is not None:
+        lines.append(f"words: {one_line(_with_gap(example), _LONGEST_CONTEXT)}")
     ratings = _spoken_ratings(example.history)
+    hidden = np.full(len(rows), -1) if example.hidden is None else example.hidden
     lines += [
-        f"{number}. {one_line(titles[row], _LONGEST_TITLE)}{rated}"
-        for number, (row, rated) in enumerate(zip(rows, ratings, strict=False), start=1)
+        f"{number}. {_BLANK}"
+        if blank >= 0
+        else f"{number}. {one_line(titles[row], _LONGEST_TITLE)}{rated}"
+        for number, (row, rated, blank) in enumerate(
+            zip(rows, ratings, hidden, strict=False), start=1
+        )
     ]
     if example.asked is not None:
         lines += [f"asked: {title}" for title in _named(example.asked[probe], titles)]
     if example.replies:
         answer = one_line(example.replies[probe], _LONGEST_CONTEXT)
+    elif example.hidden is not None:
+        answer = " | ".join(_named(example.history.item_rows[example.hidden >= 0], titles))
     else:
         answer = " | ".join(_named(example.targets[probe], titles))
     return "\n".join([*lines, f"answer: {answer or _OPEN}"])
+
+
+def _with_gap(example: Example) -> str:
+    """Return the context with the blank in it."""
+    if example.gap is None:
+        return example.context
+    return f"{example.context[: example.gap]} {_BLANK} {example.context[example.gap :]}"
 
 
 def _spoken_ratings(history: History) -> list[str]:

@@ -34,7 +34,8 @@ def make_queries(catalog: Catalog, per_item: int, *, seed: int) -> QueryPool:
     """Make up to ``per_item`` queries for each item from its title, brand, categories and tags.
 
     In turn: a run of one to four words of the title; some of its words in any order, perhaps with
-    the brand; the finest category with a word of the title. Items without any text get none.
+    the brand; the finest category with a word of the title; the whole title. Items without any text
+    get none.
     """
     rng = np.random.default_rng([seed, 0x9E37])
     wanted = [
@@ -69,9 +70,11 @@ def _query(
     start = int(rng.integers(max(1, len(words) - count + 1)))
     run = " ".join(words[start : start + count])
     some = " ".join(rng.permutation(np.asarray(words, dtype=object))[:count])
-    if turn % 3 == 1:
+    if turn % 4 == 3:
+        return " ".join(words)
+    if turn % 4 == 1:
         return f"{brand[0]} {some}".strip()
-    if turn % 3 == 2 and (tags or categories):
+    if turn % 4 == 2 and (tags or categories):
         label = (
             tags[int(rng.integers(len(tags)))]
             if tags and rng.random() < 0.5

@@ -33,6 +33,12 @@ class Spelled:
     lengths: Int[np.ndarray, " events"]
     """Places of each event."""
 
+    @property
+    def inner(self) -> Int[np.ndarray, " places"]:
+        """Place of each part inside its item, from 1."""
+        firsts = np.cumsum(self.lengths) - self.lengths
+        return np.asarray(np.arange(len(self.items)) - np.repeat(firsts, self.lengths) + 1)
+
 
 @dataclass(frozen=True, eq=False)
 class Spelling:
@@ -49,6 +55,8 @@ class Spelling:
     """Codes of an item, where codes are spelled."""
     titles: Int[np.ndarray, "items words"] | None = None
     """Words of each title, padded with NOTHING, where titles are spelled."""
+    two_positions: bool = False
+    """Whether each part is told its place inside its item too."""
 
     @property
     def places(self) -> int:

@@ -10,7 +10,7 @@ Shape suffixes: B rows, T tokens of a row, P probes of a row, K targets of a pro
 items asked about, R words of a reply.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from palate.language.blanks import concealed, corrupted, hidden_words
 from palate.language.spelling import NOTHING, Spelled, Spelling
 from palate.language.tasks import Example
 from palate.language.tokenizer import Tokenizer
@@ -30,6 +31,9 @@ MAX_INSTRUCTION_WORDS = 64
 MAX_REPLY_WORDS = 40
 """Longer replies are cut, their end mark with them."""
 
+MAX_BLANK_WORDS = 128
+"""The same for what stands in blanks."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -38,6 +42,8 @@ class Asked:
     words: Int[Tensor, "batch probes asked"]
     items: Int[Tensor, "batch probes asked"]
     levels: Int[Tensor, "batch probes asked"]
+    inner: Int[Tensor, "batch probes asked"] | None = None
+    """Place of each part inside its item, from 1; None where one position is told."""
 
     @property
     def there(self) -> Bool[Tensor, "batch probes asked"]:
@@ -51,7 +57,8 @@ class Asked:
 
     def to(self, device: torch.device) -> "Asked":
         """Return the same on ``device``."""
-        return Asked(self.words.to(device), self.items.to(device), self.levels.to(device))
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Asked(**{k: v.to(device) for k, v in moved.items() if v is not None})
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,11 @@ class Batch:
     """Items asked about, where there are such."""
     replies: Int[Tensor, "batch probes reply"] | None = None
     """Words that answer, the end mark last; None where items answer."""
+    inner: Int[Tensor, "batch time"] | None = None
+    """Place of each part inside its item, from 1, and 0 of what stands alone; None where one
+    position is told."""
+    masks: Int[Tensor, "batch probes blanks"] | None = None
+    """Where in the row the mark of each blank stands, padded with the last; None without blanks."""
 
     @property
     def whole(self) -> Int[Tensor, "batch time"]:
@@ -107,12 +119,13 @@ class Writer:
 
     def batch(self, instruction: str, examples: Sequence[Example]) -> Batch:
         """Return the batch of ``examples``, all worded by ``instruction``."""
-        contexts = self._contexts([example.context for example in examples])
+        examples = [concealed(example) for example in examples]
+        contexts = self._contexts(examples)
         heads = [
             len(words) + (e.query is not None and self.query_vectors is not None)
             for words, e in zip(contexts, examples, strict=True)
         ]
-        spelled = [self.spelling.spell(example.history.item_rows) for example in examples]
+        spelled = [self._shown(example) for example in examples]
         lengths = [head + len(s.items) for head, s in zip(heads, spelled, strict=True)]
         shape = (len(examples), max(max(lengths), 1))
         words, items, levels, events, described, ratings = (
@@ -121,11 +134,14 @@ class Writer:
         probes = max(len(e.cuts) for e in examples)
         cuts = np.full((len(examples), probes), NOTHING)
         targets = np.full((*cuts.shape, max(e.targets.shape[1] for e in examples)), NOTHING)
+        inner = np.zeros(shape, dtype=np.int64)
         descriptions: list[int] = []
         for b, (e, s, context) in enumerate(zip(examples, spelled, contexts, strict=True)):
             head, places = heads[b], slice(heads[b], lengths[b])
             words[b, places], items[b, places], levels[b, places] = s.words, s.items, s.levels
             words[b, : len(context)] = context
+            if self.spelling.two_positions:
+                inner[b, places] = np.where(s.words == self.tokenizer.pad, 0, s.inner)
             if e.query is not None and head > len(context):
                 described[b, head - 1] = len(descriptions)
                 descriptions.append(e.query)
@@ -149,15 +165,47 @@ class Writer:
             ratings=torch.from_numpy(ratings) if self.levels else None,
             asked=self._asked(examples, probes),
             replies=self._replies(examples, probes),
+            inner=torch.from_numpy(inner) if self.spelling.two_positions else None,
+            masks=self._masks(words, examples),
         )
+
+    def _shown(self, example: Example) -> Spelled:
+        """Return the events, a mark in place of those of a blank."""
+        spelled = self.spelling.spell(example.history.item_rows)
+        if example.hidden is None:
+            return spelled
+        return corrupted(spelled, example.hidden, self.tokenizer.pad)
+
+    def _masks(
+        self, words: Int[np.ndarray, "batch time"], examples: Sequence[Example]
+    ) -> Int[Tensor, "batch 1 blanks"] | None:
+        """Return where the marks of blanks stand: text never holds the token that they are."""
+        if all(example.hidden is None and example.gap is None for example in examples):
+            return None
+        found = [np.flatnonzero(row == self.tokenizer.pad) for row in words]
+        most = max(len(places) for places in found)
+        padded = [np.pad(places, (0, most - len(places)), mode="edge") for places in found]
+        return torch.from_numpy(np.stack(padded))[:, None]
 
     def _instruction(self, text: str) -> list[int]:
         return [self.tokenizer.begin, *self.tokenizer.encode(text)[:MAX_INSTRUCTION_WORDS]]
 
-    def _contexts(self, texts: Sequence[str]) -> list[list[int]]:
-        if not any(texts):
-            return [[] for _ in texts]
-        return [tokens[:MAX_CONTEXT_WORDS] for tokens in self.tokenizer.encode_batch(list(texts))]
+    def _contexts(self, examples: Sequence[Example]) -> list[list[int]]:
+        if not any(example.context or example.gap is not None for example in examples):
+            return [[] for _ in examples]
+        befores = [example.context[: example.gap] for example in examples]
+        encoded = self.tokenizer.encode_batch(befores)
+        return [
+            tokens[:MAX_CONTEXT_WORDS]
+            if example.gap is None
+            else self._around(tokens, example.context[example.gap :])
+            for tokens, example in zip(encoded, examples, strict=True)
+        ]
+
+    def _around(self, before: Sequence[int], after: str) -> list[int]:
+        """Return words with the mark of a blank between them, which is never cut off."""
+        until = [*before[: MAX_CONTEXT_WORDS - 1], self.tokenizer.pad]
+        return [*until, *self.tokenizer.encode(after)][:MAX_CONTEXT_WORDS]
 
     def _asked(self, examples: Sequence[Example], probes: int) -> Asked | None:
         if all(example.asked is None for example in examples):
@@ -165,11 +213,18 @@ class Writer:
         laid = [self._placed(example.asked) for example in examples]
         most = max((int(place.max(initial=-1)) + 1 for _, _, place in laid), default=0)
         words, items, levels = (np.full((len(examples), probes, most), NOTHING) for _ in range(3))
+        inner = np.zeros_like(words)
         for b, (spelled, probe, place) in enumerate(laid):
+            inner[b, probe, place] = spelled.inner
             words[b, probe, place] = spelled.words
             items[b, probe, place] = spelled.items
             levels[b, probe, place] = spelled.levels
-        return Asked(*(torch.from_numpy(array) for array in (words, items, levels)))
+        return Asked(
+            torch.from_numpy(words),
+            torch.from_numpy(items),
+            torch.from_numpy(levels),
+            torch.from_numpy(inner) if self.spelling.two_positions else None,
+        )
 
     def _placed(
         self, asked: Int[np.ndarray, "probes asked"] | None
@@ -185,17 +240,28 @@ class Writer:
     def _replies(
         self, examples: Sequence[Example], probes: int
     ) -> Int[Tensor, "batch probes reply"] | None:
-        texts = [text for example in examples for text in example.replies]
-        if not texts:
+        encoded = iter(self.tokenizer.encode_batch([t for e in examples for t in e.replies]))
+        replies = [self._said(example, encoded) for example in examples]
+        if not any(replies):
             return None
-        encoded = [self.reply(tokens) for tokens in self.tokenizer.encode_batch(texts)]
-        words = np.full((len(examples), probes, max(len(tokens) for tokens in encoded)), NOTHING)
-        following = iter(encoded)
-        for b, example in enumerate(examples):
-            for p in range(len(example.replies)):
-                tokens = next(following)
+        longest = max(len(tokens) for of_example in replies for tokens in of_example)
+        words = np.full((len(examples), probes, longest), NOTHING)
+        for b, of_example in enumerate(replies):
+            for p, tokens in enumerate(of_example):
                 words[b, p, : len(tokens)] = tokens
         return torch.from_numpy(words)
+
+    def _said(self, example: Example, encoded: Iterator[list[int]]) -> list[list[int]]:
+        """Return the words that answer each probe; those of ``replies`` come from ``encoded``."""
+        if example.hidden is not None:
+            spelled = self.spelling.spell(example.history.item_rows)
+            blanks = hidden_words(spelled, example.hidden)
+            words = [word for blank in blanks for word in (*blank, self.tokenizer.end)]
+            return [words[:MAX_BLANK_WORDS]]
+        tokens = [next(encoded) for _ in example.replies]
+        if example.gap is not None:
+            return [[*words, self.tokenizer.end][:MAX_BLANK_WORDS] for words in tokens]
+        return [self.reply(words) for words in tokens]
 
     def reply(self, tokens: Sequence[int]) -> list[int]:
         """Return the words of an answer with the mark that ends it."""

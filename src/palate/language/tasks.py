@@ -6,7 +6,7 @@ A task never touches tensors or tokens. It returns an :class:`Example`;
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -38,6 +38,24 @@ class Example:
     """Rows of the items asked about at each probe, padded with -1: read after the events."""
     replies: Sequence[str] = ()
     """Words that answer each probe; none where items answer. At inference they are empty."""
+    hidden: Int[np.ndarray, " events"] | None = None
+    """Number of the blank that hides each event, -1 where it is shown; the events of a blank stand
+    side by side. Their words are the answer."""
+    gap: int | None = None
+    """How many characters of the context stand before a blank in it."""
+
+    def with_one_cut(self, rng: np.random.Generator) -> "Example":
+        """Return the example as one of its cut points sees it: what comes later is left out."""
+        cut = int(self.cuts[rng.integers(len(self.cuts))])
+        same = np.flatnonzero(self.cuts == cut)
+        return replace(
+            self,
+            history=self.history.take(slice(0, cut)),
+            cuts=self.cuts[same],
+            targets=self.targets[same],
+            asked=None if self.asked is None else self.asked[same],
+            replies=[self.replies[probe] for probe in same.tolist()] if self.replies else (),
+        )
 
 
 @runtime_checkable
@@ -84,6 +102,11 @@ class NextItem:
             cuts=np.arange(1, len(window)),
             targets=window.item_rows[1:, None],
         )
+
+
+@dataclass(frozen=True)
+class NextFromTitles(NextItem):
+    """What comes next after items that are told by their titles alone (LC-Rec)."""
 
 
 @dataclass(frozen=True)

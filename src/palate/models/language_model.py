@@ -12,6 +12,7 @@ an item, A places asked about, R words of a reply, D width, N probes of a batch.
 
 import copy
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -20,15 +21,21 @@ from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from palate.errors import ArtifactError, ConfigError
 from palate.items.codes.codes import Codes
 from palate.items.features import ItemFeatures
+from palate.language.entities import EntityTrie
 from palate.language.spelling import NOTHING, Way
 from palate.language.stream import Batch
+from palate.models.backbones.causal import CausalBackbone
 from palate.models.backbones.config import BackboneConfig, load_backbone
+from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
+from palate.models.backbones.tuning import TuningConfig, merge, prefix, tune
 from palate.models.code_tokens import CodeTokens
 from palate.models.decoder import Decoder, DecoderConfig, KeyValue
 from palate.models.fusion import Fusion, FusionConfig
 from palate.models.reading import (
+    Encoded,
     Instruction,
     SlotGroup,
     joined,
@@ -39,6 +46,9 @@ from palate.models.reading import (
     stream_mask,
 )
 from palate.models.text_head import TextHead
+from palate.models.two_positions import TwoPositions
+
+_BACKBONE = "decoder."
 
 
 class ModelConfig(BaseModel):
@@ -62,6 +72,11 @@ class ModelConfig(BaseModel):
     """Whether the instruction is read; without it every task would sound alike."""
     reads: tuple[Way, ...] = ("item",)
     """How the items of a history are spelled."""
+    bidirectional_rows: bool = False
+    """Whether what is read sees what comes after it too (a prefix language model, as T5 and GLM
+    are); then each row is asked at its end alone."""
+    two_positions: bool = False
+    """Whether each word is told its place inside its entity too (RecSysLLM)."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +112,14 @@ class Prefix:
     """Prompts once read, to be answered in codes or in words."""
 
     past: list[KeyValue]
+    """Keys and values, a pair per layer."""
     visible: Bool[Tensor, "batch time"]
     positions: Int[Tensor, " batch"]
-    """Rotary position of the first place of the answer."""
+    """Position of the first place of the answer."""
     carried: Float[Tensor, "batch width"]
     """What each prompt ended with."""
+    states: Float[Tensor, "batch time width"] | None = None
+    """What an encoder made of it; it leaves no past."""
 
 
 class RecommendationModel(nn.Module):
@@ -117,6 +135,8 @@ class RecommendationModel(nn.Module):
         num_ratings: int = 0,
         codes: Codes | None = None,
         says_words: bool = False,
+        entities: EntityTrie | None = None,
+        backbone: CausalBackbone | EncoderDecoderBackbone | None = None,
     ) -> None:
         """Build with fresh weights from torch's current random state.
 
@@ -128,11 +148,23 @@ class RecommendationModel(nn.Module):
             num_ratings: levels of rating that events are shown with; 0 shows none.
             codes: of the catalogue, where items are read or answered as codes.
             says_words: whether it answers in words too.
+            entities: the words of the items, where two positions are told.
+            backbone: the one that ``config.backbone`` describes, where it is open already.
+
+        Raises:
+            ConfigError: when the backbone cannot be opened, or does not go with the tokenizer.
         """
         super().__init__()
         self.config = config
         self.num_items = len(features)
-        pretrained = None if config.backbone is None else load_backbone(config.backbone)
+        pretrained = backbone
+        if pretrained is None and config.backbone is not None:
+            pretrained = load_backbone(config.backbone)
+        if pretrained is not None and len(pretrained.words) < vocabulary_size:
+            raise ConfigError(
+                f"The backbone has {len(pretrained.words)} words, its tokenizer {vocabulary_size}.",
+                hint="Resize the embeddings of the checkpoint, or take the tokenizer it came with.",
+            )
         self.width = width = config.decoder.width if pretrained is None else pretrained.width
         self.words = nn.Embedding(vocabulary_size, width) if pretrained is None else None
         self.events = nn.Embedding(num_event_types, width)
@@ -140,18 +172,26 @@ class RecommendationModel(nn.Module):
         self.decoder = pretrained or Decoder(config.decoder)
         self.queries = nn.Parameter(torch.randn(config.num_queries, width) * 0.1)
         self.user = nn.Linear(width, width, bias=False)
-        self.dropout = nn.Dropout(config.decoder.dropout)
+        # A pre-trained model was not made to read words with holes in them.
+        self.dropout = nn.Dropout(config.decoder.dropout if pretrained is None else 0.0)
         self.codes = None if codes is None else CodeTokens(codes, width)
         self.text = TextHead(width) if says_words else None
         self.ratings = nn.Embedding(num_ratings, width) if num_ratings else None
         if self.ratings is not None:
             nn.init.zeros_(self.ratings.weight)
+        self.two_positions = None if entities is None else TwoPositions(entities, width)
         if self.words is not None:
             nn.init.normal_(self.words.weight, std=0.5)
         nn.init.zeros_(self.events.weight)
         # With the identity here, in the projections of items, and a decoder that adds little, the
         # model starts by recommending what resembles the last item, and learns the rest.
         nn.init.eye_(self.user.weight)
+        self.tuning = TuningConfig() if config.backbone is None else config.backbone.tuning
+        self.borrowed = pretrained is not None and backbone is None
+        """Whether the weights of the backbone are, but for what was added, those of its checkpoint;
+        the training says when they no longer are."""
+        self.trainable = self._trainable()
+        """Names of the weights that the tuning leaves free to change."""
 
     @property
     def scale(self) -> float:
@@ -246,7 +286,10 @@ class RecommendationModel(nn.Module):
             groups.append(SlotGroup(self._code_slots(carried, spelled)))
         if replies is not None:
             groups.append(self._word_slots(batch, table, carried, replies))
-        hidden = read_slots(self.decoder, x_BTD, batch.cuts, groups, instruction)
+        both_ways = self.config.bidirectional_rows
+        hidden = read_slots(
+            self.decoder, x_BTD, batch.cuts, groups, instruction, both_ways=both_ways
+        )
         parts = iter(hidden.split([group.size for group in groups], dim=1))
         return States(
             self._unit(self.user(next(parts))) if users else None,
@@ -281,15 +324,22 @@ class RecommendationModel(nn.Module):
         B, T, D = x_BTD.shape
         instruction = self._instruction(batch)
         past, cuts = past_length(instruction), batch.cuts[:, 0]
+        both_ways = self.config.bidirectional_rows
         asked = SlotGroup(x_BTD.new_zeros(B, 1, 0, D))
         if batch.asked is not None:
-            asked = SlotGroup(self._asked(batch, table), batch.asked.there)
+            asked = self._asked(batch, table)
+        carried = _last(asked, self._carried(x_BTD, batch.cuts))[:, 0]
+        if isinstance(self.decoder, EncoderDecoderBackbone):
+            read = Encoded.of(self.decoder, x_BTD, batch.cuts, instruction, asked)
+            return Prefix([], read.visible, torch.zeros_like(cuts), carried, read.states)
         own_positions = torch.arange(T, device=x_BTD.device).expand(B, T)
         positions = torch.cat([own_positions, cuts[:, None] + asked.steps[:, 0].expand(B, -1)], 1)
         _, own = self.decoder(
             torch.cat([x_BTD, asked.x[:, 0]], dim=1),
             positions + past,
-            mask=stream_mask(batch.cuts, T, [asked], past) if past or asked.size else None,
+            mask=stream_mask(batch.cuts, T, [asked], past, both_ways=both_ways)
+            if past or asked.size or both_ways
+            else None,
             past=instruction.past if instruction else None,
             answer_from=max(T + asked.size - 1, 0),
         )
@@ -301,7 +351,76 @@ class RecommendationModel(nn.Module):
             else own,
             visible=F.pad(torch.cat([seen, there], dim=1), (past, 0), value=True),
             positions=cuts + there.sum(dim=1) + past,
-            carried=_last(asked, self._carried(x_BTD, batch.cuts))[:, 0],
+            carried=carried,
+        )
+
+    def tune(self, config: TuningConfig) -> None:
+        """Train of the backbone from here on what ``config`` says.
+
+        Raises:
+            ConfigError: when it carries adapters of another kind, or the new ones do not fit.
+            MissingExtraError: when LoRA is asked for and ``peft`` is not installed.
+        """
+        if config == self.tuning:
+            return
+        words = self.embed_words(torch.arange(self.num_words, device=self.queries.device))
+        tune(self.decoder, config, words=words.detach())
+        self.tuning = config
+        self.trainable = self._trainable()
+
+    def merged(self) -> "RecommendationModel":
+        """Return a copy whose LoRA updates are folded into the weights: plain, and its own.
+
+        Raises:
+            ConfigError: when its backbone carries no LoRA update.
+        """
+        other = copy.deepcopy(self)
+        merge(other.decoder)
+        other.tuning, other.borrowed = TuningConfig(), False
+        other.trainable = other._trainable()
+        return other
+
+    def own_state(self) -> dict[str, Tensor]:
+        """Return the weights by name; those borrowed from a checkpoint are not among them."""
+        added = self.trainable if self.tuning.kind != "full" else frozenset[str]()
+        return {
+            name: weight
+            for name, weight in self.state_dict().items()
+            if not self.borrowed or name in added or not name.startswith(_BACKBONE)
+        }
+
+    def load_own_state(self, state: Mapping[str, Tensor]) -> None:
+        """Put in what :meth:`own_state` of a model of the same shape returned.
+
+        Raises:
+            ArtifactError: when names or shapes differ.
+        """
+        own = self.own_state()
+        odd = sorted(
+            name
+            for name in own.keys() | state.keys()
+            if name not in own or name not in state or own[name].shape != state[name].shape
+        )
+        if odd:
+            raise ArtifactError(
+                f"The weights do not fit the model: {len(odd)} differ, the first is {odd[0]!r}.",
+                hint="Open them with the recipe and the backbone that they were trained with.",
+            )
+        self.load_state_dict(dict(state), strict=False)
+
+    @property
+    def num_words(self) -> int:
+        """Rows of the table of words."""
+        if self.words is not None:
+            return self.words.num_embeddings
+        assert not isinstance(self.decoder, Decoder)
+        return len(self.decoder.words)
+
+    def _trainable(self) -> frozenset[str]:
+        return frozenset(
+            name
+            for name, weight in self.named_parameters()
+            if weight.requires_grad or not name.startswith(_BACKBONE)
         )
 
     @torch.no_grad()
@@ -328,6 +447,8 @@ class RecommendationModel(nn.Module):
         x = x + self.events(batch.events.clamp(min=0)) * (batch.events >= 0)[..., None]
         if self.ratings is not None and batch.ratings is not None:
             x = x + self.ratings(batch.ratings.clamp(min=0)) * (batch.ratings >= 0)[..., None]
+        if self.two_positions is not None and batch.inner is not None:
+            x = x + self.two_positions.of(batch.inner)
         embedded: Tensor = self.dropout(x)
         return embedded
 
@@ -354,15 +475,17 @@ class RecommendationModel(nn.Module):
             x = x + self.embed_words(words.clamp(min=0)) * (words >= 0)[..., None]
         return x
 
-    def _asked(self, batch: Batch, table: ItemTable) -> Float[Tensor, "batch probes asked width"]:
+    def _asked(self, batch: Batch, table: ItemTable) -> SlotGroup:
         """Return what is read of the items that the probes ask about."""
         asked = batch.asked
         assert asked is not None
         assert self.text is not None
         without_id = batch.without_id[:, None, None]
         x = self._spelled(asked.words, asked.items, asked.levels, without_id, table)
+        if self.two_positions is not None and asked.inner is not None:
+            x = x + self.two_positions.of(asked.inner)
         marked: Tensor = self.dropout(x + self.text.asked)
-        return marked
+        return SlotGroup(marked, asked.there, asked=marked.shape[2])
 
     def _word_slots(
         self,
@@ -377,21 +500,40 @@ class RecommendationModel(nn.Module):
         said = self.dropout(self.embed_words(known.clamp(min=0)))
         visible = F.pad(known >= 0, (1, 0), value=True)
         if batch.asked is None:
-            return SlotGroup(self.text.places(carried_BPD, said), visible)
-        asked = SlotGroup(self._asked(batch, table), batch.asked.there)
-        places = self.text.places(_last(asked, carried_BPD), said)
+            places = self._told_places(self.text.places(carried_BPD, said), known)
+            return SlotGroup(places, visible, self._in_blanks(batch, known))
+        asked = self._asked(batch, table)
+        places = self._told_places(self.text.places(_last(asked, carried_BPD), said), known)
         return SlotGroup(
             torch.cat([asked.x, places], dim=2),
             torch.cat([batch.asked.there, visible], dim=2),
+            asked=asked.size,
         )
 
-    def _instruction(self, batch: Batch) -> Instruction | None:
-        """Read the instruction once, for all rows."""
-        if not self.config.read_words:
+    def _told_places(
+        self,
+        places: Float[Tensor, "batch probes places width"],
+        known: Int[Tensor, "batch probes words"],
+    ) -> Float[Tensor, "batch probes places width"]:
+        """Tell the place of each word of a reply its position inside its entity."""
+        two = self.two_positions
+        return places if two is None else places + two.of_reply(known)
+
+    def _in_blanks(
+        self, batch: Batch, known: Int[Tensor, "batch probes words"]
+    ) -> Int[Tensor, "batch probes places"] | None:
+        """Return how far from the end of its row each word stands that fills a blank."""
+        if self.two_positions is None or batch.masks is None:
             return None
-        return Instruction.read_by(
-            self.decoder, self.dropout(self.embed_words(batch.instruction))[None]
-        )
+        return self.two_positions.of_blanks(known, batch.masks) - batch.cuts[..., None]
+
+    def _instruction(self, batch: Batch) -> Instruction | None:
+        """Read the soft prompt, where there is one, and the instruction once, for all rows."""
+        learned = prefix(self.decoder)
+        read = [] if learned is None else [learned]
+        if self.config.read_words:
+            read.append(self.dropout(self.embed_words(batch.instruction))[None])
+        return Instruction.read_by(self.decoder, torch.cat(read, dim=1)) if read else None
 
     def _carried(
         self,

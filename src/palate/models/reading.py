@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F  # noqa: N812 - the name everyone uses
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -42,6 +43,11 @@ class SlotGroup:
     x: Float[Tensor, "batch probes slots width"]
     visible: Bool[Tensor, "batch probes slots"] | None = None
     """False where a slot is padding: no other slot sees it, and no position is counted for it."""
+    places: Int[Tensor, "batch probes slots"] | None = None
+    """Places after its probe's prefix where the slots do not follow one another; below 0 before its
+    end."""
+    asked: int = 0
+    """How many of the first slots end the prompt and are not answered; an encoder reads them."""
 
     @property
     def size(self) -> int:
@@ -51,6 +57,8 @@ class SlotGroup:
     @property
     def steps(self) -> Int[Tensor, "#batch #probes slots"]:
         """Place of each slot after its probe's prefix, padding left out."""
+        if self.places is not None:
+            return self.places
         if self.visible is None:
             return torch.arange(self.size, device=self.x.device)[None, None]
         return (self.visible.long().cumsum(dim=2) - 1).clamp(min=0)
@@ -62,11 +70,14 @@ def read_slots(
     cuts_BP: Int[Tensor, "batch probes"],  # noqa: N803
     groups: Sequence[SlotGroup],
     instruction: Instruction | None,
+    *,
+    both_ways: bool = False,
 ) -> Float[Tensor, "answered slots width"]:
     """Read the slots of all probes, each after its prefix of its row, padding probes left out.
 
     A decoder reads them in one sequence with the rows, so that a row is read once for all its
-    probes. An encoder reads the prefix of each probe as a row of its own.
+    probes. An encoder reads the prefix of each probe as a row of its own; nothing comes back from
+    the places asked about.
 
     Args:
         backbone: what reads.
@@ -74,6 +85,7 @@ def read_slots(
         cuts_BP: how many tokens of its row each probe sees; -1 where there is no probe.
         groups: slots of the probes.
         instruction: what all rows share, where they share anything.
+        both_ways: whether the tokens of a row see those after them too; an encoder always does.
     """
     if isinstance(backbone, EncoderDecoderBackbone):
         return _from_encoded(backbone, x_BTD, cuts_BP, groups, instruction)
@@ -87,7 +99,7 @@ def read_slots(
     hidden: Tensor = backbone(
         torch.cat([x_BTD, slots], dim=1),
         positions,
-        mask=stream_mask(cuts_BP, T, groups, past),
+        mask=stream_mask(cuts_BP, T, groups, past, both_ways=both_ways),
         past=instruction.past if instruction else None,
         answer_from=T,
     )[0]
@@ -102,16 +114,58 @@ def _from_encoded(
     instruction: Instruction | None,
 ) -> Float[Tensor, "answered slots width"]:
     rows, probes = (cuts_BP >= 0).nonzero(as_tuple=True)
-    context, visible = x_BTD[rows], _prefix(cuts_BP, x_BTD.shape[1])[rows, probes]
-    if instruction is not None:
-        words = instruction.x.shape[1]
-        context = torch.cat([instruction.x.expand(len(rows), -1, -1), context], dim=1)
-        visible = torch.cat([visible.new_ones(len(rows), words), visible], dim=1)
-    slots = torch.cat([group.x for group in groups], dim=2)[rows, probes]
-    own = torch.eye(slots.shape[1], dtype=torch.bool, device=slots.device)
-    mask = _earlier(groups) & _visible(groups)[rows, probes][:, None] | own
-    hidden: Tensor = backbone(context, visible, slots, mask[:, None])
-    return hidden
+    hidden: list[Tensor] = []
+    history: Encoded | None = None
+    for group in groups:
+        if group.asked:
+            read = Encoded.of(backbone, x_BTD, cuts_BP, instruction, group)
+        else:
+            history = history or Encoded.of(backbone, x_BTD, cuts_BP, instruction)
+            read = history
+        # Padding stands on the right alone, where no slot that counts can see it.
+        slots = group.x[rows, probes, group.asked :]
+        answered = backbone.answer(read.states, read.visible, slots)
+        hidden.append(F.pad(answered, (0, 0, group.asked, 0)))
+    return torch.cat(hidden, dim=1)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Prompts as an encoder left them, one row per probe."""
+
+    states: Float[Tensor, "answered time width"]
+    visible: Bool[Tensor, "answered time"]
+
+    @classmethod
+    def of(
+        cls,
+        backbone: EncoderDecoderBackbone,
+        x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
+        cuts_BP: Int[Tensor, "batch probes"],  # noqa: N803
+        instruction: Instruction | None,
+        group: SlotGroup | None = None,
+    ) -> "Encoded":
+        """Read the instruction, what each probe sees, and the items that ``group`` asks about."""
+        rows, probes = (cuts_BP >= 0).nonzero(as_tuple=True)
+        x, visible = x_BTD[rows], _prefix(cuts_BP, x_BTD.shape[1])[rows, probes]
+        if group is not None:
+            x = torch.cat([x, group.x[rows, probes, : group.asked]], dim=1)
+            visible = torch.cat([visible, _visible([group])[rows, probes, : group.asked]], dim=1)
+        x, visible = _packed(x, visible)
+        if instruction is not None:
+            words = instruction.x.shape[1]
+            x = torch.cat([instruction.x.expand(len(rows), -1, -1), x], dim=1)
+            visible = F.pad(visible, (words, 0), value=True)
+        return cls(backbone.encode(x, visible), visible)
+
+
+def _packed(
+    x: Float[Tensor, "rows time width"], visible: Bool[Tensor, "rows time"]
+) -> tuple[Float[Tensor, "rows most width"], Bool[Tensor, "rows most"]]:
+    """Move what is visible to the left: an encoder counts distances over padding too."""
+    most = int(visible.sum(dim=1).max())
+    order = visible.int().argsort(dim=1, descending=True, stable=True)[:, : max(most, 1)]
+    return x.gather(1, order[..., None].expand(-1, -1, x.shape[2])), visible.gather(1, order)
 
 
 def read_in_place(
@@ -150,18 +204,25 @@ def stream_mask(
     num_tokens: int,
     groups: Sequence[SlotGroup],
     past: int,
+    *,
+    both_ways: bool = False,
 ) -> Bool[Tensor, "batch 1 query key"]:
     """Say who sees whom.
 
-    Tokens see earlier tokens; a slot sees its probe's prefix, and of its group itself and the
-    earlier slots that are no padding. Rows of the result are the tokens of the stream and then the
-    slots; columns are the instruction, the tokens of the stream, the slots.
+    Tokens see earlier tokens, or all of their row where it is read ``both_ways``; a slot sees its
+    probe's prefix, and of its group itself and the earlier slots that are no padding. Rows of the
+    result are the tokens of the stream and then the slots; columns are the instruction, the tokens
+    of the stream, the slots.
     """
     B, P = cuts_BP.shape
     T, S, device = num_tokens, sum(group.size for group in groups), cuts_BP.device
     mask = torch.zeros(B, 1, T + P * S, past + T + P * S, dtype=torch.bool, device=device)
     mask[..., :past] = True
     mask[:, :, :T, past : past + T] = torch.ones(T, T, dtype=torch.bool, device=device).tril()
+    if both_ways:
+        whole = cuts_BP.amax(dim=1, keepdim=True)
+        assert bool(((cuts_BP == whole) | (cuts_BP < 0)).all()), "a probe must see its whole row"
+        mask[:, :, :T, past : past + T] |= _prefix(whole, T)[:, None]
     mask[:, 0, T:, past : past + T] = _prefix(cuts_BP, T).repeat_interleave(S, dim=1)
     mask[:, 0, T:, past + T :] = torch.block_diag(*[_earlier(groups)] * P)
     if any(group.visible is not None for group in groups):
@@ -183,7 +244,8 @@ def _earlier(groups: Sequence[SlotGroup]) -> Bool[Tensor, "slots slots"]:
     device = groups[0].x.device
     sizes = [group.size for group in groups]
     ones = [torch.ones(size, size, dtype=torch.bool, device=device).tril() for size in sizes]
-    return torch.block_diag(*ones)
+    blocks: Tensor = torch.block_diag(*ones)
+    return blocks
 
 
 def _visible(groups: Sequence[SlotGroup]) -> Bool[Tensor, "batch probes slots"]:

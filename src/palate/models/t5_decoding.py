@@ -17,7 +17,7 @@ from palate.models.decoder import KeyValue
 
 if TYPE_CHECKING:
     from transformers import T5ForConditionalGeneration
-    from transformers.models.t5.modeling_t5 import T5Attention, T5Stack
+    from transformers.models.t5.modeling_t5 import T5Attention
 
 
 class T5Scorer:
@@ -40,39 +40,72 @@ class T5Scorer:
             tokens: of the histories.
             visible: False where a token is padding.
         """
-        decoder: T5Stack = model.decoder
         weights = model.lm_head.weight
         if model.config.scale_decoder_outputs:
             weights = weights * model.model_dim**-0.5
-        self.head = CodeHead(decoder.embed_tokens.weight, weights, firsts, sizes)
+        self.head = CodeHead(model.decoder.embed_tokens.weight, weights, firsts, sizes)
         self.start: int = model.config.decoder_start_token_id
-        self.layers = [_Layer.of(block) for block in decoder.block]
-        self.norm: nn.Module = decoder.final_layer_norm
         states = model.encoder(input_ids=tokens, attention_mask=visible).last_hidden_state
-        self.shared = [_shared(layer.cross, states) for layer in self.layers]
-        self.own = OwnCodes(self.shared)
-        self.bias = hiding(visible)
+        self.beams = T5Beams(model.decoder, states, visible)
         self.level = 0
 
     def first(self) -> Float[Tensor, "users codes"]:
         """Return the log-probabilities of the codes of the first level."""
         start = self.head.inputs[self.start]
-        users = len(self.shared[0][0])
+        users = self.beams.users
         root = torch.zeros(users, 1, dtype=torch.long, device=start.device)
-        hidden = self._step(start.expand(users, 1, -1), root)
+        hidden = self.beams.step(start.expand(users, 1, -1), root)
         return self.head.log_probabilities(0, hidden[:, 0])
 
     def next(
         self, parents: Int[Tensor, "users beams"], codes: Int[Tensor, "users beams"]
     ) -> Float[Tensor, "users beams codes"]:
         """Return those of the next level, after ``codes`` that extend the beams ``parents``."""
-        hidden = self._step(self.head.embed(self.level, codes), parents)
+        hidden = self.beams.step(self.head.embed(self.level, codes), parents)
         self.level += 1
         return self.head.log_probabilities(self.level, hidden)
 
-    def _step(
+
+class T5Beams:
+    """What the beams of some users have said so far, and how T5's decoder reads on.
+
+    Mutable, as :class:`palate.models.code_decoding.BeamCache` is.
+    """
+
+    def __init__(
+        self,
+        decoder: nn.Module,
+        states: Float[Tensor, "users time width"],
+        visible: Bool[Tensor, "users time"],
+    ) -> None:
+        """Start after what was encoded.
+
+        Args:
+            decoder: of a T5 or an mT5.
+            states: of the encoder.
+            visible: False where a token of the context is padding.
+        """
+        blocks = cast(nn.ModuleList, decoder.get_submodule("block"))
+        self.layers = [_Layer.of(block) for block in blocks]
+        self.norm = decoder.get_submodule("final_layer_norm")
+        self.shared = [_shared(layer.cross, states) for layer in self.layers]
+        self.own = OwnCodes(self.shared)
+        self.bias = hiding(visible)
+
+    @property
+    def users(self) -> int:
+        """How many users there are."""
+        return len(self.shared[0][0])
+
+    def step(
         self, x: Float[Tensor, "users beams width"], parents: Int[Tensor, "users beams"]
     ) -> Float[Tensor, "users beams width"]:
+        """Return the hidden state after one more token per beam.
+
+        Args:
+            x: embeddings of the tokens, as the decoder reads them.
+            parents: which beam of the step before each of them extends.
+        """
         position = self.own.length
         # Only the first layer has the table of relative positions; the others use its bias too.
         distances: Tensor = self.layers[0].attention.compute_bias(  # type: ignore[no-untyped-call]

@@ -5,13 +5,14 @@ where it was killed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Int
 
 from palate.language.prompts import Wordings
+from palate.language.spelling import Spelling
 from palate.language.stream import Batch, Writer
 from palate.language.tasks import Example, Task
 from palate.types import History
@@ -37,6 +38,15 @@ class Footprint:
 
 
 @dataclass(frozen=True)
+class Curriculum:
+    """Prompts that are written in an easier way at first."""
+
+    writer: Writer
+    epochs: int
+    """In which the share of easier prompts falls from one to nothing."""
+
+
+@dataclass(frozen=True)
 class Mixture:
     """The tasks of a model, their shares, and the sequences they are made from."""
 
@@ -50,6 +60,11 @@ class Mixture:
     footprints: Sequence[Footprint]
     """Of each task."""
     seed: int
+    curriculum: Curriculum | None = None
+    spellings: Mapping[int, Spelling] = field(default_factory=dict)
+    """Of the tasks, by their number, whose histories are spelled in a way of their own."""
+    one_cut: bool = False
+    """Show of each example what one of its probes sees: rows read both ways have no other."""
 
     @cached_property
     def _lengths(self) -> Int[np.ndarray, " users"]:
@@ -70,7 +85,13 @@ class Mixture:
         """Make the batches of an epoch after the first ``skip``; None where users offer nothing."""
         for number, planned in enumerate(self.plan(epoch)):
             if number >= skip:
-                yield self._make(planned, np.random.default_rng([self.seed, epoch, number]))
+                rng = np.random.default_rng([self.seed, epoch, number])
+                yield self._make(planned, self._writer(epoch, rng), rng)
+
+    def _writer(self, epoch: int, rng: np.random.Generator) -> Writer:
+        if self.curriculum is None or rng.random() < (epoch + 0.5) / self.curriculum.epochs:
+            return self.writer
+        return self.curriculum.writer
 
     def _chosen(self, share: float, rng: np.random.Generator) -> Int[np.ndarray, " users"]:
         """Return ``share`` times all users, each as often as the others give or take one."""
@@ -94,13 +115,19 @@ class Mixture:
                 start = end
         return batches
 
-    def _make(self, planned: PlannedBatch, rng: np.random.Generator) -> Batch | None:
+    def _make(
+        self, planned: PlannedBatch, writer: Writer, rng: np.random.Generator
+    ) -> Batch | None:
         task = self.tasks[planned.task]
+        if planned.task in self.spellings:
+            writer = replace(writer, spelling=self.spellings[planned.task])
         slots = task.slots(rng)
         wordings = self.prompts[task.name].seen
         made = (task.example(self.sequences[user], slots, rng) for user in planned.users)
         examples: list[Example] = [example for example in made if example is not None]
         if not examples:
             return None
+        if self.one_cut:
+            examples = [example.with_one_cut(rng) for example in examples]
         wording = wordings[rng.integers(len(wordings))]
-        return self.writer.batch(wording.format(**slots), examples)
+        return writer.batch(wording.format(**slots), examples)

@@ -7,6 +7,7 @@ import numpy as np
 
 from palate.data.dataset import Dataset
 from palate.language.behaviour_tasks import MaskedBehaviour, NextBehaviours
+from palate.language.blanks import BlankFilling
 from palate.language.facts import Facts
 from palate.language.queries import QueryPool
 from palate.language.reviews import Reviews
@@ -16,6 +17,7 @@ from palate.language.tasks import (
     Category,
     ColdStart,
     Direct,
+    NextFromTitles,
     NextItem,
     Objective,
     Scenario,
@@ -92,6 +94,7 @@ def _answered_by_items(material: Material, config: TasksConfig) -> list[Offered]
     several_events = len(events.event_types) > 1
     offered: list[tuple[Task, float, bool]] = [
         (NextItem(length), config.next_item, True),
+        (NextFromTitles(length), config.from_titles, any(material.titles)),
         (Objective(length, events.event_types, chances), config.objective, several_events),
         (Scenario(length, events.scenarios), config.scenario, bool(events.scenarios)),
         (Category(length, categories), config.category, any(categories)),
@@ -119,6 +122,7 @@ def _answered_in_words(material: Material, config: TasksConfig) -> list[Offered]
         (Title(titles), config.title, titled),
         (NextTitle(length, titles), config.next_title, titled),
         (Profile(length, facts), config.profile, any(facts.categories) or any(facts.brands)),
+        (BlankFilling(length, material.reviews), config.blanks, True),
     ]
     return [(task, share) for task, share, possible in offered if possible]
 
@@ -153,6 +157,9 @@ def footprint(task: Task, spelling: Spelling, slots: int) -> Footprint:
             return Footprint(item, task.max_probes * title)
         case Profile():
             return Footprint(item, task.max_probes * sentence)
+        case BlankFilling():
+            row = 0 if task.reviews is None else MAX_CONTEXT_WORDS
+            return Footprint(item + MAX_TITLE_WORDS, row + title)
         case Explanation():
             return Footprint(item, item + sentence)
         case Summary() | Preference():

@@ -7,15 +7,17 @@ recommendations or files other than its checkpoint.
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from palate.language.stream import Batch
+from palate.models.backbones.estimate import Estimate, peak_bytes
 from palate.models.code_tokens import CodeTokens
 from palate.models.language_model import (
     ItemTable,
@@ -38,6 +40,8 @@ from palate.training.recipe import TrainingConfig
 
 _logger = logging.getLogger(__name__)
 
+_TRIED_STEPS = 3
+
 Validate = Callable[[RecommendationModel], float]
 """Returns what is to be maximised, on the validation part."""
 
@@ -54,6 +58,8 @@ class Report:
     interactions_per_second: float
     seconds_left: float
     validation: float | None = None
+    estimate: Estimate | None = None
+    """What the run will take, told once, after some steps were tried."""
 
 
 @dataclass(frozen=True)
@@ -78,21 +84,60 @@ def train(model: RecommendationModel, run: Run) -> Sequence[Mapping[str, object]
     CPU, as if it had never stopped.
     """
     config = run.config
+    if config.tuning is not None:
+        model.tune(config.tuning)
     _freeze(model, config)
     state = State(model, _optimizer(model, config), {}, {}, Progress(run=run.name))
+    trial = _Trial()
     if run.folder is not None and load_checkpoint(run.folder, state):
         _logger.info(
             "continuing from epoch %d, step %d", state.progress.epoch + 1, state.progress.step
         )
     steps_per_epoch = len(run.mixture.plan(0))
     clock = _Clock(state.progress.seconds)
-    while state.progress.epoch < config.epochs and state.progress.stale < config.patience:
-        _epoch(state, run, clock, steps_per_epoch)
-        _close_epoch(state, run, clock, steps_per_epoch)
+    with _compiled(model.decoder) if _compiles(model, config) else nullcontext():
+        while state.progress.epoch < config.epochs and state.progress.stale < config.patience:
+            _epoch(state, run, clock, trial)
+            _close_epoch(state, run, clock, steps_per_epoch)
     if state.best:
-        model.load_state_dict(state.best)
+        model.load_own_state(state.best)
     model.train(mode=False)
     return state.progress.log
+
+
+def _compiles(model: RecommendationModel, config: TrainingConfig) -> bool:
+    if config.compile and model.queries.device.type != "cuda":
+        _logger.warning("training.compile is left out: it pays on a GPU alone")
+        return False
+    return config.compile
+
+
+@contextmanager
+def _compiled(backbone: nn.Module) -> Iterator[None]:
+    """Run ``backbone`` compiled; its weights keep their names."""
+    vars(backbone)["forward"] = torch.compile(backbone.forward, dynamic=True)
+    try:
+        yield
+    finally:
+        del vars(backbone)["forward"]
+
+
+class _Trial:
+    """The first steps of a run, by which the others are reckoned; the very first warms up."""
+
+    def __init__(self) -> None:
+        self._seconds: list[float] = []
+
+    def tried(self, seconds: float, steps_left: int, device: torch.device) -> Estimate | None:
+        """Take the seconds of a step; after some, return once what the others take."""
+        if len(self._seconds) > _TRIED_STEPS:
+            return None
+        self._seconds.append(seconds)
+        if len(self._seconds) <= _TRIED_STEPS:
+            return None
+        told = Estimate(sum(self._seconds[1:]) / _TRIED_STEPS * steps_left, peak_bytes(device))
+        _logger.info("%s", told)
+        return told
 
 
 class _Clock:
@@ -107,15 +152,21 @@ class _Clock:
         return time.perf_counter() - self._start
 
 
-def _epoch(state: State, run: Run, clock: _Clock, steps_per_epoch: int) -> None:
+def _epoch(state: State, run: Run, clock: _Clock, trial: _Trial) -> None:
     config, device = run.config, next(state.model.parameters()).device
+    steps_per_epoch = len(run.mixture.plan(0))
     total = steps_per_epoch * config.epochs
+    waiting = 0
     started = time.perf_counter()
     for batch in run.mixture.batches(state.progress.epoch, skip=state.progress.batch):
         loss = 0.0
         if batch is not None:
             _set_learning_rate(state.optimizer, config, state.progress.step / total)
-            loss = _step(state, batch.to(device), config)
+            loss = _learn(state, batch.to(device), config)
+            waiting += 1
+        if waiting == config.accumulate:
+            _step(state, config)
+            waiting = 0
         at = state.progress
         state.progress = replace(
             at,
@@ -126,12 +177,16 @@ def _epoch(state: State, run: Run, clock: _Clock, steps_per_epoch: int) -> None:
             seconds=clock.seconds,
             step_seconds=at.step_seconds + time.perf_counter() - started,
         )
-        if run.folder is not None and clock.seconds - clock.saved > config.checkpoint_seconds:
+        due = clock.seconds - clock.saved > config.checkpoint_seconds
+        if run.folder is not None and due and not waiting:
             save_checkpoint(run.folder, state)
             clock.saved = clock.seconds
+        told = trial.tried(time.perf_counter() - started, max(total - at.step - 1, 0), device)
         if run.report is not None:
-            run.report(_report(state, run, clock, steps_per_epoch))
+            run.report(replace(_report(state, run, clock, steps_per_epoch), estimate=told))
         started = time.perf_counter()
+    if waiting:
+        _step(state, config)
 
 
 def _close_epoch(state: State, run: Run, clock: _Clock, steps_per_epoch: int) -> None:
@@ -143,7 +198,7 @@ def _close_epoch(state: State, run: Run, clock: _Clock, steps_per_epoch: int) ->
         report = replace(_report(state, run, clock, steps_per_epoch), validation=value)
         better = value > at.best
         if better:
-            kept = state.average or state.model.state_dict()
+            kept = state.average or state.model.own_state()
             state.best = {name: weight.detach().clone() for name, weight in kept.items()}
         entry = {
             "epoch": at.epoch + 1,
@@ -167,26 +222,30 @@ def _close_epoch(state: State, run: Run, clock: _Clock, steps_per_epoch: int) ->
 
 
 def _validate_average(state: State, run: Run) -> float:
-    own = {name: weight.detach().clone() for name, weight in state.model.state_dict().items()}
-    state.model.load_state_dict(state.average)
+    own = {name: weight.detach().clone() for name, weight in state.model.own_state().items()}
+    state.model.load_own_state(state.average)
     value = run.validate(state.model)
-    state.model.load_state_dict(own)
+    state.model.load_own_state(own)
     return value
 
 
-def _step(state: State, batch: Batch, config: TrainingConfig) -> float:
+def _learn(state: State, batch: Batch, config: TrainingConfig) -> float:
+    """Add the gradient of a batch to those that wait for a step, and return the loss."""
     model = state.model
     model.train()
     device = next(model.parameters()).device
     with autocast(device, enabled=has_fast_bfloat16(device)):
         loss = batch_loss(model, batch, config)
-    state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+    (loss / config.accumulate).backward()
+    return float(loss.detach())
+
+
+def _step(state: State, config: TrainingConfig) -> None:
+    torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.clip)
     state.optimizer.step()
+    state.optimizer.zero_grad(set_to_none=True)
     if config.average:
         _update_average(state, config.average)
-    return float(loss.detach())
 
 
 def batch_loss(model: RecommendationModel, batch: Batch, config: TrainingConfig) -> Tensor:
@@ -316,7 +375,12 @@ def _negatives(
 
 def _freeze(model: RecommendationModel, config: TrainingConfig) -> None:
     for name, weight in model.named_parameters():
-        weight.requires_grad_(not name.startswith(config.frozen))
+        learns = not config.trained or name.startswith(config.trained)
+        weight.requires_grad_(
+            learns and not name.startswith(config.frozen) and name in model.trainable
+        )
+    if model.tuning.kind == "full" and any(w.requires_grad for w in model.decoder.parameters()):
+        model.borrowed = False
 
 
 def _optimizer(model: RecommendationModel, config: TrainingConfig) -> torch.optim.Optimizer:
@@ -345,7 +409,7 @@ def _set_learning_rate(
 
 @torch.no_grad()
 def _update_average(state: State, decay: float) -> None:
-    weights = state.model.state_dict()
+    weights = state.model.own_state()
     if not state.average:
         state.average = {name: weight.detach().clone() for name, weight in weights.items()}
         return

@@ -10,27 +10,32 @@ from jaxtyping import Int
 
 from palate.data.dataset import Dataset
 from palate.data.split import Part
+from palate.evaluation.calibration import Calibration, LevelCalibration
+from palate.evaluation.rating_baselines import ItemBiases
 from palate.items.behaviour import BehaviourConfig, behaviour_vectors
 from palate.items.codes.index import IndexMaterial, ItemIndex, fit_index
 from palate.items.codes.quantiser import numbered_codes
 from palate.items.encoders import ItemEncoders, item_features
 from palate.items.features import ItemFeatures
 from palate.items.vectors import ItemVectors, Progress
+from palate.language.entities import EntityTrie
 from palate.language.plain_text import rating_words
 from palate.language.prompts import Wordings, load_prompts
 from palate.language.queries import QueryPool, make_queries
 from palate.language.reviews import Reviews, read_reviews
-from palate.language.spelling import Spelling, title_words
+from palate.language.spelling import Spelling, Way, title_words
 from palate.language.stream import Writer
-from palate.language.tasks import Search, Task
+from palate.language.tasks import NextFromTitles, Search, Task
 from palate.language.text_tasks import NO, YES, rating_levels
 from palate.language.tokenizer import Tokenizer
+from palate.models.backbones.tokenizer import backbone_tokenizer
 from palate.models.baselines import Baseline
 from palate.models.language_model import RecommendationModel
-from palate.training.batches import Mixture
+from palate.training.batches import Curriculum, Mixture
 from palate.training.chosen_tasks import Material, chosen_tasks, footprint
 from palate.training.recipe import CodesConfig, Form, Recipe
 from palate.training.transfer import carry_codes, carry_over, nearest_codes
+from palate.types import History
 
 _OF_ITEMS = (
     "next-item",
@@ -70,6 +75,15 @@ class Blend:
 
 
 @dataclass(frozen=True)
+class RatingPrior:
+    """What biases alone say of a rating, and how the chances of its levels are drawn to that."""
+
+    biases: ItemBiases
+    calibration: LevelCalibration
+    """Fitted on the valid part."""
+
+
+@dataclass(frozen=True)
 class Parts:
     """A language model with all that is needed to ask it something."""
 
@@ -90,6 +104,10 @@ class Parts:
     """The codes of the catalogue, where the recipe has codes."""
     ratings: tuple[float, ...] = ()
     """Levels of rating that events are shown with; none where they are not shown."""
+    calibration: Calibration = field(default_factory=Calibration)
+    """What makes the chance of *yes* a frequency."""
+    rating_prior: RatingPrior | None = None
+    """What makes the chances of ratings frequencies."""
 
     @property
     def forms(self) -> tuple[Form, ...]:
@@ -106,15 +124,25 @@ def spelling_of(
         ways,
         index.codes.num_levels if index is not None else 0,
         title_words(dataset.catalog.titles(), tokenizer) if "title" in ways else None,
+        recipe.model.two_positions,
     )
 
 
-def build_parts(
+def entities_of(recipe: Recipe, dataset: Dataset, tokenizer: Tokenizer) -> EntityTrie | None:
+    """Return the entity pool where the recipe tells two positions."""
+    if not recipe.model.two_positions:
+        return None
+    return EntityTrie.of_titles(dataset.catalog.titles(), tokenizer)
+
+
+def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
     dataset: Dataset,
     recipe: Recipe,
     *,
     seed: int,
     start: Parts | None = None,
+    behaviour: ItemVectors | None = None,
+    prompts: Mapping[str, Wordings] | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[Parts, list[Mixture]]:
@@ -126,6 +154,8 @@ def build_parts(
         seed: of all that is drawn.
         start: a model of other data, whose encoders, tokenizer and weights are taken over; what
             belongs to its items alone begins anew.
+        behaviour: item vectors of the recipe's teacher, in place of those of co-occurrence.
+        prompts: wordings of every family, in place of those of the package.
         cache: where encoded vectors are kept.
         progress: told how many items are encoded, of how many.
     """
@@ -134,10 +164,13 @@ def build_parts(
     features = item_features(
         catalog, sequences, encoders, recipe.items, seed=seed, cache=cache, progress=progress
     )
-    prompts = load_prompts()
+    if behaviour is not None:
+        features = replace(features, vectors={**features.vectors, "behaviour": behaviour})
+    prompts = prompts or load_prompts()
     reviews = read_reviews(dataset) if recipe.says_words else None
-    words = _words(dataset, prompts, reviews, recipe)
-    tokenizer = start.tokenizer if start else Tokenizer.train(words)
+    tokenizer = _tokenizer(recipe, start)
+    if tokenizer is None:
+        tokenizer = Tokenizer.train(_words(dataset, prompts, reviews, recipe))
     index = _index(dataset, recipe.codes, features, seed) if recipe.codes is not None else None
     features = _as_read(features, recipe, dataset, tokenizer, index)
     ratings = levels_of(dataset) if recipe.says_words else ()
@@ -150,6 +183,7 @@ def build_parts(
         num_ratings=len(ratings),
         codes=index.codes if index is not None else None,
         says_words=recipe.says_words,
+        entities=entities_of(recipe, dataset, tokenizer),
     )
     if recipe.codes is not None and recipe.codes.settle:
         model.settle_codes()
@@ -163,7 +197,7 @@ def build_parts(
         tokenizer=tokenizer,
         prompts=prompts,
         tasks=(),
-        spelling=spelling_of(recipe, dataset, tokenizer, index),
+        spelling=spelling_of(recipe.in_turn[-1], dataset, tokenizer, index),
         index=index,
         ratings=ratings,
     )
@@ -179,17 +213,65 @@ def _mixture(
     pool = make_queries(dataset.catalog, stage.tasks.queries_per_item, seed=seed)
     tasks, shares = chosen_tasks(Material(dataset, pool, reviews, parts.ratings), stage.tasks)
     spelling = spelling_of(stage, dataset, parts.tokenizer, parts.index)
+    own = _own_spellings(parts, stage, dataset, tasks)
+    slots = _slots(stage, parts.index)
     vectors = _query_vectors(parts.encoders, pool, tasks)
     return Mixture(
-        sequences=dataset.sequences,
+        sequences=_some_users(dataset.sequences, stage.training.num_users, seed),
         tasks=tasks,
         shares=shares,
         prompts=parts.prompts,
         writer=Writer(parts.tokenizer, vectors, spelling, parts.ratings),
         tokens_per_batch=stage.training.tokens_per_batch,
-        footprints=[footprint(task, spelling, _slots(stage, parts.index)) for task in tasks],
+        footprints=[footprint(task, own.get(n, spelling), slots) for n, task in enumerate(tasks)],
         seed=seed,
+        curriculum=_curriculum(parts, stage, dataset, vectors),
+        spellings=own,
+        one_cut=stage.model.bidirectional_rows,
     )
+
+
+def _curriculum(
+    parts: Parts, stage: Recipe, dataset: Dataset, vectors: np.ndarray | None
+) -> Curriculum | None:
+    """Return the easier prompts that the one stage of ``stage`` begins with, if it does."""
+    easier = stage.stages[0].easier
+    if easier is None:
+        return None
+    spelling = spelling_of(_reading(stage, easier), dataset, parts.tokenizer, parts.index)
+    writer = Writer(parts.tokenizer, vectors, spelling, parts.ratings)
+    return Curriculum(writer, stage.training.epochs)
+
+
+def _some_users(sequences: Sequence[History], num_users: int, seed: int) -> Sequence[History]:
+    if not 0 < num_users < len(sequences):
+        return sequences
+    drawn = np.random.default_rng([seed, num_users]).permutation(len(sequences))[:num_users]
+    return [sequences[user] for user in drawn]
+
+
+def _own_spellings(
+    parts: Parts, stage: Recipe, dataset: Dataset, tasks: Sequence[Task]
+) -> dict[int, Spelling]:
+    """Return the spelling of the tasks, by number, that are not told as the stage tells others."""
+    by_title = [number for number, task in enumerate(tasks) if isinstance(task, NextFromTitles)]
+    if not by_title:
+        return {}
+    titles = _reading(stage, ("title",))
+    spelling = spelling_of(titles, dataset, parts.tokenizer, parts.index)
+    return dict.fromkeys(by_title, spelling)
+
+
+def _reading(recipe: Recipe, ways: tuple[Way, ...]) -> Recipe:
+    """Return the recipe with histories spelled in these ways."""
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"reads": ways})})
+
+
+def _tokenizer(recipe: Recipe, start: Parts | None) -> Tokenizer | None:
+    """Return the one that comes with the backbone, or with the model to start from, if any."""
+    if recipe.model.backbone is not None:
+        return backbone_tokenizer(recipe.model.backbone.path)
+    return None if start is None else start.tokenizer
 
 
 def _as_read(
@@ -221,14 +303,20 @@ def codes_read(
 
 def _carry_over(model: RecommendationModel, index: ItemIndex | None, start: Parts) -> None:
     known = start.model
+    if known.tuning.kind not in ("full", "frozen") and known.tuning != model.tuning:
+        known = known.merged()
     same_events = known.events.num_embeddings == model.events.num_embeddings
-    carry_over(model, known.state_dict(), same_events=same_events)
-    ours, theirs = model.fusion.code, known.fusion.code
-    if ours is None or theirs is None or index is None or start.index is None:
+    carried = carry_over(model, known.state_dict(), same_events=same_events)
+    if any(name.startswith("decoder.") for name in carried):
+        ours, theirs = model.config.backbone, known.config.backbone
+        same = ours is not None and theirs is not None and ours.path == theirs.path
+        model.borrowed = model.borrowed and known.borrowed and same
+    table, trained = model.fusion.code, known.fusion.code
+    if table is None or trained is None or index is None or start.index is None:
         return
     if index.quantiser is not None and start.index.quantiser is not None:
         nearest = nearest_codes(index.quantiser, start.index.quantiser)
-        carry_codes(ours.weight, theirs.weight, nearest)
+        carry_codes(table.weight, trained.weight, nearest)
 
 
 def _slots(recipe: Recipe, index: ItemIndex | None) -> int:

@@ -12,6 +12,7 @@ from palate.errors import ConfigError
 from palate.items.codes.index import IndexConfig
 from palate.items.encoders import ItemsConfig
 from palate.language.spelling import Way
+from palate.models.backbones.tuning import TuningConfig
 from palate.models.baselines import BaselineConfig
 from palate.models.language_model import ModelConfig
 
@@ -22,6 +23,9 @@ class TasksConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     next_item: float = Field(default=1.0, ge=0)
+    from_titles: float = Field(default=0.0, ge=0)
+    """The next item after a history told in titles alone, whatever the model reads otherwise
+    (LC-Rec's asymmetric prediction); needs ``title`` in ``model.reads``."""
     objective: float = Field(default=0.0, ge=0)
     """Left out by itself where the data has one event type."""
     scenario: float = Field(default=0.0, ge=0)
@@ -34,6 +38,8 @@ class TasksConfig(BaseModel):
     """One event of a window is left out and asked for (PTUM)."""
     next_behaviours: float = Field(default=0.0, ge=0)
     """The next few events, in any order (PTUM)."""
+    blanks: float = Field(default=0.0, ge=0)
+    """Hidden items, sentences and ends, said in their order (RecSysLLM)."""
     rating: float = Field(default=0.0, ge=0)
     """Left out by itself where the data has no ratings. This and all below answer in words."""
     ranking: float = Field(default=0.0, ge=0)
@@ -63,13 +69,15 @@ class TasksConfig(BaseModel):
     def by_items(self) -> bool:
         """Whether any task is answered by items."""
         shares = (self.next_item, self.objective, self.scenario, self.category, self.search)
-        return any((*shares, self.direct, self.cold_start, self.masked, self.next_behaviours))
+        others = (self.direct, self.cold_start, self.masked, self.next_behaviours, self.from_titles)
+        return any((*shares, *others))
 
     @property
     def in_words(self) -> bool:
         """Whether any task is answered in words."""
         shares = (self.rating, self.ranking, self.choice, self.title, self.next_title)
-        return any((*shares, self.profile, self.explanation, self.summary, self.preference))
+        written = (self.profile, self.explanation, self.summary, self.preference, self.blanks)
+        return any((*shares, *written))
 
 
 class CodesConfig(BaseModel):
@@ -112,6 +120,13 @@ class TrainingConfig(BaseModel):
     frozen: tuple[str, ...] = ()
     """Parts of the model that keep the weights they start with, by the beginning of their names:
     ``decoder`` where only the items are to be learned anew."""
+    trained: tuple[str, ...] = ()
+    """The only parts that learn, named alike; none means all."""
+    tuning: TuningConfig | None = None
+    """What of the backbone is trained from here on, such as a LoRA update of weights learned before
+    (in an earlier stage, or by the model to start from); None goes on as before."""
+    num_users: int = Field(default=0, ge=0)
+    """Users to learn from, drawn once: few-shot tuning; 0 means all."""
     epochs: int = Field(default=20, ge=1)
     learning_rate: float = Field(default=3e-3, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
@@ -120,6 +135,11 @@ class TrainingConfig(BaseModel):
     twentieth."""
     tokens_per_batch: int = Field(default=4096, ge=64)
     """Token budget of a batch, query tokens included: rows times the longest row."""
+    accumulate: int = Field(default=1, ge=1)
+    """Batches whose gradients are averaged into one step: large steps in little memory."""
+    compile: bool = False
+    """Let ``torch.compile`` make the backbone faster, on a GPU alone: on a processor it takes
+    minutes to begin and has not paid."""
     num_negatives: int = Field(default=2048, ge=1)
     """Negatives shared by a batch; at least the catalogue's size means the full softmax."""
     clip: float = Field(default=1.0, gt=0)
@@ -145,10 +165,15 @@ class Stage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str = ""
+    without_backbone: bool = False
+    """Left out where the backbone is pre-trained: it brings along what is learned here."""
     tasks: TasksConfig | None = None
     training: TrainingConfig | None = None
     reads: tuple[Way, ...] | None = None
     """How the items of a history are spelled, of the ways in ``model.reads``."""
+    easier: tuple[Way, ...] | None = None
+    """How they are spelled at first: the share of batches spelled so falls from all to none over
+    the stage (the curriculum of LLaRA, arXiv 2312.02445)."""
 
 
 class PriorConfig(BaseModel):
@@ -167,7 +192,7 @@ Form = Literal["set", "codes", "hybrid"]
 _LEARNED = ("residual-kmeans", "rqvae", "product")
 
 LANGUAGE_MODEL_PARTS = frozenset(
-    {"items", "model", "codes", "tasks", "training", "stages", "prior"}
+    {"items", "model", "codes", "tasks", "training", "teacher", "stages", "prior"}
 )
 """What a baseline does not have."""
 
@@ -188,6 +213,9 @@ class Recipe(BaseModel):
     codes: CodesConfig | None = None
     tasks: TasksConfig = TasksConfig()
     training: TrainingConfig = TrainingConfig()
+    teacher: str = ""
+    """Name of the recipe of a recommender that is trained first, and whose item vectors are the
+    behaviour vectors of this one (LLaRA, CoLLM); none means that they come from co-occurrence."""
     stages: tuple[Stage, ...] = ()
     """Stretches of training that differ; none means one, as the recipe says."""
     prior: PriorConfig | None = None
@@ -229,9 +257,41 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _titles_where_they_are_needed(self) -> "Recipe":
+        if any(each.tasks.from_titles for each in self.in_turn) and "title" not in self.model.reads:
+            raise ValueError("tasks.from_titles needs 'title' in model.reads")
+        return self
+
+    @model_validator(mode="after")
+    def _a_teacher_is_heard(self) -> "Recipe":
+        if self.teacher and "behaviour" not in self.items.modalities:
+            raise ValueError("teacher needs 'behaviour' among items.modalities")
+        return self
+
+    @model_validator(mode="after")
+    def _rows_read_both_ways(self) -> "Recipe":
+        if not self.model.bidirectional_rows:
+            return self
+        if not self.model.num_queries:
+            raise ValueError(
+                "model.bidirectional_rows needs model.num_queries of 1 or more: the state of an "
+                "event would know the events after it"
+            )
+        trainings = [each.training for each in self.in_turn]
+        if any(each.target_contrast + each.user_contrast for each in trainings):
+            raise ValueError("model.bidirectional_rows has no target_contrast and no user_contrast")
+        return self
+
+    @model_validator(mode="after")
+    def _blanks_are_said_in_words(self) -> "Recipe":
+        if any(each.tasks.blanks and "title" not in each.model.reads for each in self.in_turn):
+            raise ValueError("tasks.blanks needs 'title' among what the model (or stage) reads")
+        return self
+
+    @model_validator(mode="after")
     def _stages_read_what_the_model_reads(self) -> "Recipe":
         for stage in self.stages:
-            unknown = set(stage.reads or ()) - set(self.model.reads)
+            unknown = {*(stage.reads or ()), *(stage.easier or ())} - set(self.model.reads)
             if unknown:
                 raise ValueError(
                     f"a stage reads {', '.join(sorted(unknown))}, model.reads does not"
@@ -244,7 +304,7 @@ class Recipe(BaseModel):
         return tuple(
             self.model_copy(
                 update={
-                    "stages": (),
+                    "stages": (stage,),
                     "tasks": stage.tasks or self.tasks,
                     "training": stage.training or self.training,
                     "model": self.model.model_copy(
@@ -252,7 +312,33 @@ class Recipe(BaseModel):
                     ),
                 }
             )
-            for stage in self.stages or (Stage(),)
+            for stage in self._run or (Stage(),)
+        )
+
+    @property
+    def _run(self) -> list[Stage]:
+        pretrained = self.model.backbone is not None
+        return [stage for stage in self.stages if not (stage.without_backbone and pretrained)]
+
+    @property
+    def untuned(self) -> "Recipe":
+        """The recipe of the same model with plain weights."""
+        plain = {"tuning": None}
+        stages = tuple(
+            stage.model_copy(
+                update={"training": stage.training and stage.training.model_copy(update=plain)}
+            )
+            for stage in self.stages
+        )
+        backbone = self.model.backbone
+        if backbone is not None:
+            backbone = backbone.model_copy(update={"tuning": TuningConfig()})
+        return self.model_copy(
+            update={
+                "model": self.model.model_copy(update={"backbone": backbone}),
+                "training": self.training.model_copy(update=plain),
+                "stages": stages,
+            }
         )
 
     @property
@@ -277,8 +363,16 @@ class Recipe(BaseModel):
         parts.append(
             "answers as " + ", ".join((*self.forms, *(["text"] if self.says_words else [])))
         )
-        decoder = self.model.decoder
-        parts.append(f"{decoder.layers} layers of {decoder.width}")
+        decoder, backbone = self.model.decoder, self.model.backbone
+        parts.append(
+            f"{decoder.layers} layers of {decoder.width}"
+            if backbone is None
+            else f"backbone {Path(backbone.path).name}"
+        )
+        tunings = [each.training.tuning for each in self.in_turn if each.training.tuning]
+        tunings += [backbone.tuning] if backbone is not None and not tunings else []
+        parts += [f"tuned by {', '.join(each.kind for each in tunings)}"] if tunings else []
+        parts += [f"taught by {self.teacher}"] if self.teacher else []
         parts += [f"prior {self.prior.baseline.kind}"] if self.prior is not None else []
         return "; ".join(parts)
 

@@ -14,18 +14,24 @@ from palate.models.decoder import KeyValue
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+_SAMPLED_WORDS = 4096
+
 
 class CausalBackbone(nn.Module):
     """Reads embeddings, wherever they come from, as :class:`palate.models.decoder.Decoder` does.
 
     ``model`` is the whole model with its language-model head: it can be saved, merged and exported
-    as it is.
+    as it is. What is read is as loud as a vector of ones on average, whatever the model was trained
+    with (see :func:`loudness_of`): item tokens beside its words neither drown nor deafen.
     """
+
+    loudness: Tensor
 
     def __init__(self, model: "PreTrainedModel") -> None:
         """Wrap a model made by ``AutoModelForCausalLM``."""
         super().__init__()
         self.model = model
+        self.register_buffer("loudness", loudness_of(model))
 
     @property
     def width(self) -> int:
@@ -50,7 +56,7 @@ class CausalBackbone(nn.Module):
     def embed(self, tokens: Int[Tensor, "*any"]) -> Float[Tensor, "*any width"]:
         """Return what is read for words."""
         embedded: Tensor = self.model.get_input_embeddings()(tokens)
-        return embedded
+        return embedded / self.loudness
 
     def word_logits(self, hidden: Float[Tensor, "*any width"]) -> Float[Tensor, "*any vocabulary"]:
         """Return the logit of every word after each state, by the model's own head."""
@@ -85,7 +91,7 @@ class CausalBackbone(nn.Module):
         dtype = self.words.dtype
         cache = remembering(past, self.num_layers)
         read = self.model.base_model(
-            inputs_embeds=x.to(dtype),
+            inputs_embeds=(x * self.loudness).to(dtype),
             position_ids=positions,
             attention_mask=None if mask is None else additive(mask, dtype),
             past_key_values=cache,
@@ -98,6 +104,19 @@ class CausalBackbone(nn.Module):
 def head_of(model: "PreTrainedModel") -> nn.Linear:
     """Return the language-model head."""
     return cast(nn.Linear, model.get_output_embeddings())  # type: ignore[no-untyped-call]
+
+
+@torch.no_grad()
+def loudness_of(model: "PreTrainedModel") -> Float[Tensor, ""]:
+    """Return how loud the word embeddings of a model are: root of their mean square.
+
+    It is rounded to a power of two, by which dividing and multiplying lose nothing.
+    """
+    embed = model.get_input_embeddings()
+    table = cast(Tensor, embed.weight)
+    sample = torch.arange(0, len(table), max(1, len(table) // _SAMPLED_WORDS), device=table.device)
+    root: Tensor = embed(sample).float().square().mean().sqrt()
+    return torch.exp2(root.clamp(min=1e-6).log2().round())
 
 
 def additive(

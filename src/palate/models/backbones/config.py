@@ -4,8 +4,10 @@ Models are read from the disk only; a name is looked up among those already down
 """
 
 import inspect
+import json
 import logging
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 import torch
@@ -13,13 +15,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
 from torch import nn
 
+from palate.artifacts import hash_file, hash_text
 from palate.errors import ConfigError, MissingExtraError
 from palate.models.backbones.causal import CausalBackbone, head_of
 from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
 from palate.models.backbones.tuning import TuningConfig, tune
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig, PreTrainedModel
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoModelForSeq2SeqLM,
+        PreTrainedConfig,
+        PreTrainedModel,
+    )
 
 _CAUSAL_FACE = {"inputs_embeds", "position_ids", "past_key_values", "attention_mask"}
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -49,8 +57,7 @@ def load_backbone(config: BackboneConfig) -> CausalBackbone | EncoderDecoderBack
         MissingExtraError: when ``transformers``, or ``peft`` for LoRA, is not installed.
         ConfigError: when there is no such model, it is damaged, or of a kind that does not fit.
     """
-    if find_spec("transformers") is None:
-        raise MissingExtraError("transformers", "hf")
+    _need_transformers()
     from transformers import AutoConfig
 
     try:
@@ -58,19 +65,77 @@ def load_backbone(config: BackboneConfig) -> CausalBackbone | EncoderDecoderBack
         model = _open(found, config)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise _cannot_open(config.path, error) from error
+    return _prepared(model, config)
+
+
+def empty_backbone(config: BackboneConfig, folder: Path) -> CausalBackbone | EncoderDecoderBackbone:
+    """Build the model that the ``config.json`` in ``folder`` describes, its weights still to come.
+
+    Raises:
+        MissingExtraError: when ``transformers``, or ``peft`` for LoRA, is not installed.
+        ConfigError: when it cannot be read.
+    """
+    _need_transformers()
+    from transformers import AutoConfig
+
+    try:
+        found = AutoConfig.from_pretrained(str(folder), local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise _cannot_open(str(folder), error) from error
+    kind = _kind(found)
+    built: PreTrainedModel = kind.from_config(  # type: ignore[no-untyped-call]
+        found, dtype=_DTYPES[config.dtype]
+    )
+    return _prepared(built, config)
+
+
+def content_of(path: str) -> str:
+    """Return a hash of the settings and the weights of the model called ``path``.
+
+    Raises:
+        MissingExtraError: when ``transformers`` is not installed.
+        ConfigError: when there is no such model.
+    """
+    _need_transformers()
+    from transformers.utils.hub import cached_file
+
+    try:
+        found = cached_file(path, "config.json", local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise _cannot_open(path, error) from error
+    assert found is not None
+    settings = Path(found)
+    files = [settings, *sorted(settings.parent.glob("*.safetensors"))]
+    return hash_text(json.dumps({file.name: hash_file(file) for file in files}))
+
+
+def _need_transformers() -> None:
+    if find_spec("transformers") is None:
+        raise MissingExtraError("transformers", "hf")
+
+
+def _kind(
+    found: "PreTrainedConfig",
+) -> "type[AutoModelForCausalLM] | type[AutoModelForSeq2SeqLM]":
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    return AutoModelForSeq2SeqLM if found.is_encoder_decoder else AutoModelForCausalLM
+
+
+def _prepared(
+    model: "PreTrainedModel", config: BackboneConfig
+) -> CausalBackbone | EncoderDecoderBackbone:
     if config.gradient_checkpointing:
         from palate.models.backbones.recompute import recompute_layers
 
         recompute_layers(model)
-    backbone = EncoderDecoderBackbone(model) if found.is_encoder_decoder else CausalBackbone(model)
-    return tune(backbone, config.tuning, words=backbone.words)
+    both = model.config.is_encoder_decoder
+    backbone = EncoderDecoderBackbone(model) if both else CausalBackbone(model)
+    return tune(backbone, config.tuning, words=backbone.words / backbone.loudness)
 
 
 def _open(found: "PreTrainedConfig", config: BackboneConfig) -> "PreTrainedModel":
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
-
-    kind = AutoModelForSeq2SeqLM if found.is_encoder_decoder else AutoModelForCausalLM
-    opened: tuple[PreTrainedModel, dict[str, set[str]]] = kind.from_pretrained(  # type: ignore[assignment]
+    opened: tuple[PreTrainedModel, dict[str, set[str]]] = _kind(found).from_pretrained(  # type: ignore[assignment]
         config.path,
         config=found,
         dtype=_DTYPES[config.dtype],

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from palate.models.backbones.causal import additive, head_of
+from palate.models.backbones.causal import additive, head_of, loudness_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -19,13 +19,17 @@ class EncoderDecoderBackbone(nn.Module):
     """Reads embeddings of a context, and embeddings of slots that look at it.
 
     ``model`` is the whole model with its language-model head, as
-    :class:`palate.models.t5_decoding.T5Scorer` takes it.
+    :class:`palate.models.t5_decoding.T5Scorer` takes it. What is read is as loud as in
+    :class:`palate.models.backbones.causal.CausalBackbone`.
     """
+
+    loudness: Tensor
 
     def __init__(self, model: "PreTrainedModel") -> None:
         """Wrap a model made by ``AutoModelForSeq2SeqLM``."""
         super().__init__()
         self.model = model
+        self.register_buffer("loudness", loudness_of(model))
 
     @property
     def width(self) -> int:
@@ -65,7 +69,7 @@ class EncoderDecoderBackbone(nn.Module):
     def embed(self, tokens: Int[Tensor, "*any"]) -> Float[Tensor, "*any width"]:
         """Return what is read for words."""
         embedded: Tensor = self.model.get_input_embeddings()(tokens)
-        return embedded
+        return embedded / self.loudness
 
     def word_logits(self, hidden: Float[Tensor, "*any width"]) -> Float[Tensor, "*any vocabulary"]:
         """Return the logit of every word after each slot, by the model's own head."""
@@ -99,9 +103,7 @@ class EncoderDecoderBackbone(nn.Module):
         self, x_context: Float[Tensor, "rows time width"], visible: Bool[Tensor, "rows time"]
     ) -> Float[Tensor, "rows time width"]:
         """Return the states of the context, to be answered from as often as one likes."""
-        read = self.model.get_encoder()(
-            inputs_embeds=x_context.to(self.words.dtype), attention_mask=visible
-        )
+        read = self.model.get_encoder()(inputs_embeds=self._loud(x_context), attention_mask=visible)
         states: Tensor = read.last_hidden_state
         return states
 
@@ -117,7 +119,7 @@ class EncoderDecoderBackbone(nn.Module):
         if slot_mask is None:
             slot_mask = torch.ones(1, 1, S, S, dtype=torch.bool, device=x_slots.device).tril()
         read = self.decoder(
-            inputs_embeds=x_slots.to(dtype),
+            inputs_embeds=self._loud(x_slots),
             attention_mask=additive(slot_mask, dtype),
             encoder_hidden_states=states,
             encoder_attention_mask=visible,
@@ -125,3 +127,6 @@ class EncoderDecoderBackbone(nn.Module):
         )
         hidden: Tensor = read.last_hidden_state
         return hidden.to(x_slots.dtype)
+
+    def _loud(self, x: Float[Tensor, "rows any width"]) -> Float[Tensor, "rows any width"]:
+        return (x * self.loudness).to(self.words.dtype)

@@ -4,8 +4,10 @@ Memory is weights, gradients, the optimizer's moments, the activations that wait
 pass, and the logits of words. Time is steps times the seconds of one that was tried.
 """
 
+import sys
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 _GIGABYTE = 2**30
@@ -112,6 +114,18 @@ def estimate(
     return Estimate(
         seconds=steps * step_seconds, num_bytes=held_bytes + held + reading.activation_bytes
     )
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Return the most memory held so far, of a GPU or of the process; 0 where none can tell."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def _spoken(seconds: float) -> str:

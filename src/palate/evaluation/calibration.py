@@ -1,0 +1,117 @@
+"""Probabilities that mean what they say: the frequencies of a held-out part decide."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.optimize import minimize
+from scipy.special import expit, logit, logsumexp, softmax
+
+_SMALLEST = 1e-6
+"""Probabilities are kept this far from 0 and 1, where the logit is infinite."""
+_TRUST = 1.0
+"""Weight of the penalty that holds few answers near the uncalibrated model."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """``p' = sigmoid(slope · logit(p) + intercept)`` (Platt 1999); by default nothing changes.
+
+    ``1 / slope`` is a temperature (Guo et al. 2017). The slope is positive, so that no order
+    changes.
+
+    Example:
+        >>> Calibration(slope=0.5).applied(np.asarray([0.2, 0.8])).round(3).tolist()
+        [0.333, 0.667]
+    """
+
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    def applied(self, probabilities: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+        """Return the probabilities calibrated."""
+        return np.asarray(expit(self.slope * _logits(probabilities) + self.intercept))
+
+
+def fit_calibration(
+    probabilities: Float[np.ndarray, " N"], labels: Bool[np.ndarray, " N"]
+) -> Calibration:
+    """Return the calibration of least log loss on held-out answers.
+
+    Minimised is ``Σ log loss + ½ · (log² slope + intercept²)``; the penalty matters only where
+    there are few answers.
+    """
+    logits, signs = _logits(probabilities), np.where(labels, 1.0, -1.0)
+
+    def loss(at: Float[np.ndarray, " two"]) -> tuple[float, Float[np.ndarray, " two"]]:
+        slope, intercept = np.exp(at[0]), at[1]
+        margins = signs * (slope * logits + intercept)
+        pull = -signs * expit(-margins)
+        gradient = np.asarray([slope * (pull * logits).sum(), pull.sum()]) + _TRUST * at
+        return float(np.logaddexp(0.0, -margins).sum() + _TRUST * (at**2).sum() / 2), gradient
+
+    found = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=[(-5, 5), (-10, 10)])
+    return Calibration(float(np.exp(found.x[0])), float(found.x[1]))
+
+
+@dataclass(frozen=True)
+class LevelCalibration:
+    """Chances of the levels of a scale, drawn to frequencies and to what else is known.
+
+    ``p'(l) ∝ p(l)^slope · exp((tilt + trust · known) · z(l) + bend · z(l)²)``, where ``z`` runs
+    from -1 to 1 along the levels in their order and ``known`` is how far above the mean another
+    source puts the answer. By default nothing changes.
+    """
+
+    slope: float = 1.0
+    tilt: float = 0.0
+    bend: float = 0.0
+    trust: float = 0.0
+
+    def applied(
+        self, chances: Float[np.ndarray, "N levels"], known: Float[np.ndarray, " N"]
+    ) -> Float[np.ndarray, "N levels"]:
+        """Return the chances calibrated."""
+        weights = np.asarray([self.slope, self.tilt, self.bend, self.trust])
+        return np.asarray(softmax(_of_levels(chances, known) @ weights, axis=1))
+
+
+def fit_levels(
+    chances: Float[np.ndarray, "N levels"],
+    known: Float[np.ndarray, " N"],
+    places: Int[np.ndarray, " N"],
+) -> LevelCalibration:
+    """Return the calibration of least log loss, with the penalty of :func:`fit_calibration`.
+
+    Args:
+        chances: of each level, of held-out answers.
+        known: what else is known of each.
+        places: which level was right.
+    """
+    features, default = _of_levels(chances, known), np.asarray([1.0, 0.0, 0.0, 0.0])
+    right = np.take_along_axis(features, places[:, None, None], axis=1)[:, 0]
+
+    def loss(at: Float[np.ndarray, " four"]) -> tuple[float, Float[np.ndarray, " four"]]:
+        logits = features @ at
+        expected = np.einsum("nl,nlf->f", softmax(logits, axis=1), features)
+        said = (logsumexp(logits, axis=1) - right @ at).sum()
+        away = at - default
+        return float(said + _TRUST * (away**2).sum() / 2), expected - right.sum(0) + _TRUST * away
+
+    bounds = [(0.01, 10.0), (-10.0, 10.0), (-10.0, 10.0), (0.0, 10.0)]
+    found = minimize(loss, default, jac=True, method="L-BFGS-B", bounds=bounds)
+    return LevelCalibration(*found.x.tolist())
+
+
+def _of_levels(
+    chances: Float[np.ndarray, "N levels"], known: Float[np.ndarray, " N"]
+) -> Float[np.ndarray, "N levels four"]:
+    """Return what the exponent is linear in."""
+    logs = np.log(np.clip(np.asarray(chances, dtype=np.float64), _SMALLEST, 1.0))
+    along = np.broadcast_to(np.linspace(-1.0, 1.0, chances.shape[1]), logs.shape)
+    return np.stack([logs, along, along**2, known[:, None] * along], axis=2)
+
+
+def _logits(probabilities: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    kept = np.clip(np.asarray(probabilities, dtype=np.float64), _SMALLEST, 1 - _SMALLEST)
+    return np.asarray(logit(kept))

@@ -1,0 +1,104 @@
+"""How well a model answers one family of prompts, beside what it has to beat."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from rich.markup import escape
+from rich.table import Table
+
+from palate.data.split import PartName
+
+TaskFamily = Literal[
+    "rating",
+    "explanation",
+    "summary",
+    "ranking",
+    "choice",
+    "profile",
+    "preference",
+    "next-title",
+]
+"""Families of prompts that words answer and that held-out events can judge."""
+
+TITLES: Mapping[str, str] = {
+    "rating": "rates",
+    "explanation": "explains",
+    "summary": "summarises reviews",
+    "ranking": "tells what is for a user (yes or no)",
+    "choice": "chooses among candidates",
+    "profile": "says what a user likes",
+    "preference": "says what a review likes or dislikes",
+    "next-title": "names the next item",
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One answer beside the truth."""
+
+    said: str
+    wanted: str
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """The figures of one family on one part."""
+
+    family: TaskFamily
+    dataset: str
+    part: PartName
+    num_answers: int
+    wording: str
+    """The instruction that was read."""
+    figures: Mapping[str, Mapping[str, float]]
+    """Metrics by system: ways to ask the model first, baselines after; NaN where undefined."""
+    samples: Sequence[Sample] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """Return everything as JSON values; what is undefined is null."""
+        return {
+            "family": self.family,
+            "dataset": self.dataset,
+            "part": self.part,
+            "num_answers": self.num_answers,
+            "wording": self.wording,
+            "figures": {
+                system: {name: None if math.isnan(x) else x for name, x in values.items()}
+                for system, values in self.figures.items()
+            },
+            "samples": [{"said": s.said, "wanted": s.wanted} for s in self.samples],
+        }
+
+
+def task_tables(name: str, result: TaskResult) -> list[Table]:
+    """Return the figures of one result, and some answers; ``name`` is what the model is called."""
+    tables = [figures_table(name, result)]
+    return [*tables, samples_table(name, result)] if result.samples else tables
+
+
+def figures_table(name: str, result: TaskResult) -> Table:
+    """Return one row per metric, one column per system."""
+    table = Table(
+        title=f"How well {escape(name)} {TITLES[result.family]}",
+        caption=f"{escape(result.dataset)}, {result.part} part, {result.num_answers:,} answers, "
+        f"asked: {escape(result.wording)}",
+    )
+    table.add_column("metric")
+    for system in result.figures:
+        table.add_column(escape(system), justify="right")
+    for metric in dict.fromkeys(metric for values in result.figures.values() for metric in values):
+        cells = [values.get(metric, math.nan) for values in result.figures.values()]
+        table.add_row(metric, *("-" if math.isnan(x) else f"{x:.4f}" for x in cells))
+    return table
+
+
+def samples_table(name: str, result: TaskResult) -> Table:
+    """Return some answers beside the truth."""
+    table = Table(title=f"Some answers of {escape(name)}", show_lines=True)
+    table.add_column("said")
+    table.add_column("in truth")
+    for sample in result.samples:
+        table.add_row(escape(sample.said), escape(sample.wanted))
+    return table

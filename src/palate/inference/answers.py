@@ -1,0 +1,286 @@
+"""Answers in words and in chances: ratings, explanations, summaries, profiles, yes or no.
+
+Everything here asks by the prompts of the tasks a model was trained on, so that asking and training
+cannot differ.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from palate.data.dataset import Dataset
+from palate.errors import NotTrainedError
+from palate.evaluation.rating_baselines import ItemBiases
+from palate.inference.engine import LanguageEngine
+from palate.inference.texts import Manner, Question, TextEngine
+from palate.language.plain_text import one_line
+from palate.language.queries import QueryPool
+from palate.language.reviews import Reviews, read_reviews
+from palate.language.tasks import Example, Task
+from palate.language.text_tasks import (
+    NO,
+    YES,
+    Choice,
+    Explanation,
+    Profile,
+    Rating,
+    Summary,
+)
+from palate.language.text_tasks import Ranking as YesOrNo
+from palate.training.chosen_tasks import Material, chosen_tasks
+from palate.trust.grounding import Grounds, factual_sentence, mend
+from palate.types import History, Ranking
+
+_Kind = TypeVar("_Kind")
+
+
+@dataclass(frozen=True)
+class Rated:
+    """How a user rates an item."""
+
+    value: float
+    """The expectation, ``Σ_level level · p(level)``: what has the least squared error."""
+    likeliest: float
+    """The level of the greatest chance."""
+    words: str
+    """That level as the model says it."""
+    levels: tuple[float, ...]
+    """Ratings there are, ascending."""
+    chances: Float[np.ndarray, " levels"]
+    """Of each level; they sum to 1."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Why an item fits a user."""
+
+    text: str
+    """What to show."""
+    written: str
+    """What the model wrote."""
+    invented: tuple[str, ...] = ()
+    """What it claimed without ground; such sentences are left out of ``text``."""
+
+    @property
+    def was_mended(self) -> bool:
+        """Whether what is shown is not what was written."""
+        return self.text != self.written
+
+
+class Answers:
+    """A trained model and its data, asked for what words answer.
+
+    The methods in the plural take prompts, as the tasks make them; the others make their own.
+    """
+
+    def __init__(self, engine: LanguageEngine, dataset: Dataset) -> None:
+        """Answer with the model of ``engine``, trained on ``dataset``.
+
+        Raises:
+            NotTrainedError: when the model was trained on no task that is answered in words.
+        """
+        self.texts = TextEngine(engine)
+        self.parts = engine.parts
+        self.dataset = dataset
+
+    @cached_property
+    def reviews(self) -> Reviews | None:
+        """The reviews of training."""
+        return read_reviews(self.dataset)
+
+    @cached_property
+    def grounds(self) -> Grounds:
+        """The facts that explanations are held against."""
+        written = None if self.reviews is None else self.reviews.texts.to_list()
+        return Grounds.of(self.dataset.catalog, texts=written)
+
+    @cached_property
+    def tasks(self) -> Mapping[str, Task]:
+        """The tasks it was trained on but for search, as its last stage with each asked them."""
+        no_queries = QueryPool((), np.zeros(len(self.dataset.catalog) + 1, dtype=np.int64))
+        material = Material(self.dataset, no_queries, self.reviews, self.parts.ratings)
+        return {
+            task.name: task
+            for stage in self.parts.recipe.in_turn
+            for task in chosen_tasks(material, stage.tasks)[0]
+        }
+
+    def task(self, kind: type[_Kind], to_do: str) -> _Kind:
+        """Return the task of a kind.
+
+        Raises:
+            NotTrainedError: when the model was not trained ``to_do`` that.
+        """
+        for task in self.tasks.values():
+            if isinstance(task, kind):
+                return task
+        raise NotTrainedError(
+            f"This model was not trained to {to_do}; it answers {', '.join(self.parts.tasks)}.",
+            hint="Train one that can, from data that shows how: "
+            "palate train DATASET MODEL --recipe palate",
+        )
+
+    def question(
+        self, task: Task, examples: Sequence[Example], wording: str | None = None
+    ) -> Question:
+        """Return the prompts worded by ``wording``, by the first of the task's family without."""
+        return Question(wording or self.parts.prompts[task.name].seen[0], examples)
+
+    # --- Ratings
+
+    def rate(self, history: History, item_row: int) -> Rated:
+        """Return how somebody with this history rates an item.
+
+        Raises:
+            NotTrainedError: when the model was not trained to rate.
+        """
+        task = self.task(Rating, "rate items")
+        return self.ratings([task.ask(history, np.asarray([item_row]))])[0]
+
+    def ratings(
+        self, examples: Sequence[Example], wording: str | None = None, *, calibrated: bool = True
+    ) -> list[Rated]:
+        """Return the rating at each probe of prompts of :class:`Rating`."""
+        task = self.task(Rating, "rate items")
+        words = [task.words_of(level) for level in task.levels]
+        chances = self.texts.choose(self.question(task, examples, wording), words)
+        prior = self.parts.rating_prior
+        if calibrated and prior is not None:
+            known = above_mean(prior.biases, examples)
+            chances = prior.calibration.applied(chances, known)
+        levels, best = np.asarray(task.levels), chances.argmax(axis=1).tolist()
+        return [
+            Rated(
+                value=float(levels @ of_levels),
+                likeliest=task.levels[at],
+                words=words[at],
+                levels=tuple(task.levels),
+                chances=of_levels,
+            )
+            for at, of_levels in zip(best, chances, strict=True)
+        ]
+
+    # --- Yes or no, and choices
+
+    def rank(self, history: History, item_rows: Int[np.ndarray, " candidates"]) -> Ranking:
+        """Return the items by the chance that each is for somebody with this history.
+
+        Raises:
+            NotTrainedError: when the model was not trained to tell.
+        """
+        task = self.task(YesOrNo, "say yes or no to an item")
+        chances = self.parts.calibration.applied(self.likings([task.ask(history, item_rows)]))
+        order = np.argsort(-chances, kind="stable")
+        return Ranking(item_rows[order], chances[order])
+
+    def likings(
+        self, examples: Sequence[Example], wording: str | None = None
+    ) -> Float[np.ndarray, " probes"]:
+        """Return the chance of *yes* at each probe of prompts of yes or no, not calibrated."""
+        task = self.task(YesOrNo, "say yes or no to an item")
+        return self.texts.choose(self.question(task, examples, wording), [YES, NO])[:, 0]
+
+    def picks(self, examples: Sequence[Example], wording: str | None = None) -> list[Ranking]:
+        """Return the items of each prompt of :class:`Choice` by the log-probability of their title.
+
+        Only what is there can be chosen: such an answer is always valid.
+        """
+        task = self.task(Choice, "choose among items")
+        asked = [_asked_rows(example) for example in examples]
+        titles = [[task.titles[row] for row in rows] for rows in asked]
+        weights = self.texts.weigh(self.question(task, examples, wording), titles)
+        orders = [np.argsort(-weight, kind="stable") for weight in weights]
+        return [
+            Ranking(rows[order], weight[order])
+            for rows, weight, order in zip(asked, weights, orders, strict=True)
+        ]
+
+    # --- Words
+
+    def explain(
+        self, history: History, item_row: int, aspect: str = "", *, ground: bool = True
+    ) -> Explained:
+        """Return why an item fits somebody with this history, on an aspect if one is given.
+
+        Args:
+            history: who it is for.
+            item_row: the item.
+            aspect: a word for what to speak of.
+            ground: leave out what the catalogue does not bear out.
+
+        Raises:
+            NotTrainedError: when the model was not trained to explain.
+        """
+        task = self.task(Explanation, "explain")
+        return self.explanations([task.ask(history, item_row, aspect)], ground=ground)[0]
+
+    def explanations(
+        self, examples: Sequence[Example], wording: str | None = None, *, ground: bool = True
+    ) -> list[Explained]:
+        """Return the answer to each prompt of :class:`Explanation`."""
+        task = self.task(Explanation, "explain")
+        written = self.written(task, examples, wording)
+        if not ground:
+            return [Explained(text, text) for text in written]
+        return [
+            self._grounded(text, int(_asked_rows(example)[0]), example.history)
+            for text, example in zip(written, examples, strict=True)
+        ]
+
+    def _grounded(self, written: str, item_row: int, history: History) -> Explained:
+        """Leave out what is invented; say something plain and true where nothing is left."""
+        rows = history.item_rows.tolist()
+        verdict = self.grounds.check(written, item_row, rows)
+        left = mend(written, verdict).strip()
+        return Explained(
+            text=left or factual_sentence(self.dataset.catalog, item_row, rows),
+            written=written,
+            invented=tuple(claim.text for claim in verdict.invented),
+        )
+
+    def summarise(self, text: str) -> str:
+        """Return a short title for a review.
+
+        Raises:
+            NotTrainedError: when the model was not trained to summarise.
+        """
+        task = self.task(Summary, "summarise reviews")
+        return self.written(task, [task.ask(text)])[0]
+
+    def profile(self, history: History) -> str:
+        """Return in a sentence what somebody with this history likes.
+
+        Raises:
+            NotTrainedError: when the model was not trained to describe users.
+        """
+        task = self.task(Profile, "say what a user likes")
+        return self.written(task, [task.ask(history)])[0]
+
+    def written(
+        self,
+        task: Task,
+        examples: Sequence[Example],
+        wording: str | None = None,
+        manner: Manner | None = None,
+    ) -> list[str]:
+        """Return what the model writes to each prompt of a task, as one printable line."""
+        texts = self.texts.write(self.question(task, examples, wording), manner)
+        return [one_line(text) for text in texts]
+
+
+def above_mean(biases: ItemBiases, examples: Sequence[Example]) -> Float[np.ndarray, " probes"]:
+    """Return what biases say of the one item that each probe of the prompts asks about."""
+    asked = [example.asked[:, 0] for example in examples if example.asked is not None]
+    return np.concatenate(
+        [biases.above_mean(e.history, rows) for e, rows in zip(examples, asked, strict=True)]
+    )
+
+
+def _asked_rows(example: Example) -> Int[np.ndarray, " asked"]:
+    """Return the items that a prompt of one probe asks about."""
+    assert example.asked is not None
+    return np.asarray(example.asked[0][example.asked[0] >= 0])

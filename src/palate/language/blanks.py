@@ -1,0 +1,166 @@
+"""Blank filling: parts of a history or of a review are hidden, and said in their order.
+
+Autoregressive blank infilling (Du et al. 2022, GLM) with whole entities (Chu, Hao et al. 2023,
+RecSysLLM, arXiv 2308.10837): an item is hidden whole or not at all, one mark stands for each hidden
+part, and the parts are said in chronological order, each ended by the end mark.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int
+
+from palate.language.reviews import Reviews
+from palate.language.spelling import NOTHING, Spelled
+from palate.language.tasks import Example, Slots, random_window
+from palate.trust.sentences import split_sentences
+from palate.types import History
+
+Level = Literal["entity", "sentence", "document"]
+"""What is hidden: some items; a sentence, or a run of events; half or more of the end."""
+
+LEVELS: tuple[Level, ...] = ("entity", "sentence", "document")
+
+_HIDDEN_SHARE = 0.15
+"""Of the events of a window, at the level of entities."""
+
+_LONGEST_RUN = 3
+"""Events of a hidden run."""
+
+_READ_CHARACTERS = 500
+"""Of a review: about what a context holds, so that a blank is never cut off."""
+
+
+@dataclass(frozen=True)
+class BlankFilling:
+    """Parts are hidden at one of three levels, drawn for each example, and asked for in words."""
+
+    max_history: int
+    reviews: Reviews | None = None
+    """What sentences are hidden in; without reviews runs of events are hidden instead."""
+    levels: Sequence[Level] = LEVELS
+    name: str = "blanks"
+
+    def slots(self, rng: np.random.Generator) -> Slots:
+        """No slots."""
+        return {}
+
+    def ask_last(self, history: History) -> Example:
+        """Hide the newest event."""
+        shown = history.last(self.max_history)
+        return _hiding(shown, np.arange(len(shown)) - len(shown) + 1)
+
+    def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
+        """Hide a part of a review where the level is not of items and there is one, or of events.
+
+        Whole ends are those of reviews half of the time.
+        """
+        level = self.levels[int(rng.integers(len(self.levels)))]
+        if level == "sentence" or (level == "document" and rng.random() < 0.5):
+            about_text = _in_review(self._review(history, rng), level, rng)
+            if about_text is not None:
+                return about_text
+        window = random_window(history, self.max_history, rng)
+        if len(window) < 2:
+            return None
+        return _hiding(window, _hidden_events(len(window), level, rng))
+
+    def _review(self, history: History, rng: np.random.Generator) -> str:
+        """Return the beginning of one of the user's reviews; nothing where there is none."""
+        if self.reviews is None or history.places is None:
+            return ""
+        places = self.reviews.among(history.places)
+        review = self.reviews.of(int(rng.choice(places))) if len(places) else None
+        return "" if review is None else review.text[:_READ_CHARACTERS]
+
+
+def _hiding(history: History, hidden: Int[np.ndarray, " events"]) -> Example:
+    return Example(
+        history=history,
+        cuts=np.asarray([len(history)]),
+        targets=np.zeros((1, 0), dtype=np.int64),
+        hidden=np.where(hidden >= 0, hidden, NOTHING),
+    )
+
+
+def _hidden_events(num_events: int, level: Level, rng: np.random.Generator) -> np.ndarray:
+    """Return the number of the blank that hides each event, NOTHING where none does."""
+    hidden = np.full(num_events, NOTHING)
+    match level:
+        case "entity":
+            count = max(1, round(_HIDDEN_SHARE * num_events))
+            hidden[np.sort(rng.permutation(num_events)[:count])] = np.arange(count)
+        case "sentence":
+            length = int(rng.integers(1, min(_LONGEST_RUN, num_events - 1) + 1))
+            start = int(rng.integers(num_events - length + 1))
+            hidden[start : start + length] = 0
+        case "document":
+            hidden[-math.ceil(rng.uniform(0.5, 1.0) * num_events) :] = 0
+    return hidden
+
+
+def _in_review(text: str, level: Level, rng: np.random.Generator) -> Example | None:
+    """Return an example that hides a sentence, or the end, of a text; None of one too short."""
+    pieces = text.split(" ") if level == "document" else split_sentences(text)
+    joint = " " if level == "document" else ""
+    if len(pieces) < 2:
+        return None
+    first = int(rng.integers(len(pieces) // 2 + 1) if joint else rng.integers(len(pieces)))
+    after = len(pieces) if joint else first + 1
+    before = joint.join(pieces[:first])
+    return Example(
+        history=History(item_rows=np.zeros(0, dtype=np.int64)),
+        cuts=np.asarray([0]),
+        targets=np.zeros((1, 0), dtype=np.int64),
+        context=before + joint.join(pieces[after:]),
+        gap=len(before),
+        replies=[joint.join(pieces[first:after]).strip()],
+    )
+
+
+def concealed(example: Example) -> Example:
+    """Return the example without what is known of its hidden events but their items."""
+    if example.hidden is None:
+        return example
+    history, shown = example.history, example.hidden < 0
+    types, ratings = history.event_types, history.ratings
+    return replace(
+        example,
+        history=replace(
+            history,
+            event_types=None if types is None else np.where(shown, types, NOTHING),
+            ratings=None if ratings is None else np.where(shown, ratings, np.nan),
+        ),
+    )
+
+
+def corrupted(spelled: Spelled, hidden: Int[np.ndarray, " events"], mark: int) -> Spelled:
+    """Return the places of a history, one ``mark`` standing for the events of each blank."""
+    table = np.stack([spelled.words, spelled.items, spelled.levels])
+    stand_in = np.asarray([[mark], [NOTHING], [NOTHING]])
+    before = np.append(NOTHING, hidden[:-1])
+    pieces = [
+        piece if blank < 0 else stand_in[:, : int(blank != previous)]
+        for piece, blank, previous in zip(_of_events(table, spelled), hidden, before, strict=True)
+    ]
+    words, items, levels = np.concatenate(pieces, axis=1)
+    lengths = np.asarray([piece.shape[1] for piece in pieces])
+    return Spelled(words, items, levels, lengths)
+
+
+def hidden_words(spelled: Spelled, hidden: Int[np.ndarray, " events"]) -> list[list[int]]:
+    """Return the words of each blank, in order."""
+    of_events = _of_events(spelled.words, spelled)
+    blanks = [
+        np.concatenate([of_events[event] for event in np.flatnonzero(hidden == blank)])
+        for blank in range(int(hidden.max(initial=-1)) + 1)
+    ]
+    return [words[words >= 0].tolist() for words in blanks]
+
+
+def _of_events(table: Int[np.ndarray, "*rows places"], spelled: Spelled) -> list[np.ndarray]:
+    """Cut places into those of each event."""
+    return np.split(table, np.cumsum(spelled.lengths)[:-1], axis=-1)

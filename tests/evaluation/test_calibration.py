@@ -1,0 +1,79 @@
+"""Calibration finds the distortion that was put in, and never turns an order round."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from scipy.special import expit, logit
+
+from palate.evaluation.answer_metrics import log_loss
+from palate.evaluation.calibration import (
+    Calibration,
+    LevelCalibration,
+    fit_calibration,
+    fit_levels,
+)
+
+
+def test_nothing_changes_by_default() -> None:
+    chances = np.asarray([0.1, 0.5, 0.9])
+    assert_allclose(Calibration().applied(chances), chances)
+
+
+def test_the_distortion_is_found(rng: np.random.Generator) -> None:
+    true = rng.uniform(0.05, 0.95, 20_000)
+    labels = rng.random(20_000) < true
+    told = expit(2.0 * logit(true) - 0.6)
+    found = fit_calibration(told, labels)
+    assert found.slope == pytest.approx(0.5, abs=0.03)
+    assert found.intercept == pytest.approx(0.3, abs=0.06)
+    assert log_loss(found.applied(told), labels) < log_loss(told, labels)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30))
+def test_the_order_stays_and_the_penalised_loss_does_not_grow(
+    answers: list[tuple[float, bool]],
+) -> None:
+    chances = np.asarray([chance for chance, _ in answers])
+    labels = np.asarray([label for _, label in answers])
+    found = fit_calibration(chances, labels)
+    assert found.slope > 0
+    applied = found.applied(chances)
+    assert (np.diff(applied[np.argsort(chances, kind="stable")]) >= 0).all()
+    assert ((applied >= 0) & (applied <= 1)).all()
+
+
+def test_without_an_answer_nothing_changes() -> None:
+    found = fit_calibration(np.zeros(0), np.zeros(0, dtype=bool))
+    assert (found.slope, found.intercept) == (1.0, 0.0)
+
+
+def test_levels_do_not_change_by_default(rng: np.random.Generator) -> None:
+    chances = rng.dirichlet(np.ones(5), size=4)
+    assert_allclose(LevelCalibration().applied(chances, np.ones(4)), chances, atol=1e-5)
+
+
+def test_what_else_is_known_is_used_where_the_model_knows_nothing(
+    rng: np.random.Generator,
+) -> None:
+    known = rng.normal(size=4_000)
+    places = np.clip(np.round(2 + known + 0.3 * rng.normal(size=4_000)), 0, 4).astype(np.int64)
+    blind = np.full((4_000, 5), 0.2)
+    found = fit_levels(blind, known, places)
+    assert found.trust > 1
+    applied = found.applied(blind, known)
+    assert_allclose(applied.sum(axis=1), 1)
+    assert np.abs(applied @ np.arange(5) - places).mean() < 0.5
+    useless = fit_levels(blind, rng.normal(size=4_000), places)
+    assert useless.trust < 0.15
+
+
+def test_levels_become_their_frequencies(rng: np.random.Generator) -> None:
+    shares = np.asarray([0.1, 0.1, 0.2, 0.2, 0.4])
+    places = rng.choice(5, size=6_000, p=shares)
+    sure = np.tile([0.01, 0.01, 0.02, 0.06, 0.9], (6_000, 1))
+    found = fit_levels(sure, np.zeros(6_000), places)
+    assert found.applied(sure[:1], np.zeros(1))[0] @ np.arange(5) == pytest.approx(
+        places.mean(), abs=0.03
+    )

@@ -1,0 +1,192 @@
+"""What a model says: one asked alone and among others answers alike; nothing invented is shown."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from palate import Dataset, Recommender
+from palate.errors import ConfigError, NotTrainedError
+from palate.inference.answers import Answers
+from palate.inference.engine import LanguageEngine
+from palate.inference.texts import Manner
+from palate.language.text_tasks import Choice, Rating
+from palate.training.recipe import load_recipe
+from palate.types import History
+
+NOBODY = History(item_rows=np.zeros(0, dtype=np.int64))
+
+
+@pytest.fixture(scope="module")
+def popularity(tiny_shop: Dataset) -> Recommender:
+    """A baseline, which says no words."""
+    return Recommender.train(tiny_shop, "popularity")
+
+
+def test_a_rating_is_the_expectation_over_the_levels(speaker: Recommender) -> None:
+    rated = speaker.rate(speaker.history("u1"), 3)
+    assert rated.chances.sum() == pytest.approx(1.0, abs=1e-5)
+    assert rated.value == pytest.approx(np.dot(rated.levels, rated.chances), abs=1e-4)
+    assert rated.likeliest == rated.levels[int(rated.chances.argmax())]
+    assert float(rated.words) == rated.likeliest
+    assert min(rated.levels) <= rated.value <= max(rated.levels)
+
+
+def test_many_are_rated_as_one_alone(speaker: Recommender) -> None:
+    task = speaker.answers.task(Rating, "rate items")
+    histories = [speaker.history(f"u{n}") for n in (1, 2, 3)]
+    together = speaker.answers.ratings([task.ask(h, np.asarray([3, 5])) for h in histories])
+    alone = [speaker.rate(history, row) for history in histories for row in (3, 5)]
+    assert_allclose([r.value for r in together], [r.value for r in alone], atol=1e-4)
+
+
+def test_somebody_new_is_answered(speaker: Recommender) -> None:
+    items = speaker.dataset.catalog.vocabulary.ids
+    newcomer = speaker.history_of([str(items[2]), str(items[4])])
+    assert 1 <= speaker.rate(newcomer, 3).value <= 5
+    assert speaker.rate(NOBODY, 3).chances.shape == speaker.rate(newcomer, 3).chances.shape
+    assert speaker.profile(newcomer)
+
+
+def test_ranking_holds_every_candidate_once_with_calibrated_chances(speaker: Recommender) -> None:
+    ranking = speaker.rank(speaker.history("u1"), [7, 3, 9, 1])
+    assert sorted(ranking.item_rows.tolist()) == [1, 3, 7, 9]
+    assert (np.diff(ranking.scores) <= 0).all()
+    assert ((ranking.scores > 0) & (ranking.scores < 1)).all()
+    one = speaker.rank(speaker.history("u1"), [9])
+    assert one.scores[0] == pytest.approx(
+        ranking.scores[ranking.item_rows.tolist().index(9)], abs=1e-5
+    )
+
+
+def test_a_model_without_yes_or_no_ranks_by_its_scores(popularity: Recommender) -> None:
+    counts = popularity.dataset.train_counts
+    history = popularity.history("u1")
+    seen = int(history.item_rows[0])
+    rows = [seen, *(row for row in range(4) if row != seen)]
+    ranking = popularity.rank(history, rows)
+    assert sorted(ranking.item_rows.tolist()) == sorted(rows)
+    assert (np.diff(counts[ranking.item_rows]) <= 0).all()
+    assert not popularity.tells_chances
+
+
+def test_an_explanation_claims_nothing_invented(
+    speaker: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = speaker.history("u1")
+    said = 'It is fine. It is like "The Lamp That Never Was".'
+    monkeypatch.setattr(Answers, "written", lambda *_args, **_named: [said])
+    explained = speaker.explain(history, 3)
+    assert explained.text == "It is fine."
+    assert explained.written == said
+    assert explained.invented == ('"The Lamp That Never Was"',)
+    assert explained.was_mended
+    raw = speaker.explain(history, 3, ground=False)
+    assert raw.text == raw.written == said
+    assert not raw.was_mended
+
+
+def test_where_nothing_is_left_facts_are_told(
+    speaker: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        Answers, "written", lambda *_args, **_named: ['Like "The Lamp That Never Was".']
+    )
+    explained = speaker.explain(speaker.history("u1"), 3)
+    assert speaker.dataset.catalog.titles()[3] in explained.text
+    assert speaker.answers.grounds.check(
+        explained.text, 3, speaker.history("u1").item_rows.tolist()
+    ).is_grounded
+
+
+def test_words_are_said(speaker: Recommender) -> None:
+    history = speaker.history("u1")
+    assert speaker.explain(history, 3).text
+    assert speaker.explain(history, 3, "colour").text
+    assert speaker.summarise("The lamp is warm and bright. I like it a lot.")
+    assert speaker.profile(history)
+
+
+def test_at_least_the_least_number_of_words_is_said(speaker: Recommender) -> None:
+    task = speaker.answers.task(Rating, "rate items")
+    example = task.ask(speaker.history("u1"), np.asarray([3]))
+    question = speaker.answers.question(task, [example])
+    (short,) = speaker.answers.texts.write(question, Manner(max_words=9))
+    (long,) = speaker.answers.texts.write(question, Manner(max_words=9, min_words=9))
+    assert 1 <= len(short) <= len(long)
+
+
+def test_picks_are_of_the_candidates(speaker: Recommender) -> None:
+    task = speaker.answers.task(Choice, "choose among items")
+    asked = [np.asarray([4, 8, 2]), np.asarray([1, 6])]
+    examples = [task.ask(speaker.history("u2"), rows) for rows in asked]
+    picks = speaker.answers.picks(examples)
+    for rows, pick in zip(asked, picks, strict=True):
+        assert sorted(pick.item_rows.tolist()) == sorted(rows.tolist())
+        assert (np.diff(pick.scores) <= 0).all()
+
+
+def test_what_was_not_trained_says_so(tiny_shop: Dataset, popularity: Recommender) -> None:
+    with pytest.raises(NotTrainedError, match="says no words") as found:
+        popularity.rate(popularity.history("u1"), 0)
+    assert "--recipe palate" in found.value.hint
+    silent = Recommender.train(
+        tiny_shop, load_recipe("urm-small", ("training.epochs=1", "model.decoder.width=16"))
+    )
+    with pytest.raises(NotTrainedError, match="not trained to answer in words"):
+        silent.summarise("Good.")
+    assert len(silent.rank(silent.history("u1"), [1, 2])) == 2
+
+
+def test_a_family_that_is_missing_is_named(speaker: Recommender) -> None:
+    parts = speaker.answers.parts
+    one_task = parts.recipe.model_copy(
+        update={"tasks": type(parts.recipe.tasks)(next_item=0, rating=1)}
+    )
+    less = replace(parts, recipe=one_task, tasks=("rating",))
+    answers = Answers(LanguageEngine(less), speaker.dataset)
+    assert list(answers.tasks) == ["rating"]
+    with pytest.raises(NotTrainedError, match="summarise reviews; it answers rating"):
+        answers.summarise("Good.")
+
+
+def test_own_prompts_are_trained_on(tiny_shop: Dataset, tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text('[rating]\nseen = ["how many stars"]\n')
+    settings = (
+        "model.decoder.width=16",
+        "model.decoder.layers=1",
+        "training.epochs=1",
+        "tasks.next_item=0",
+        "tasks.rating=1",
+    )
+    recipe = load_recipe("urm-small", settings)
+    model = Recommender.train(tiny_shop, recipe, prompts=file)
+    model.save(tmp_path / "model")
+    loaded = Recommender.load(tmp_path / "model")
+    assert loaded.prompts["rating"].seen == ("how many stars",)
+    assert loaded.prompts["summary"].seen[0] != "how many stars"
+    one = loaded.rate(loaded.history("u1"), 2)
+    assert_array_equal(one.chances, model.rate(model.history("u1"), 2).chances)
+    file.write_text('[rating]\nseen = ["how many {stars}"]\n')
+    with pytest.raises(ConfigError, match="stars"):
+        Recommender.train(tiny_shop, recipe, prompts=file)
+
+
+def test_calibration_is_kept_in_the_folder(speaker: Recommender, tmp_path: Path) -> None:
+    speaker.save(tmp_path / "model")
+    assert (tmp_path / "model" / "calibration.json").is_file()
+    loaded = Recommender.load(tmp_path / "model")
+    assert loaded.answers.parts.calibration == speaker.answers.parts.calibration
+    assert loaded.answers.parts.calibration.slope > 0
+    ours, theirs = speaker.answers.parts.rating_prior, loaded.answers.parts.rating_prior
+    assert ours is not None
+    assert theirs is not None
+    assert ours.calibration == theirs.calibration
+    assert_array_equal(ours.biases.items, theirs.biases.items)
+    assert_array_equal(
+        speaker.rank(speaker.history("u1"), [1, 2, 3]).scores,
+        loaded.rank(loaded.history("u1"), [1, 2, 3]).scores,
+    )

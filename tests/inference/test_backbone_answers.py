@@ -1,0 +1,244 @@
+"""Models over pre-trained backbones answer, are saved and read back as any other, and merged."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from palate.data.dataset import Dataset
+from palate.data.world import World
+from palate.errors import ArtifactError, ConfigError
+from palate.inference.engine import Ask, LanguageEngine
+from palate.inference.recommender import Recommender
+from palate.inference.texts import Manner, Question, TextEngine, _Kept, _ReadAnew
+from palate.language.text_tasks import NextTitle, Title, plain_titles
+from palate.models.backbones.causal import CausalBackbone, head_of
+from palate.models.baselines import PopularityConfig
+from palate.training.parts import Parts
+from palate.training.recipe import Recipe, load_recipe
+
+SETTINGS = (
+    "items.text.dim=16",
+    "items.behaviour.dim=8",
+    "model.reads=['title', 'codes', 'item']",
+    "codes.index={kind='residual-kmeans', levels=2, size=4}",
+    "codes.beams=40",
+    "tasks={next_item=1.0, title=0.5, next_title=0.5, max_history=6}",
+    "training.epochs=1",
+    "training.learning_rate=0.02",
+)
+TUNED = {"llama": "lora", "qwen2": "adapter", "t5": "lora"}
+
+
+@pytest.fixture(scope="module")
+def shop() -> Dataset:
+    return World(num_users=20, num_items=25, seed=3, pictures=False).dataset()
+
+
+def _recipe(path: Path, kind: str, *more: str) -> Recipe:
+    backbone = f"{{path='{path}', tuning={{kind='{kind}', rank=2, bottleneck=4}}}}"
+    return load_recipe("liger", [*SETTINGS, f"model.backbone={backbone}", *more])
+
+
+@pytest.fixture(scope="module", params=TUNED)
+def kind(request: pytest.FixtureRequest) -> str:
+    found: str = request.param
+    return found
+
+
+@pytest.fixture(scope="module")
+def models(shop: Dataset, pretrained: dict[str, Path]) -> dict[str, Recommender]:
+    return {
+        kind: Recommender.train(shop, _recipe(pretrained[kind], tuning), seed=1)
+        for kind, tuning in TUNED.items()
+    }
+
+
+def _engine(model: Recommender, form: str = "set") -> LanguageEngine:
+    assert isinstance(model.engine, LanguageEngine)
+    return model.engine.asking(Ask(form=form))  # type: ignore[arg-type]
+
+
+def _lists(model: Recommender, shop: Dataset) -> list[list[int]]:
+    """All forms of answer in items, of some users of different lengths."""
+    histories = [h.last(1 + n) for n, h in enumerate(shop.cases("test").histories[:4])]
+    return [
+        ranking.item_rows.tolist()
+        for form in ("set", "codes", "hybrid")
+        for ranking in _engine(model, form).recommend(histories, 5)
+    ]
+
+
+def _questions(shop: Dataset) -> Sequence[Question]:
+    titles = plain_titles(shop.catalog)
+    histories = [h.last(1 + n) for n, h in enumerate(shop.cases("test").histories[:5])]
+    return [
+        Question("what is it called", [Title(titles).ask(np.asarray([row])) for row in range(5)]),
+        Question("which title comes next", [NextTitle(6, titles).ask(h) for h in histories]),
+    ]
+
+
+def _texts(model: Recommender, shop: Dataset) -> list[str]:
+    assert isinstance(model.engine, LanguageEngine)
+    engine = TextEngine(model.engine)
+    return [text for each in _questions(shop) for text in engine.write(each, Manner(max_words=8))]
+
+
+def test_saved_and_read_back_it_answers_alike(
+    models: dict[str, Recommender], shop: Dataset, kind: str, tmp_path: Path
+) -> None:
+    model = models[kind]
+    model.save(tmp_path / "model")
+    loaded = Recommender.load(tmp_path / "model")
+    assert _lists(loaded, shop) == _lists(model, shop)
+    texts = _texts(model, shop)
+    assert any(texts)
+    assert _texts(loaded, shop) == texts
+    histories = shop.cases("test").histories
+    np.testing.assert_array_equal(loaded.score(histories), model.score(histories))
+
+
+def test_what_was_trained_is_saved_alone(
+    models: dict[str, Recommender], pretrained: dict[str, Path], tmp_path: Path
+) -> None:
+    models["llama"].save(tmp_path / "model")
+    from safetensors import safe_open
+
+    with safe_open(tmp_path / "model" / "weights.safetensors", "pt") as file:
+        of_backbone = {name for name in file.keys() if name.startswith("decoder.")}  # noqa: SIM118
+    assert of_backbone
+    assert all("lora_" in name for name in of_backbone)
+    manifest = json.loads((tmp_path / "model" / "manifest.json").read_text())
+    assert manifest["settings"]["backbone"] == str(pretrained["llama"].resolve())
+    assert len(manifest["inputs"]["backbone"]) == 16
+
+
+@pytest.mark.parametrize("form", ["codes"])
+def test_a_search_with_enough_beams_is_the_exhaustive_ranking(
+    models: dict[str, Recommender], shop: Dataset, kind: str, form: str
+) -> None:
+    engine = _engine(models[kind], form)
+    histories = [h.last(1 + n) for n, h in enumerate(shop.cases("test").histories[:4])]
+    items = len(shop.catalog)
+    lists = engine.recommend(histories, items, exclude_seen=False)
+    scores = np.stack([engine.score_item(histories, row) for row in range(items)], axis=1)
+    for ranking, expected in zip(lists, scores, strict=True):
+        assert sorted(ranking.item_rows) == list(range(items))
+        np.testing.assert_allclose(ranking.scores, expected[ranking.item_rows], atol=1e-4)
+
+
+def test_reading_on_is_reading_anew(
+    models: dict[str, Recommender], shop: Dataset, kind: str
+) -> None:
+    model = models[kind]
+    assert isinstance(model.engine, LanguageEngine)
+    engine = TextEngine(model.engine)
+    network = model.engine.parts.model
+    for question in _questions(shop):
+        (_, batch), *_ = engine._batches(question)
+        with torch.inference_mode():
+            read, table = engine.engine.with_items(batch)
+            quick = _Kept(network, network.prefix(read, table))
+            plain = _ReadAnew(network, read, table)
+            said = torch.randint(3, 200, (len(batch.words), 4))
+            for length in range(5):
+                one, two = (states.after(said[:, :length]) for states in (quick, plain))
+                torch.testing.assert_close(one, two, atol=1e-4, rtol=1e-4)
+
+
+def test_many_at_once_are_each_alone(
+    models: dict[str, Recommender], shop: Dataset, kind: str
+) -> None:
+    asked = models[kind].engine
+    assert isinstance(asked, LanguageEngine)
+    engine = TextEngine(asked)
+    histories = shop.cases("test").histories
+    scores = models[kind].score([h.last(1 + n) for n, h in enumerate(histories[:4])])
+    for n, history in enumerate(histories[:4]):
+        alone = models[kind].score([history.last(1 + n)])[0]
+        np.testing.assert_allclose(alone, scores[n], atol=1e-4)
+    for question in _questions(shop):
+        texts = engine.write(question, Manner(max_words=6))
+        for text, example in zip(texts, question.examples, strict=True):
+            assert engine.write(replace(question, examples=[example]), Manner(max_words=6)) == [
+                text
+            ]
+
+
+def test_no_word_is_said_that_the_tokenizer_does_not_know(
+    models: dict[str, Recommender], shop: Dataset
+) -> None:
+    system = models["llama"].trained.system
+    assert isinstance(system, Parts)
+    unknown = system.model.num_words - len(system.tokenizer)
+    assert unknown > 0
+    assert isinstance(system.model.decoder, CausalBackbone)
+    head = head_of(system.model.decoder.model)
+    with torch.no_grad():
+        before = head.weight.clone()
+        head.weight[-unknown:] = before.sum(dim=0) * 100
+    try:
+        assert all(isinstance(text, str) for text in _texts(models["llama"], shop))
+    finally:
+        with torch.no_grad():
+            head.weight.copy_(before)
+
+
+@pytest.mark.parametrize("kind", ["llama", "t5"])
+def test_merged_it_answers_alike_and_needs_no_other_folder(
+    shop: Dataset, pretrained: dict[str, Path], tmp_path: Path, kind: str
+) -> None:
+    shutil.copytree(pretrained[kind], tmp_path / "checkpoint")
+    model = Recommender.train(shop, _recipe(tmp_path / "checkpoint", "lora"), seed=1)
+    merged = model.merged()
+    merged.save(tmp_path / "model")
+    shutil.rmtree(tmp_path / "checkpoint")
+    loaded = Recommender.load(tmp_path / "model")
+    histories = shop.cases("test").histories
+    np.testing.assert_allclose(merged.score(histories), model.score(histories), atol=1e-3)
+    np.testing.assert_array_equal(loaded.score(histories), merged.score(histories))
+    assert _texts(loaded, shop) == _texts(merged, shop)
+
+
+@pytest.mark.parametrize("kind", ["qwen2", "t5"])
+def test_one_tuned_as_a_whole_needs_no_other_folder(
+    shop: Dataset, pretrained: dict[str, Path], tmp_path: Path, kind: str
+) -> None:
+    shutil.copytree(pretrained[kind], tmp_path / "checkpoint")
+    model = Recommender.train(shop, _recipe(tmp_path / "checkpoint", "full"), seed=1)
+    model.save(tmp_path / "model")
+    shutil.rmtree(tmp_path / "checkpoint")
+    assert (tmp_path / "model" / "backbone" / "config.json").is_file()
+    loaded = Recommender.load(tmp_path / "model")
+    assert _lists(loaded, shop) == _lists(model, shop)
+    assert _texts(loaded, shop) == _texts(model, shop)
+
+
+def test_another_backbone_in_its_place_is_refused(
+    shop: Dataset, pretrained: dict[str, Path], tmp_path: Path
+) -> None:
+    place = tmp_path / "checkpoint"
+    shutil.copytree(pretrained["qwen2"], place)
+    Recommender.train(shop, _recipe(place, "frozen"), seed=1).save(tmp_path / "model")
+    shutil.rmtree(place)
+    with pytest.raises(ArtifactError, match="needs its backbone"):
+        Recommender.load(tmp_path / "model")
+    shutil.copytree(pretrained["llama"], place)
+    with pytest.raises(ArtifactError, match="what is there now has") as caught:
+        Recommender.load(tmp_path / "model")
+    assert str(place.resolve()) in caught.value.hint
+
+
+def test_what_cannot_be_merged_says_so(models: dict[str, Recommender], shop: Dataset) -> None:
+    with pytest.raises(ConfigError, match="no LoRA update"):
+        models["qwen2"].merged()
+    baseline = Recommender.train(
+        shop, Recipe(title="Popularity", baseline=PopularityConfig()), seed=1
+    )
+    with pytest.raises(ConfigError, match="nothing to merge"):
+        baseline.merged()
