@@ -35,6 +35,12 @@ SETTINGS = (
 )
 
 
+ITEM_SHARES = (
+    *("next_item", "objective", "scenario", "category", "search", "direct", "cold_start"),
+    *("masked", "next_behaviours"),
+)
+
+
 @pytest.fixture
 def memory_store() -> MemoryStore:
     return MemoryStore()
@@ -85,6 +91,30 @@ def model_folders(live_shop: Dataset, tmp_path_factory: pytest.TempPathFactory) 
     for name in ("itemknn", "popularity"):
         Recommender.train(live_shop, name).save(folder / name)
     return folder
+
+
+@pytest.fixture(scope="session")
+def speaking(live_shop: Dataset, model_folders: Path) -> Path:
+    """The folder ``palate`` beside the others: a model of every family, after one epoch."""
+    tiny = (
+        *("items.text.dim=16", "items.behaviour.dim=8", "tasks.max_history=8"),
+        *("model.decoder.width=16", "model.decoder.layers=1", "tasks.candidates=5"),
+        *("training.epochs=1", "training.tokens_per_batch=2048"),
+    )
+    Recommender.train(live_shop, load_recipe("palate", tiny), seed=1).save(model_folders / "palate")
+    return model_folders / "palate"
+
+
+@pytest.fixture(scope="session")
+def wordy(live_shop: Dataset, model_folders: Path) -> Path:
+    """The folder ``wordy``: a model that answers in words alone."""
+    tiny = (
+        *("items.text.dim=16", "items.behaviour.dim=8", "tasks.max_history=4"),
+        *("model.decoder.width=16", "model.decoder.layers=1", "training.epochs=1"),
+        *(f"tasks.{share}=0" for share in ITEM_SHARES),
+    )
+    Recommender.train(live_shop, load_recipe("palate", tiny), seed=1).save(model_folders / "wordy")
+    return model_folders / "wordy"
 
 
 @pytest.fixture

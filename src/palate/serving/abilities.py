@@ -1,21 +1,29 @@
 """What a trained system can answer, what it cannot, and which recipe could."""
 
+from collections.abc import Mapping
 from functools import cache, cached_property
-from typing import get_args
+from typing import Literal, get_args
 
 from palate.errors import ConfigError, NotTrainedError
 from palate.inference.engine import Ask
 from palate.inference.model_folder import Trained
 from palate.language.prompts import SLOTS
 from palate.models.baselines import Popularity
+from palate.training.chosen_tasks import BY_ITEMS
 from palate.training.parts import Parts
-from palate.training.recipe import Form, load_recipe, recipe_names
+from palate.training.recipe import Form, Recipe, load_recipe, recipe_names
 
 FORMS = ("set",)
 """Ways in which the service answers: by one vector or a few per user, compared with every item."""
 
 _WORDS_NEED = "urm"
 """The recipe to name where free words are wanted."""
+
+_IN_WORDS: Mapping[str, tuple[str, str]] = {
+    "rating": ("foretell ratings", "ratings"),
+    "explanation": ("explain in words", "reviews"),
+}
+"""What a family asks a model to do, and what data has to hold to teach it."""
 
 
 class Abilities:
@@ -30,7 +38,11 @@ class Abilities:
             "event": trained.dataset.interactions.event_types,
             "scenario": trained.dataset.interactions.scenarios,
         }
-        self.tasks: tuple[str, ...] = ("next-item",) if self._parts is None else self._parts.tasks
+        trained_on = ("next-item",) if self._parts is None else self._parts.tasks
+        self.tasks: tuple[str, ...] = tuple(x for x in trained_on if x in BY_ITEMS)
+        """Families answered with items."""
+        self.in_words: tuple[str, ...] = tuple(x for x in trained_on if x not in BY_ITEMS)
+        """Families answered in words."""
         self.trained_forms: tuple[str, ...] = FORMS if self._parts is None else self._parts.forms
         self.forms: tuple[str, ...] = tuple(x for x in FORMS if x in self.trained_forms)
 
@@ -68,6 +80,12 @@ class Abilities:
                     hint=f"Train one that does: palate train DATASET MODEL --recipe {_WORDS_NEED}",
                 )
             return
+        if ask.family in self.in_words:
+            raise NotTrainedError(
+                f"{self._name!r} answers {ask.family!r} in words, not with items.",
+                hint="Ask POST /v1/rate for a rating, POST /v1/explain for an explanation; for "
+                f"items ask one of: {', '.join(self.tasks)}.",
+            )
         if ask.family not in self.tasks:
             raise NotTrainedError(
                 f"{self._name!r} was not trained to answer {ask.family!r}; "
@@ -76,6 +94,21 @@ class Abilities:
             )
         if ask.slots or SLOTS[ask.family]:
             self._check_slots(ask)
+
+    def check_words(self, family: Literal["rating", "explanation"]) -> None:
+        """Refuse what the model was not trained to say.
+
+        Raises:
+            NotTrainedError: naming the recipes that can.
+        """
+        if family in self.in_words:
+            return
+        to_do, shown_by = _IN_WORDS[family]
+        raise NotTrainedError(
+            f"{self._name!r} was not trained to {to_do}; "
+            f"it answers {', '.join((*self.tasks, *self.in_words))}.",
+            hint=f"It takes data with {shown_by}. {_how_to_get(recipes_that_answer(family))}",
+        )
 
     def describe(self) -> dict[str, object]:
         """Return it all as JSON values."""
@@ -86,6 +119,7 @@ class Abilities:
             "dataset": trained.dataset.name,
             "forms": list(self.forms),
             "tasks": [{"family": family, "slots": self._choices(family)} for family in self.tasks],
+            "answers_in_words": list(self.in_words),
             "free_text": self.reads_words,
             "new_items": {
                 "answered": self.reads_new_items,
@@ -102,7 +136,7 @@ class Abilities:
 
     @cached_property
     def _cannot(self) -> list[dict[str, object]]:
-        missing = [family for family in SLOTS if family not in self.tasks]
+        missing = [family for family in SLOTS if family not in (*self.tasks, *self.in_words)]
         found: list[dict[str, object]] = [
             {"what": family, "recipes": recipes_that_answer(family)} for family in missing
         ]
@@ -151,22 +185,33 @@ class Abilities:
                 )
 
 
-@cache
 def recipes_that_answer(family: str) -> list[str]:
-    """Return the recipes of the package that train a family of prompts."""
-    share = family.replace("-", "_")
-    return [
-        name
-        for name in recipe_names()
-        if (recipe := load_recipe(name)).baseline is None and getattr(recipe.tasks, share, 0) > 0
-    ]
+    """Return the recipes of the package that train a family of prompts, the most general first."""
+    if family not in SLOTS:
+        return []
+    found = [name for name, recipe in _recipes().items() if family in _families(recipe)]
+    return sorted(found, key=lambda name: (-len(_families(_recipes()[name])), name))
 
 
-@cache
 def recipes_of_form(form: str) -> list[str]:
     """Return the recipes of the package that train a language model to answer in a form."""
+    return [name for name, recipe in _recipes().items() if form in recipe.forms]
+
+
+@cache
+def _recipes() -> Mapping[str, Recipe]:
+    """Return the recipes of the package that train a language model."""
     recipes = {name: load_recipe(name) for name in recipe_names()}
-    return [name for name, one in recipes.items() if one.baseline is None and form in one.forms]
+    return {name: recipe for name, recipe in recipes.items() if recipe.baseline is None}
+
+
+def _families(recipe: Recipe) -> list[str]:
+    """Return the families of prompts that any stage of a recipe trains."""
+    return [
+        family
+        for family in SLOTS
+        if any(getattr(stage.tasks, family.replace("-", "_"), 0) > 0 for stage in recipe.in_turn)
+    ]
 
 
 def _how_to_get(recipes: list[str]) -> str:

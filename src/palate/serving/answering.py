@@ -17,8 +17,10 @@ from starlette.responses import Response
 
 from palate.errors import ConfigError, NotTrainedError
 from palate.inference.recommender import Reason
+from palate.language.plain_text import rating_words
 from palate.serving.filters import ItemFilter
 from palate.serving.histories import history_of
+from palate.serving.live import LiveModel
 from palate.serving.numbering import Numbering
 from palate.serving.overload import Overloaded
 from palate.serving.pool import ModelPool, Served
@@ -132,40 +134,46 @@ class Answering:
         return self._answer(visit, served, Question(None, _NOTHING), found, None, [])
 
     async def explain(self, visit: Visit, body: ExplainBody) -> Response:
-        """Answer with the events that weighed most for one item."""
+        """Answer with the events that weighed most for one item, and in words where asked to."""
         served = self._chosen(body.user_id, body.model)
         visit.model = served.live.version
+        live = served.live
         if body.form == "text":
-            raise NotTrainedError(
-                f"{served.live.name!r} was not trained to explain in words.",
-                hint='Ask with form "events" for the measured reasons; '
-                "no recipe of this version writes a text.",
-            )
+            _check_text(live)
         history, missing = await self._history(served, body.user_id, body.history)
-        row = served.live.row_of(body.item_id)
+        row = live.row_of(body.item_id)
         question = Question(body.user_id, history)
-        (reasons,) = await self.aside(served.live.reasons, question, [row], body.n)
-        return _json(
-            {
-                "item_id": body.item_id,
-                "why": _told(served, history, reasons),
-                "text": None,
-                "model_version": served.live.version,
-                "took_ms": _took_ms(visit),
-                "fallback": None,
-                "missing_ids": missing,
-            }
+        said = (
+            await self.aside(live.explain, history, row, body.aspect or "")
+            if body.form == "text"
+            else None
         )
+        (reasons,) = await self.aside(live.reasons, question, [row], body.n)
+        told = {
+            "item_id": body.item_id,
+            "why": _told(served, history, reasons),
+            "text": None if said is None else said.text,
+            "mended": None if said is None else said.mended,
+        }
+        return _single(visit, live, told, None if said is None else said.fallback, missing)
 
     async def rate(self, visit: Visit, body: RateBody) -> Response:
-        """Refuse: no recipe of this version foretells ratings."""
+        """Answer with the rating that somebody would give an item."""
         served = self._chosen(body.user_id, body.model)
         visit.model = served.live.version
-        raise NotTrainedError(
-            f"{served.live.name!r} was not trained to foretell ratings; "
-            f"it answers {', '.join(served.live.tasks)}.",
-            hint="No recipe of this version trains it; POST /v1/rank puts items in order.",
-        )
+        live = served.live
+        live.abilities.check_words("rating")
+        history, missing = await self._history(served, body.user_id, body.history)
+        live.item(body.item_id)
+        rated = await self.aside(live.rate, history, live.row_of(body.item_id))
+        chances = zip(rated.levels, rated.chances.tolist(), strict=True)
+        told = {
+            "item_id": body.item_id,
+            "rating": round(rated.value, 4),
+            "likeliest": rated.likeliest,
+            "chances": {rating_words(level): round(chance, 4) for level, chance in chances},
+        }
+        return _single(visit, live, told, None, missing)
 
     async def aside(self, function: Callable[..., Result], *arguments: object) -> Result:
         """Return what a longer computation gives, done in a thread of its own.
@@ -326,6 +334,33 @@ def _told(
         }
         for view, reason in zip(views, reasons, strict=True)
     ]
+
+
+def _check_text(live: LiveModel) -> None:
+    """Refuse a text of a model that writes none; its measured reasons are there all the same.
+
+    Raises:
+        NotTrainedError: naming the recipes that can.
+    """
+    try:
+        live.abilities.check_words("explanation")
+    except NotTrainedError as error:
+        raise NotTrainedError(
+            error.message, hint=f'Ask with form "events" for the measured reasons. {error.hint}'
+        ) from None
+
+
+def _single(
+    visit: Visit,
+    live: LiveModel,
+    told: Mapping[str, object],
+    fallback: str | None,
+    missing: Sequence[str],
+) -> Response:
+    """Return what is told of one item, with what every answer carries."""
+    visit.fallback = fallback or ""
+    more = {"model_version": live.version, "took_ms": _took_ms(visit), "fallback": fallback}
+    return _json({**told, **more, "missing_ids": missing})
 
 
 def _took_ms(visit: Visit) -> float:

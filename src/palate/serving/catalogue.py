@@ -160,7 +160,7 @@ class ItemReader:
     def _features(self, rows: Int[np.ndarray, " items"], views: Sequence[ItemView]) -> ItemFeatures:
         """Return features: text and attributes anew, the rest as trained (row -1: none)."""
         features, encoders = self._parts.features, self._parts.encoders
-        catalog = _catalog(views)
+        catalog = catalog_of(views)
         known = rows >= 0
         vectors = {
             name: ItemVectors(
@@ -239,7 +239,8 @@ _SCHEMA: Mapping[str, type[pl.DataType] | pl.DataType] = {
 }
 
 
-def _catalog(views: Sequence[ItemView]) -> Catalog:
+def catalog_of(views: Sequence[ItemView]) -> Catalog:
+    """Return the catalogue that ``views`` describe, in their order; pictures are left out."""
     item_ids = [view.item_id for view in views]
     columns = {
         "item_id": item_ids,

@@ -20,6 +20,7 @@ from palate.types import History
 _EVENTS = 1_000
 """Events of a user that are read back from the store, the newest; what is older is forgotten."""
 _USERS = 100_000
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @runtime_checkable
@@ -158,7 +159,7 @@ def _history(events: Sequence[Event], live: LiveModel) -> tuple[History, bool]:
     history = History(
         item_rows=np.asarray([row for row, _ in known], dtype=np.int64),
         event_types=np.asarray([codes.get(e.event_type, -1) for _, e in known], dtype=np.int64),
-        ratings=np.asarray(values, dtype=np.float32),
+        ratings=np.clip(values, -_LARGEST, _LARGEST).astype(np.float32),
         timestamps=np.asarray([int(e.timestamp) for _, e in known], dtype=np.int64),
         scenarios=np.full(len(known), -1, dtype=np.int64),
     )

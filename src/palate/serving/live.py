@@ -11,18 +11,19 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
-from safetensors import SafetensorError
 
-from palate.artifacts import read_manifest
 from palate.data.dataset import Dataset
-from palate.errors import ArtifactError, NotTrainedError, UnknownItemError
-from palate.inference.model_folder import Trained, load_model
+from palate.errors import NotTrainedError, UnknownItemError
+from palate.inference.answers import Rated
+from palate.inference.model_folder import Trained
 from palate.inference.recommender import Reason
-from palate.serving.abilities import FORMS, Abilities, recipes_of_form
+from palate.serving.abilities import Abilities
 from palate.serving.catalogue import CatalogueState, ItemReader, trained_views
 from palate.serving.facets import Facets, facets
 from palate.serving.filters import ItemColumns
 from palate.serving.lists import best_rows, rank, scores_of
+from palate.serving.live_words import LiveWords, Wording
+from palate.serving.loading import load_servable
 from palate.serving.questions import Answer, Question
 from palate.serving.reader import POPULAR, HistoryReader
 from palate.serving.readings import CacheCounts, Reading, ReadingCache, fingerprint
@@ -55,6 +56,11 @@ class LiveModel:
         self._parts = trained.system if isinstance(trained.system, Parts) else None
         self._items = None if self._parts is None else ItemReader(self._parts)
         self._histories = HistoryReader(trained)
+        self._words = (
+            None
+            if self._parts is None or not self.abilities.in_words
+            else LiveWords(self._parts, trained.dataset, self._histories)
+        )
         self._cache = ReadingCache(cache_bytes)
         self._updating = threading.Lock()
         self._state = self._first_state()
@@ -68,16 +74,7 @@ class LiveModel:
             ArtifactError: when the folder is not a model, or is damaged.
             NotTrainedError: when it answers in no form that the service has.
         """
-        try:
-            version = read_manifest(folder, "model").content_hash
-            trained = load_model(folder)
-            _check_sizes(trained)
-        except (SafetensorError, RuntimeError, OSError, KeyError, ValueError) as error:
-            raise ArtifactError(
-                f"The model in {str(folder)!r} cannot be read: {error}.",
-                hint="Train it again with: palate train DATASET MODEL",
-            ) from error
-        _check_form(trained)
+        trained, version = load_servable(folder)
         return cls(trained, version, cache_bytes=cache_bytes)
 
     # What it is.
@@ -94,7 +91,7 @@ class LiveModel:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The families of prompts it was trained on; a baseline answers the next item alone."""
+        """The families of prompts that it answers with items; a baseline the next item alone."""
         return self.abilities.tasks
 
     @property
@@ -334,6 +331,26 @@ class LiveModel:
             for i in range(len(rows))
         ]
 
+    def rate(self, history: History, item_row: int) -> Rated:
+        """Return how somebody with this history rates an item.
+
+        Raises:
+            NotTrainedError: when the model was not trained to rate, or cannot read the item.
+        """
+        self.abilities.check_words("rating")
+        assert self._words is not None
+        return self._words.rate(self._state, history, item_row)
+
+    def explain(self, history: History, item_row: int, aspect: str = "") -> Wording:
+        """Return in words why an item fits somebody with this history, on an aspect if given.
+
+        Raises:
+            NotTrainedError: when the model was not trained to explain, or cannot read the item.
+        """
+        self.abilities.check_words("explanation")
+        assert self._words is not None
+        return self._words.explain(self._state, history, item_row, aspect)
+
     def forget_readings(self) -> None:
         """Drop everything made of histories: somebody asked to be forgotten."""
         self._cache.clear()
@@ -384,39 +401,3 @@ def _key(state: CatalogueState, question: Question) -> tuple[object, ...]:
         question.context,
         question.cache_key or fingerprint(question.history),
     )
-
-
-def _check_form(trained: Trained) -> None:
-    """Refuse a model that the service has no way to ask.
-
-    Raises:
-        NotTrainedError: naming the recipes of those it can.
-    """
-    if isinstance(trained.system, Parts) and not set(FORMS) & set(trained.system.forms):
-        both = [name for name in recipes_of_form("codes") if name in recipes_of_form(FORMS[0])]
-        raise NotTrainedError(
-            f"{trained.name!r} answers in {', '.join(trained.system.forms)} alone; "
-            f"the service answers in the form {FORMS[0]!r}.",
-            hint=f"Ask it with: palate recommend MODEL; or train a model that has both forms "
-            f"({', '.join(both)}).",
-        )
-
-
-def _check_sizes(trained: Trained) -> None:
-    """Refuse a folder whose parts are not of one catalogue.
-
-    Raises:
-        ArtifactError: when they are not.
-    """
-    items = len(trained.dataset.catalog)
-    system = trained.system
-    if isinstance(system, Parts):
-        found = len(system.features)
-    else:
-        nobody = History(item_rows=np.zeros(0, dtype=np.int64))
-        found = system.score([nobody]).shape[1]
-    if found != items:
-        raise ArtifactError(
-            f"The model {trained.name!r} knows {found:,} items and its dataset has {items:,}.",
-            hint="Train it again with: palate train DATASET MODEL",
-        )

@@ -97,9 +97,18 @@ def mcp_server(service: Service) -> MCPServer[None]:
         return await _reply(answering.search(_visit("search"), body))
 
     @server.tool()
-    async def explain(item_id: ItemId, user_id: UserId = None, history: Liked = None) -> Reply:
-        """Say which events of somebody's history weigh most for an item."""
-        asked = {"item_id": item_id, "user_id": user_id, "history": history}
+    async def explain(
+        item_id: ItemId,
+        user_id: UserId = None,
+        history: Liked = None,
+        aspect: Annotated[
+            str | None, Field(description="What a text is to speak of; not every model writes one.")
+        ] = None,
+    ) -> Reply:
+        """Say which events of somebody's history weigh most for an item, and in words if it can."""
+        asked = {"item_id": item_id, "user_id": user_id, "history": history, "aspect": aspect}
+        if aspect is not None or "explanation" in service.main.abilities.in_words:
+            asked["form"] = "text"
         return await _reply(answering.explain(_visit("explain"), _checked(ExplainBody, asked)))
 
     @server.tool()

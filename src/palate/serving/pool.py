@@ -237,6 +237,21 @@ def probe(live: LiveModel) -> None:
             raise _silent(live, "it recommends nothing")
         if not np.isfinite(answer.scores).all():
             raise _silent(live, "its scores are no numbers")
+    for answer in answers[:1]:
+        _probe_words(live, somebody.last(50), int(answer.rows[0]))
+
+
+def _probe_words(live: LiveModel, somebody: History, item_row: int) -> None:
+    """Ask for what is answered in words; what is slow to make for it is made here."""
+    try:
+        if "rating" in live.abilities.in_words and not np.isfinite(
+            live.rate(somebody, item_row).value
+        ):
+            raise _silent(live, "its ratings are no numbers")
+        if "explanation" in live.abilities.in_words:
+            live.explain(somebody, item_row)
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise _silent(live, str(error)) from error
 
 
 def _silent(live: LiveModel, why: str) -> ArtifactError:

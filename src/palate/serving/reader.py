@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from palate.inference.engine import Ask, LanguageEngine
 from palate.inference.model_folder import Trained
@@ -43,12 +43,26 @@ class HistoryReader:
         self._parts = trained.system if isinstance(trained.system, Parts) else None
         self._baseline = trained.system if isinstance(trained.system, Baseline) else None
 
+    def reads(
+        self, state: CatalogueState, rows: Int[np.ndarray, " rows"]
+    ) -> Bool[np.ndarray, " rows"]:
+        """Return which items a prompt can tell the model of."""
+        known: np.ndarray = state.readable[rows]
+        if self._parts is not None and self._parts.spelling.ways != ("item",):
+            # Titles and codes are spelled for the items of training alone.
+            known = known & (rows < len(self._dataset.catalog))
+        return known
+
+    def known(self, state: CatalogueState, history: History) -> History:
+        """Return what the model can be told of: events of items it reads, ratings on its scale."""
+        if self._parts is not None:
+            history = _only_ratings(history, self._parts.ratings)
+        known = self.reads(state, history.item_rows)
+        return history if known.all() else history.take(np.flatnonzero(known))
+
     def way(self, state: CatalogueState, question: Question) -> Way:
         """Decide who answers a question."""
-        known = state.readable[question.history.item_rows]
-        history = question.history
-        if not known.all():
-            history = history.take(np.flatnonzero(known))
+        history = self.known(state, question.history)
         if self._parts is None:
             return Way(history, None)
         if len(history):
@@ -131,3 +145,12 @@ def _wording(ask: Ask | None) -> tuple[object, ...]:
     if ask is None:
         return ()
     return ask.family, ask.prompt, tuple(sorted(ask.slots.items()))
+
+
+def _only_ratings(history: History, levels: Sequence[float]) -> History:
+    """Return the history without values that are off the scale: amounts, not ratings."""
+    given = history.ratings
+    if given is None or not levels:
+        return history
+    on_scale = (given >= min(levels)) & (given <= max(levels))
+    return replace(history, ratings=np.where(on_scale, given, np.nan).astype(given.dtype))

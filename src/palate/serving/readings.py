@@ -93,9 +93,12 @@ class ReadingCache:
 
 
 def fingerprint(history: History) -> bytes:
-    """Return a hash of what a model reads of a history: the items and what was done with them."""
+    """Return a hash of what a model reads of a history: the items, what was done, the ratings."""
     digest = hashlib.blake2b(history.item_rows.tobytes(), digest_size=16)
     if history.event_types is not None:
         digest.update(b"events")
         digest.update(history.event_types.tobytes())
+    if history.ratings is not None:
+        digest.update(b"ratings")
+        digest.update(history.ratings.tobytes())
     return digest.digest()

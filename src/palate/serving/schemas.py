@@ -37,6 +37,7 @@ Label = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_
 Title = Annotated[str, StringConstraints(max_length=2_000, pattern=_NO_NUL)]
 Description = Annotated[str, StringConstraints(max_length=50_000, pattern=_NO_NUL)]
 Prompt = Annotated[str, StringConstraints(min_length=1, max_length=MAX_PROMPT, pattern=_NO_NUL)]
+Aspect = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=_NO_NUL)]
 Price = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 UnixSeconds = Annotated[float, Field(ge=0, le=_LATEST, allow_inf_nan=False)]
 Attribute = StrictBool | FiniteFloat | Description | None
@@ -182,16 +183,26 @@ class ExplainBody(Request):
     history: Annotated[list[Id | SessionEvent], Field(max_length=MAX_HISTORY)] | None = None
     n: Annotated[int, Field(ge=1, le=20)] = 3
     form: Literal["events", "text"] = Field(
-        "events", description="The events that weighed most, or a text about them."
+        "events", description="The events that weighed most alone, or with them a text."
     )
+    aspect: Aspect | None = Field(None, description="What the text is to speak of, in a word.")
     model: Label | None = None
+
+    @model_validator(mode="after")
+    def _aspect_of_a_text(self) -> "ExplainBody":
+        if self.aspect is not None and self.form != "text":
+            raise ValueError('aspect needs form "text"')
+        return self
 
 
 class RateBody(Request):
     """Which rating this person would give."""
 
-    user_id: Id
     item_id: Id
+    user_id: Id | None = None
+    history: Annotated[list[Id | SessionEvent], Field(max_length=MAX_HISTORY)] | None = Field(
+        None, description="Item ids or events, oldest first; follows the stored history if any."
+    )
     model: Label | None = None
 
 

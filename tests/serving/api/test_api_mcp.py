@@ -16,9 +16,9 @@ from palate.serving.opening import open_service
 def talk(model_folders: Path, tmp_path: Path) -> Callable[..., object]:
     """Run a conversation with a fresh server."""
 
-    def run(conversation: Callable[[Client], Awaitable[object]]) -> object:
+    def run(conversation: Callable[[Client], Awaitable[object]], model: str = "urm") -> object:
         async def whole() -> object:
-            service = open_service({model_folders / "urm": 1.0}, f"sqlite:///{tmp_path}/mcp.db")
+            service = open_service({model_folders / model: 1.0}, f"sqlite:///{tmp_path}/mcp.db")
             async with Client(mcp_server(service)) as client:
                 return await conversation(client)
 
@@ -66,6 +66,27 @@ def test_an_assistant_recommends_looks_explains_and_records(talk: Callable[..., 
         assert item["item_id"] not in [one["item_id"] for one in later["items"]]
 
     talk(conversation)
+
+
+def test_a_model_that_can_explains_in_words(talk: Callable[..., object], speaking: Path) -> None:
+    async def conversation(client: Client) -> None:
+        item = (await _call(client, "recommend", user_id="u1", n=1))["items"][0]["item_id"]
+        explained = await _call(client, "explain", item_id=item, user_id="u1")
+        assert explained["text"]
+        assert explained["why"]
+        about = await _call(client, "explain", item_id=item, user_id="u1", aspect="colour")
+        assert about["text"]
+
+    talk(conversation, speaking.name)
+
+
+def test_an_aspect_is_refused_by_a_model_without_words(talk: Callable[..., object]) -> None:
+    async def conversation(client: Client) -> object:
+        return await client.call_tool("explain", {"item_id": "i1", "aspect": "colour"})
+
+    result = talk(conversation)
+    assert result.is_error
+    assert "--recipe palate" in result.content[0].text
 
 
 @pytest.mark.parametrize(

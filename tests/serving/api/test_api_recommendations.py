@@ -138,11 +138,6 @@ def test_what_a_model_cannot_answer_is_refused_with_the_recipe_that_could(
     assert said in error["hint"]
 
 
-def test_a_text_about_an_item_is_refused_kindly(client: TestClient) -> None:
-    error = _refused(client, "explain", user_id="u1", item_id="x", form="text")
-    assert "events" in error["hint"]
-
-
 @pytest.mark.parametrize(
     "body",
     [

@@ -237,6 +237,7 @@ class FakeApi:
             ("/v1/items/{item:path}", self.item, "GET"),
             ("/v1/recommend", self.recommend, "POST"),
             ("/v1/search", self.search, "POST"),
+            ("/v1/explain", self.explain, "POST"),
             ("/v1/feedback", self.feedback, "POST"),
             ("/v1/users", self.users, "GET"),
             ("/v1/users/{user:path}/history", self.history, "GET"),
@@ -330,6 +331,12 @@ class FakeApi:
         kind = "Documentary" if "nature" in words else "Comedy"
         found = [one for one in self.shop.items if kind in one["categories"]]
         return JSONResponse({"items": found[:8]})
+
+    async def explain(self, request: Request) -> Response:
+        if not self.shop.models[0].get("answers_in_words"):
+            return _refusal(422)
+        told = {"item_id": request.state.body["item_id"], "why": [], "text": HOSTILE}
+        return JSONResponse(told | {"mended": True, "fallback": None})
 
     async def feedback(self, request: Request) -> Response:
         shop, body = self.shop, request.state.body

@@ -266,6 +266,33 @@ def test_an_item_with_its_details_and_its_like(opened: Opened, shop: Shop) -> No
     assert dialog.count() == 0
 
 
+def test_words_of_the_model_stand_above_the_measured_reasons(opened: Opened, shop: Shop) -> None:
+    shop.models[0] = shop.models[0] | {"answers_in_words": ["explanation"]}
+    page = start(opened, "/?user=ada")
+    page.locator(f"{CARDS} .name").first.click()
+    page.wait_for_selector("#item-words:visible")
+    assert page.inner_text("#item-words") == HOSTILE
+    assert page.locator("#item-words *").count() == 0
+    assert page.is_visible("#item-words-note")
+    words, why = page.locator("#item-words"), page.get_by_role("dialog").locator(".why")
+    assert words.bounding_box()["y"] < why.bounding_box()["y"]
+    (asked,) = shop.bodies("/v1/explain")
+    assert asked["form"] == "text"
+    assert asked["user_id"] == "ada"
+    assert asked["model"] == shop.models[0]["version"]
+    page.locator("#item-similar .poster").first.click()
+    assert page.is_hidden("#item-words")
+    assert len(shop.bodies("/v1/explain")) == 1
+
+
+def test_a_model_without_words_is_not_asked_for_them(opened: Opened, shop: Shop) -> None:
+    page = start(opened, "/?user=ada")
+    page.locator(f"{CARDS} .name").first.click()
+    page.wait_for_selector("#item-similar .card")
+    assert page.is_hidden("#item-words")
+    assert not shop.bodies("/v1/explain")
+
+
 def test_titles_stay_text(opened: Opened, shop: Shop) -> None:
     shop.past["ada"] = [
         str(item["item_id"]) for item in shop.items if item["title"] in {HOSTILE, LONG, ARABIC}

@@ -402,15 +402,17 @@ function drawShelf() {
 const itemDialog = find("#item-dialog");
 let looking = new AbortController();
 
-function openItem(item, why = []) {
+/** `version` names the model that recommended the item, if one did. */
+function openItem(item, why = [], version = null) {
   looking.abort();
   looking = new AbortController();
+  const { signal } = looking;
   drawItem(item, why);
+  if (explains(version)) attempt("words", () => tellWhy(item, version, signal));
   if (!itemDialog.open) itemDialog.showModal();
   find("#item-title").focus();
   itemDialog.scrollTo(0, 0);
   attempt("item", async () => {
-    const { signal } = looking;
     const [full, similar] = await Promise.all([api.item(item.id, signal), near(item.id, signal)]);
     if (signal.aborted) return;
     find("#item-more").replaceChildren(...details(full));
@@ -419,6 +421,27 @@ function openItem(item, why = []) {
     for (const card of grid.children) card.querySelector(".poster").setAttribute("aria-label", `Open ${itemOf(card.dataset.id).title}`);
     find("#item-similar-head").hidden = !similar.length;
   });
+}
+
+const explains = (version) => state.models.find((model) => model.version === version)?.answers_in_words?.includes("explanation") ?? false;
+
+/** Put the model's own words above the reasons that were measured; they are shown as plain text. */
+async function tellWhy(item, version, signal) {
+  const said = await inWords({ ...asker(), item_id: item.id, form: "text", n: 1, model: version }, signal);
+  if (signal.aborted || !said.text) return;
+  find("#item-words").textContent = said.text;
+  find("#item-words-note").hidden = !said.mended;
+  for (const part of ["#item-because", "#item-words"]) find(part).hidden = false;
+}
+
+/** The text about an item; none where the model cannot write it. */
+async function inWords(body, signal) {
+  try {
+    return await api.explain(body, signal);
+  } catch (error) {
+    if ([400, 404, 409, 422].includes(error.status)) return { text: "" };
+    throw error;
+  }
 }
 
 async function near(id, signal) {
@@ -460,7 +483,9 @@ function drawItem(item, why) {
         h("h2", { id: "item-title", tabindex: -1, dir: "auto" }, item.title),
         facts(item),
         pick,
-        because && h("h3", {}, "Why it is recommended"),
+        h("h3", { id: "item-because", hidden: !because }, "Why it is recommended"),
+        h("p", { id: "item-words", class: "words", dir: "auto", "aria-live": "polite", hidden: true }),
+        h("p", { id: "item-words-note", class: "soft", hidden: true }, "Sentences without ground in the catalogue were left out."),
         because,
         h("div", { id: "item-more" }, ...details(item)),
       ),

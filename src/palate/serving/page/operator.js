@@ -72,7 +72,7 @@ function drawCharts({ points }) {
 }
 
 function model(one) {
-  const tasks = one.tasks.map(({ family }) => family);
+  const tasks = [...one.tasks.map(({ family }) => family), ...(one.answers_in_words ?? []).map((family) => `${family} in words`)];
   const lacks = one.cannot.map(({ what }) => what.replaceAll("_", " "));
   return h(
     "li",

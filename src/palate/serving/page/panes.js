@@ -10,7 +10,7 @@ const FALLBACKS = {
 };
 
 export class Pane {
-  /** `choose(item, card, pane)` and `open(item, why)` answer clicks, `remodel(version)` the choice. */
+  /** `choose(item, card, pane)` and `open(item, why, version)` answer clicks, `remodel(version)` the choice. */
   constructor({ choose, open, film, remodel }) {
     Object.assign(this, { choose, open, film, model: null, answer: null, cards: new Map() });
     this.grid = h("ol", { class: "grid ranked" });
@@ -62,7 +62,7 @@ export class Pane {
   }
 
   card(item, at, old, chosen) {
-    const card = old ?? poster(item, { choose: (picked, from) => this.choose(picked, from, this), open: (picked) => this.open(picked, this.whyOf(picked.id)) });
+    const card = old ?? poster(item, { choose: (picked, from) => this.choose(picked, from, this), open: (picked) => this.open(picked, this.whyOf(picked.id), this.answer?.version) });
     const rank = h("span", { class: "rank" }, h("span", { class: "only-read" }, "Rank "), String(at + 1));
     card.querySelector(".badges").replaceChildren(rank);
     this.because(card, item);

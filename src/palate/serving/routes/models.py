@@ -19,7 +19,14 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
         {
             "open": False,
             "models": [
-                {"name": "urm", "version": "1f2e3d4c5b6a7988", "share": 1.0, "tasks": ["next-item"]}
+                {
+                    "name": "shop",
+                    "version": "1f2e3d4c5b6a7988",
+                    "share": 1.0,
+                    "tasks": [{"family": "next-item", "slots": {}}],
+                    "answers_in_words": ["rating", "explanation"],
+                    "cannot": [{"what": "form codes", "recipes": ["urm-codes"]}],
+                }
             ],
         },
     ),

@@ -30,6 +30,13 @@ _EXAMPLE = {
     "missing_ids": [],
 }
 
+_SINGLE = {
+    "model_version": "1f2e3d4c5b6a7988",
+    "took_ms": 9.4,
+    "fallback": None,
+    "missing_ids": [],
+}
+
 
 @router.post(
     "/recommend",
@@ -85,12 +92,23 @@ async def search(request: Request) -> Response:
     dependencies=[needs("read")],
     openapi_extra=body_of(ExplainBody),
     responses=answers(
-        "The events without which the item's score falls most.",
-        {"why": [{"item_id": "i9", "title": "Reading chair", "weight": 0.42}], "text": None},
+        "The events without which the item's score falls most, and a text where asked for.",
+        {
+            "item_id": "i1",
+            "why": [{"item_id": "i9", "title": "Reading chair", "weight": 0.42}],
+            "text": "The light is warm and it does not flicker.",
+            "mended": False,
+            **_SINGLE,
+        },
     ),
 )
 async def explain(request: Request) -> Response:
-    """Measure the events that weighed most: each is left out in turn and the item scored again."""
+    """Measure the events that weighed most: each is left out in turn and the item scored again.
+
+    With `form` "text" a model that was trained to also says why in words, on an `aspect` if one is
+    given. What the catalogue does not bear out is left out: `mended` then is true, and `fallback`
+    is "facts" where nothing was left and facts of the catalogue are told instead.
+    """
     body = await read(request, ExplainBody)
     return await service_of(request).answering.explain(visit_of(request), body)
 
@@ -100,9 +118,22 @@ async def explain(request: Request) -> Response:
     summary="Foretell a rating",
     dependencies=[needs("read")],
     openapi_extra=body_of(RateBody),
-    responses=answers("The rating.", {"rating": 4.2}),
+    responses=answers(
+        "The rating as an expectation, the likeliest one, and the chance of each.",
+        {
+            "item_id": "i1",
+            "rating": 4.21,
+            "likeliest": 5.0,
+            "chances": {"1": 0.02, "2": 0.04, "3": 0.13, "4": 0.33, "5": 0.48},
+            **_SINGLE,
+        },
+    ),
 )
 async def rate(request: Request) -> Response:
-    """Foretell the rating somebody would give; needs a model that was trained to."""
+    """Foretell the rating somebody would give; needs a model that was trained to.
+
+    Asked for a user, a session's history, both, or somebody new. An item that came after training
+    is rated by what can be read of it.
+    """
     body = await read(request, RateBody)
     return await service_of(request).answering.rate(visit_of(request), body)

@@ -1,0 +1,79 @@
+"""Reading a model folder for the service: whole, of one catalogue, and able to recommend."""
+
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+
+from palate.artifacts import read_manifest
+from palate.errors import ArtifactError, NotTrainedError
+from palate.inference.model_folder import Trained, load_model
+from palate.serving.abilities import FORMS, recipes_of_form
+from palate.training.parts import Parts
+from palate.types import History
+
+
+def load_servable(folder: Path) -> tuple[Trained, str]:
+    """Return what a model folder holds, and the hash that names its content.
+
+    Raises:
+        ArtifactError: when the folder is not a model, or is damaged.
+        NotTrainedError: when it answers in no form that the service has.
+    """
+    try:
+        version = read_manifest(folder, "model").content_hash
+        trained = load_model(folder)
+        _check_sizes(trained)
+    except (SafetensorError, RuntimeError, OSError, KeyError, ValueError) as error:
+        raise ArtifactError(
+            f"The model in {str(folder)!r} cannot be read: {error}.",
+            hint="Train it again with: palate train DATASET MODEL",
+        ) from error
+    _check_form(trained)
+    return trained, version
+
+
+def _check_form(trained: Trained) -> None:
+    """Refuse a model that the service has no way to ask.
+
+    Raises:
+        NotTrainedError: naming the recipes of those it can.
+    """
+    if not isinstance(trained.system, Parts):
+        return
+    forms = trained.system.forms
+    if not forms:
+        raise NotTrainedError(
+            f"{trained.name!r} answers in words alone ({', '.join(trained.system.tasks)}), "
+            "and a service has to recommend.",
+            hint="Ask it with: palate rank MODEL, palate rate MODEL and palate explain MODEL; or "
+            "train one that does both: palate train DATASET MODEL --recipe palate",
+        )
+    if not set(FORMS) & set(forms):
+        both = [name for name in recipes_of_form("codes") if name in recipes_of_form(FORMS[0])]
+        raise NotTrainedError(
+            f"{trained.name!r} answers in {', '.join(forms)} alone; "
+            f"the service answers in the form {FORMS[0]!r}.",
+            hint=f"Ask it with: palate recommend MODEL; or train a model that has both forms "
+            f"({', '.join(both)}).",
+        )
+
+
+def _check_sizes(trained: Trained) -> None:
+    """Refuse a folder whose parts are not of one catalogue.
+
+    Raises:
+        ArtifactError: when they are not.
+    """
+    items = len(trained.dataset.catalog)
+    system = trained.system
+    if isinstance(system, Parts):
+        found = len(system.features)
+    else:
+        nobody = History(item_rows=np.zeros(0, dtype=np.int64))
+        found = system.score([nobody]).shape[1]
+    if found != items:
+        raise ArtifactError(
+            f"The model {trained.name!r} knows {found:,} items and its dataset has {items:,}.",
+            hint="Train it again with: palate train DATASET MODEL",
+        )
