@@ -42,19 +42,35 @@ from palate.inference.texts import Question, TextEngine
 from palate.language.text_tasks import NO, YES, Ranking
 
 LIKED = 3.0
-RECIPES = ("tallrec", "collm")
+TASKS = "{ next_item = 0, ranking = 4, like_above = 3, max_history = %d }"
+TRAINING = "{ epochs = %d, learning_rate = 1e-3, average = 0.99 }"
+VARIANTS = {
+    "titles alone": (
+        f'stages=[{{ reads = ["title"], tasks = {TASKS % 20}, training = {TRAINING % 4} }}]',
+    ),
+    "titles, then with collaborative vectors": (),
+    "fused tokens of text and collaborative vectors": (
+        'model.reads=["item"]',
+        'items.modalities=["text", "attributes", "behaviour"]',
+        f"stages=[{{ tasks = {TASKS % 50}, training = {TRAINING % 3} }}]",
+    ),
+    "fused tokens of text alone": (
+        'model.reads=["item"]',
+        'items.modalities=["text", "attributes"]',
+        f"stages=[{{ tasks = {TASKS % 50}, training = {TRAINING % 3} }}]",
+    ),
+}
+"""What is changed of the recipe ``collm``."""
 
 
 def main() -> None:
     arguments = parser(__doc__, seeds=3)
-    arguments.add_argument("--recipes", nargs="+", default=list(RECIPES))
-    chosen = arguments.parse_args()
-    options = options_of("collaborative", chosen)
+    options = options_of("collaborative", arguments.parse_args())
     folder = published_split(options)
-    jobs = [Job(recipe, folder, recipe) for recipe in chosen.recipes]
+    jobs = [Job(label, folder, "collm", changed) for label, changed in VARIANTS.items()]
     runs = measure(options, seeded(options, *jobs), judge=judged)
     table = Table(title="Yes or no on CoLLM's split of MovieLens-1M")
-    for heading in ("recipe", "part", "AUC", "UAUC", "log loss", "training, s"):
+    for heading in ("prompts", "part", "AUC", "UAUC", "log loss", "training, s"):
         table.add_column(heading)
     best = 0.0
     for label, group in grouped(runs).items():

@@ -31,7 +31,8 @@ from palate.data.dataset import Dataset
 from palate.data.prepare import PrepareOptions, prepare
 from palate.data.world import World
 from palate.evaluation.tables import HEADLINE
-from palate.inference.recommender import Recommender, fingerprint
+from palate.inference.recommender import Recommender
+from palate.inference.training_run import fingerprint
 from palate.training.loop import Report
 from palate.training.recipe import Recipe, load_recipe
 

@@ -4,14 +4,18 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
 
+import candidates
+import collaborative
 import decode
 import generative
 import measure
 import mixture
+import text_tasks
 import transfer
 
 from palate.data.dataset import Cases
@@ -172,3 +176,37 @@ def test_decoding_is_compared_on_equal_lists() -> None:
 
 def _pairs(cases: Cases) -> list[tuple[History, np.ndarray]]:
     return list(zip(cases.histories, cases.targets, strict=True))
+
+
+def test_variants_of_prompts_are_recipes() -> None:
+    override = candidates.stages(3, ("title",), ("title", "item"))
+    recipe = load_recipe("rsllm", [override])
+    assert [stage.reads for stage in recipe.stages] == [("title",), ("title", "item")]
+    assert [stage.training.epochs for stage in recipe.stages if stage.training] == [3, 3]
+
+
+def test_an_expert_learns_one_family() -> None:
+    tasks = load_recipe("palate", text_tasks.alone("summary")).tasks
+    assert tasks.summary > 0
+    assert not tasks.by_items
+    assert tasks.model_copy(update={"summary": 0}).in_words is False
+
+
+def test_published_rows_keep_their_parts_and_labels() -> None:
+    films = SHOP.dataset()
+    ids = films.catalog.vocabulary.ids[:3].tolist()
+    rows = pl.DataFrame(
+        {
+            "collm_uid": [7, 7, 9, 7, 7],
+            "item_id": [ids[0], ids[1], ids[2], "unknown", ids[2]],
+            "timestamp": [10, 20, 5, 6, 30],
+            "label": [1, 0, 1, 1, 1],
+            "split": ["train", "valid", "test", "train", "valid_small"],
+        }
+    )
+    made = collaborative.of_rows(films, rows)
+    assert made.interactions.users.ids.tolist() == ["user-7", "user-9"]
+    assert made.split.parts.tolist() == [Part.TRAIN, Part.VALID, Part.TEST]
+    assert made.interactions.ratings is not None
+    assert made.interactions.ratings.tolist() == [5.0, 1.0, 5.0]
+    assert films.catalog.vocabulary.ids[made.interactions.item_rows].tolist() == ids

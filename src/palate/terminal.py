@@ -174,7 +174,7 @@ def training_progress() -> Iterator[TrainingBar]:
             if at.estimate is not None:
                 bar.print(str(at.estimate))
             if at.validation is not None:
-                reached = f"validation NDCG@10 {at.validation:.4f}"
+                reached = " ".join(["validation", *at.measure.split(), f"{at.validation:.4f}"])
                 bar.print(f"{name}  loss {at.loss:.3f}  {reached}  {speed}")
 
         yield TrainingBar(encoding, report)

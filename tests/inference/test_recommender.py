@@ -16,7 +16,7 @@ from palate.errors import (
     UnknownUserError,
 )
 from palate.inference.engine import Ask
-from palate.inference.recommender import fingerprint
+from palate.inference.training_run import fingerprint
 from palate.training.recipe import Recipe, load_recipe
 from palate.types import History, Ranking, SupportsScore
 

@@ -116,8 +116,6 @@ def test_a_family_that_was_not_trained_is_an_error(tiny_shop: Dataset) -> None:
 def test_a_part_without_truth_is_an_error(
     speaker: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "palate.inference.text_evaluation.held_out_events", lambda _dataset, _part: []
-    )
+    monkeypatch.setattr("palate.inference.answer_sheet.held_out_events", lambda _dataset, _part: [])
     with pytest.raises(DataError, match="nothing to judge 'rating' by"):
         evaluate_task(speaker, "rating")

@@ -12,8 +12,9 @@ from palate.errors import NotTrainedError
 from palate.inference.engine import CatalogueVectors, LanguageEngine
 from palate.inference.recommender import Recommender
 from palate.inference.texts import Manner, Question, TextEngine, _Kept, _ReadAnew, _repeating
+from palate.language.review_tasks import Explanation
 from palate.language.tasks import Example
-from palate.language.text_tasks import NO, YES, Choice, Explanation, Ranking, Rating, plain_titles
+from palate.language.text_tasks import NO, YES, Choice, Ranking, Rating, plain_titles
 from palate.training.parts import Parts
 from palate.training.recipe import load_recipe
 

@@ -14,22 +14,19 @@ from palate.data.dataset import Dataset
 from palate.language.behaviour_tasks import MaskedBehaviour, NextBehaviours
 from palate.language.facts import Facts
 from palate.language.prompts import SLOTS
+from palate.language.review_tasks import Explanation, Preference, Summary, preference_words
 from palate.language.reviews import Reviews, read_reviews
 from palate.language.tasks import Example, Task
 from palate.language.text_tasks import (
     NO,
     YES,
     Choice,
-    Explanation,
     NextTitle,
-    Preference,
     Profile,
     Ranking,
     Rating,
-    Summary,
     Title,
     plain_titles,
-    preference_words,
     rating_levels,
     unseen_items,
 )

@@ -17,12 +17,9 @@ from palate.language.tasks import Example
 from palate.language.tokenizer import Tokenizer
 from palate.models.decoder import DecoderConfig
 from palate.models.fusion import FusionConfig
-from palate.models.language_model import (
-    ModelConfig,
-    RecommendationModel,
-    references_of,
-)
-from palate.models.reading import SlotGroup, stream_mask
+from palate.models.language_model import RecommendationModel
+from palate.models.model_config import ModelConfig
+from palate.models.references import references_of
 from palate.types import History
 
 NUM_ITEMS = 12
@@ -205,36 +202,6 @@ def test_the_kind_of_event_matters() -> None:
     assert not torch.allclose(users[0], users[1], atol=1e-3)
 
 
-def test_tokens_look_back_and_probes_at_their_prefix() -> None:
-    group = SlotGroup(torch.zeros(1, 3, 2, 4))
-    mask = stream_mask(torch.tensor([[2, 0, -1]]), 3, [group], past=1)[0, 0].int()
-    assert mask.tolist() == [
-        # past | three tokens | two query tokens of each of the three probes
-        [1, 1, 0, 0, 0, 0, 0, 0, 0, 0],
-        [1, 1, 1, 0, 0, 0, 0, 0, 0, 0],
-        [1, 1, 1, 1, 0, 0, 0, 0, 0, 0],
-        [1, 1, 1, 0, 1, 0, 0, 0, 0, 0],
-        [1, 1, 1, 0, 1, 1, 0, 0, 0, 0],
-        [1, 0, 0, 0, 0, 0, 1, 0, 0, 0],
-        [1, 0, 0, 0, 0, 0, 1, 1, 0, 0],
-        [1, 0, 0, 0, 0, 0, 0, 0, 1, 0],
-        [1, 0, 0, 0, 0, 0, 0, 0, 1, 1],
-    ]
-
-
-def test_padding_among_slots_is_seen_by_itself_alone() -> None:
-    visible = torch.tensor([[[True, False, True]]])
-    group = SlotGroup(torch.zeros(1, 1, 3, 4), visible)
-    assert group.steps.tolist() == [[[0, 0, 1]]]
-    mask = stream_mask(torch.tensor([[1]]), 1, [group], past=0)[0, 0].int()
-    assert mask.tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 0, 1]]
-
-
-def test_a_reference_is_a_row_or_a_row_without_its_id() -> None:
-    rows = torch.tensor([[1, -1], [2, 0]])
-    assert references_of(rows, torch.tensor([[True], [False]]), 10).tolist() == [[11, -1], [2, 0]]
-
-
 def test_an_item_table_holds_each_item_once_and_says_where() -> None:
     model = _model(1)
     with torch.inference_mode():
@@ -385,14 +352,6 @@ def test_a_row_without_anything_and_without_instruction_can_be_read_both_ways() 
     model = _reader(bidirectional_rows=True, read_words=False)
     batch = READER.batch("x", [_replying([], "oak"), _replying([3], "oak")])
     assert bool(_words_of(model, batch).isfinite().all())
-
-
-def test_what_is_read_both_ways_sees_what_comes_after() -> None:
-    """With the last event alone visible to the slots, an earlier one still reaches them."""
-    group = SlotGroup(torch.zeros(2, 1, 1, 4))
-    mask = stream_mask(torch.tensor([[3], [2]]), 3, [group], past=0, both_ways=True)[:, 0].int()
-    assert mask[0].tolist() == [[1, 1, 1, 0]] * 3 + [[1, 1, 1, 1]]
-    assert mask[1].tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 0, 1]]
 
 
 def test_a_probe_in_the_middle_of_a_row_read_both_ways_is_refused() -> None:

@@ -16,10 +16,12 @@ from palate.language.tasks import Example
 from palate.language.tokenizer import Tokenizer
 from palate.models.decoder import DecoderConfig
 from palate.models.fusion import FusionConfig
-from palate.models.language_model import ModelConfig, RecommendationModel, mentioned
-from palate.training.loop import batch_loss
+from palate.models.language_model import RecommendationModel
+from palate.models.model_config import ModelConfig
+from palate.models.references import mentioned
+from palate.training.batch_loss import batch_loss
+from palate.training.config import TrainingConfig
 from palate.training.objectives import contrast, next_word
-from palate.training.recipe import TrainingConfig
 from palate.types import History
 
 TITLES = ["oak lamp", "red chair", "blue oak chair", "lamp"]

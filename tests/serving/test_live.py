@@ -476,7 +476,7 @@ def test_a_model_that_answers_in_codes_alone_is_refused(
     live: LiveModel, model_folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(live.trained.system), "forms", ("codes",))
-    monkeypatch.setattr("palate.serving.live.load_model", lambda _: live.trained)
+    monkeypatch.setattr("palate.serving.loading.load_model", lambda _: live.trained)
     with pytest.raises(NotTrainedError, match="in codes alone") as raised:
         LiveModel.load(model_folders / "urm")
     assert "liger" in raised.value.hint

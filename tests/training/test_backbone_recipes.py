@@ -11,9 +11,11 @@ from palate.data.world import World
 from palate.errors import ConfigError
 from palate.inference.recommender import Recommender
 from palate.models.backbones.tuning import TuningConfig
+from palate.models.own_weights import merged, own_state
+from palate.training.config import Stage, TrainingConfig
 from palate.training.loop import Report, Run, _compiled, train
 from palate.training.parts import Parts, build_parts
-from palate.training.recipe import Recipe, Stage, TrainingConfig, load_recipe
+from palate.training.recipe import Recipe, load_recipe
 
 SMALL = (
     "items.text.dim=16",
@@ -66,7 +68,7 @@ def test_lora_leaves_the_checkpoint_as_it_was(
     assert all("lora_" in name for name in of_backbone)
     assert "fusion.token.weight" in moved
     assert parts.model.borrowed
-    assert not any(n.startswith("decoder.") and "lora_" not in n for n in parts.model.own_state())
+    assert not any(n.startswith("decoder.") and "lora_" not in n for n in own_state(parts.model))
 
 
 def test_a_backbone_that_learns_is_no_longer_borrowed(
@@ -145,9 +147,9 @@ def test_tuning_goes_on_from_another_model(shop: Dataset) -> None:
             assert torch.equal(weight, known.state_dict()[name.replace(".base_layer", "")])
     # What was tuned is folded in where somebody goes on from there without it.
     parts, _ = build_parts(shop, _recipe(), seed=1, start=_system(second))
-    merged = _system(second).model.merged().decoder.state_dict()
+    folded = merged(_system(second).model).decoder.state_dict()
     for name, weight in parts.model.decoder.state_dict().items():
-        assert torch.equal(weight, merged[name])
+        assert torch.equal(weight, folded[name])
 
 
 def test_a_tokenizer_of_too_many_words_is_refused(

@@ -19,17 +19,10 @@ from palate.inference.engine import LanguageEngine
 from palate.inference.texts import Manner, Question, TextEngine
 from palate.language.plain_text import one_line
 from palate.language.queries import QueryPool
+from palate.language.review_tasks import Explanation, Summary
 from palate.language.reviews import Reviews, read_reviews
 from palate.language.tasks import Example, Task
-from palate.language.text_tasks import (
-    NO,
-    YES,
-    Choice,
-    Explanation,
-    Profile,
-    Rating,
-    Summary,
-)
+from palate.language.text_tasks import NO, YES, Choice, Profile, Rating
 from palate.language.text_tasks import Ranking as YesOrNo
 from palate.training.chosen_tasks import Material, chosen_tasks
 from palate.trust.grounding import Grounds, factual_sentence, mend

@@ -17,7 +17,7 @@ from palate.items.codes.prefix_table import PrefixTable
 from palate.language.prompts import SLOTS
 from palate.language.stream import Batch, Writer
 from palate.language.tasks import Example
-from palate.models.language_model import ItemTable, mentioned
+from palate.models.references import ItemTable, mentioned, numbered_items
 from palate.ranking import mask_scores, rank_scored, top_rankings
 from palate.training.chosen_tasks import BY_ITEMS
 from palate.training.parts import Parts, Prior
@@ -343,25 +343,6 @@ def _words_alone() -> NotTrainedError:
         "This model answers in words alone: it recommends no items by itself.",
         hint="Let it rank items that are given: palate rank MODEL --user ID --items ID,ID,...",
     )
-
-
-def numbered_items(batch: Batch) -> tuple[Batch, Int[Tensor, " items"]]:
-    """Return the batch with its items numbered from 0, and the catalogue row of each number."""
-    shown = batch.whole >= 0
-    if batch.asked is None:
-        needed, places = batch.items[shown].unique(return_inverse=True)
-        return replace(batch, items=batch.items.masked_scatter(shown, places)), needed
-    asked = batch.asked.whole >= 0
-    both = torch.cat([batch.items[shown], batch.asked.items[asked]])
-    needed, places = both.unique(return_inverse=True)
-    count = int(shown.sum())
-    of_asked = batch.asked.items.masked_scatter(asked, places[count:])
-    numbered = replace(
-        batch,
-        items=batch.items.masked_scatter(shown, places[:count]),
-        asked=replace(batch.asked, items=of_asked),
-    )
-    return numbered, needed
 
 
 def cut_by_length(

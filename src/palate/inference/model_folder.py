@@ -25,6 +25,7 @@ from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
 from palate.models.baselines import Baseline, load_baseline
 from palate.models.decoder import Decoder
 from palate.models.language_model import RecommendationModel
+from palate.models.own_weights import load_own_state, own_state, tune_backbone
 from palate.training.parts import Blend, Parts, Prior, RatingPrior, entities_of, spelling_of
 from palate.training.recipe import LANGUAGE_MODEL_PARTS, Recipe
 
@@ -254,14 +255,14 @@ def _tune(model: RecommendationModel, recipe: Recipe) -> None:
     """Add what the stages added."""
     for stage in recipe.in_turn:
         if stage.training.tuning is not None:
-            model.tune(stage.training.tuning)
+            tune_backbone(model, stage.training.tuning)
 
 
 def _save_weights(folder: Path, model: RecommendationModel) -> None:
     """Write the model's own weights; of two that are one, as tied embeddings are, the first."""
     known: dict[tuple[int, torch.Size], str] = {}
     weights, same = {}, {}
-    for name, weight in model.own_state().items():
+    for name, weight in own_state(model).items():
         first = known.setdefault((weight.data_ptr(), weight.shape), name)
         if first == name:
             weights[name] = weight.detach().cpu().contiguous()
@@ -276,7 +277,7 @@ def _load_weights(folder: Path, model: RecommendationModel) -> None:
     with safe_open(folder / _WEIGHTS, "pt") as file:
         same = file.metadata() or {}
     weights = load_file(folder / _WEIGHTS)
-    model.load_own_state(weights | {name: weights[first] for name, first in same.items()})
+    load_own_state(model, weights | {name: weights[first] for name, first in same.items()})
 
 
 def _load_blend(folder: Path) -> Blend:

@@ -1,15 +1,13 @@
 """The face of Palate in Python: train, load, recommend, search, explain, evaluate."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from palate.artifacts import hash_text
 from palate.data.dataset import Dataset
 from palate.data.split import PartName
 from palate.errors import ConfigError, NotTrainedError
@@ -18,18 +16,12 @@ from palate.evaluation.result import Evaluation
 from palate.inference.answers import Answers, Explained, Rated
 from palate.inference.engine import Ask, LanguageEngine
 from palate.inference.model_folder import Trained, load_model, save_model
-from palate.inference.validating import (
-    validation,
-    with_blend,
-    with_calibration,
-    with_prior,
-)
-from palate.items.vectors import ItemVectors
+from palate.inference.training_run import TrainingRun
 from palate.language.prompts import Wordings, load_prompts
-from palate.models.baselines import Baseline, fit_baseline
-from palate.models.baselines.factors import Als, Bpr
-from palate.training.loop import Report, Run, train
-from palate.training.parts import Parts, build_parts
+from palate.models.baselines import Baseline
+from palate.models.own_weights import merged
+from palate.training.loop import Report
+from palate.training.parts import Parts
 from palate.training.recipe import Recipe, load_recipe
 from palate.types import History, Ranking
 
@@ -81,53 +73,18 @@ class Recommender:
         Raises:
             ConfigError: when the recipe or the prompts cannot be used, or ``start`` is a baseline.
         """
-        chosen = load_recipe(recipe) if isinstance(recipe, str) else recipe
-        name = recipe if isinstance(recipe, str) else recipe.title
-        wordings = load_prompts(Path(prompts)) if prompts is not None else None
-        if chosen.baseline is not None:
-            fitted = fit_baseline(
-                chosen.baseline, dataset.sequences, len(dataset.catalog), seed=seed
-            )
-            return cls(Trained(name, chosen, dataset, fitted, [], seed))
-        work = Path(folder) if folder is not None else None
-        teacher = (
-            cls.train(
-                dataset,
-                chosen.teacher,
-                seed=seed,
-                folder=work / "teacher" if work else None,
-                report=report,
-            )
-            if chosen.teacher
-            else None
-        )
-        parts, mixtures = build_parts(
+        run = TrainingRun(
             dataset,
-            chosen,
+            load_recipe(recipe) if isinstance(recipe, str) else recipe,
+            name=recipe if isinstance(recipe, str) else recipe.title,
             seed=seed,
-            start=_started(start),
-            behaviour=None if teacher is None else item_vectors(teacher),
-            prompts=wordings,
-            cache=work / "vectors" if work else None,
-            progress=encoding,
+            start=None if start is None else start.trained,
+            prompts=None if prompts is None else load_prompts(Path(prompts)),
+            folder=None if folder is None else Path(folder),
+            report=report,
+            encoding=encoding,
         )
-        origin = [chosen.model_dump(mode="json"), seed, fingerprint(dataset), _origin(start)]
-        if prompts is not None:
-            origin.append({family: asdict(texts) for family, texts in parts.prompts.items()})
-        log: list[Mapping[str, object]] = []
-        for number, (stage, mixture) in enumerate(zip(chosen.in_turn, mixtures, strict=True)):
-            run = Run(
-                mixture=mixture,
-                config=stage.training,
-                validate=validation(dataset, parts, stage, mixture, seed),
-                name=hash_text(json.dumps([*origin, number])),
-                folder=work / f"stage-{number + 1}" if work and chosen.stages else work,
-                report=report,
-            )
-            log += train(parts.model, run)
-        parts = with_blend(with_prior(parts, dataset, seed), dataset, seed)
-        parts = with_calibration(parts, dataset, seed)
-        return cls(Trained(name, chosen, dataset, parts, log, seed))
+        return cls(run.trained())
 
     @classmethod
     def load(cls, folder: Path | str) -> "Recommender":
@@ -155,7 +112,7 @@ class Recommender:
                 hint="Merge a model that was tuned by LoRA.",
             )
         recipe = self.trained.recipe.untuned
-        parts = replace(system, recipe=recipe, model=system.model.merged())
+        parts = replace(system, recipe=recipe, model=merged(system.model))
         return Recommender(replace(self.trained, recipe=recipe, system=parts))
 
     @property
@@ -349,45 +306,6 @@ class Recommender:
         return not isinstance(self.engine, LanguageEngine) or self.engine.form == "set"
 
 
-def item_vectors(teacher: Recommender) -> ItemVectors:
-    """Return what users are compared with, as behaviour vectors: of items it learned of alone.
-
-    Raises:
-        ConfigError: when it is a baseline that has no such vectors.
-    """
-    dataset = teacher.dataset
-    if isinstance(teacher.engine, LanguageEngine):
-        values = teacher.engine.outputs.float().cpu().numpy()
-    elif isinstance(teacher.engine, Als | Bpr):
-        values = teacher.engine.item_factors
-    else:
-        raise ConfigError(
-            f"The teacher {teacher.name!r} has no item vectors.",
-            hint="Name one that has: sasrec, als, bpr.",
-        )
-    return ItemVectors.normalised(values, dataset.train_counts > 0)
-
-
-def _started(start: Recommender | None) -> Parts | None:
-    if start is None:
-        return None
-    system = start.trained.system
-    if not isinstance(system, Parts):
-        raise ConfigError(
-            f"The baseline {start.name!r} has no weights to start from.",
-            hint="Start from a language model: palate train DATASET MODEL --start OTHER",
-        )
-    return system
-
-
-def _origin(start: Recommender | None) -> str:
-    """Return a hash of the weights a run starts from."""
-    if start is None or not isinstance(start.trained.system, Parts):
-        return ""
-    weights = start.trained.system.model.state_dict().values()
-    return hash_text("".join(hash_text(w.cpu().numpy().tobytes().hex()) for w in weights))
-
-
 @dataclass(frozen=True)
 class _Lists:
     """A recommender that gives lists alone."""
@@ -406,11 +324,3 @@ class _Lists:
         return self.recommender.recommend(
             histories, n, candidates=candidates, exclude_seen=exclude_seen
         )
-
-
-def fingerprint(dataset: Dataset) -> str:
-    """Return a hash of what training reads of a dataset."""
-    events, split = dataset.interactions, dataset.split
-    arrays = (events.item_rows, events.offsets, events.event_codes, split.parts)
-    texts = hash_text("\n".join(dataset.catalog.texts()))
-    return hash_text(texts + "".join(hash_text(array.tobytes().hex()) for array in arrays))

@@ -11,8 +11,8 @@ from palate.language.queries import make_queries
 from palate.language.reviews import read_reviews
 from palate.language.tasks import Task
 from palate.training.chosen_tasks import Material, chosen_tasks
+from palate.training.config import TasksConfig
 from palate.training.parts import levels_of
-from palate.training.recipe import TasksConfig
 from palate.types import History
 
 _MAX_HISTORY = 6
@@ -106,6 +106,7 @@ _ONE_OF_EACH = TasksConfig(
     explanation=1,
     summary=1,
     preference=1,
+    blanks=1,
     candidates=_CANDIDATES,
     max_history=_MAX_HISTORY,
 )

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from palate.language.stream import Batch
 from palate.models.continuation import read_on
-from palate.models.language_model import ItemTable, Prefix, RecommendationModel
+from palate.models.language_model import RecommendationModel
+from palate.models.references import ItemTable
+from palate.models.states import Prefix
 
 
 class ModelCodes:

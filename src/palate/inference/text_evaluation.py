@@ -6,44 +6,29 @@ drawn alike for every model, so that results of different models can be compared
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from palate.data.dataset import Dataset
 from palate.data.split import PartName
-from palate.errors import DataError, NotTrainedError
+from palate.errors import DataError
 from palate.evaluation.answer_metrics import auc, mae, rmse, score_choices, score_yes_no, user_auc
 from palate.evaluation.rating_baselines import rating_baselines
 from palate.evaluation.task_result import Sample, TaskFamily, TaskResult
 from palate.evaluation.text_baselines import first_sentence, most_relevant_sentence
 from palate.evaluation.text_metrics import embedding_similarity, score_texts
-from palate.inference.answers import Answers
+from palate.inference.answer_sheet import SEED, Sheet, sheet_of
 from palate.inference.recommender import Recommender
-from palate.language.held_out import HeldOut, held_out_events, held_out_examples
-from palate.language.reviews import Reviews, read_held_out
-from palate.language.tasks import Example, Task
-from palate.language.text_tasks import (
-    YES,
-    Choice,
-    Explanation,
-    NextTitle,
-    Preference,
-    Profile,
-    Ranking,
-    Rating,
-    Summary,
-    preference_words,
-)
+from palate.language.held_out import HeldOut
+from palate.language.review_tasks import Explanation, Preference, Summary, preference_words
+from palate.language.reviews import Reviews
+from palate.language.text_tasks import YES, Choice, NextTitle, Profile, Ranking, Rating
 from palate.types import History
 
 Figures = dict[str, dict[str, float]]
 """Metrics by system."""
 
 _MODEL = "model"
-_SEED = 0
 _SAMPLES = 5
 _USERS_AT_ONCE = 512
 _MOST_SENTENCES = 400
@@ -73,7 +58,7 @@ def evaluate_task(
         NotTrainedError: when the model was not trained on the family.
         DataError: when the part holds nothing to judge it by.
     """
-    sheet = _sheet(recommender, family, part, wording, most)
+    sheet = sheet_of(recommender, family, part, wording, most)
     figures, said = _judged(sheet)
     wanted = [example.replies[0] for example in sheet.examples]
     return TaskResult(
@@ -87,85 +72,7 @@ def evaluate_task(
     )
 
 
-@dataclass(frozen=True)
-class _Sheet:
-    """What is asked, of what, and how."""
-
-    recommender: Recommender
-    task: Task
-    wording: str
-    events: Sequence[HeldOut]
-    examples: Sequence[Example]
-    """One per event, with the true replies."""
-    reviews: Reviews | None
-    """Of the part."""
-
-    @property
-    def answers(self) -> Answers:
-        return self.recommender.answers
-
-    @property
-    def dataset(self) -> Dataset:
-        return self.recommender.dataset
-
-    @cached_property
-    def unanswered(self) -> list[Example]:
-        """The prompts without the truth."""
-        return [replace(example, replies=()) for example in self.examples]
-
-    @cached_property
-    def replies(self) -> list[str]:
-        """The truth, one per probe."""
-        return [reply for example in self.examples for reply in example.replies]
-
-    @cached_property
-    def asked(self) -> list[Int[np.ndarray, " asked"]]:
-        """The items that each prompt asks about."""
-        rows = [e.asked.ravel() for e in self.examples if e.asked is not None]
-        return [row[row >= 0] for row in rows]
-
-    def written(self) -> list[str]:
-        """Return what the model writes."""
-        return self.answers.written(self.task, self.unanswered, self.wording)
-
-
-def _sheet(
-    recommender: Recommender,
-    family: TaskFamily,
-    part: PartName,
-    wording: str | None,
-    most: int | None,
-) -> _Sheet:
-    answers, dataset = recommender.answers, recommender.dataset
-    if family not in answers.tasks:
-        raise NotTrainedError(
-            f"This model was not trained on {family!r}; it answers {', '.join(recommender.tasks)}.",
-            hint="Train one that can, from data that shows how: "
-            "palate train DATASET MODEL --recipe palate",
-        )
-    rng, task = np.random.default_rng(_SEED), answers.tasks[family]
-    events = held_out_events(dataset, part)
-    if most is not None:
-        events = [events[place] for place in np.sort(rng.permutation(len(events))[:most])]
-    known = answers.reviews
-    reviews = None if known is None else read_held_out(dataset, part, known)
-    pairs = list(held_out_examples(task, events, reviews, rng))
-    if not pairs:
-        raise DataError(
-            f"The {part} part of {dataset.name!r} holds nothing to judge {family!r} by.",
-            hint="Judge by data whose held-out events have it: ratings, titles or reviews.",
-        )
-    return _Sheet(
-        recommender=recommender,
-        task=task,
-        wording=wording or answers.question(task, ()).instruction,
-        events=[event for event, _ in pairs],
-        examples=[example for _, example in pairs],
-        reviews=reviews,
-    )
-
-
-def _judged(sheet: _Sheet) -> tuple[Figures, list[str]]:
+def _judged(sheet: Sheet) -> tuple[Figures, list[str]]:
     """Return the figures, and what the model said to each prompt."""
     match sheet.task:
         case Rating():
@@ -192,7 +99,7 @@ def _judged(sheet: _Sheet) -> tuple[Figures, list[str]]:
 # --- Ratings
 
 
-def _judged_ratings(sheet: _Sheet) -> tuple[Figures, list[str]]:
+def _judged_ratings(sheet: Sheet) -> tuple[Figures, list[str]]:
     rated = sheet.answers.ratings(sheet.unanswered, sheet.wording)
     alone = sheet.answers.ratings(sheet.unanswered, sheet.wording, calibrated=False)
     actual = np.asarray([event.rating for event in sheet.events], dtype=np.float64)
@@ -203,7 +110,7 @@ def _judged_ratings(sheet: _Sheet) -> tuple[Figures, list[str]]:
         f"{_MODEL}, likeliest level": np.asarray([one.likeliest for one in rated]),
         f"{_MODEL}, not calibrated": np.asarray([one.value for one in alone]),
     }
-    baselines = rating_baselines(sheet.dataset, np.random.default_rng(_SEED))
+    baselines = rating_baselines(sheet.dataset, np.random.default_rng(SEED))
     predicted |= {name: known.predict(users, items) for name, known in baselines.items()}
     figures = {
         name: {"rmse": rmse(values, actual), "mae": mae(values, actual)}
@@ -215,7 +122,7 @@ def _judged_ratings(sheet: _Sheet) -> tuple[Figures, list[str]]:
 # --- Yes or no
 
 
-def _judged_rankings(sheet: _Sheet) -> tuple[Figures, list[str]]:
+def _judged_rankings(sheet: Sheet) -> tuple[Figures, list[str]]:
     chances = sheet.answers.likings(sheet.unanswered, sheet.wording).astype(np.float64)
     calibrated = sheet.answers.parts.calibration.applied(chances)
     labels = np.asarray([reply == YES for reply in sheet.replies])
@@ -240,11 +147,11 @@ def _order_alone(
     return {"auc": auc(scores, labels), "uauc": user_auc(scores, labels, users)}
 
 
-def _popularity(sheet: _Sheet) -> list[Float[np.ndarray, " asked"]]:
+def _popularity(sheet: Sheet) -> list[Float[np.ndarray, " asked"]]:
     return [sheet.dataset.train_counts[rows].astype(np.float64) for rows in sheet.asked]
 
 
-def _item_scores(sheet: _Sheet) -> list[Float[np.ndarray, " asked"]] | None:
+def _item_scores(sheet: Sheet) -> list[Float[np.ndarray, " asked"]] | None:
     """Return what the model scores the items by that it recommends; None where it has no score."""
     recommender = sheet.recommender
     if not recommender.recommends or not recommender.scores_everything:
@@ -261,7 +168,7 @@ def _item_scores(sheet: _Sheet) -> list[Float[np.ndarray, " asked"]] | None:
 # --- Choice among candidates
 
 
-def _judged_choices(sheet: _Sheet, task: Choice) -> tuple[Figures, list[str]]:
+def _judged_choices(sheet: Sheet, task: Choice) -> tuple[Figures, list[str]]:
     said = sheet.written()
     picks = sheet.answers.picks(sheet.unanswered, sheet.wording)
     chosen = {
@@ -280,7 +187,7 @@ def _judged_choices(sheet: _Sheet, task: Choice) -> tuple[Figures, list[str]]:
     return figures, said
 
 
-def _judged_titles(sheet: _Sheet, task: NextTitle) -> tuple[Figures, list[str]]:
+def _judged_titles(sheet: Sheet, task: NextTitle) -> tuple[Figures, list[str]]:
     said = sheet.written()
     order = np.argsort(-sheet.dataset.train_counts, kind="stable")
     titled = [int(row) for row in order if task.titles[row]]
@@ -304,7 +211,7 @@ def _first_unseen(rows: Sequence[int], history: History) -> int:
     return next((row for row in rows if row not in seen), rows[0])
 
 
-def _recommended(sheet: _Sheet, titled: Sequence[int]) -> list[int]:
+def _recommended(sheet: Sheet, titled: Sequence[int]) -> list[int]:
     candidates = np.asarray(titled)
     lists = sheet.recommender.recommend(
         [event.before for event in sheet.events], 1, candidates=candidates
@@ -315,7 +222,7 @@ def _recommended(sheet: _Sheet, titled: Sequence[int]) -> list[int]:
 # --- Texts
 
 
-def _judged_explanations(sheet: _Sheet, task: Explanation) -> tuple[Figures, list[str]]:
+def _judged_explanations(sheet: Sheet, task: Explanation) -> tuple[Figures, list[str]]:
     aspects = [_aspect(sheet, event) for event in sheet.events]
     hinted = [
         task.ask(event.before, event.item_row, aspect)
@@ -345,13 +252,13 @@ def _judged_explanations(sheet: _Sheet, task: Explanation) -> tuple[Figures, lis
     return figures, systems[_MODEL]
 
 
-def _aspect(sheet: _Sheet, event: HeldOut) -> str:
+def _aspect(sheet: Sheet, event: HeldOut) -> str:
     assert sheet.reviews is not None
     remark = sheet.reviews.explanation_of(event.place)
     return "" if remark is None else remark.aspect
 
 
-def _relevant(sheet: _Sheet, event: HeldOut) -> str:
+def _relevant(sheet: Sheet, event: HeldOut) -> str:
     """Return the sentence of the item's reviews that is nearest to the user's own words."""
     known, places = sheet.answers.reviews, event.before.places
     if known is None or places is None:
@@ -361,7 +268,7 @@ def _relevant(sheet: _Sheet, event: HeldOut) -> str:
     return most_relevant_sentence(sentences, [review.text for review in own if review])
 
 
-def _judged_preferences(sheet: _Sheet) -> tuple[Figures, list[str]]:
+def _judged_preferences(sheet: Sheet) -> tuple[Figures, list[str]]:
     said = sheet.written()
     systems = {_MODEL: said, "most common": [_common_judgement(sheet.answers.reviews)] * len(said)}
     figures = _of_texts(sheet, systems)
@@ -388,7 +295,7 @@ def _mood(text: str) -> str:
     return text.partition(" ")[0]
 
 
-def _judged_profiles(sheet: _Sheet, task: Profile) -> tuple[Figures, list[str]]:
+def _judged_profiles(sheet: Sheet, task: Profile) -> tuple[Figures, list[str]]:
     said = sheet.written()
     told = (task.facts.profile(history.item_rows) for history in sheet.dataset.sequences)
     common = _most_common(sentence for sentence in told if sentence)
@@ -401,7 +308,7 @@ def _judged_profiles(sheet: _Sheet, task: Profile) -> tuple[Figures, list[str]]:
 
 
 def _of_texts(
-    sheet: _Sheet, systems: Mapping[str, Sequence[str]], aspects: Sequence[str] | None = None
+    sheet: Sheet, systems: Mapping[str, Sequence[str]], aspects: Sequence[str] | None = None
 ) -> Figures:
     """Return every metric of texts for each system, with how near the meaning is."""
     replies = sheet.replies

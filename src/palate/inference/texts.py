@@ -21,7 +21,9 @@ from palate.language.stream import MAX_CONTEXT_WORDS, MAX_REPLY_WORDS, Batch, Wr
 from palate.language.tasks import Example
 from palate.language.tokenizer import Tokenizer
 from palate.models.continuation import read_on
-from palate.models.language_model import ItemTable, Prefix, RecommendationModel
+from palate.models.language_model import RecommendationModel
+from palate.models.references import ItemTable
+from palate.models.states import Prefix
 
 _PROMPTS_AT_ONCE = 256
 

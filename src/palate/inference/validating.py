@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -40,21 +40,23 @@ _REPLIES = 1_000
 _CUTOFF = 10
 
 
-def validation(
-    dataset: Dataset, parts: Parts, stage: Recipe, mixture: Mixture, seed: int
-) -> Validate:
-    """Return what a stage is to maximise on the valid part, as a function of the model.
+@dataclass(frozen=True)
+class Validation:
+    """What a stage is to maximise on the valid part: the geometric mean of what each judge says."""
 
-    The geometric mean of NDCG@10 of the next item, history masked, where the stage has a task
-    answered by items, and of the chance given to a word of the true reply, for each task answered
-    in words. A stage of one task is judged by that task.
-    """
-    names = tuple(task.name for task in mixture.tasks)
-    parts = replace(parts, recipe=stage, tasks=names, spelling=mixture.writer.spelling)
-    judges: list[Validate] = [_by_items(dataset, parts, seed)] if stage.forms else []
-    judges += _in_words(dataset, parts, mixture, seed)
+    by_items: Validate | None
+    """NDCG@10 of the next item, history masked, where the stage has a task answered by items."""
+    in_words: Sequence[Validate]
+    """For each task answered in words, the chance given to a word of the true reply."""
 
-    def validate(model: RecommendationModel) -> float:
+    @property
+    def measure(self) -> str:
+        """What it measures where that has a name; empty where several things are weighed."""
+        return "" if self.in_words or self.by_items is None else f"NDCG@{_CUTOFF}"
+
+    def __call__(self, model: RecommendationModel) -> float:
+        """Judge the model; by one task where there is one."""
+        judges = [*([self.by_items] if self.by_items is not None else []), *self.in_words]
         values = np.asarray([judge(model) for judge in judges])
         return (
             float(np.exp(np.log(np.maximum(values, 1e-9)).mean()))
@@ -62,7 +64,15 @@ def validation(
             else float(values.sum())
         )
 
-    return validate
+
+def validation(
+    dataset: Dataset, parts: Parts, stage: Recipe, mixture: Mixture, seed: int
+) -> Validation:
+    """Return what a stage is judged by while it learns."""
+    names = tuple(task.name for task in mixture.tasks)
+    parts = replace(parts, recipe=stage, tasks=names, spelling=mixture.writer.spelling)
+    by_items = _by_items(dataset, parts, seed) if stage.forms else None
+    return Validation(by_items, _in_words(dataset, parts, mixture, seed))
 
 
 def _by_items(dataset: Dataset, parts: Parts, seed: int) -> Validate:

@@ -8,20 +8,17 @@ import numpy as np
 from palate.data.dataset import Dataset
 from palate.data.split import Part, PartName
 from palate.language.blanks import BlankFilling
+from palate.language.review_tasks import Explanation, Preference, Summary, preference_words
 from palate.language.reviews import Reviews
 from palate.language.tasks import Example, Task
 from palate.language.text_tasks import (
     NO,
     YES,
     Choice,
-    Explanation,
     NextTitle,
-    Preference,
     Profile,
     Ranking,
     Rating,
-    Summary,
-    preference_words,
     unseen_items,
 )
 from palate.types import History

@@ -1,10 +1,10 @@
-"""Tasks answered in words: each asks about items, a review or a user, and has a reply per probe.
+"""Tasks answered in words: each asks about items or a user, and has a reply per probe.
 
 Every task makes its prompt for training and for asking by the same function, so that the two
 cannot differ: ``example`` puts the replies into what ``ask`` returns.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -13,8 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from palate.data.catalog import Catalog
 from palate.language.facts import Facts
-from palate.language.plain_text import one_line, rating_words, without_markup
-from palate.language.reviews import Review, Reviews
+from palate.language.plain_text import one_line, rating_words
 from palate.language.tasks import Example, Slots, random_window
 from palate.types import History
 
@@ -23,7 +22,6 @@ YES, NO = "yes", "no"
 
 _MAX_TITLE = 120
 _MOST_LEVELS = 20
-_MOST_TRIES = 6
 _NOTHING = History(item_rows=np.zeros(0, dtype=np.int64))
 
 
@@ -129,7 +127,7 @@ class Choice:
     def ask(self, history: History, item_rows: Int[np.ndarray, " candidates"]) -> Example:
         """Ask which of the items comes next."""
         seen = history.last(self.max_history)
-        return _asking(seen, [len(seen)], asked=item_rows[None])
+        return asking(seen, [len(seen)], asked=item_rows[None])
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
         """The true next item is put among others that the user never had, in any order."""
@@ -142,7 +140,7 @@ class Choice:
             candidates[: len(found)] = found
         if len(places) == 0 or (asked >= 0).sum(axis=1).min() < 2:
             return None
-        prompt = _asking(window.take(slice(0, int(places[-1]))), places, asked=asked)
+        prompt = asking(window.take(slice(0, int(places[-1]))), places, asked=asked)
         return replace(prompt, replies=[self.titles[window.item_rows[place]] for place in places])
 
     def candidates(
@@ -202,7 +200,7 @@ class NextTitle:
     def ask(self, history: History) -> Example:
         """Ask for the title of the next item."""
         seen = history.last(self.max_history)
-        return _asking(seen, [len(seen)])
+        return asking(seen, [len(seen)])
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
         """Some events of a window are asked for, each seen from those before it."""
@@ -211,7 +209,7 @@ class NextTitle:
         places = _some(titled, self.max_probes, rng)
         if len(places) == 0:
             return None
-        prompt = _asking(window.take(slice(0, int(places[-1]))), places)
+        prompt = asking(window.take(slice(0, int(places[-1]))), places)
         return replace(prompt, replies=[self.titles[window.item_rows[place]] for place in places])
 
 
@@ -231,7 +229,7 @@ class Profile:
     def ask(self, history: History) -> Example:
         """Ask what the user likes."""
         seen = history.last(self.max_history)
-        return _asking(seen, [len(seen)])
+        return asking(seen, [len(seen)])
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
         """After some events of a window the reply tells of the items so far."""
@@ -241,103 +239,8 @@ class Profile:
         replies = {cut: sentence for cut, sentence in told.items() if sentence is not None}
         if not replies:
             return None
-        prompt = _asking(window.take(slice(0, max(replies))), list(replies))
+        prompt = asking(window.take(slice(0, max(replies))), list(replies))
         return replace(prompt, replies=list(replies.values()))
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Why an item fits the user, in a sentence such as users write; half of the time on an aspect.
-
-    The reply is a sentence of the user's own review of the item (Li et al. 2021, PETER; Geng et
-    al. 2022, P5).
-    """
-
-    max_history: int
-    reviews: Reviews
-    name: str = "explanation"
-
-    def slots(self, rng: np.random.Generator) -> Slots:
-        """No slots: the aspect differs from example to example, so it stands in the context."""
-        return {}
-
-    def ask(self, history: History, item_row: int, aspect: str = "") -> Example:
-        """Ask why the item fits, on an aspect if one is given."""
-        seen = history.last(self.max_history)
-        return _asking(
-            seen, [len(seen)], asked=np.asarray([[item_row]]), context=one_line(aspect, _MAX_TITLE)
-        )
-
-    def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
-        """Choose a reviewed event; its history is what came before."""
-        for event in _reviewed_events(self.reviews, history, rng):
-            place = _place(history, event)
-            remark = self.reviews.explanation_of(place, rng)
-            if remark is not None:
-                aspect = remark.aspect if rng.random() < 0.5 else ""
-                row = int(history.item_rows[event])
-                prompt = self.ask(history.take(slice(0, event)), row, aspect)
-                return replace(prompt, replies=[remark.sentence])
-        return None
-
-
-@dataclass(frozen=True)
-class Summary:
-    """The title of a review, from its text."""
-
-    reviews: Reviews
-    name: str = "summary"
-    max_history: int = field(default=0, init=False)
-
-    def slots(self, rng: np.random.Generator) -> Slots:
-        """No slots: the review stands in the context."""
-        return {}
-
-    def ask(self, text: str) -> Example:
-        """Ask for a short title of a review."""
-        return _about_text(without_markup(text))
-
-    def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
-        """Choose a review that has both."""
-        for _, review in _written(self.reviews, history, rng):
-            if review.text and review.title:
-                return replace(_about_text(review.text), replies=[review.title])
-        return None
-
-
-@dataclass(frozen=True)
-class Preference:
-    """What a reviewer likes or dislikes, from the text of the review."""
-
-    reviews: Reviews
-    name: str = "preference"
-    max_history: int = field(default=0, init=False)
-
-    def slots(self, rng: np.random.Generator) -> Slots:
-        """No slots: the review stands in the context."""
-        return {}
-
-    def ask(self, text: str) -> Example:
-        """Ask what the writer of a review likes or dislikes."""
-        return _about_text(without_markup(text))
-
-    def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
-        """Choose a review with a clear rating and an aspect that goes with it."""
-        for place, review in _written(self.reviews, history, rng):
-            judgement = self.reviews.judgement_of(place)
-            if judgement is not None:
-                return replace(_about_text(review.text), replies=[preference_words(*judgement)])
-        return None
-
-
-def preference_words(pleased: bool, aspects: Sequence[str]) -> str:
-    """Return in words what somebody likes or dislikes.
-
-    Example:
-        >>> preference_words(True, ["sound", "price"])
-        'likes the sound and the price'
-    """
-    return ("likes " if pleased else "dislikes ") + " and ".join(f"the {one}" for one in aspects)
 
 
 def rating_levels(ratings: Float[np.ndarray, " events"]) -> tuple[float, ...]:
@@ -367,7 +270,7 @@ def unseen_items(
     return np.asarray(drawn[~np.isin(drawn, seen)][:n])
 
 
-def _asking(
+def asking(
     history: History,
     cuts: Sequence[int] | Int[np.ndarray, " probes"],
     *,
@@ -387,7 +290,7 @@ def _asking(
 def _of_each(history: History, item_rows: Int[np.ndarray, " items"]) -> Example:
     """Ask about each item at the end of the history."""
     cuts = np.full(len(item_rows), len(history))
-    return _asking(history, cuts, asked=item_rows[:, None])
+    return asking(history, cuts, asked=item_rows[:, None])
 
 
 def _before(
@@ -399,12 +302,8 @@ def _before(
     """Ask about one item before each of some events; None where there is not one."""
     if len(places) == 0:
         return None
-    prompt = _asking(window.take(slice(0, int(places[-1]))), places, asked=asked[:, None])
+    prompt = asking(window.take(slice(0, int(places[-1]))), places, asked=asked[:, None])
     return replace(prompt, replies=replies)
-
-
-def _about_text(text: str) -> Example:
-    return _asking(_NOTHING, [0], context=text)
 
 
 def _yes_or_no(true: Bool[np.ndarray, " probes"]) -> list[str]:
@@ -414,28 +313,3 @@ def _yes_or_no(true: Bool[np.ndarray, " probes"]) -> list[str]:
 def _some(places: Sequence[int], most: int, rng: np.random.Generator) -> Int[np.ndarray, " chosen"]:
     """Return at most ``most`` of the places, ascending."""
     return np.sort(rng.permutation(np.asarray(places, dtype=np.int64))[:most])
-
-
-def _reviewed_events(reviews: Reviews, history: History, rng: np.random.Generator) -> list[int]:
-    """Return a few events of the history that have a review, in any order."""
-    if history.places is None:
-        return []
-    events = np.flatnonzero(reviews.lines[history.places] >= 0)
-    chosen: list[int] = rng.permutation(events)[:_MOST_TRIES].tolist()
-    return chosen
-
-
-def _place(history: History, event: int) -> int:
-    assert history.places is not None
-    return int(history.places[event])
-
-
-def _written(
-    reviews: Reviews, history: History, rng: np.random.Generator
-) -> Iterable[tuple[int, Review]]:
-    """Return a few of the user's reviews with their places, in any order."""
-    for event in _reviewed_events(reviews, history, rng):
-        place = _place(history, event)
-        review = reviews.of(place)
-        if review is not None:
-            yield place, review

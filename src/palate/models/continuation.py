@@ -13,8 +13,8 @@ from palate.models.backbones.causal import CausalBackbone
 from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
 from palate.models.code_decoding import BeamCache
 from palate.models.decoder import KeyValue
-from palate.models.language_model import Prefix
 from palate.models.reading import Backbone
+from palate.models.states import Prefix
 from palate.models.t5_decoding import T5Beams
 
 _LIKE_T5 = ("t5", "mt5")

@@ -12,114 +12,41 @@ an item, A places asked about, R words of a reply, D width, N probes of a batch.
 
 import copy
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name everyone uses
 from jaxtyping import Bool, Float, Int
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from palate.errors import ArtifactError, ConfigError
+from palate.errors import ConfigError
 from palate.items.codes.codes import Codes
 from palate.items.features import ItemFeatures
 from palate.language.entities import EntityTrie
-from palate.language.spelling import NOTHING, Way
 from palate.language.stream import Batch
 from palate.models.backbones.causal import CausalBackbone
-from palate.models.backbones.config import BackboneConfig, load_backbone
+from palate.models.backbones.config import load_backbone
 from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
-from palate.models.backbones.tuning import TuningConfig, merge, prefix, tune
+from palate.models.backbones.tuning import TuningConfig, prefix
 from palate.models.code_tokens import CodeTokens
-from palate.models.decoder import Decoder, DecoderConfig, KeyValue
-from palate.models.fusion import Fusion, FusionConfig
+from palate.models.decoder import Decoder
+from palate.models.fusion import Fusion
+from palate.models.model_config import ModelConfig
 from palate.models.reading import (
-    Encoded,
     Instruction,
     SlotGroup,
-    joined,
-    past_length,
+    followed,
     read_in_place,
+    read_prefix,
     read_rows,
     read_slots,
-    stream_mask,
 )
+from palate.models.references import ItemTable, references_of, whole_items
+from palate.models.states import Prefix, States
 from palate.models.text_head import TextHead
 from palate.models.two_positions import TwoPositions
 
-_BACKBONE = "decoder."
-
-
-class ModelConfig(BaseModel):
-    """Everything that decides the shape of the model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    decoder: DecoderConfig = Field(default_factory=DecoderConfig)
-    """The compact backbone."""
-    backbone: BackboneConfig | None = None
-    """A pre-trained model in place of the compact one."""
-    fusion: FusionConfig = Field(default_factory=FusionConfig)
-    num_queries: int = Field(default=1, ge=0)
-    """Query tokens M per probe; 0 reads the user vector at the last event itself, as SASRec
-    does."""
-    cosine: bool = True
-    """Score by the cosine of user and item vector instead of their plain inner product."""
-    temperature: float = 0.06
-    """Divides the cosine; without ``cosine`` it is not used."""
-    read_words: bool = True
-    """Whether the instruction is read; without it every task would sound alike."""
-    reads: tuple[Way, ...] = ("item",)
-    """How the items of a history are spelled."""
-    bidirectional_rows: bool = False
-    """Whether what is read sees what comes after it too (a prefix language model, as T5 and GLM
-    are); then each row is asked at its end alone."""
-    two_positions: bool = False
-    """Whether each word is told its place inside its entity too (RecSysLLM)."""
-
-
-@dataclass(frozen=True)
-class ItemTable:
-    """Vectors of the items that a batch (or the catalogue) needs, and where to find each."""
-
-    tokens: Float[Tensor, "shown width"]
-    """What the decoder reads: the items, then the queries in words, which are shown and never
-    ranked."""
-    outputs: Float[Tensor, "needed width"]
-    """What user vectors are compared with."""
-    place: Int[Tensor, " references"]
-    """Place of each item reference among the needed ones; a reference is a row, plus the
-    catalogue's size for *without ID*."""
-
-
-@dataclass(frozen=True)
-class States:
-    """What stands at the probes of a batch, row by row, padding left out."""
-
-    users: Float[Tensor, "probes queries width"] | None
-    """User vectors, where asked for."""
-    codes: Float[Tensor, "probes levels width"] | None = None
-    """State before each code of the items that are spelled, where there are such."""
-    words: Float[Tensor, "probes words width"] | None = None
-    """State before each word of the replies, where there are such."""
-    rows: Float[Tensor, "batch time width"] | None = None
-    """State of each token of the rows, where kept."""
-
-
-@dataclass(frozen=True)
-class Prefix:
-    """Prompts once read, to be answered in codes or in words."""
-
-    past: list[KeyValue]
-    """Keys and values, a pair per layer."""
-    visible: Bool[Tensor, "batch time"]
-    positions: Int[Tensor, " batch"]
-    """Position of the first place of the answer."""
-    carried: Float[Tensor, "batch width"]
-    """What each prompt ended with."""
-    states: Float[Tensor, "batch time width"] | None = None
-    """What an encoder made of it; it leaves no past."""
+BACKBONE = "decoder."
+"""How the names of the backbone's weights begin."""
 
 
 class RecommendationModel(nn.Module):
@@ -190,7 +117,7 @@ class RecommendationModel(nn.Module):
         self.borrowed = pretrained is not None and backbone is None
         """Whether the weights of the backbone are, but for what was added, those of its checkpoint;
         the training says when they no longer are."""
-        self.trainable = self._trainable()
+        self.trainable = self.free_weights()
         """Names of the weights that the tuning leaves free to change."""
 
     @property
@@ -321,92 +248,18 @@ class RecommendationModel(nn.Module):
     def prefix(self, batch: Batch, table: ItemTable) -> Prefix:
         """Read rows of one probe each, so that codes or words can be said one by one."""
         x_BTD = self._embed(batch, table)
-        B, T, D = x_BTD.shape
-        instruction = self._instruction(batch)
-        past, cuts = past_length(instruction), batch.cuts[:, 0]
-        both_ways = self.config.bidirectional_rows
-        asked = SlotGroup(x_BTD.new_zeros(B, 1, 0, D))
+        asked = SlotGroup(x_BTD.new_zeros(len(x_BTD), 1, 0, self.width))
         if batch.asked is not None:
             asked = self._asked(batch, table)
-        carried = _last(asked, self._carried(x_BTD, batch.cuts))[:, 0]
-        if isinstance(self.decoder, EncoderDecoderBackbone):
-            read = Encoded.of(self.decoder, x_BTD, batch.cuts, instruction, asked)
-            return Prefix([], read.visible, torch.zeros_like(cuts), carried, read.states)
-        own_positions = torch.arange(T, device=x_BTD.device).expand(B, T)
-        positions = torch.cat([own_positions, cuts[:, None] + asked.steps[:, 0].expand(B, -1)], 1)
-        _, own = self.decoder(
-            torch.cat([x_BTD, asked.x[:, 0]], dim=1),
-            positions + past,
-            mask=stream_mask(batch.cuts, T, [asked], past, both_ways=both_ways)
-            if past or asked.size or both_ways
-            else None,
-            past=instruction.past if instruction else None,
-            answer_from=max(T + asked.size - 1, 0),
+        return read_prefix(
+            self.decoder,
+            x_BTD,
+            batch.cuts,
+            asked,
+            asked.last(self._carried(x_BTD, batch.cuts)),
+            self._instruction(batch),
+            both_ways=self.config.bidirectional_rows,
         )
-        seen = own_positions < cuts[:, None]
-        there = seen.new_ones(B, 0) if asked.visible is None else asked.visible[:, 0]
-        return Prefix(
-            past=[joined(*both, B) for both in zip(instruction.past, own, strict=True)]
-            if instruction
-            else own,
-            visible=F.pad(torch.cat([seen, there], dim=1), (past, 0), value=True),
-            positions=cuts + there.sum(dim=1) + past,
-            carried=carried,
-        )
-
-    def tune(self, config: TuningConfig) -> None:
-        """Train of the backbone from here on what ``config`` says.
-
-        Raises:
-            ConfigError: when it carries adapters of another kind, or the new ones do not fit.
-            MissingExtraError: when LoRA is asked for and ``peft`` is not installed.
-        """
-        if config == self.tuning:
-            return
-        words = self.embed_words(torch.arange(self.num_words, device=self.queries.device))
-        tune(self.decoder, config, words=words.detach())
-        self.tuning = config
-        self.trainable = self._trainable()
-
-    def merged(self) -> "RecommendationModel":
-        """Return a copy whose LoRA updates are folded into the weights: plain, and its own.
-
-        Raises:
-            ConfigError: when its backbone carries no LoRA update.
-        """
-        other = copy.deepcopy(self)
-        merge(other.decoder)
-        other.tuning, other.borrowed = TuningConfig(), False
-        other.trainable = other._trainable()
-        return other
-
-    def own_state(self) -> dict[str, Tensor]:
-        """Return the weights by name; those borrowed from a checkpoint are not among them."""
-        added = self.trainable if self.tuning.kind != "full" else frozenset[str]()
-        return {
-            name: weight
-            for name, weight in self.state_dict().items()
-            if not self.borrowed or name in added or not name.startswith(_BACKBONE)
-        }
-
-    def load_own_state(self, state: Mapping[str, Tensor]) -> None:
-        """Put in what :meth:`own_state` of a model of the same shape returned.
-
-        Raises:
-            ArtifactError: when names or shapes differ.
-        """
-        own = self.own_state()
-        odd = sorted(
-            name
-            for name in own.keys() | state.keys()
-            if name not in own or name not in state or own[name].shape != state[name].shape
-        )
-        if odd:
-            raise ArtifactError(
-                f"The weights do not fit the model: {len(odd)} differ, the first is {odd[0]!r}.",
-                hint="Open them with the recipe and the backbone that they were trained with.",
-            )
-        self.load_state_dict(dict(state), strict=False)
 
     @property
     def num_words(self) -> int:
@@ -416,23 +269,13 @@ class RecommendationModel(nn.Module):
         assert not isinstance(self.decoder, Decoder)
         return len(self.decoder.words)
 
-    def _trainable(self) -> frozenset[str]:
+    def free_weights(self) -> frozenset[str]:
+        """Return the names of the weights that learn; of the backbone, what its tuning frees."""
         return frozenset(
             name
             for name, weight in self.named_parameters()
-            if weight.requires_grad or not name.startswith(_BACKBONE)
+            if weight.requires_grad or not name.startswith(BACKBONE)
         )
-
-    @torch.no_grad()
-    def settle_codes(self) -> None:
-        """Let fresh codes start where the fresh item tokens are."""
-        if self.codes is not None:
-            was_training = self.training
-            self.train(mode=False)
-            rows = torch.arange(self.num_items, device=self.queries.device)
-            parts = [self.items(part).tokens for part in rows.split(65_536)]
-            self.codes.settle(torch.cat(parts))
-            self.train(mode=was_training)
 
     def _unit(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
         return F.normalize(x, dim=-1) if self.config.cosine else x
@@ -499,25 +342,18 @@ class RecommendationModel(nn.Module):
         known = replies_BPR[:, :, :-1]
         said = self.dropout(self.embed_words(known.clamp(min=0)))
         visible = F.pad(known >= 0, (1, 0), value=True)
-        if batch.asked is None:
-            places = self._told_places(self.text.places(carried_BPD, said), known)
+        asked = None if batch.asked is None else self._asked(batch, table)
+        before = carried_BPD if asked is None else asked.last(carried_BPD)
+        places = self.text.places(before, said)
+        if self.two_positions is not None:
+            places = places + self.two_positions.of_reply(known)
+        if asked is None or batch.asked is None:
             return SlotGroup(places, visible, self._in_blanks(batch, known))
-        asked = self._asked(batch, table)
-        places = self._told_places(self.text.places(_last(asked, carried_BPD), said), known)
         return SlotGroup(
             torch.cat([asked.x, places], dim=2),
             torch.cat([batch.asked.there, visible], dim=2),
             asked=asked.size,
         )
-
-    def _told_places(
-        self,
-        places: Float[Tensor, "batch probes places width"],
-        known: Int[Tensor, "batch probes words"],
-    ) -> Float[Tensor, "batch probes places width"]:
-        """Tell the place of each word of a reply its position inside its entity."""
-        two = self.two_positions
-        return places if two is None else places + two.of_reply(known)
 
     def _in_blanks(
         self, batch: Batch, known: Int[Tensor, "batch probes words"]
@@ -549,11 +385,7 @@ class RecommendationModel(nn.Module):
             "codes"
         }
         span = self.codes.num_levels if self.codes is not None and in_codes else 1
-        carried = x_BTD.new_zeros(*cuts_BP.shape, x_BTD.shape[2])
-        for back in range(1, span + 1):
-            place = (cuts_BP - back).clamp(min=0)[..., None].expand(-1, -1, x_BTD.shape[2])
-            carried = carried + x_BTD.gather(1, place) * (cuts_BP >= back)[..., None]
-        return carried
+        return followed(x_BTD, cuts_BP, span)
 
     def _code_slots(
         self,
@@ -563,36 +395,3 @@ class RecommendationModel(nn.Module):
         assert self.codes is not None
         slots = self.codes.slots(carried_BPD.flatten(0, 1), spelled_BP.clamp(min=0).flatten())
         return slots.view(*spelled_BP.shape, *slots.shape[1:])
-
-
-def _last(
-    asked: SlotGroup,
-    carried_BPD: Float[Tensor, "batch probes width"],  # noqa: N803
-) -> Float[Tensor, "batch probes width"]:
-    """Return the last thing asked about; where nothing is, what the probe carries anyway."""
-    if asked.visible is None or not asked.size:
-        return carried_BPD
-    counts = asked.visible.sum(dim=2)
-    place = (counts - 1).clamp(min=0)[:, :, None, None].expand(-1, -1, 1, carried_BPD.shape[2])
-    return torch.where(counts[..., None] > 0, asked.x.gather(2, place)[:, :, 0], carried_BPD)
-
-
-def whole_items(items: Int[Tensor, "*any"], levels: Int[Tensor, "*any"]) -> Int[Tensor, "*any"]:
-    """Return catalogue rows where an item stands as a whole, NOTHING elsewhere."""
-    return items.masked_fill(levels >= 0, NOTHING)
-
-
-def mentioned(batch: Batch, num_items: int) -> Int[Tensor, " references"]:
-    """Return references to all items that the batch shows, some of them more than once."""
-    read = references_of(batch.whole, batch.without_id[:, None], num_items).flatten()
-    if batch.asked is not None:
-        asked = references_of(batch.asked.whole, batch.without_id[:, None, None], num_items)
-        read = torch.cat([read, asked.flatten()])
-    return read[read >= 0]
-
-
-def references_of(
-    rows: Int[Tensor, "*any"], without_id: Bool[Tensor, "*any2"], num_items: int
-) -> Int[Tensor, "*any"]:
-    """Return item references: rows, plus ``num_items`` to mean *without its ID*; -1 stays."""
-    return torch.where(rows >= 0, rows + without_id * num_items, rows)

@@ -14,6 +14,7 @@ from torch import Tensor
 from palate.models.backbones.causal import CausalBackbone
 from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
 from palate.models.decoder import Decoder, KeyValue
+from palate.models.states import Prefix
 
 Backbone = Decoder | CausalBackbone | EncoderDecoderBackbone
 """What reads: our own decoder, or a pre-trained model."""
@@ -63,10 +64,33 @@ class SlotGroup:
             return torch.arange(self.size, device=self.x.device)[None, None]
         return (self.visible.long().cumsum(dim=2) - 1).clamp(min=0)
 
+    def last(
+        self, otherwise: Float[Tensor, "batch probes width"]
+    ) -> Float[Tensor, "batch probes width"]:
+        """Return the last slot of each probe that is no padding, ``otherwise`` where none is."""
+        if self.visible is None or not self.size:
+            return otherwise
+        counts = self.visible.sum(dim=2)
+        place = (counts - 1).clamp(min=0)[:, :, None, None].expand(-1, -1, 1, otherwise.shape[2])
+        return torch.where(counts[..., None] > 0, self.x.gather(2, place)[:, :, 0], otherwise)
+
+
+def followed(
+    x_BTD: Float[Tensor, "batch time width"],  # noqa: N803 - shape suffix
+    cuts_BP: Int[Tensor, "batch probes"],  # noqa: N803
+    span: int,
+) -> Float[Tensor, "batch probes width"]:
+    """Return the sum of the last ``span`` tokens of its row that each probe sees."""
+    found = x_BTD.new_zeros(*cuts_BP.shape, x_BTD.shape[2])
+    for back in range(1, span + 1):
+        place = (cuts_BP - back).clamp(min=0)[..., None].expand(-1, -1, x_BTD.shape[2])
+        found = found + x_BTD.gather(1, place) * (cuts_BP >= back)[..., None]
+    return found
+
 
 def read_slots(
     backbone: Backbone,
-    x_BTD: Float[Tensor, "batch time width"],  # noqa: N803 - shape suffix
+    x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
     cuts_BP: Int[Tensor, "batch probes"],  # noqa: N803
     groups: Sequence[SlotGroup],
     instruction: Instruction | None,
@@ -197,6 +221,45 @@ def read_rows(
     before = instruction.past if instruction else None
     hidden: Tensor = backbone(x_BTD, positions + past, mask=mask, past=before)[0]
     return hidden
+
+
+def read_prefix(  # noqa: PLR0913 - the rows, what is asked of them, and how they are read
+    backbone: Backbone,
+    x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
+    cuts_B1: Int[Tensor, "batch 1"],  # noqa: N803
+    asked: SlotGroup,
+    carried_B1D: Float[Tensor, "batch 1 width"],  # noqa: N803
+    instruction: Instruction | None,
+    *,
+    both_ways: bool,
+) -> Prefix:
+    """Read rows of one probe each and the items ``asked`` about, so that answers can follow."""
+    B, T, _ = x_BTD.shape
+    past, cuts, carried = past_length(instruction), cuts_B1[:, 0], carried_B1D[:, 0]
+    if isinstance(backbone, EncoderDecoderBackbone):
+        read = Encoded.of(backbone, x_BTD, cuts_B1, instruction, asked)
+        return Prefix([], read.visible, torch.zeros_like(cuts), carried, read.states)
+    own_positions = torch.arange(T, device=x_BTD.device).expand(B, T)
+    positions = torch.cat([own_positions, cuts[:, None] + asked.steps[:, 0].expand(B, -1)], 1)
+    _, own = backbone(
+        torch.cat([x_BTD, asked.x[:, 0]], dim=1),
+        positions + past,
+        mask=stream_mask(cuts_B1, T, [asked], past, both_ways=both_ways)
+        if past or asked.size or both_ways
+        else None,
+        past=instruction.past if instruction else None,
+        answer_from=max(T + asked.size - 1, 0),
+    )
+    seen = own_positions < cuts[:, None]
+    there = seen.new_ones(B, 0) if asked.visible is None else asked.visible[:, 0]
+    return Prefix(
+        past=[joined(*both, B) for both in zip(instruction.past, own, strict=True)]
+        if instruction
+        else own,
+        visible=F.pad(torch.cat([seen, there], dim=1), (past, 0), value=True),
+        positions=cuts + there.sum(dim=1) + past,
+        carried=carried,
+    )
 
 
 def stream_mask(

@@ -88,9 +88,10 @@ class LiveWords:
         """
         if not self._reader.reads(state, np.asarray([item_row])).all():
             raise NotTrainedError(
-                f"The item {state.views[item_row].item_id!r} came after training, and this model "
-                "can read nothing of it.",
-                hint="Give it a title, or train again with it: palate train DATASET MODEL",
+                f"This model knows nothing of the item {state.views[item_row].item_id!r}: it was "
+                "not there in training, and nothing of it can be read.",
+                hint="Give it a title, brand, categories or a price; if it has them, train again "
+                "with it: palate train DATASET MODEL",
             )
 
     @cached_property

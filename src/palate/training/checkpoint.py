@@ -16,6 +16,7 @@ from torch import Tensor
 
 from palate.errors import ArtifactError
 from palate.models.language_model import RecommendationModel
+from palate.models.own_weights import load_own_state, own_state
 
 _FILE = "checkpoint.safetensors"
 
@@ -59,7 +60,7 @@ class State:
 
 def save_checkpoint(folder: Path, state: State) -> None:
     """Write the state; until the last moment the checkpoint before it is what a reader finds."""
-    tensors = {f"model.{k}": v for k, v in state.model.own_state().items()}
+    tensors = {f"model.{k}": v for k, v in own_state(state.model).items()}
     tensors |= {f"average.{k}": v for k, v in state.average.items()}
     tensors |= {f"best.{k}": v for k, v in state.best.items()}
     for number, values in state.optimizer.state_dict()["state"].items():
@@ -100,7 +101,7 @@ def load_checkpoint(folder: Path, state: State) -> bool:
             f"The checkpoint {str(path)!r} cannot be read: {error}.",
             hint="Delete it to start afresh.",
         ) from error
-    state.model.load_own_state(_under(tensors, "model."))
+    load_own_state(state.model, _under(tensors, "model."))
     device = next(state.model.parameters()).device
     state.average = {k: v.to(device) for k, v in _under(tensors, "average.").items()}
     state.best = _under(tensors, "best.")

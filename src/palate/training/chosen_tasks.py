@@ -10,6 +10,7 @@ from palate.language.behaviour_tasks import MaskedBehaviour, NextBehaviours
 from palate.language.blanks import BlankFilling
 from palate.language.facts import Facts
 from palate.language.queries import QueryPool
+from palate.language.review_tasks import Explanation, Preference, Summary
 from palate.language.reviews import Reviews
 from palate.language.spelling import MAX_TITLE_WORDS, Spelling
 from palate.language.stream import MAX_CONTEXT_WORDS
@@ -26,18 +27,15 @@ from palate.language.tasks import (
 )
 from palate.language.text_tasks import (
     Choice,
-    Explanation,
     NextTitle,
-    Preference,
     Profile,
     Ranking,
     Rating,
-    Summary,
     Title,
     plain_titles,
 )
 from palate.training.batches import Footprint
-from palate.training.recipe import TasksConfig
+from palate.training.config import TasksConfig
 
 BY_ITEMS = frozenset(
     {

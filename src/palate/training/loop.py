@@ -13,30 +13,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import nn
 
 from palate.language.stream import Batch
 from palate.models.backbones.estimate import Estimate, peak_bytes
-from palate.models.code_tokens import CodeTokens
-from palate.models.language_model import (
-    ItemTable,
-    RecommendationModel,
-    mentioned,
-    references_of,
-)
+from palate.models.language_model import RecommendationModel
+from palate.models.own_weights import load_own_state, own_state, tune_backbone
+from palate.training.batch_loss import batch_loss
 from palate.training.batches import Mixture
 from palate.training.checkpoint import Progress, State, load_checkpoint, save_checkpoint
-from palate.training.objectives import (
-    binary_cross_entropy,
-    contrast,
-    log_expected_uniform,
-    next_code,
-    next_word,
-    sampled_softmax,
-)
+from palate.training.config import TrainingConfig
 from palate.training.precision import autocast, has_fast_bfloat16
-from palate.training.recipe import TrainingConfig
 
 _logger = logging.getLogger(__name__)
 
@@ -58,6 +45,8 @@ class Report:
     interactions_per_second: float
     seconds_left: float
     validation: float | None = None
+    measure: str = ""
+    """What the validation measures, where that has a name."""
     estimate: Estimate | None = None
     """What the run will take, told once, after some steps were tried."""
 
@@ -74,6 +63,8 @@ class Run:
     folder: Path | None = None
     """Where checkpoints go; None keeps none."""
     report: Callable[[Report], None] | None = None
+    measure: str = ""
+    """What ``validate`` measures, where that has a name."""
 
 
 def train(model: RecommendationModel, run: Run) -> Sequence[Mapping[str, object]]:
@@ -85,7 +76,7 @@ def train(model: RecommendationModel, run: Run) -> Sequence[Mapping[str, object]
     """
     config = run.config
     if config.tuning is not None:
-        model.tune(config.tuning)
+        tune_backbone(model, config.tuning)
     _freeze(model, config)
     state = State(model, _optimizer(model, config), {}, {}, Progress(run=run.name))
     trial = _Trial()
@@ -100,7 +91,7 @@ def train(model: RecommendationModel, run: Run) -> Sequence[Mapping[str, object]
             _epoch(state, run, clock, trial)
             _close_epoch(state, run, clock, steps_per_epoch)
     if state.best:
-        model.load_own_state(state.best)
+        load_own_state(model, state.best)
     model.train(mode=False)
     return state.progress.log
 
@@ -198,7 +189,7 @@ def _close_epoch(state: State, run: Run, clock: _Clock, steps_per_epoch: int) ->
         report = replace(_report(state, run, clock, steps_per_epoch), validation=value)
         better = value > at.best
         if better:
-            kept = state.average or state.model.own_state()
+            kept = state.average or own_state(state.model)
             state.best = {name: weight.detach().clone() for name, weight in kept.items()}
         entry = {
             "epoch": at.epoch + 1,
@@ -222,10 +213,10 @@ def _close_epoch(state: State, run: Run, clock: _Clock, steps_per_epoch: int) ->
 
 
 def _validate_average(state: State, run: Run) -> float:
-    own = {name: weight.detach().clone() for name, weight in state.model.own_state().items()}
-    state.model.load_own_state(state.average)
+    own = {name: weight.detach().clone() for name, weight in own_state(state.model).items()}
+    load_own_state(state.model, state.average)
     value = run.validate(state.model)
-    state.model.load_own_state(own)
+    load_own_state(state.model, own)
     return value
 
 
@@ -246,131 +237,6 @@ def _step(state: State, config: TrainingConfig) -> None:
     state.optimizer.zero_grad(set_to_none=True)
     if config.average:
         _update_average(state, config.average)
-
-
-def batch_loss(model: RecommendationModel, batch: Batch, config: TrainingConfig) -> Tensor:
-    """Return the loss of one batch, answered in words, as a set or in codes."""
-    read = mentioned(batch, model.num_items)
-    if batch.replies is not None:
-        return config.text_weight * _word_loss(model, batch, batch.replies, config)
-    sets = _SetAnswers.of(model, batch, config) if config.set_weight else None
-    needed = read if sets is None else torch.cat([read, sets.mentioned])
-    table = model.items(needed, batch.descriptions)
-    in_codes = model.codes is not None and config.code_weight > 0
-    spelled = batch.targets[:, :, 0] if in_codes else None
-    states = model.states(batch, table, users=sets is not None, spelled=spelled)
-    losses = []
-    if sets is not None and states.users is not None:
-        losses.append(config.set_weight * sets.loss(model, states.users.float(), table, config))
-    if model.codes is not None and states.codes is not None:
-        losses.append(config.code_weight * _code_loss(model.codes, states.codes, batch, config))
-    return torch.stack(losses).sum()
-
-
-@dataclass(frozen=True)
-class _SetAnswers:
-    """Targets and negatives of a batch whose answers are sets."""
-
-    targets: Int[Tensor, "probes targets"]
-    references: Int[Tensor, "probes targets"]
-    negatives: Int[Tensor, " negatives"]
-
-    @classmethod
-    def of(cls, model: RecommendationModel, batch: Batch, config: TrainingConfig) -> "_SetAnswers":
-        """Draw the negatives."""
-        targets = batch.targets[batch.cuts >= 0]
-        without_id = batch.without_id[:, None].expand(batch.cuts.shape)[batch.cuts >= 0]
-        references = references_of(targets, without_id[:, None], model.num_items)
-        return cls(targets, references, _negatives(model, config, len(targets), targets.device))
-
-    @property
-    def mentioned(self) -> Int[Tensor, " references"]:
-        """All references whose vectors are needed."""
-        targets = self.references.flatten()
-        return torch.cat([targets[targets >= 0], self.negatives])
-
-    def loss(
-        self,
-        model: RecommendationModel,
-        users: Float[Tensor, "probes queries width"],
-        table: ItemTable,
-        config: TrainingConfig,
-    ) -> Tensor:
-        """Return the loss of the user vectors under the objective of ``config``."""
-        targets, negatives, outputs = self.targets, self.negatives, table.outputs.float()
-        target_vectors = outputs[table.place[self.references.clamp(min=0)]]
-        negative_vectors = outputs[table.place[negatives]]
-        if config.objective == "bce":
-            return binary_cross_entropy(users, target_vectors, negative_vectors, scale=model.scale)
-        weights = (targets >= 0).float()
-        place = torch.full((model.num_items,), -1, device=targets.device)
-        place[negatives] = torch.arange(len(negatives), device=targets.device)
-        expected = log_expected_uniform(len(negatives), model.num_items)
-        return sampled_softmax(
-            users,
-            target_vectors,
-            negative_vectors,
-            weights_NK=weights / weights.sum(dim=1, keepdim=True).clamp(min=1),
-            collisions=torch.where(targets >= 0, place[targets.clamp(min=0)], -1),
-            log_expected=outputs.new_full((len(negatives),), expected),
-            scale=model.scale,
-        )
-
-
-def _word_loss(
-    model: RecommendationModel,
-    batch: Batch,
-    replies: Int[Tensor, "batch probes words"],
-    config: TrainingConfig,
-) -> Tensor:
-    """Return the loss of the replies, with the contrasts that ``config`` wants."""
-    contrasted = config.target_contrast + config.user_contrast
-    table = model.items(mentioned(batch, model.num_items), batch.descriptions)
-    states = model.states(batch, table, users=False, replies=replies, keep_rows=contrasted > 0)
-    assert states.words is not None
-    wanted = replies[batch.cuts >= 0]
-    logits = model.word_logits(states.words[wanted >= 0])
-    loss = (1 - contrasted) * next_word(logits, wanted[wanted >= 0])
-    if states.rows is None:
-        return loss
-    alone = _mean_state(model.read_alone(wanted), wanted >= 0)
-    temperature = config.contrast_temperature
-    together = _mean_state(states.words, wanted >= 0)
-    loss = loss + config.target_contrast * contrast(together, alone, temperature=temperature)
-    read = torch.arange(states.rows.shape[1], device=batch.cuts.device) < batch.cuts[:, :, None]
-    rows = states.rows[:, None].expand(-1, batch.cuts.shape[1], -1, -1)[batch.cuts >= 0]
-    users = _mean_state(rows, read[batch.cuts >= 0])
-    return loss + config.user_contrast * contrast(users, alone, temperature=temperature)
-
-
-def _mean_state(
-    states: Float[Tensor, "texts words width"], there: Bool[Tensor, "texts words"]
-) -> Float[Tensor, "texts width"]:
-    total = (states * there[..., None]).sum(dim=1)
-    return total / there.sum(dim=1, keepdim=True).clamp(min=1)
-
-
-def _code_loss(
-    codes: CodeTokens,
-    states: Float[Tensor, "probes levels width"],
-    batch: Batch,
-    config: TrainingConfig,
-) -> Tensor:
-    """Return the loss of the codes of each probe's first target."""
-    wanted = codes.values[batch.targets[:, :, 0][batch.cuts >= 0]] - codes.first_tokens
-    logits = [codes.logits(states[:, level], level) for level in range(codes.num_levels)]
-    return next_code(logits, wanted, temperature=config.code_temperature)
-
-
-def _negatives(
-    model: RecommendationModel, config: TrainingConfig, num_probes: int, device: torch.device
-) -> Tensor:
-    """Draw negatives uniformly: one per probe for ``bce``, else distinct ones for the batch."""
-    if config.objective == "bce":
-        return torch.randint(model.num_items, (num_probes,), device=device)
-    if config.num_negatives >= model.num_items:
-        return torch.arange(model.num_items, device=device)
-    return torch.randperm(model.num_items, device=device)[: config.num_negatives]
 
 
 def _freeze(model: RecommendationModel, config: TrainingConfig) -> None:
@@ -409,7 +275,7 @@ def _set_learning_rate(
 
 @torch.no_grad()
 def _update_average(state: State, decay: float) -> None:
-    weights = state.model.own_state()
+    weights = own_state(state.model)
     if not state.average:
         state.average = {name: weight.detach().clone() for name, weight in weights.items()}
         return
@@ -425,6 +291,7 @@ def _report(state: State, run: Run, clock: _Clock, steps_per_epoch: int) -> Repo
     steps = steps_per_epoch * run.config.epochs
     per_epoch = sum(len(history) for history in run.mixture.sequences)
     return Report(
+        measure=run.measure,
         epoch=at.epoch + 1,
         epochs=run.config.epochs,
         step=at.step,

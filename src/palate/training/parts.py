@@ -31,9 +31,11 @@ from palate.language.tokenizer import Tokenizer
 from palate.models.backbones.tokenizer import backbone_tokenizer
 from palate.models.baselines import Baseline
 from palate.models.language_model import RecommendationModel
+from palate.models.own_weights import merged
 from palate.training.batches import Curriculum, Mixture
 from palate.training.chosen_tasks import Material, chosen_tasks, footprint
-from palate.training.recipe import CodesConfig, Form, Recipe
+from palate.training.config import CodesConfig
+from palate.training.recipe import Form, Recipe
 from palate.training.transfer import carry_codes, carry_over, nearest_codes
 from palate.types import History
 
@@ -186,7 +188,7 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
         entities=entities_of(recipe, dataset, tokenizer),
     )
     if recipe.codes is not None and recipe.codes.settle:
-        model.settle_codes()
+        _settle_codes(model)
     if start is not None:
         _carry_over(model, index, start)
     parts = Parts(
@@ -301,10 +303,21 @@ def codes_read(
     return numbered_codes(index.quantiser, vectors[recipe.codes.vectors].values)
 
 
+@torch.no_grad()
+def _settle_codes(model: RecommendationModel) -> None:
+    """Let fresh codes start where the fresh item tokens are."""
+    if model.codes is not None:
+        model.train(mode=False)
+        rows = torch.arange(model.num_items, device=model.queries.device)
+        parts = [model.items(part).tokens for part in rows.split(65_536)]
+        model.codes.settle(torch.cat(parts))
+        model.train()
+
+
 def _carry_over(model: RecommendationModel, index: ItemIndex | None, start: Parts) -> None:
     known = start.model
     if known.tuning.kind not in ("full", "frozen") and known.tuning != model.tuning:
-        known = known.merged()
+        known = merged(known)
     same_events = known.events.num_embeddings == model.events.num_embeddings
     carried = carry_over(model, known.state_dict(), same_events=same_events)
     if any(name.startswith("decoder.") for name in carried):

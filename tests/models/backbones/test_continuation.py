@@ -10,8 +10,8 @@ from palate.models.backbones.config import BackboneConfig, load_backbone
 from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
 from palate.models.backbones.tuning import TuningConfig
 from palate.models.continuation import AnswerBeams, CausalBeams, LoudT5Beams, read_on
-from palate.models.language_model import Prefix
 from palate.models.reading import Backbone
+from palate.models.states import Prefix
 
 U, T, D = 3, 5, 32
 BEAMS = [1, 4, 3, 5]

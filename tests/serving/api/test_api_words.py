@@ -250,4 +250,6 @@ def test_a_body_that_cannot_be_used_is_refused(speaker: TestClient, body: dict) 
 def test_whatever_is_asked_is_answered_or_refused(
     speaker: TestClient, route: str, body: dict
 ) -> None:
-    assert speaker.post(f"/v1/{route}", json=body).status_code < 500
+    whole = {"item_id": _item(speaker)} | ({"form": "text"} if route == "explain" else {})
+    for asked in (body, whole | body):
+        assert speaker.post(f"/v1/{route}", json=asked).status_code < 500

@@ -1,0 +1,67 @@
+"""References to items: which of them a batch speaks of, with their ID or without.
+
+A reference is a row of the catalogue, plus the catalogue's size to mean *without its ID*.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from palate.language.spelling import NOTHING
+from palate.language.stream import Batch
+
+
+@dataclass(frozen=True)
+class ItemTable:
+    """Vectors of the items that a batch (or the catalogue) needs, and where to find each."""
+
+    tokens: Float[Tensor, "shown width"]
+    """What the decoder reads: the items, then the queries in words, which are shown and never
+    ranked."""
+    outputs: Float[Tensor, "needed width"]
+    """What user vectors are compared with."""
+    place: Int[Tensor, " references"]
+    """Place of each item reference among the needed ones; a reference is a row, plus the
+    catalogue's size for *without ID*."""
+
+
+def whole_items(items: Int[Tensor, "*any"], levels: Int[Tensor, "*any"]) -> Int[Tensor, "*any"]:
+    """Return catalogue rows where an item stands as a whole, NOTHING elsewhere."""
+    return items.masked_fill(levels >= 0, NOTHING)
+
+
+def mentioned(batch: Batch, num_items: int) -> Int[Tensor, " references"]:
+    """Return references to all items that the batch shows, some of them more than once."""
+    read = references_of(batch.whole, batch.without_id[:, None], num_items).flatten()
+    if batch.asked is not None:
+        asked = references_of(batch.asked.whole, batch.without_id[:, None, None], num_items)
+        read = torch.cat([read, asked.flatten()])
+    return read[read >= 0]
+
+
+def references_of(
+    rows: Int[Tensor, "*any"], without_id: Bool[Tensor, "*any2"], num_items: int
+) -> Int[Tensor, "*any"]:
+    """Return item references: rows, plus ``num_items`` to mean *without its ID*; -1 stays."""
+    return torch.where(rows >= 0, rows + without_id * num_items, rows)
+
+
+def numbered_items(batch: Batch) -> tuple[Batch, Int[Tensor, " items"]]:
+    """Return the batch with its items numbered from 0, and the catalogue row of each number."""
+    shown = batch.whole >= 0
+    if batch.asked is None:
+        needed, places = batch.items[shown].unique(return_inverse=True)
+        return replace(batch, items=batch.items.masked_scatter(shown, places)), needed
+    asked = batch.asked.whole >= 0
+    both = torch.cat([batch.items[shown], batch.asked.items[asked]])
+    needed, places = both.unique(return_inverse=True)
+    count = int(shown.sum())
+    of_asked = batch.asked.items.masked_scatter(asked, places[count:])
+    numbered = replace(
+        batch,
+        items=batch.items.masked_scatter(shown, places[:count]),
+        asked=replace(batch.asked, items=of_asked),
+    )
+    return numbered, needed

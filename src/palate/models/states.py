@@ -1,0 +1,37 @@
+"""What a batch leaves once it is read: states at its probes, or prompts ready to be answered."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from palate.models.decoder import KeyValue
+
+
+@dataclass(frozen=True)
+class States:
+    """What stands at the probes of a batch, row by row, padding left out."""
+
+    users: Float[Tensor, "probes queries width"] | None
+    """User vectors, where asked for."""
+    codes: Float[Tensor, "probes levels width"] | None = None
+    """State before each code of the items that are spelled, where there are such."""
+    words: Float[Tensor, "probes words width"] | None = None
+    """State before each word of the replies, where there are such."""
+    rows: Float[Tensor, "batch time width"] | None = None
+    """State of each token of the rows, where kept."""
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """Prompts once read, to be answered in codes or in words."""
+
+    past: list[KeyValue]
+    """Keys and values, a pair per layer."""
+    visible: Bool[Tensor, "batch time"]
+    positions: Int[Tensor, " batch"]
+    """Position of the first place of the answer."""
+    carried: Float[Tensor, "batch width"]
+    """What each prompt ended with."""
+    states: Float[Tensor, "batch time width"] | None = None
+    """What an encoder made of it; it leaves no past."""
