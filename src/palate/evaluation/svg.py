@@ -191,7 +191,7 @@ class _Scale:
         if from_zero:
             low = min(low, 0.0)
         if high - low <= 1e-9 * max(1.0, abs(low)):
-            high = low + (abs(low) or 1.0)
+            high = low + (abs(low) if abs(low) > 1e-9 else 1.0)
         step = _tick_step(high - low)
         if rounded:
             low, high = math.floor(low / step) * step, math.ceil(high / step) * step
