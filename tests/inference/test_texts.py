@@ -11,7 +11,15 @@ from palate.data.dataset import Dataset
 from palate.errors import NotTrainedError
 from palate.inference.engine import CatalogueVectors, LanguageEngine
 from palate.inference.recommender import Recommender
-from palate.inference.texts import Manner, Question, TextEngine, _Kept, _ReadAnew, _repeating
+from palate.inference.texts import (
+    Manner,
+    Question,
+    TextEngine,
+    _chosen,
+    _Kept,
+    _ReadAnew,
+    _repeating,
+)
 from palate.language.review_tasks import Explanation
 from palate.language.tasks import Example
 from palate.language.text_tasks import NO, YES, Choice, Ranking, Rating, plain_titles
@@ -116,8 +124,22 @@ def test_what_is_written_together_is_written_alone(
     assert texts == [
         engine.write(Question("explain it", [example]), manner)[0] for example in question.examples
     ]
-    drawn = Manner(max_words=12, temperature=temperature, seed=3)
-    assert engine.write(question, drawn) == engine.write(question, drawn)
+    drawn = Manner(max_words=12, temperature=temperature, drafts=3, seed=3)
+    assert engine.write(question, drawn) == [
+        engine.write(Question("explain it", [example]), drawn)[0] for example in question.examples
+    ]
+
+
+def test_words_are_drawn_with_their_chances() -> None:
+    logits = torch.tensor([[0.1, 0.2, 0.6, 0.1]]).log().expand(2, -1)
+    generator = torch.Generator().manual_seed(0)
+    manner = Manner(temperature=1.0, top_p=0.85)
+    drawn = torch.stack([_chosen(logits, manner, generator) for _ in range(2_000)])
+    assert bool((drawn[:, 0] == drawn[:, 1]).all()), "prompts of the same chances get the same word"
+    shares = torch.bincount(drawn[:, 0], minlength=4) / len(drawn)
+    # Beyond the likeliest that together have 0.85 there is nothing: 0.6, 0.2 and one of the rest.
+    torch.testing.assert_close(shares[1:3], torch.tensor([2 / 9, 6 / 9]), atol=0.03, rtol=0)
+    assert bool((shares == 0).any())
 
 
 def test_reading_on_is_reading_anew(shop: Dataset, engine: TextEngine) -> None:

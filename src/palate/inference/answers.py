@@ -28,6 +28,12 @@ from palate.training.chosen_tasks import Material, chosen_tasks
 from palate.trust.grounding import Grounds, factual_sentence, mend
 from palate.types import History, Ranking
 
+EXPLAINING = Manner(min_words=4)
+"""A word is no explanation."""
+
+SUMMARISING = Manner(temperature=0.7, drafts=12)
+"""Titles of reviews vary so much that the likeliest words in turn say little of the text."""
+
 _Kind = TypeVar("_Kind")
 
 
@@ -261,8 +267,18 @@ class Answers:
         manner: Manner | None = None,
     ) -> list[str]:
         """Return what the model writes to each prompt of a task, as one printable line."""
+        manner = manner or _manner(task)
         texts = self.texts.write(self.question(task, examples, wording), manner)
         return [one_line(text) for text in texts]
+
+
+def _manner(task: Task) -> Manner:
+    match task:
+        case Explanation():
+            return EXPLAINING
+        case Summary():
+            return SUMMARISING
+    return Manner()
 
 
 def above_mean(biases: ItemBiases, examples: Sequence[Example]) -> Float[np.ndarray, " probes"]:

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from palate.errors import NotTrainedError
+from palate.inference.consensus import most_agreed
 from palate.inference.engine import LanguageEngine, cut_by_length
 from palate.language.entities import EntityTrie
 from palate.language.spelling import NOTHING
@@ -49,6 +50,9 @@ class Manner:
     """Words are drawn from the likeliest that together have this chance (Holtzman et al. 2020)."""
     unrepeated: int = 3
     """No run of so many words is said twice; 0 allows it."""
+    drafts: int = 1
+    """Of so many drafts, drawn one after the other, the one that agrees most with the others is
+    the answer (see :func:`palate.inference.consensus.most_agreed`)."""
     seed: int = 0
 
 
@@ -147,6 +151,12 @@ class TextEngine:
             trie: the only replies there may be; they may repeat words.
         """
         manner = manner or Manner()
+        if manner.drafts > 1:
+            each = [
+                self.write(question, replace(manner, drafts=1, seed=manner.seed + draft), trie=trie)
+                for draft in range(manner.drafts)
+            ]
+            return [most_agreed(drafts) for drafts in zip(*each, strict=True)]
         trie = None if trie is None else trie.to(self.engine.parts.model.queries.device)
         tokenizer = self.engine.parts.tokenizer
         marks = _Marks.of(tokenizer, self.engine.parts.model.num_words)
@@ -260,10 +270,14 @@ def _chosen(
 ) -> Int[Tensor, " prompts"]:
     if not manner.temperature:
         return logits_UV.argmax(dim=1)
+    # The same noise for every prompt: what is said to one does not depend on who else is asked.
+    drawn = torch.rand(logits_UV.shape[1], generator=generator, device=logits_UV.device)
+    noise = -(-drawn.clamp(min=1e-20).log()).clamp(min=1e-20).log()
     shares, words = (logits_UV / manner.temperature).softmax(dim=1).sort(dim=1, descending=True)
-    before = shares.cumsum(dim=1) - shares
-    kept = shares.masked_fill(before >= manner.top_p, 0.0)
-    return words.gather(1, torch.multinomial(kept, 1, generator=generator))[:, 0]
+    unlikely = shares.cumsum(dim=1) - shares >= manner.top_p
+    hidden = torch.zeros_like(unlikely).scatter(1, words, unlikely)
+    noisy = (logits_UV / manner.temperature + noise).masked_fill(hidden, -torch.inf)
+    return noisy.argmax(dim=1)
 
 
 def _repeating(
