@@ -28,8 +28,8 @@ from palate.training.chosen_tasks import Material, chosen_tasks
 from palate.trust.grounding import Grounds, factual_sentence, mend
 from palate.types import History, Ranking
 
-EXPLAINING = Manner(min_words=4)
-"""A word is no explanation."""
+EXPLAINING = Manner(min_words=4, temperature=0.7, drafts=6)
+"""A word is no explanation, and the likeliest words in turn soon go round in a circle."""
 
 SUMMARISING = Manner(temperature=0.7, drafts=12)
 """Titles of reviews vary so much that the likeliest words in turn say little of the text."""
