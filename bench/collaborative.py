@@ -36,6 +36,7 @@ from palate.data.split import Part, PartName, Split
 from palate.data.vocabulary import Vocabulary
 from palate.errors import UnknownUserError
 from palate.evaluation.answer_metrics import score_yes_no
+from palate.evaluation.rating_baselines import fit_biases, ratings_of
 from palate.inference.engine import LanguageEngine
 from palate.inference.recommender import Recommender
 from palate.inference.texts import Question, TextEngine
@@ -81,6 +82,11 @@ def main() -> None:
             ]
             table.add_row(label, part, *cells, " ".join(f"{run.seconds:.0f}" for run in group))
         best = max(best, float(np.mean([run.found["test"]["auc"] for run in group])))
+    dataset = Dataset.load(folder)
+    for part in ("valid", "test"):
+        found = of_biases(dataset, part)
+        cells = [f"{found[name]:.4f}" for name in ("auc", "uauc")]
+        table.add_row("biases of users and items alone", part, *cells, "", "")
     console.print(table)
     print(f"collaborative: {best:.4f}")
 
@@ -125,6 +131,15 @@ def of_rows(films: Dataset, rows: pl.DataFrame) -> Dataset:
 def judged(model: Recommender) -> Found:
     """Return AUC, UAUC and log loss on both parts held out."""
     return {part: yes_or_no(model, part) for part in ("valid", "test")}
+
+
+def of_biases(dataset: Dataset, part: PartName) -> dict[str, float]:
+    """Return what regularised biases of the training rows reach, a user they lack having none."""
+    shape = (dataset.interactions.num_users, len(dataset.catalog))
+    biases = fit_biases(ratings_of(dataset, "train"), shape, penalty=5.0)
+    asked = ratings_of(dataset, part)
+    chances = (biases.predict(asked.user_rows, asked.item_rows) - 1) / 4
+    return score_yes_no(np.clip(chances, 1e-6, 1 - 1e-6), asked.values > LIKED, asked.user_rows)
 
 
 def yes_or_no(model: Recommender, part: PartName) -> dict[str, float]:
