@@ -37,10 +37,8 @@ from palate.data.vocabulary import Vocabulary
 from palate.errors import UnknownUserError
 from palate.evaluation.answer_metrics import score_yes_no
 from palate.evaluation.rating_baselines import fit_biases, ratings_of
-from palate.inference.engine import LanguageEngine
 from palate.inference.recommender import Recommender
-from palate.inference.texts import Question, TextEngine
-from palate.language.text_tasks import NO, YES, Ranking
+from palate.language.text_tasks import Ranking
 
 LIKED = 3.0
 TASKS = "{ next_item = 0, ranking = 4, like_above = 3, max_history = %d }"
@@ -71,14 +69,14 @@ def main() -> None:
     jobs = [Job(label, folder, "collm", changed) for label, changed in VARIANTS.items()]
     runs = measure(options, seeded(options, *jobs), judge=judged)
     table = Table(title="Yes or no on CoLLM's split of MovieLens-1M")
-    for heading in ("prompts", "part", "AUC", "UAUC", "log loss", "training, s"):
+    for heading in ("prompts", "part", "AUC", "UAUC", "log loss", "AUC alone", "training, s"):
         table.add_column(heading)
     best = 0.0
     for label, group in grouped(runs).items():
         for part in ("valid", "test"):
             cells = [
                 with_spread([run.found[part][name] for run in group])
-                for name in ("auc", "uauc", "log_loss")
+                for name in ("auc", "uauc", "log_loss", "auc without biases")
             ]
             table.add_row(label, part, *cells, " ".join(f"{run.seconds:.0f}" for run in group))
         best = max(best, float(np.mean([run.found["test"]["auc"] for run in group])))
@@ -86,7 +84,7 @@ def main() -> None:
     for part in ("valid", "test"):
         found = of_biases(dataset, part)
         cells = [f"{found[name]:.4f}" for name in ("auc", "uauc")]
-        table.add_row("biases of users and items alone", part, *cells, "", "")
+        table.add_row("biases of users and items alone", part, *cells, "", "", "")
     console.print(table)
     print(f"collaborative: {best:.4f}")
 
@@ -144,7 +142,6 @@ def of_biases(dataset: Dataset, part: PartName) -> dict[str, float]:
 
 def yes_or_no(model: Recommender, part: PartName) -> dict[str, float]:
     """Ask of every row of a part whether the user likes the film."""
-    assert isinstance(model.engine, LanguageEngine)
     dataset, events = model.dataset, model.dataset.interactions
     parts, wanted = dataset.split.parts, Part.named(part)
     assert events.ratings is not None
@@ -157,10 +154,10 @@ def yes_or_no(model: Recommender, part: PartName) -> dict[str, float]:
         before = before[(parts[before] < wanted) | (events.ratings[before] > LIKED)]
         history = events.history(user, before)
         prompts.append(task.ask(history, events.item_rows[place : place + 1]))
-    wording = model.engine.parts.prompts["ranking"].seen[0]
-    chances = TextEngine(model.engine).choose(Question(wording, prompts), [YES, NO])[:, 0]
-    liked = events.ratings[places] > LIKED
-    return score_yes_no(chances, liked, events.user_rows[places])
+    liked, users = events.ratings[places] > LIKED, events.user_rows[places]
+    alone = score_yes_no(model.answers.likings(prompts).astype(np.float64), liked, users)
+    mixed = score_yes_no(model.answers.calibrated_likings(prompts), liked, users)
+    return mixed | {f"{name} without biases": value for name, value in alone.items()}
 
 
 if __name__ == "__main__":

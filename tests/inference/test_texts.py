@@ -1,6 +1,7 @@
 """Answers in words of a model trained for a moment: quick ways are the plain ways."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -174,7 +175,7 @@ def test_no_run_of_words_is_said_twice() -> None:
     assert not _repeating(torch.tensor([[5, 6]]), 9, 3).any()
 
 
-def test_likes_are_told_from_the_rest(shop: Dataset) -> None:
+def test_likes_are_told_from_the_rest(shop: Dataset, tmp_path: Path) -> None:
     """A world in which everybody likes even rows and dislikes odd ones."""
     events = shop.interactions
     ratings = np.where(events.item_rows % 2 == 0, 5.0, 1.0).astype(np.float32)
@@ -193,6 +194,13 @@ def test_likes_are_told_from_the_rest(shop: Dataset) -> None:
     likes = TextEngine(model.engine).choose(Question("does it suit", asked), [YES, NO])[:, 0]
     even = np.tile(rows % 2 == 0, 5)
     assert likes[even].mean() > likes[~even].mean() + 0.5
+    ranked = model.rank(asked[0].history, rows.tolist())
+    best = ranked.item_rows[: even[: len(rows)].sum()]
+    assert (best % 2 == 0).mean() > 0.9, "biases know which rows are liked, too"
+    model.save(tmp_path / "model")
+    again = Recommender.load(tmp_path / "model").rank(asked[0].history, rows.tolist())
+    assert again.item_rows.tolist() == ranked.item_rows.tolist()
+    assert_allclose(again.scores, ranked.scores, atol=1e-6)
 
 
 def test_a_model_of_items_alone_says_no_words(shop: Dataset) -> None:

@@ -172,7 +172,7 @@ class Answers:
             NotTrainedError: when the model was not trained to tell.
         """
         task = self.task(YesOrNo, "say yes or no to an item")
-        chances = self.parts.calibration.applied(self.likings([task.ask(history, item_rows)]))
+        chances = self.calibrated_likings([task.ask(history, item_rows)])
         order = np.argsort(-chances, kind="stable")
         return Ranking(item_rows[order], chances[order])
 
@@ -182,6 +182,20 @@ class Answers:
         """Return the chance of *yes* at each probe of prompts of yes or no, not calibrated."""
         task = self.task(YesOrNo, "say yes or no to an item")
         return self.texts.choose(self.question(task, examples, wording), [YES, NO])[:, 0]
+
+    def calibrated_likings(
+        self, examples: Sequence[Example], wording: str | None = None
+    ) -> Float[np.ndarray, " probes"]:
+        """Return the chance of *yes* at each probe, as often as it is so on the valid part.
+
+        Where *yes* means liked, what biases know of the item and the user is mixed in.
+        """
+        chances = self.likings(examples, wording).astype(np.float64)
+        prior = self.parts.liking_prior
+        if prior is None:
+            return self.parts.calibration.applied(chances)
+        known = above_mean(prior.biases, examples)
+        return prior.calibration.applied(no_and_yes(chances), known)[:, 1]
 
     def picks(self, examples: Sequence[Example], wording: str | None = None) -> list[Ranking]:
         """Return the items of each prompt of :class:`Choice` by the log-probability of their title.
@@ -281,8 +295,16 @@ def _manner(task: Task) -> Manner:
     return Manner()
 
 
+def no_and_yes(chances: Float[np.ndarray, " probes"]) -> Float[np.ndarray, "probes two"]:
+    """Return the chances of both answers, as of two levels."""
+    return np.stack([1 - chances, chances], axis=1)
+
+
 def above_mean(biases: ItemBiases, examples: Sequence[Example]) -> Float[np.ndarray, " probes"]:
-    """Return what biases say of the one item that each probe of the prompts asks about."""
+    """Return what biases say of the one item that each probe of the prompts asks about.
+
+    Every probe of a prompt sees the whole history.
+    """
     asked = [example.asked[:, 0] for example in examples if example.asked is not None]
     return np.concatenate(
         [biases.above_mean(e.history, rows) for e, rows in zip(examples, asked, strict=True)]

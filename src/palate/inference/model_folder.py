@@ -125,8 +125,9 @@ def _save_parts(folder: Path, parts: Parts) -> None:
     if "ranking" in parts.tasks:
         calibration = json.dumps(asdict(parts.calibration))
         (folder / "calibration.json").write_text(calibration + "\n")
-    if parts.rating_prior is not None:
-        _save_rating_prior(folder, parts.rating_prior)
+    for name, prior in (("rating", parts.rating_prior), ("liking", parts.liking_prior)):
+        if prior is not None:
+            _save_biases(folder, name, prior)
     if parts.index is not None:
         (folder / "blend.json").write_text(json.dumps({"weight": parts.blend.weight}) + "\n")
         parts.index.save(folder / "codes", About("codes of the model's items"))
@@ -176,25 +177,26 @@ def _load_parts(folder: Path, recipe: Recipe, dataset: Dataset, manifest: Manife
         index=index,
         ratings=_ratings(manifest),
         calibration=_load_calibration(folder),
-        rating_prior=_load_rating_prior(folder),
+        rating_prior=_load_biases(folder, "rating"),
+        liking_prior=_load_biases(folder, "liking"),
     )
 
 
-def _save_rating_prior(folder: Path, prior: RatingPrior) -> None:
+def _save_biases(folder: Path, name: str, prior: RatingPrior) -> None:
     """Keep the biases beside what they count."""
     biases = torch.from_numpy(prior.biases.items)
-    save_file({"items": biases.contiguous()}, folder / "rating_prior.safetensors")
+    save_file({"items": biases.contiguous()}, folder / f"{name}_prior.safetensors")
     numbers = {"mean": prior.biases.mean, "penalty": prior.biases.penalty}
     told = {"biases": numbers, "calibration": asdict(prior.calibration)}
-    (folder / "rating_prior.json").write_text(json.dumps(told) + "\n")
+    (folder / f"{name}_prior.json").write_text(json.dumps(told) + "\n")
 
 
-def _load_rating_prior(folder: Path) -> RatingPrior | None:
-    path = folder / "rating_prior.json"
+def _load_biases(folder: Path, name: str) -> RatingPrior | None:
+    path = folder / f"{name}_prior.json"
     if not path.is_file():
         return None
     told = json.loads(path.read_text())
-    items = load_file(folder / "rating_prior.safetensors")["items"].numpy()
+    items = load_file(folder / f"{name}_prior.safetensors")["items"].numpy()
     return RatingPrior(
         ItemBiases(items=items, **told["biases"]), LevelCalibration(**told["calibration"])
     )

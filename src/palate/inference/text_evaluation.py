@@ -124,7 +124,7 @@ def _judged_ratings(sheet: Sheet) -> tuple[Figures, list[str]]:
 
 def _judged_rankings(sheet: Sheet) -> tuple[Figures, list[str]]:
     chances = sheet.answers.likings(sheet.unanswered, sheet.wording).astype(np.float64)
-    calibrated = sheet.answers.parts.calibration.applied(chances)
+    calibrated = sheet.answers.calibrated_likings(sheet.unanswered, sheet.wording)
     labels = np.asarray([reply == YES for reply in sheet.replies])
     counts = [len(rows) for rows in sheet.asked]
     users = np.repeat([event.event.user_row for event in sheet.events], counts).astype(np.int64)

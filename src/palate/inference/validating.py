@@ -10,13 +10,14 @@ from jaxtyping import Float
 from palate.data.dataset import Cases, Dataset
 from palate.evaluation.calibration import fit_calibration, fit_levels
 from palate.evaluation.rating_baselines import fit_item_biases
-from palate.inference.answers import Answers, above_mean
+from palate.inference.answers import Answers, above_mean, no_and_yes
 from palate.inference.engine import Ask, LanguageEngine
 from palate.inference.texts import Question, TextEngine
 from palate.language.held_out import HeldOut, held_out_events, held_out_examples
 from palate.language.prompts import SLOTS
 from palate.language.reviews import read_held_out, read_reviews
 from palate.language.text_tasks import YES, Rating
+from palate.language.text_tasks import Ranking as YesOrNo
 from palate.models.baselines import fit_baseline
 from palate.models.language_model import RecommendationModel
 from palate.training.batches import Mixture
@@ -176,7 +177,14 @@ def _saying_yes(
     if not examples:
         return parts
     labels = np.asarray([reply == YES for example in examples for reply in example.replies])
-    found = fit_calibration(answers.likings(examples), labels)
+    likings = answers.likings(examples).astype(np.float64)
+    if isinstance(task, YesOrNo) and task.threshold is not None:
+        biases = fit_item_biases(answers.dataset)
+        known, places = above_mean(biases, examples), labels.astype(np.int64)
+        drawn = fit_levels(no_and_yes(likings), known, places)
+        _logger.info("liking: slope %.3f, trust in biases %.3f", drawn.slope, drawn.trust)
+        return replace(parts, liking_prior=RatingPrior(biases, drawn))
+    found = fit_calibration(likings, labels)
     _logger.info("calibration: slope %.3f, intercept %.3f", found.slope, found.intercept)
     return replace(parts, calibration=found)
 

@@ -78,7 +78,10 @@ class Blend:
 
 @dataclass(frozen=True)
 class RatingPrior:
-    """What biases alone say of a rating, and how the chances of its levels are drawn to that."""
+    """What biases alone say of a rating, and how the chances of its levels are drawn to that.
+
+    Liked or not is a rating of two levels.
+    """
 
     biases: ItemBiases
     calibration: LevelCalibration
@@ -108,6 +111,8 @@ class Parts:
     """Levels of rating that events are shown with; none where they are not shown."""
     calibration: Calibration = field(default_factory=Calibration)
     """What makes the chance of *yes* a frequency."""
+    liking_prior: RatingPrior | None = None
+    """The same of *no* and *yes*, where they mean disliked and liked."""
     rating_prior: RatingPrior | None = None
     """What makes the chances of ratings frequencies."""
 
