@@ -168,6 +168,12 @@ def test_items_looked_up_are_items_computed(shop: Dataset, engine: TextEngine) -
     )
 
 
+def test_a_character_said_in_part_is_left_out(shop: Dataset, engine: TextEngine) -> None:
+    texts = engine.write(_explained(shop, engine), Manner(max_words=30, temperature=8.0, top_p=1.0))
+    assert any(texts)
+    assert not any("\ufffd" in text for text in texts)
+
+
 def test_no_run_of_words_is_said_twice() -> None:
     marked = _repeating(torch.tensor([[5, 6, 7, 5, 6], [1, 2, 3, 4, 5]]), 9, 3)
     assert marked[0].nonzero().flatten().tolist() == [7]

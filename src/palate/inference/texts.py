@@ -167,7 +167,8 @@ class TextEngine:
                 said = _say(model, (read, table), manner, marks, trie)
             for number, words in zip(chosen, said.tolist(), strict=True):
                 ended = words.index(tokenizer.end) if tokenizer.end in words else len(words)
-                texts[number] = tokenizer.decode(words[:ended])
+                # A byte of a character whose other bytes were never said is no character.
+                texts[number] = tokenizer.decode(words[:ended]).replace("\ufffd", "").strip()
         return texts
 
     def _read(self, batch: Batch) -> tuple[RecommendationModel, Batch, ItemTable]:

@@ -72,3 +72,8 @@ def test_no_end_and_no_tokenizer_are_told(
     monkeypatch.setattr("palate.models.backbones.tokenizer.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"palate\[hf\]"):
         backbone_tokenizer("anywhere")
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no such folder"):
+        backbone_tokenizer(str(tmp_path / "nothing"))

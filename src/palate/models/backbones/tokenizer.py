@@ -1,6 +1,7 @@
 """The tokenizer that a pre-trained model was trained with."""
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer as RawTokenizer
@@ -26,6 +27,12 @@ def backbone_tokenizer(path: str) -> Tokenizer:
         raise MissingExtraError("transformers", "hf")
     from transformers import AutoTokenizer
 
+    # Of a path that is not there, transformers complains as of a misspelt name.
+    if Path(path).is_absolute() and not Path(path).is_dir():
+        raise ConfigError(
+            f"The tokenizer of {path!r} cannot be opened: there is no such folder.",
+            hint="Give the folder of a model that transformers can read.",
+        )
     try:
         found = AutoTokenizer.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError, KeyError, ImportError) as error:
