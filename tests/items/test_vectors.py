@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from palate.items.vectors import ItemVectors, cached, content_key
+from palate.items.vectors import ItemVectors, cached, content_key, side_by_side
 
 
 def _vectors() -> ItemVectors:
@@ -51,3 +51,14 @@ def test_normalised_rows_have_numbers_of_size_one() -> None:
     np.testing.assert_allclose(np.square(vectors.values[[0, 2]]).mean(1), 1, rtol=1e-6)
     assert vectors.present.tolist() == [True, False, True]
     assert not vectors.values[1].any()
+
+
+def test_kinds_side_by_side_weigh_alike() -> None:
+    wide = ItemVectors(
+        np.array([[4, 0, 0, 0], [0, 0, 0, 0]], np.float32) / 2, np.array([1, 0], bool)
+    )
+    narrow = ItemVectors(np.array([[1], [1]], np.float32), np.array([1, 1], bool))
+    both = side_by_side([wide, narrow])
+    np.testing.assert_allclose(both.values, [[1, 0, 0, 0, 1], [0, 0, 0, 0, 1]])
+    assert both.present.all()
+    assert side_by_side([wide]) is wide

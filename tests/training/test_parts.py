@@ -10,6 +10,7 @@ import torch
 from palate.data.catalog import Catalog
 from palate.data.dataset import Dataset
 from palate.data.world import World
+from palate.errors import ConfigError
 from palate.training.parts import build_parts
 from palate.training.recipe import Recipe, load_recipe
 
@@ -94,3 +95,16 @@ def test_items_may_be_ids_alone_or_content_alone(tiny_world: Dataset, recipe_set
     parts, (mixture,) = build_parts(tiny_world, _recipe(recipe_setting), seed=0)
     assert len(parts.features) == 30
     assert next(iter(mixture.batches(0))) is not None
+
+
+def test_codes_may_be_learned_from_text_and_behaviour_together(tiny_world: Dataset) -> None:
+    index = "codes.index={kind='residual-kmeans', levels=2, size=4}"
+    text, both = (
+        build_parts(tiny_world, _recipe(index, f"codes.vectors={kind}"), seed=0)[0].index
+        for kind in ("text", "text+behaviour")
+    )
+    assert text is not None
+    assert both is not None
+    assert both.codes.version != text.codes.version
+    with pytest.raises(ConfigError, match="vectors of one kind"):
+        _recipe(index, "codes.vectors=text+behaviour", "model.fusion.use_codes=true")

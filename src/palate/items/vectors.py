@@ -4,7 +4,7 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,18 @@ class ItemVectors:
         there = lengths > 1e-6 if present is None else present & (lengths > 1e-6)
         scale = np.where(there, raw.shape[1] ** 0.5 / np.maximum(lengths, 1e-6), 0.0)
         return cls(values=(raw * scale[:, None]).astype(np.float32), present=there)
+
+
+def side_by_side(kinds: Sequence[ItemVectors]) -> ItemVectors:
+    """Return one vector per item from several, each kind with a length of 1 or, absent, of 0.
+
+    So kinds weigh alike whatever their widths; an item is present where it has any of them.
+    """
+    if len(kinds) == 1:
+        return kinds[0]
+    values = [vectors.values / max(vectors.dim, 1) ** 0.5 for vectors in kinds]
+    present = np.logical_or.reduce([vectors.present for vectors in kinds])
+    return ItemVectors(np.concatenate(values, axis=1), present)
 
 
 def content_key(fingerprint: str, contents: Iterable[str | bytes | None]) -> str:

@@ -79,8 +79,8 @@ class CodesConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     index: IndexConfig
-    vectors: Literal["text", "image", "behaviour"] = "text"
-    """What learned codes are learned from."""
+    vectors: Literal["text", "image", "behaviour", "text+behaviour"] = "text"
+    """What learned codes are learned from; of two, one vector after the other."""
     settle: bool = True
     """Let codes start as what their items have in common, instead of at random."""
     beams: int = Field(default=50, ge=1)

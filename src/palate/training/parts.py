@@ -17,7 +17,7 @@ from palate.items.codes.index import IndexMaterial, ItemIndex, fit_index
 from palate.items.codes.quantiser import numbered_codes
 from palate.items.encoders import ItemEncoders, item_features
 from palate.items.features import ItemFeatures
-from palate.items.vectors import ItemVectors, Progress
+from palate.items.vectors import ItemVectors, Progress, side_by_side
 from palate.language.entities import EntityTrie
 from palate.language.plain_text import rating_words
 from palate.language.prompts import Wordings, load_prompts
@@ -346,12 +346,14 @@ def _slots(recipe: Recipe, index: ItemIndex | None) -> int:
 def _index(dataset: Dataset, config: CodesConfig, features: ItemFeatures, seed: int) -> ItemIndex:
     """Index the catalogue; of the events only those of the training part are read."""
     aligned = config.index.kind == "rqvae" and config.index.alignment > 0
-    behaviour = (
-        behaviour_vectors(dataset.sequences, len(dataset.catalog), BehaviourConfig(), seed=seed)
-        if aligned or config.vectors == "behaviour"
-        else None
-    )
-    vectors = behaviour if config.vectors == "behaviour" else features.vectors.get(config.vectors)
+    known = dict(features.vectors)
+    if aligned or "behaviour" in config.vectors:
+        known["behaviour"] = behaviour_vectors(
+            dataset.sequences, len(dataset.catalog), BehaviourConfig(), seed=seed
+        )
+    wanted = [known[kind] for kind in config.vectors.split("+") if kind in known]
+    vectors = side_by_side(wanted) if wanted else None
+    behaviour = known["behaviour"] if aligned else None
     material = IndexMaterial(dataset.catalog, dataset.sequences, vectors, behaviour)
     return fit_index(config.index, material, rng=np.random.default_rng(seed))
 

@@ -76,6 +76,8 @@ class Recipe(BaseModel):
             )
         if fusion.use_codes and (self.codes is None or self.codes.index.kind not in _LEARNED):
             raise ValueError(f"model.fusion.use_codes needs codes.index of {', '.join(_LEARNED)}")
+        if fusion.use_codes and self.codes and self.codes.vectors == "text+behaviour":
+            raise ValueError("model.fusion.use_codes needs codes.vectors of one kind")
         if "codes" in self.forms and "set" in self.forms and not self.model.num_queries:
             raise ValueError("answers in both forms need model.num_queries of 1 or more")
         if not self.forms and not self.says_words:
