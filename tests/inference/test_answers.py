@@ -9,9 +9,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from palate import Dataset, Recommender
 from palate.errors import ConfigError, NotTrainedError
-from palate.inference.answers import Answers
+from palate.inference.answers import EXPLAINING, SUMMARISING, Answers
 from palate.inference.engine import LanguageEngine
 from palate.inference.texts import Manner
+from palate.language.review_tasks import Explanation
 from palate.language.text_tasks import Choice, Rating
 from palate.training.recipe import load_recipe
 from palate.types import History
@@ -190,3 +191,27 @@ def test_calibration_is_kept_in_the_folder(speaker: Recommender, tmp_path: Path)
         speaker.rank(speaker.history("u1"), [1, 2, 3]).scores,
         loaded.rank(loaded.history("u1"), [1, 2, 3]).scores,
     )
+
+
+def test_what_others_wrote_may_be_quoted_where_it_agrees(
+    speaker: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = speaker.answers.task(Explanation, "explain")
+    told = [row for row in range(30) if len(task.reviews.sentences_about(row)) > 2]
+    history = speaker.history("u1")
+    monkeypatch.setattr("palate.inference.answers.EXPLAINING", replace(EXPLAINING, trust=1.0))
+    for row in told[:3]:
+        assert speaker.explain(history, row).written in task.reviews.sentences_about(row)
+    about = speaker.answers._quotes(task, task.ask(history, told[0], "look"))
+    wanted = [s for s in task.reviews.sentences_about(told[0]) if "look" in s.split()]
+    assert set(wanted) <= set(about), "quotes on the aspect are among those allowed"
+
+
+def test_a_summary_may_be_the_beginning_of_the_review(
+    speaker: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("palate.inference.answers.SUMMARISING", replace(SUMMARISING, trust=1.0))
+    assert speaker.summarise("Warm tone, easy to play. It came on time.") in {
+        "Warm tone",
+        "Warm tone, easy to play.",
+    }

@@ -190,7 +190,7 @@ def test_likes_are_told_from_the_rest(shop: Dataset, tmp_path: Path) -> None:
     others = ["objective", "scenario", "category", "search", "direct", "cold_start", "rating"]
     others += ["title", "next_title", "choice", "profile", "explanation", "summary", "preference"]
     settings += [f"tasks.{name}=0" for name in others]
-    settings += ["training.epochs=4", "training.validate_every=4", "training.tokens_per_batch=512"]
+    settings += ["training.epochs=3", "training.validate_every=3", "training.tokens_per_batch=1024"]
     settings += ["model.decoder.width=32", "model.decoder.layers=1", "training.learning_rate=1e-2"]
     model = Recommender.train(rated, load_recipe("palate", settings), seed=1)
     assert isinstance(model.engine, LanguageEngine)

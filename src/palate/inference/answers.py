@@ -17,7 +17,7 @@ from palate.errors import NotTrainedError
 from palate.evaluation.rating_baselines import ItemBiases
 from palate.inference.engine import LanguageEngine
 from palate.inference.texts import Manner, Question, TextEngine
-from palate.language.plain_text import one_line
+from palate.language.plain_text import one_line, openings, words
 from palate.language.queries import QueryPool
 from palate.language.review_tasks import Explanation, Summary
 from palate.language.reviews import Reviews, read_reviews
@@ -28,11 +28,14 @@ from palate.training.chosen_tasks import Material, chosen_tasks
 from palate.trust.grounding import Grounds, factual_sentence, mend
 from palate.types import History, Ranking
 
-EXPLAINING = Manner(min_words=4, temperature=0.7, drafts=6)
+EXPLAINING = Manner(min_words=4, temperature=0.7, drafts=6, trust=0.75)
 """A word is no explanation, and the likeliest words in turn soon go round in a circle."""
 
-SUMMARISING = Manner(temperature=0.7, drafts=12)
+SUMMARISING = Manner(temperature=0.7, drafts=12, trust=0.6)
 """Titles of reviews vary so much that the likeliest words in turn say little of the text."""
+
+_MOST_QUOTES = 100
+"""Sentences about an item that its explanation may quote."""
 
 _Kind = TypeVar("_Kind")
 
@@ -280,10 +283,28 @@ class Answers:
         wording: str | None = None,
         manner: Manner | None = None,
     ) -> list[str]:
-        """Return what the model writes to each prompt of a task, as one printable line."""
+        """Return what the model writes to each prompt of a task, as one printable line.
+
+        An explanation or a summary may be a quotation: of what others wrote of the item, or of the
+        review that is summarised.
+        """
         manner = manner or _manner(task)
-        texts = self.texts.write(self.question(task, examples, wording), manner)
+        quotes = [self._quotes(task, example) for example in examples]
+        asked = self.question(task, examples, wording)
+        texts = self.texts.write(asked, manner, quotes=quotes if any(quotes) else ())
         return [one_line(text) for text in texts]
+
+    def _quotes(self, task: Task, example: Example) -> list[str]:
+        """Return what people wrote that may answer a prompt."""
+        match task:
+            case Explanation():
+                told = task.reviews.sentences_about(int(_asked_rows(example)[0]))
+                wanted = words(example.context)
+                on_aspect = [s for s in told if set(wanted).intersection(words(s))]
+                return (on_aspect or told)[:_MOST_QUOTES]
+            case Summary():
+                return openings(example.context)
+        return []
 
 
 def _manner(task: Task) -> Manner:

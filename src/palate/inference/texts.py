@@ -53,6 +53,8 @@ class Manner:
     drafts: int = 1
     """Of so many drafts, drawn one after the other, the one that agrees most with the others is
     the answer (see :func:`palate.inference.consensus.most_agreed`)."""
+    trust: float = 0.5
+    """What quotes weigh of the drafts and them together."""
     seed: int = 0
 
 
@@ -141,7 +143,12 @@ class TextEngine:
         return found
 
     def write(
-        self, question: Question, manner: Manner | None = None, *, trie: EntityTrie | None = None
+        self,
+        question: Question,
+        manner: Manner | None = None,
+        *,
+        trie: EntityTrie | None = None,
+        quotes: Sequence[Sequence[str]] = (),
     ) -> list[str]:
         """Return the reply to each prompt, which is of one probe, word by word.
 
@@ -149,14 +156,19 @@ class TextEngine:
             question: the prompts; of one with blanks the first is filled.
             manner: how words are chosen.
             trie: the only replies there may be; they may repeat words.
+            quotes: for each prompt what people wrote that may be the reply, beside the drafts.
         """
         manner = manner or Manner()
-        if manner.drafts > 1:
+        if manner.drafts > 1 or quotes:
             each = [
                 self.write(question, replace(manner, drafts=1, seed=manner.seed + draft), trie=trie)
                 for draft in range(manner.drafts)
             ]
-            return [most_agreed(drafts) for drafts in zip(*each, strict=True)]
+            beside = quotes or [()] * len(question.examples)
+            return [
+                most_agreed(drafts, quoted, trust=manner.trust)
+                for *drafts, quoted in zip(*each, beside, strict=True)
+            ]
         trie = None if trie is None else trie.to(self.engine.parts.model.queries.device)
         tokenizer = self.engine.parts.tokenizer
         marks = _Marks.of(tokenizer, self.engine.parts.model.num_words)

@@ -11,6 +11,7 @@ _END = re.compile(r"([.!?]{1,6}[\"')]{0,3})(?:\s+|(?=[A-Z][a-z]|I\b))")
 _NO_END = re.compile(
     r"(?:\b(?:mr|mrs|ms|dr|st|vs|etc|approx|inc|e\.g|i\.e)|(?:^|[\s.])[a-z])\.$", re.IGNORECASE
 )
+_CLAUSE = re.compile(r"[,;:(]|\s-+\s|\s(?=(?:and|but|because|which|so)\s)")
 _WORD = re.compile(r"[^\W\d_][\w'-]*")
 
 
@@ -64,6 +65,19 @@ def sentences(text: str) -> list[str]:
         start = mark.end()
     found.append(text[start:].strip())
     return [sentence for sentence in found if sentence]
+
+
+def openings(text: str) -> list[str]:
+    """Return the first sentence of a text, and what of it stands before each of its clauses.
+
+    Example:
+        >>> openings("Warm tone, easy to play and cheap. It came on time.")
+        ['Warm tone', 'Warm tone, easy to play', 'Warm tone, easy to play and cheap.']
+    """
+    first = next(iter(sentences(text)), "")
+    ends = [mark.start() for mark in _CLAUSE.finditer(first)]
+    before = [first[:end].strip() for end in ends]
+    return [opening for opening in (*before, first) if words(opening)]
 
 
 def words(text: str) -> list[str]:
