@@ -470,13 +470,3 @@ def _fields(shop: Dataset, row: int) -> dict[str, object]:
     fields = shop.catalog.table.row(row, named=True)
     names = ("item_id", "title", "description", "brand", "price")
     return {name: fields[name] for name in names} | {"categories": tuple(fields["categories"])}
-
-
-def test_a_model_that_answers_in_codes_alone_is_refused(
-    live: LiveModel, model_folders: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(type(live.trained.system), "forms", ("codes",))
-    monkeypatch.setattr("palate.serving.loading.load_model", lambda _: live.trained)
-    with pytest.raises(NotTrainedError, match="in codes alone") as raised:
-        LiveModel.load(model_folders / "urm")
-    assert "liger" in raised.value.hint

@@ -158,7 +158,8 @@ class LanguageEngine:
         if self.form == "hybrid":
             return self._joined(histories, n, candidates=candidates, exclude_seen=exclude_seen)
         if self.form == "codes":
-            return self._spelled(histories, n, candidates=candidates, exclude_seen=exclude_seen)
+            table = None if candidates is None else self._table_of(candidates)
+            return self.spelled(histories, n, table=table, exclude_seen=exclude_seen)
         if self._prior is not None:
             return rank_scored(
                 self.score, histories, n, candidates=candidates, exclude_seen=exclude_seen
@@ -213,7 +214,8 @@ class LanguageEngine:
         codes = self.parts.recipe.codes
         assert codes is not None
         found = max(codes.beams, n)
-        spelled = self._spelled(histories, found, candidates=candidates, exclude_seen=exclude_seen)
+        table = None if candidates is None else self._table_of(candidates)
+        spelled = self.spelled(histories, found, table=table, exclude_seen=exclude_seen)
         rankings: list[Ranking] = []
         for start in range(0, len(histories), _SCORED_AT_ONCE):
             users = slice(start, start + _SCORED_AT_ONCE)
@@ -225,28 +227,39 @@ class LanguageEngine:
             )
             retrieved = top_rankings(scores, found)
             rankings += [
-                _blended(own, by_set, by_codes, self.parts.blend.weight, n)
+                blended(own, by_set, by_codes, self.parts.blend.weight, n)
                 for own, by_set, by_codes in zip(scores, retrieved, spelled[users], strict=True)
             ]
         return rankings
 
-    def _spelled(
+    def spelled(
         self,
         histories: Sequence[History],
         n: int,
         *,
-        candidates: Int[np.ndarray, " candidates"] | None,
-        exclude_seen: bool,
+        table: PrefixTable | None = None,
+        exclude_seen: bool = True,
+        contexts: Sequence[str] | None = None,
     ) -> list[Ranking]:
-        """Return the best ``n`` items for each history by beam search over their codes."""
+        """Return the best ``n`` items for each history by beam search over their codes.
+
+        Args:
+            histories: of items that may be without codes.
+            n: items of a list; there are at least as many beams.
+            table: the codes that may be said; None allows those of every item of training.
+            exclude_seen: leave out the items of the history.
+            contexts: as for :meth:`user_vectors`.
+        """
         model, codes = self.parts.model, self.parts.recipe.codes
         assert codes is not None
         beams = max(codes.beams, n)
         device = model.queries.device
-        table = self._table if candidates is None else self._table_of(candidates)
+        table = table or self._table
         rankings: dict[int, Ranking] = {}
-        for users, batch in self._batches(histories, None, self._table.num_levels, beams):
+        for users, batch in self._batches(histories, contexts, table.num_levels, beams):
             seen = _padded_rows([histories[user] for user in users]) if exclude_seen else None
+            if seen is not None:
+                seen[seen >= len(table.leaves)] = -1
             with torch.inference_mode():
                 scorer = ModelCodes(model, model.prefix(*self.with_items(batch)))
                 rows, scores = beam_search(
@@ -360,14 +373,17 @@ def cut_by_length(
     return batches
 
 
-def _blended(
+def blended(
     scores: Float[np.ndarray, " items"],
     by_set: Ranking,
     by_codes: Ranking,
     weight: float,
     n: int,
 ) -> Ranking:
-    """Return the best ``n`` of two lists; what was not spelled counts as the last that was."""
+    """Return the best ``n`` of two lists; what was not spelled counts as the last that was.
+
+    ``score = scores[item] + weight · log p(codes of the item)``.
+    """
     rows = np.union1d(by_set.item_rows, by_codes.item_rows)
     said = np.full(len(rows), by_codes.scores.min() if len(by_codes) else 0.0, dtype=np.float32)
     said[np.searchsorted(rows, by_codes.item_rows)] = by_codes.scores

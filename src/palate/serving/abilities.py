@@ -13,9 +13,6 @@ from palate.training.chosen_tasks import BY_ITEMS
 from palate.training.parts import Parts
 from palate.training.recipe import Form, Recipe, load_recipe, recipe_names
 
-FORMS = ("set",)
-"""Ways in which the service answers: by one vector or a few per user, compared with every item."""
-
 _WORDS_NEED = "urm"
 """The recipe to name where free words are wanted."""
 
@@ -43,8 +40,9 @@ class Abilities:
         """Families answered with items."""
         self.in_words: tuple[str, ...] = tuple(x for x in trained_on if x not in BY_ITEMS)
         """Families answered in words."""
-        self.trained_forms: tuple[str, ...] = FORMS if self._parts is None else self._parts.forms
-        self.forms: tuple[str, ...] = tuple(x for x in FORMS if x in self.trained_forms)
+        self.forms: tuple[Form, ...] = ("set",) if self._parts is None else self._parts.forms
+        """Ways in which it answers with items, the usual one first: by one vector or a few per
+        user, compared with every item; in codes, searched for; or by both."""
 
     @property
     def reads_words(self) -> bool:
@@ -61,17 +59,17 @@ class Abilities:
 
     @property
     def compares_items(self) -> bool:
-        """Whether it knows one item from another for somebody in particular."""
-        return not isinstance(self._trained.system, Popularity)
+        """Whether it can say how like two items are."""
+        return "set" in self.forms and not isinstance(self._trained.system, Popularity)
 
-    def check(self, ask: Ask, form: str = "set") -> None:
+    def check(self, ask: Ask, form: str | None = None) -> None:
         """Refuse what cannot be answered.
 
         Raises:
             NotTrainedError: naming the recipes that can.
             ConfigError: when slots are missing or hold what the data does not know.
         """
-        if form not in self.forms:
+        if form is not None and form not in self.forms:
             raise self._other_form(form)
         if ask.prompt is not None:
             if not self.reads_words:
@@ -143,7 +141,7 @@ class Abilities:
         found += [
             {"what": f"form {form}", "recipes": recipes_of_form(form)}
             for form in get_args(Form)
-            if form not in self.trained_forms
+            if form not in self.forms
         ]
         for what, able in (("free_text", self.reads_words), ("new_items", self.reads_new_items)):
             if not able:
@@ -158,15 +156,10 @@ class Abilities:
         return {slot: list(self._slots[slot]) for slot in sorted(SLOTS[family])}
 
     def _other_form(self, form: str) -> NotTrainedError:
-        """Return the refusal of a form in which the model, or the service, does not answer."""
-        if form in self.trained_forms:
-            return NotTrainedError(
-                f"The service answers in the form {FORMS[0]!r} alone, not in {form!r}.",
-                hint=f"Outside the service: palate recommend MODEL --form {form}",
-            )
+        """Return the refusal of a form in which the model does not answer."""
         return NotTrainedError(
             f"{self._name!r} was not trained to answer in the form {form!r}; "
-            f"it answers in: {', '.join(self.trained_forms)}.",
+            f"it answers in: {', '.join(self.forms)}.",
             hint=_how_to_get(recipes_of_form(form)),
         )
 

@@ -4,6 +4,7 @@ Rows are never given to another item: a deleted item keeps its row, so that hist
 stay readable, until the model is loaded anew.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,9 +16,12 @@ from jaxtyping import Bool, Float, Int
 
 from palate.data.catalog import Catalog
 from palate.data.vocabulary import Vocabulary
+from palate.errors import ConfigError
 from palate.inference.engine import CatalogueVectors
+from palate.items.codes.codes import Codes
+from palate.items.codes.prefix_table import PrefixTable
 from palate.items.features import ItemFeatures
-from palate.items.vectors import ItemVectors
+from palate.items.vectors import ItemVectors, side_by_side
 from palate.language.spelling import title_words
 from palate.serving.filters import ItemColumns, ItemFilter, grown
 from palate.serving.views import ItemView
@@ -27,6 +31,10 @@ _MASK_BYTES = 32_000_000
 """Memory for the masks of recent filters."""
 _NO_FILTER = ItemFilter()
 _ROWS_AT_ONCE = 65_536
+_MOST_TABLES = 16
+"""Tables of codes kept, one per recent filter."""
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +48,14 @@ class CatalogueState:
     columns: ItemColumns
     vectors: CatalogueVectors | None
     """None for a baseline, which has no vectors."""
+    codes: Codes | None = None
+    """Of the items that can be spelled: the first rows; None where the model spells none."""
     edition: int = 0
     """Counts the changes that made an item of somebody's history read differently."""
+    changes: int = 0
+    """Counts all changes."""
     _masks: dict[ItemFilter, np.ndarray] = field(default_factory=dict)
+    _tables: dict[ItemFilter, PrefixTable] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of rows, deleted items included."""
@@ -64,7 +77,31 @@ class CatalogueState:
         if self.vectors is not None:
             assert self.outputs_DI.shape[1] == len(self)
         assert len(self.hidden_rows) <= len(self)
+        if self.codes is not None:
+            self.spellable(None)
         return self
+
+    def spellable(
+        self, wanted: ItemFilter | None, candidates: Sequence[int] | None = None
+    ) -> PrefixTable:
+        """Return the codes of what may be answered, of ``candidates`` alone where given."""
+        wanted = wanted or _NO_FILTER
+        known = self._tables.get(wanted) if candidates is None else None
+        if known is not None:
+            return known
+        assert self.codes is not None
+        assert self.vectors is not None
+        allowed = self.allowed(wanted)[: len(self.codes)]
+        if candidates is not None:
+            allowed = allowed & np.isin(np.arange(len(allowed)), candidates)
+        table = PrefixTable.of(
+            self.codes, device=self.vectors.outputs.device, rows=np.flatnonzero(allowed)
+        )
+        if candidates is None:
+            if len(self._tables) >= _MOST_TABLES:
+                self._tables.clear()
+            self._tables[wanted] = table
+        return table
 
     def allowed(self, wanted: ItemFilter | None) -> Bool[np.ndarray, " items"]:
         """Return which rows may be answered."""
@@ -81,7 +118,7 @@ class CatalogueState:
         """Return the state in which some items are deleted."""
         deleted = self.deleted.copy()
         deleted[rows] = True
-        return replace(self, deleted=deleted, _masks={})
+        return replace(self, deleted=deleted, changes=self.changes + 1, _masks={}, _tables={})
 
     def replaced(
         self,
@@ -107,7 +144,9 @@ class CatalogueState:
             everything[row] = view
         deleted, readable = grown(self.deleted, num_items), grown(self.readable, num_items)
         deleted[rows] = False
-        vectors = self.vectors
+        vectors, codes = self.vectors, self.codes
+        if reader is not None and codes is not None and len(codes) == len(self):
+            codes = reader.spelled(codes, everything[len(self) :])
         if vectors is not None and reader is not None and retold:
             read, can_read = reader.read(rows[retold], [views[place] for place in retold])
             readable[rows[retold]] = can_read
@@ -118,6 +157,8 @@ class CatalogueState:
             readable=readable,
             columns=self.columns.replaced(rows, views, num_items),
             vectors=vectors,
+            codes=codes,
+            changes=self.changes + 1,
             edition=self.edition + bool((rows[retold] < len(self)).any()),
         )
 
@@ -156,6 +197,28 @@ class ItemReader:
         with torch.inference_mode():
             table = model.items(torch.arange(len(rows), device=id_rows.device))
         return CatalogueVectors(table.tokens, table.outputs), self._readable(features)
+
+    def spelled(self, codes: Codes, views: Sequence[ItemView]) -> Codes:
+        """Return the codes with those of new items after them, of items that can be given some.
+
+        Codes that were not learned from texts cannot be given to new items.
+        """
+        index, config, text = self._parts.index, self._parts.recipe.codes, self._parts.encoders.text
+        if not views or index is None or config is None or text is None:
+            return codes
+        if index.quantiser is None or not config.vectors.startswith("text"):
+            return codes
+        told = text.encode(catalog_of(views).texts())
+        # Nobody has chosen a new item: of behaviour, where that is asked for too, there is none.
+        width = index.quantiser.dim - told.dim
+        absent = np.zeros(len(views), dtype=bool)
+        nothing = ItemVectors(np.zeros((len(views), width), dtype=np.float32), absent)
+        known = side_by_side([told, nothing] if width else [told]).values
+        try:
+            return replace(index, codes=codes).with_new_items(known).codes
+        except ConfigError as error:
+            _logger.info("new items get no codes: %s", error.message)
+            return codes
 
     def _features(self, rows: Int[np.ndarray, " items"], views: Sequence[ItemView]) -> ItemFeatures:
         """Return features: text and attributes anew, the rest as trained (row -1: none)."""

@@ -12,6 +12,7 @@ from palate.ranking import top_rows
 from palate.serving.catalogue import CatalogueState
 from palate.serving.questions import Question
 from palate.serving.readings import Reading
+from palate.serving.searches import scores_with_spelled, with_spelled
 from palate.serving.views import ItemView
 from palate.types import Ranking
 
@@ -51,7 +52,7 @@ def scores_of(
     if reading.extra is not None:
         trained = rows < len(reading.extra)
         scores[trained] += reading.extra[rows[trained]]
-    return scores
+    return scores_with_spelled(scores, rows, reading)
 
 
 def best_rows(
@@ -113,6 +114,9 @@ def _rank_all(
 ) -> list[Ranking]:
     scores_BI = _scores(state, readings)
     _hide(state, scores_BI, questions)
+    for scores, question, reading in zip(scores_BI, questions, readings, strict=True):
+        if reading.spelled is not None:
+            scores[:] = with_spelled(scores, reading, question.pool)
     rows_BN, scores_BN = best_rows(scores_BI, max(question.pool for question in questions))
     return [
         _finished(state, question, Ranking(rows[: question.pool], scores[: question.pool]))

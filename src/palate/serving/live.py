@@ -17,6 +17,7 @@ from palate.errors import NotTrainedError, UnknownItemError
 from palate.inference.answers import Rated
 from palate.inference.model_folder import Trained
 from palate.inference.recommender import Reason
+from palate.items.codes.codes import Codes
 from palate.serving.abilities import Abilities
 from palate.serving.catalogue import CatalogueState, ItemReader, trained_views
 from palate.serving.facets import Facets, facets
@@ -237,7 +238,7 @@ class LiveModel:
         for question in questions:
             self.check(question)
         state = self._state
-        keys = [_key(state, question) for question in questions]
+        keys = [self._key(state, question) for question in questions]
         found = self._cache.get(keys)
         missing = {key: place for place, key in enumerate(keys) if found[place] is None}
         if missing:
@@ -254,7 +255,7 @@ class LiveModel:
         The questions must have passed :meth:`check`.
         """
         state = self._state
-        readings = self._cache.get([_key(state, question) for question in questions])
+        readings = self._cache.get([self._key(state, question) for question in questions])
         known = [place for place, reading in enumerate(readings) if reading is not None]
         answers: list[Answer | None] = [None] * len(questions)
         made = self._answers(
@@ -310,7 +311,9 @@ class LiveModel:
         Measured by scoring again without each of the newest events, for all items in one pass.
         Where what is popular was answered, no event weighed anything.
         """
-        state, history = self._state, question.history
+        state, history, rows = self._state, question.history, np.asarray(item_rows, np.int64)
+        # Of codes too every one of the items is to be scored.
+        question = replace(question, candidates=rows, exclude_seen=False)
         recent = range(max(0, len(history) - _MOST_REASONS), len(history))
         shortened = [
             self._histories.way(state, replace(question, history=history.without(event)))
@@ -322,7 +325,6 @@ class LiveModel:
         readings = self._histories.read(state, ways)
         if not len(recent) or readings[0].fallback == POPULAR:
             return [[] for _ in item_rows]
-        rows = np.asarray(item_rows, dtype=np.int64)
         scores = np.stack([scores_of(state, reading, rows) for reading in readings])
         falls = scores[0] - scores[1:]
         best = np.argsort(-falls, axis=0, kind="stable")[:n]
@@ -366,8 +368,14 @@ class LiveModel:
             readable=readable,
             columns=ItemColumns.of(views),
             vectors=vectors,
+            codes=self._codes,
         )
         return state.prepared()
+
+    @property
+    def _codes(self) -> Codes | None:
+        index = None if self._parts is None else self._parts.index
+        return index.codes if index is not None and "codes" in self.forms else None
 
     def _view(self, record: ItemRecord) -> ItemView:
         row = self._rows.get(record.item_id)
@@ -382,6 +390,19 @@ class LiveModel:
             has_image=row is not None and self._state.views[row].has_image,
         )
 
+    def _key(self, state: CatalogueState, question: Question) -> tuple[object, ...]:
+        """Return what decides a reading; what a search finds holds for one catalogue."""
+        search = self._histories.search(question)
+        return (
+            state.edition,
+            question.family,
+            question.prompt,
+            tuple(sorted(question.slots.items())) if question.slots else (),
+            question.context,
+            question.cache_key or fingerprint(question.history),
+            search and (state.changes, search),
+        )
+
     def _answers(
         self, state: CatalogueState, questions: Sequence[Question], readings: Sequence[Reading]
     ) -> list[Answer]:
@@ -389,15 +410,3 @@ class LiveModel:
             Answer(ranking.item_rows, ranking.scores, self.version, reading.fallback)
             for ranking, reading in zip(rank(state, questions, readings), readings, strict=True)
         ]
-
-
-def _key(state: CatalogueState, question: Question) -> tuple[object, ...]:
-    """Return what decides a reading."""
-    return (
-        state.edition,
-        question.family,
-        question.prompt,
-        tuple(sorted(question.slots.items())) if question.slots else (),
-        question.context,
-        question.cache_key or fingerprint(question.history),
-    )

@@ -8,7 +8,6 @@ from safetensors import SafetensorError
 from palate.artifacts import read_manifest
 from palate.errors import ArtifactError, NotTrainedError
 from palate.inference.model_folder import Trained, load_model
-from palate.serving.abilities import FORMS, recipes_of_form
 from palate.training.parts import Parts
 from palate.types import History
 
@@ -18,7 +17,7 @@ def load_servable(folder: Path) -> tuple[Trained, str]:
 
     Raises:
         ArtifactError: when the folder is not a model, or is damaged.
-        NotTrainedError: when it answers in no form that the service has.
+        NotTrainedError: when it recommends nothing.
     """
     try:
         version = read_manifest(folder, "model").content_hash
@@ -41,21 +40,12 @@ def _check_form(trained: Trained) -> None:
     """
     if not isinstance(trained.system, Parts):
         return
-    forms = trained.system.forms
-    if not forms:
+    if not trained.system.forms:
         raise NotTrainedError(
             f"{trained.name!r} answers in words alone ({', '.join(trained.system.tasks)}), "
             "and a service has to recommend.",
             hint="Ask it with: palate rank MODEL, palate rate MODEL and palate explain MODEL; or "
             "train one that does both: palate train DATASET MODEL --recipe palate",
-        )
-    if not set(FORMS) & set(forms):
-        both = [name for name in recipes_of_form("codes") if name in recipes_of_form(FORMS[0])]
-        raise NotTrainedError(
-            f"{trained.name!r} answers in {', '.join(forms)} alone; "
-            f"the service answers in the form {FORMS[0]!r}.",
-            hint=f"Ask it with: palate recommend MODEL; or train a model that has both forms "
-            f"({', '.join(both)}).",
         )
 
 

@@ -36,8 +36,9 @@ class Question:
     """0 is by score alone, 1 as unlike as possible: :func:`palate.serving.lists.diversified`."""
     cache_key: str | None = None
     """Names the history's content; None takes a hash of it, which costs a few microseconds."""
-    form: str = "set"
-    """How the answer is made; see :data:`palate.serving.abilities.FORMS`."""
+    form: str | None = None
+    """How the answer is made, of :attr:`palate.serving.abilities.Abilities.forms`; None is the
+    model's usual way."""
 
     @property
     def ask(self) -> Ask:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -13,8 +14,10 @@ from palate.models.baselines import Baseline, Popularity
 from palate.serving.catalogue import CatalogueState
 from palate.serving.questions import Question
 from palate.serving.readings import Reading
+from palate.serving.searches import Search
 from palate.training.parts import Parts
-from palate.types import History
+from palate.training.recipe import Form
+from palate.types import History, Ranking
 
 POPULAR = "popular"
 COLD_START = "cold-start"
@@ -32,6 +35,8 @@ class Way:
     ask: Ask | None
     """None asks the baseline, or for what is popular."""
     fallback: str | None = None
+    search: Search | None = None
+    """For codes, where the answer is made of them."""
 
 
 class HistoryReader:
@@ -65,22 +70,30 @@ class HistoryReader:
         history = self.known(state, question.history)
         if self._parts is None:
             return Way(history, None)
+        search = self.search(question)
         if len(history):
-            return Way(history, question.ask)
+            return Way(history, question.ask, None, search)
         if self._parts.model.config.num_queries == 0:
             return Way(history, None, POPULAR)
         if question.prompt is not None or question.family not in _ABOUT_A_HISTORY:
-            return Way(history, question.ask)
+            return Way(history, question.ask, None, search)
         if COLD_START not in self._parts.tasks:
             return Way(history, None, POPULAR)
         fallback = None if question.family == "next-item" else COLD_START
-        return Way(history, Ask(COLD_START, context=question.context), fallback)
+        return Way(history, Ask(COLD_START, context=question.context), fallback, search)
+
+    def search(self, question: Question) -> Search | None:
+        """Return what is to be searched for; None where a question is answered as a set."""
+        if self._parts is None or self._parts.recipe.codes is None:
+            return None
+        form = cast("Form", question.form or self._parts.forms[0])
+        return Search.of(question, form, self._parts.recipe.codes.beams)
 
     def read(self, state: CatalogueState, ways: Sequence[Way]) -> list[Reading]:
         """Return the readings, with one pass of the model for all that share a wording."""
         groups: dict[tuple[object, ...], list[int]] = {}
         for place, way in enumerate(ways):
-            groups.setdefault(_wording(way.ask), []).append(place)
+            groups.setdefault((*_wording(way.ask), way.search), []).append(place)
         found: dict[int, Reading] = {}
         for places in groups.values():
             together = [ways[place] for place in places]
@@ -95,13 +108,44 @@ class HistoryReader:
             return [Reading(None, self._shares, way.fallback) for way in ways]
         engine = LanguageEngine(parts, replace(ask, context=""), state.vectors)
         contexts = [way.ask.context for way in ways if way.ask is not None]
-        users = engine.user_vectors([w.history for w in ways], contexts if any(contexts) else None)
+        told = contexts if any(contexts) else None
+        spelled = self._spelled(state, engine, ways, told)
+        if ways[0].search is not None and ways[0].search.form == "codes":
+            return [
+                Reading(None, None, way.fallback, found)
+                for way, found in zip(ways, spelled, strict=True)
+            ]
+        users = engine.user_vectors([way.history for way in ways], told)
         vectors = (users * parts.model.scale).numpy()
+        blend = None if ways[0].search is None else parts.blend.weight
+        made = zip(ways, vectors, self._priors(ask, ways), spelled, strict=True)
         return [
             # Copies, for a slice would keep the vectors of the whole batch in memory.
-            Reading(vectors[place].copy(), extra, way.fallback)
-            for place, (way, extra) in enumerate(zip(ways, self._priors(ask, ways), strict=True))
+            Reading(own.copy(), extra, way.fallback, found, blend)
+            for way, own, extra, found in made
         ]
+
+    def _spelled(
+        self,
+        state: CatalogueState,
+        engine: LanguageEngine,
+        ways: Sequence[Way],
+        contexts: Sequence[str] | None,
+    ) -> Sequence[Ranking | None]:
+        search = ways[0].search
+        if search is None:
+            return [None] * len(ways)
+        table = state.spellable(search.filter, search.candidates)
+        if not len(table):
+            nothing = np.zeros(0, dtype=np.int64)
+            return [Ranking(nothing, nothing.astype(np.float32))] * len(ways)
+        return engine.spelled(
+            [way.history for way in ways],
+            search.most,
+            table=table,
+            exclude_seen=search.exclude_seen,
+            contexts=contexts,
+        )
 
     def _priors(self, ask: Ask, ways: Sequence[Way]) -> list[Float[np.ndarray, " trained"] | None]:
         """Return what the prior adds: it speaks of the next item alone, for it reads no words."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from palate.types import History
+from palate.types import History, Ranking
 
 _OVERHEAD = 600
 """Bytes of an entry beside its arrays, about."""
@@ -25,11 +25,17 @@ class Reading:
     """Added to the score of each trained item: a prior, or all that a baseline says."""
     fallback: str | None = None
     """What answers in place of what was asked, if anything does."""
+    spelled: Ranking | None = None
+    """What a search found for an answer in codes, best first; None where none was made."""
+    blend: float | None = None
+    """Weight of what was spelled beside the scores of the vectors; None where it decides alone."""
 
     @property
     def num_bytes(self) -> int:
         """Memory it takes."""
-        arrays = (self.vectors, self.extra)
+        arrays = [self.vectors, self.extra]
+        if self.spelled is not None:
+            arrays += [self.spelled.item_rows, self.spelled.scores]
         return _OVERHEAD + sum(array.nbytes for array in arrays if array is not None)
 
 

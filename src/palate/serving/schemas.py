@@ -144,7 +144,9 @@ class Asked(Request):
     slots: Annotated[dict[Name, Name], Field(max_length=10)] = Field(default_factory=dict)
     context: Annotated[str, StringConstraints(max_length=MAX_PROMPT, pattern=_NO_NUL)] = ""
     prompt: Prompt | None = Field(None, description="Say in words what is wanted.")
-    form: Name = Field("set", description="How the model answers; see GET /v1/models.")
+    form: Name | None = Field(
+        None, description="How the model answers; see GET /v1/models. Left out: its usual way."
+    )
     explain: bool = Field(False, description="Add the events that weighed most to each item.")
     model: Label | None = Field(None, description="A loaded model by name or version.")
 
