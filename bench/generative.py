@@ -3,9 +3,9 @@
     .venv/bin/python bench/generative.py [--recipes tiger urm-codes] [--data amazon14_beauty]
         [--seeds 1] [--threads 2]
 
-Published on Amazon Beauty, unmasked: TIGER 0.0648 recall@10 (careful re-runs 0.063-0.068), ActionPiece 0.0775. A
-model that was trained for both forms is judged as a set, in codes and as a hybrid. The last line is
-``generative: <best recall@10 in codes alone, unmasked>``.
+Published on Amazon Beauty, unmasked: TIGER 0.0648 recall@10 (careful re-runs 0.063-0.068),
+ActionPiece 0.0775. A model that was trained for both forms is judged as a set, in codes and as a
+hybrid. The last line is ``generative: <best recall@10 in codes alone, unmasked>``.
 """
 
 from measure import (
