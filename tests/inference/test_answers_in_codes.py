@@ -12,6 +12,7 @@ from palate.data.world import World
 from palate.errors import ConfigError, NotTrainedError
 from palate.inference.engine import Ask, LanguageEngine
 from palate.inference.recommender import Recommender
+from palate.inference.validating import with_blend
 from palate.training.parts import Blend, Parts, build_parts
 from palate.training.recipe import load_recipe
 from palate.types import History
@@ -131,3 +132,41 @@ def test_a_model_of_codes_alone_answers_explains_and_is_judged_in_codes(shop: Da
 def test_recipes_that_cannot_answer_are_refused(recipe: str, change: str) -> None:
     with pytest.raises(ConfigError):
         load_recipe(recipe, [change])
+
+
+def test_what_is_known_of_items_gains_nothing_where_there_is_only_content(shop: Dataset) -> None:
+    content = ("model.fusion.use_id=false", "items.modalities=['text']")
+    parts = _parts(shop, *content)
+    raised = with_blend(parts, shop, seed=0).blend.newcomers
+    assert raised == pytest.approx(0.0, abs=1e-4)
+
+
+def test_new_items_are_raised_by_the_mean_factor_of_being_known(shop: Dataset) -> None:
+    parts, beams = _parts(shop), 60
+    raised = with_blend(parts, shop, seed=0).blend.newcomers
+    engine, histories = LanguageEngine(parts, Ask(form="set")), shop.cases("valid").histories
+    model, rows = parts.model, torch.arange(len(shop.catalog))
+    assert beams >= len(rows), "so that all items are among the best by content"
+    with torch.inference_mode():
+        content = model.items(rows + model.num_items).outputs
+        unknown = (engine.user_vectors(histories) * model.scale) @ content.T
+    gains = engine.score(histories) - unknown.amax(dim=1).numpy()
+    assert raised == pytest.approx(float(np.log(np.exp(gains.astype(np.float64)).mean())), abs=1e-3)
+
+
+def test_a_hybrid_raises_what_training_never_saw(shop: Dataset) -> None:
+    parts = _parts(shop)
+    seen = parts.features.has_id.copy()
+    seen[5] = False
+    parts = replace(parts, features=replace(parts.features, has_id=seen))
+    histories = _histories(shop)
+    plain, raised = (
+        LanguageEngine(replace(parts, blend=Blend(0.5, newcomers)), Ask(form="hybrid")).recommend(
+            histories, 40, exclude_seen=False
+        )
+        for newcomers in (0.0, 3.0)
+    )
+    for before, after in zip(plain, raised, strict=True):
+        old = dict(zip(before.item_rows.tolist(), before.scores.tolist(), strict=True))
+        for row, score in zip(after.item_rows.tolist(), after.scores.tolist(), strict=True):
+            assert score == pytest.approx(old[row] + 3.0 * (row == 5), abs=1e-4)

@@ -44,7 +44,7 @@ def _live(shop: Dataset, recipe: str = "urm-codes", *more: str) -> LiveModel:
 
 
 def _blending(parts: Parts) -> Parts:
-    return replace(parts, blend=Blend(0.5), prior=None)
+    return replace(parts, blend=Blend(0.5, newcomers=2.0), prior=None)
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +149,19 @@ def test_nobody_is_told_what_is_popular_where_codes_need_a_history(
     (answer,) = _live(shop, "tiger").answer([Question(None, nobody, 5)])
     assert answer.fallback == "popular"
     assert answer.rows.tolist() == np.argsort(-shop.train_counts, kind="stable")[:5].tolist()
+
+
+def test_a_new_item_is_raised_in_a_hybrid(shop: Dataset, histories: list[History]) -> None:
+    live = _live(shop)
+    title = live.view(3).title
+    live.update_items([ItemRecord("new-lamp", title, categories=("lamps",))])
+    new = live.row_of("new-lamp")
+    asked = Question(None, histories[1], 60, exclude_seen=False, form="hybrid")
+    spelled = live.answer([replace(asked, form="codes")])[0]
+    retrieved = live.answer([replace(asked, form="set")])[0]
+    said, score, answer = (
+        dict(zip(found.rows.tolist(), found.scores.tolist(), strict=True))
+        for found in (spelled, retrieved, live.answer([asked])[0])
+    )
+    assert answer[new] == pytest.approx(score[new] + 2.0 + 0.5 * said[new], abs=1e-3)
+    assert answer[3] == pytest.approx(score[3] + 0.5 * said[3], abs=1e-3)

@@ -219,8 +219,10 @@ class LanguageEngine:
         rankings: list[Ranking] = []
         for start in range(0, len(histories), _SCORED_AT_ONCE):
             users = slice(start, start + _SCORED_AT_ONCE)
+            scores = self.score(histories[users])
+            scores[:, ~self.parts.features.has_id] += np.float32(self.parts.blend.newcomers)
             scores = mask_scores(
-                self.score(histories[users]),
+                scores,
                 histories[users],
                 candidates=candidates,
                 exclude_seen=exclude_seen,

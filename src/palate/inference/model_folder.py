@@ -129,7 +129,7 @@ def _save_parts(folder: Path, parts: Parts) -> None:
         if prior is not None:
             _save_biases(folder, name, prior)
     if parts.index is not None:
-        (folder / "blend.json").write_text(json.dumps({"weight": parts.blend.weight}) + "\n")
+        (folder / "blend.json").write_text(json.dumps(asdict(parts.blend)) + "\n")
         parts.index.save(folder / "codes", About("codes of the model's items"))
     prompts = {family: asdict(wordings) for family, wordings in parts.prompts.items()}
     (folder / "prompts.json").write_text(json.dumps(prompts, indent=2) + "\n")
@@ -284,7 +284,7 @@ def _load_weights(folder: Path, model: RecommendationModel) -> None:
 
 def _load_blend(folder: Path) -> Blend:
     path = folder / "blend.json"
-    return Blend(float(json.loads(path.read_text())["weight"]) if path.is_file() else 0.0)
+    return Blend(**json.loads(path.read_text())) if path.is_file() else Blend(0.0)
 
 
 def _load_prior(folder: Path) -> Prior | None:

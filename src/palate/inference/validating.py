@@ -5,13 +5,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from jaxtyping import Float
+from scipy.special import logsumexp
 
 from palate.data.dataset import Cases, Dataset
 from palate.evaluation.calibration import fit_calibration, fit_levels
 from palate.evaluation.rating_baselines import fit_item_biases
 from palate.inference.answers import Answers, above_mean, no_and_yes
 from palate.inference.engine import Ask, LanguageEngine
+from palate.inference.retrieval import largest_products
 from palate.inference.texts import Question, TextEngine
 from palate.language.held_out import HeldOut, held_out_events, held_out_examples
 from palate.language.prompts import SLOTS
@@ -37,6 +40,11 @@ _SEARCHED_USERS = 2_000
 
 _REPLIES = 1_000
 """Replies of each task that are read for the validation."""
+
+_USERS_WEIGHED = 500
+"""Users whose scores with and without what is known of the items are compared."""
+
+_ITEMS_AT_ONCE = 65_536
 
 _CUTOFF = 10
 
@@ -142,13 +150,17 @@ def with_prior(parts: Parts, dataset: Dataset, seed: int) -> Parts:
 
 
 def with_blend(parts: Parts, dataset: Dataset, seed: int) -> Parts:
-    """Weigh codes against the set in hybrid answers as is best on the valid part."""
+    """Weigh codes against the set in hybrid answers as is best on the valid part.
+
+    Items that training never saw are raised as much as being known raises others.
+    """
     config = parts.recipe.codes
     cases = _sample(dataset.cases("valid"), _SEARCHED_USERS, seed)
     if config is None or "hybrid" not in parts.forms or not len(cases):
         return parts
     ask = replace(_main_ask(parts, dataset), form="hybrid")
-    tried = [replace(parts, blend=Blend(weight)) for weight in config.blend_weights]
+    raised = _gain_of_being_known(parts, ask, cases.histories[:_USERS_WEIGHED])
+    tried = [replace(parts, blend=Blend(weight, raised)) for weight in config.blend_weights]
     values = [
         ndcg_of_lists(LanguageEngine(each, ask).recommend(cases.histories, _CUTOFF), cases)
         for each in tried
@@ -156,6 +168,28 @@ def with_blend(parts: Parts, dataset: Dataset, seed: int) -> Parts:
     best = int(np.argmax(values))
     _logger.info("blend %g: validation NDCG@10 %.4f", config.blend_weights[best], values[best])
     return tried[best]
+
+
+def _gain_of_being_known(parts: Parts, ask: Ask, histories: Sequence[History]) -> float:
+    """Return ``log mean exp(s - s')`` over users and the items that suit them best by content.
+
+    ``s`` is the score of an item that was trained, ``s'`` what it would be if nobody had chosen it
+    yet. The chance of a new item is then that of its like, on average: the mean is one of chances.
+    """
+    model, rows = parts.model, torch.from_numpy(np.flatnonzero(parts.features.has_id))
+    if not len(rows) or not histories:
+        return 0.0
+    engine = LanguageEngine(parts, replace(ask, form="set"))
+    users = engine.user_vectors(histories) * model.scale
+    with torch.inference_mode():
+        unknown = (rows + model.num_items).to(model.queries.device).split(_ITEMS_AT_ONCE)
+        outputs = torch.cat([model.items(part).outputs for part in unknown]).cpu()
+        by_content = largest_products(users, outputs).numpy()
+    known = engine.score(histories)[:, rows.numpy()]
+    most = min(parts.recipe.codes.beams if parts.recipe.codes else _CUTOFF, len(rows))
+    best = np.argpartition(-by_content, most - 1, axis=1)[:, :most]
+    gains = np.take_along_axis(known - by_content, best, axis=1)
+    return float(logsumexp(gains) - np.log(gains.size))
 
 
 def with_calibration(parts: Parts, dataset: Dataset, seed: int) -> Parts:

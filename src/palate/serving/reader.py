@@ -118,7 +118,10 @@ class HistoryReader:
         users = engine.user_vectors([way.history for way in ways], told)
         vectors = (users * parts.model.scale).numpy()
         blend = None if ways[0].search is None else parts.blend.weight
-        made = zip(ways, vectors, self._priors(ask, ways), spelled, strict=True)
+        extras = self._priors(ask, ways)
+        if blend is not None:
+            extras = [self._with_newcomers(state, extra) for extra in extras]
+        made = zip(ways, vectors, extras, spelled, strict=True)
         return [
             # Copies, for a slice would keep the vectors of the whole batch in memory.
             Reading(own.copy(), extra, way.fallback, found, blend)
@@ -154,6 +157,18 @@ class HistoryReader:
             return [None] * len(ways)
         scores = prior.baseline.score([self._fitted(way.history) for way in ways])
         return [np.float32(prior.weight) * own for own in scores]
+
+    def _with_newcomers(
+        self, state: CatalogueState, extra: Float[np.ndarray, " trained"] | None
+    ) -> Float[np.ndarray, " items"]:
+        """Raise what training never saw, as hybrid answers do (see ``Blend.newcomers``)."""
+        assert self._parts is not None
+        known = np.zeros(len(state), dtype=bool)
+        known[: len(self._parts.features)] = self._parts.features.has_id
+        raised = np.where(known, 0, self._parts.blend.newcomers).astype(np.float32)
+        if extra is not None:
+            raised[: len(extra)] += extra
+        return raised
 
     def _by_baseline(self, baseline: Baseline, ways: Sequence[Way]) -> list[Reading]:
         scores = baseline.score([self._fitted(way.history) for way in ways])
