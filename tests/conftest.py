@@ -13,9 +13,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 if os.environ.get("PALATE_TYPECHECK", "1") != "0":
-    from jaxtyping import install_import_hook
+    import runtime_checks
 
-    install_import_hook("palate", "beartype.beartype")
+    runtime_checks.install("palate")
 
 # Only now may anything be imported that could import the package or start threads.
 import numpy as np  # noqa: E402
@@ -27,6 +27,12 @@ collect_ignore_glob = ["*conftest.py"]
 
 settings.register_profile("palate", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("palate")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: at the end all processes should finish together."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture

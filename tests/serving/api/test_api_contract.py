@@ -17,6 +17,7 @@ TRIES = 4
 """For each route, each way of making a request."""
 
 
+@pytest.mark.slow
 # Schemathesis draws some of its values by the random module; nothing here needs them repeated.
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 def test_no_input_makes_a_5xx(
