@@ -32,6 +32,7 @@ from palate.serving.routes import (
     recommendations,
     users,
 )
+from palate.serving.routes.lean import Lane
 from palate.serving.telemetry import RequestLog
 from palate.serving.wire import answer
 
@@ -97,12 +98,15 @@ def create_app(settings: ServeSettings, *, log: RequestLog | None = None) -> Fas
         openapi_url=None,
         redirect_slashes=False,
         strict_content_type=False,
+        # Metrics and logs are the door's; spans are those that the operator asks for.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.service = service
+    app.add_middleware(Lane, routes=[*recommendations.router.routes, *feedback.router.routes])
+    # Added last, it stands first.
     app.add_middleware(Door, metrics=service.metrics, log=log, limits=settings.limits)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
-    # The routes asked most often come first: they are tried in this order.
     for part in (recommendations, feedback, items, users, models, keys, operator, health):
         app.include_router(part.router)
     _add_pages(app)

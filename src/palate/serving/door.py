@@ -92,9 +92,10 @@ class Door:
                 await problem(error, request_id)(scope, receive, answer)
         except ClientGoneError:
             answer.visit.status = _GONE
-        except Exception:
-            # The outer door: whatever it is, the client gets one message and the log the rest.
-            _logger.exception("request %s failed", request_id)
+        # Nothing narrower will do at the outer door: whatever was not foreseen inside, the client
+        # gets one message and the log the rest. Being cancelled is no such mistake and goes on.
+        except Exception as error:
+            _logger.error("request %s failed", request_id, exc_info=error)
             if answer.visit.status:
                 raise
             await problem_response(

@@ -69,6 +69,14 @@ def mcp_server(service: Service) -> MCPServer[None]:
     server: MCPServer[None] = MCPServer(
         "palate", title="Palate", version=__version__, instructions=_ABOUT, lifespan=running
     )
+    _add_lists(server, service)
+    _add_explanation(server, service)
+    _add_records(server, service)
+    return server
+
+
+def _add_lists(server: MCPServer[None], service: Service) -> None:
+    """Add the tools that answer with items."""
     answering = service.answering
 
     @server.tool()
@@ -96,6 +104,10 @@ def mcp_server(service: Service) -> MCPServer[None]:
         body = _checked(SearchBody, {"query": query, "user_id": user_id, "n": n})
         return await _reply(answering.search(_visit("search"), body))
 
+
+def _add_explanation(server: MCPServer[None], service: Service) -> None:
+    """Add the tool that says why."""
+
     @server.tool()
     async def explain(
         item_id: ItemId,
@@ -109,7 +121,12 @@ def mcp_server(service: Service) -> MCPServer[None]:
         asked = {"item_id": item_id, "user_id": user_id, "history": history, "aspect": aspect}
         if aspect is not None or "explanation" in service.main.abilities.in_words:
             asked["form"] = "text"
-        return await _reply(answering.explain(_visit("explain"), _checked(ExplainBody, asked)))
+        body = _checked(ExplainBody, asked)
+        return await _reply(service.answering.explain(_visit("explain"), body))
+
+
+def _add_records(server: MCPServer[None], service: Service) -> None:
+    """Add the tools that read and write what the shop knows."""
 
     @server.tool()
     async def item_details(item_id: ItemId) -> Reply:
@@ -129,8 +146,6 @@ def mcp_server(service: Service) -> MCPServer[None]:
         asked = {"user_id": user_id, "item_id": item_id, "event_type": event_type}
         body = _checked(EventBody, asked | {"recommendation_id": recommendation_id})
         return await _told(_stored(service, body))
-
-    return server
 
 
 async def _item(service: Service, item_id: str) -> Reply:

@@ -257,10 +257,13 @@ def check_id(name: str, value: str) -> None:
 def _check_ids(name: str, values: Sequence[str]) -> None:
     # The common case at the cost of a few calls, however long the list: a service checks tens of
     # thousands of ids a second here, and answers nobody meanwhile.
-    if set(map(type, values)) == {str} and "".join(values).isprintable():
-        lengths = [*map(len, values)]
-        if min(lengths) > 0 and max(lengths) <= MAX_ID_BYTES // 4:
-            return
+    if (
+        set(map(type, values)) == {str}
+        and all(values)
+        and "".join(values).isprintable()
+        and max(map(len, values)) <= MAX_ID_BYTES // 4
+    ):
+        return
     for value in values:
         check_id(name, value)
 
