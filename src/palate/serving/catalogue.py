@@ -57,6 +57,27 @@ class CatalogueState:
     _masks: dict[ItemFilter, np.ndarray] = field(default_factory=dict)
     _tables: dict[ItemFilter, PrefixTable] = field(default_factory=dict)
 
+    @classmethod
+    def trained(cls, catalog: Catalog, reader: "ItemReader | None") -> "CatalogueState":
+        """Return the state of the catalogue that a system was trained on.
+
+        Without a ``reader`` it knows items by ID alone, as a baseline does.
+        """
+        views = trained_views(catalog)
+        vectors, readable, codes = None, np.ones(len(views), dtype=bool), None
+        if reader is not None:
+            vectors, readable = reader.trained()
+            codes = reader.codes
+        state = cls(
+            views=views,
+            deleted=np.zeros(len(views), dtype=bool),
+            readable=readable,
+            columns=ItemColumns.of(views),
+            vectors=vectors,
+            codes=codes,
+        )
+        return state.prepared()
+
     def __len__(self) -> int:
         """Return the number of rows, deleted items included."""
         return len(self.views)
@@ -169,6 +190,12 @@ class ItemReader:
     def __init__(self, parts: Parts) -> None:
         """Take the trained ``parts``, which are never changed."""
         self._parts = parts
+
+    @property
+    def codes(self) -> Codes | None:
+        """Codes of the trained items; None where the model does not answer in them."""
+        index = self._parts.index
+        return index.codes if index is not None and "codes" in self._parts.forms else None
 
     def trained(self) -> tuple[CatalogueVectors, Bool[np.ndarray, " items"]]:
         """Return the vectors of the catalogue it was trained on, and what of it is readable."""

@@ -17,11 +17,9 @@ from palate.errors import NotTrainedError, UnknownItemError
 from palate.inference.answers import Rated
 from palate.inference.model_folder import Trained
 from palate.inference.recommender import Reason
-from palate.items.codes.codes import Codes
 from palate.serving.abilities import Abilities
-from palate.serving.catalogue import CatalogueState, ItemReader, trained_views
+from palate.serving.catalogue import CatalogueState, ItemReader
 from palate.serving.facets import Facets, facets
-from palate.serving.filters import ItemColumns
 from palate.serving.lists import best_rows, rank, scores_of
 from palate.serving.live_words import LiveWords, Wording
 from palate.serving.loading import load_servable
@@ -64,7 +62,7 @@ class LiveModel:
         )
         self._cache = ReadingCache(cache_bytes)
         self._updating = threading.Lock()
-        self._state = self._first_state()
+        self._state = CatalogueState.trained(trained.dataset.catalog, self._items)
         self._rows = {view.item_id: row for row, view in enumerate(self._state.views)}
 
     @classmethod
@@ -356,26 +354,6 @@ class LiveModel:
     def forget_readings(self) -> None:
         """Drop everything made of histories: somebody asked to be forgotten."""
         self._cache.clear()
-
-    def _first_state(self) -> CatalogueState:
-        views = trained_views(self.dataset.catalog)
-        vectors, readable = None, np.ones(len(views), dtype=bool)
-        if self._items is not None:
-            vectors, readable = self._items.trained()
-        state = CatalogueState(
-            views=views,
-            deleted=np.zeros(len(views), dtype=bool),
-            readable=readable,
-            columns=ItemColumns.of(views),
-            vectors=vectors,
-            codes=self._codes,
-        )
-        return state.prepared()
-
-    @property
-    def _codes(self) -> Codes | None:
-        index = None if self._parts is None else self._parts.index
-        return index.codes if index is not None and "codes" in self.forms else None
 
     def _view(self, record: ItemRecord) -> ItemView:
         row = self._rows.get(record.item_id)
