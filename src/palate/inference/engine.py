@@ -11,6 +11,7 @@ from torch import Tensor
 
 from palate.errors import ConfigError, NotTrainedError
 from palate.inference.beam import beam_search
+from palate.inference.hybrid import blended
 from palate.inference.retrieval import largest_products, retrieve
 from palate.inference.spelling_out import ModelCodes, log_probability
 from palate.items.codes.prefix_table import PrefixTable
@@ -31,6 +32,9 @@ _SCORED_AT_ONCE = 512
 
 _BEAMS_AT_ONCE = 8_192
 """Beams of all users of a batch together."""
+
+_LOGITS_AT_ONCE = 8_000_000
+"""Logits of all beams of a batch together: 32 MB, where each item has a code of its own."""
 
 _RECIPE_WITH: Mapping[Form, str] = {"set": "urm", "codes": "tiger", "hybrid": "liger"}
 
@@ -258,7 +262,8 @@ class LanguageEngine:
         device = model.queries.device
         table = table or self._table
         rankings: dict[int, Ranking] = {}
-        for users, batch in self._batches(histories, contexts, table.num_levels, beams):
+        most = min(_BEAMS_AT_ONCE, _LOGITS_AT_ONCE // max(table.sizes)) // beams
+        for users, batch in self._batches(histories, contexts, table.num_levels, most):
             seen = _padded_rows([histories[user] for user in users]) if exclude_seen else None
             if seen is not None:
                 seen[seen >= len(table.leaves)] = -1
@@ -292,9 +297,9 @@ class LanguageEngine:
         histories: Sequence[History],
         contexts: Sequence[str] | None,
         slots: int,
-        beams: int = 1,
+        most: int = _BEAMS_AT_ONCE,
     ) -> Iterator[tuple[Int[np.ndarray, " users"], Batch]]:
-        """Yield the histories as prompts of one probe each, similar lengths together."""
+        """Yield at most so many histories as prompts of one probe each, of similar lengths."""
         model = self.parts.model
         if model.training:
             model.train(mode=False)
@@ -302,7 +307,7 @@ class LanguageEngine:
         lengths = np.asarray([min(len(h), self._max_history) for h in histories], dtype=np.int64)
         words = max((len(example.context) for example in examples), default=0)
         places = lengths * writer.spelling.places
-        for users in cut_by_length(places, words // 3 + 1 + slots, max(1, _BEAMS_AT_ONCE // beams)):
+        for users in cut_by_length(places, words // 3 + 1 + slots, max(1, most)):
             asked = [
                 replace(
                     examples[user if contexts else 0],
@@ -373,25 +378,6 @@ def cut_by_length(
             batches.append(order[start:end])
             start = end
     return batches
-
-
-def blended(
-    scores: Float[np.ndarray, " items"],
-    by_set: Ranking,
-    by_codes: Ranking,
-    weight: float,
-    n: int,
-) -> Ranking:
-    """Return the best ``n`` of two lists; what was not spelled counts as the last that was.
-
-    ``score = scores[item] + weight · log p(codes of the item)``.
-    """
-    rows = np.union1d(by_set.item_rows, by_codes.item_rows)
-    said = np.full(len(rows), by_codes.scores.min() if len(by_codes) else 0.0, dtype=np.float32)
-    said[np.searchsorted(rows, by_codes.item_rows)] = by_codes.scores
-    joined = scores[rows] + np.float32(weight) * said
-    best = np.argsort(-joined, kind="stable")[:n]
-    return Ranking(rows[best], joined[best])
 
 
 def _padded_rows(histories: Sequence[History]) -> Int[np.ndarray, "users events"]:

@@ -104,7 +104,8 @@ class CodeTokens(nn.Module):
         base = self.bases[level]
         letters = self.embedding.weight[base : base + self.sizes[level]]
         scale = self.volume[level] / self.width**0.5
-        logits: Tensor = scale * (self.output(hidden) @ letters.T)
+        # The few hidden states are scaled, not the many logits.
+        logits: Tensor = (scale * self.output(hidden)) @ letters.T
         return logits
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from palate.inference.engine import blended
+from palate.inference.hybrid import blended
 from palate.serving.filters import ItemFilter
 from palate.serving.questions import Question
 from palate.serving.readings import Reading
