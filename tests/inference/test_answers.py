@@ -87,6 +87,7 @@ def test_an_explanation_claims_nothing_invented(
     raw = speaker.explain(history, 3, ground=False)
     assert raw.text == raw.written == said
     assert not raw.was_mended
+    assert not raw.quoted
 
 
 def test_where_nothing_is_left_facts_are_told(
@@ -201,7 +202,9 @@ def test_what_others_wrote_may_be_quoted_where_it_agrees(
     history = speaker.history("u1")
     monkeypatch.setattr("palate.inference.answers.EXPLAINING", replace(EXPLAINING, trust=1.0))
     for row in told[:3]:
-        assert speaker.explain(history, row).written in task.reviews.sentences_about(row)
+        explained = speaker.explain(history, row)
+        assert explained.written in task.reviews.sentences_about(row)
+        assert explained.quoted
     about = speaker.answers._quotes(task, task.ask(history, told[0], "look"))
     wanted = [s for s in task.reviews.sentences_about(told[0]) if "look" in s.split()]
     assert set(wanted) <= set(about), "quotes on the aspect are among those allowed"

@@ -68,10 +68,13 @@ def explain(
                 "written": explained.written,
                 "invented": list(explained.invented),
                 "mended": explained.was_mended,
+                "quoted": explained.quoted,
             }
         )
         return
     typer.echo(explained.text)
+    if explained.quoted:
+        typer.echo("in the words of a review of the item", err=True)
     if explained.invented:
         typer.echo(f"left out as invented: {', '.join(explained.invented)}", err=True)
 

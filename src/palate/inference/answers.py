@@ -66,6 +66,8 @@ class Explained:
     """What the model wrote."""
     invented: tuple[str, ...] = ()
     """What it claimed without ground; such sentences are left out of ``text``."""
+    quoted: bool = False
+    """Whether the words are those of somebody's review of the item."""
 
     @property
     def was_mended(self) -> bool:
@@ -240,15 +242,19 @@ class Answers:
         """Return the answer to each prompt of :class:`Explanation`."""
         task = self.task(Explanation, "explain")
         written = self.written(task, examples, wording)
-        if not ground:
-            return [Explained(text, text) for text in written]
         return [
-            self._grounded(text, int(_asked_rows(example)[0]), example.history)
+            self._explained(text, example, ground=ground, quotes=self._quotes(task, example))
             for text, example in zip(written, examples, strict=True)
         ]
 
-    def _grounded(self, written: str, item_row: int, history: History) -> Explained:
+    def _explained(
+        self, written: str, example: Example, *, ground: bool, quotes: Sequence[str]
+    ) -> Explained:
         """Leave out what is invented; say something plain and true where nothing is left."""
+        quoted = written in map(one_line, quotes)
+        if not ground:
+            return Explained(written, written, quoted=quoted)
+        item_row, history = int(_asked_rows(example)[0]), example.history
         rows = history.item_rows.tolist()
         verdict = self.grounds.check(written, item_row, rows)
         left = mend(written, verdict).strip()
@@ -256,6 +262,7 @@ class Answers:
             text=left or factual_sentence(self.dataset.catalog, item_row, rows),
             written=written,
             invented=tuple(claim.text for claim in verdict.invented),
+            quoted=quoted and bool(left),
         )
 
     def summarise(self, text: str) -> str:

@@ -154,6 +154,7 @@ class Answering:
             "why": _told(served, history, reasons),
             "text": None if said is None else said.text,
             "mended": None if said is None else said.mended,
+            "quoted": None if said is None else said.quoted,
         }
         return _single(visit, live, told, None if said is None else said.fallback, missing)
 

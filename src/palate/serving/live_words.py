@@ -29,6 +29,8 @@ class Wording:
     """Whether what the catalogue does not bear out was left out of what the model wrote."""
     fallback: str | None
     """``facts`` where nothing was left of it, and facts are told in its place."""
+    quoted: bool = False
+    """Whether the words are those of somebody's review of the item."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +80,7 @@ class LiveWords:
         found = answers.explain(known, item_row, aspect)
         plain = factual_sentence(facts.dataset.catalog, item_row, known.item_rows.tolist())
         fallback = FACTS if found.was_mended and found.text == plain else None
-        return Wording(found.text, found.was_mended, fallback)
+        return Wording(found.text, found.was_mended, fallback, found.quoted)
 
     def _check_item(self, state: CatalogueState, item_row: int) -> None:
         """Refuse an item of which the model can read nothing.

@@ -98,9 +98,11 @@ def test_a_text_stands_beside_the_measured_events(speaker: TestClient) -> None:
     events = _asked(speaker, "explain", user_id="u1", item_id=item)
     assert answer["text"]
     assert isinstance(answer["mended"], bool)
+    assert isinstance(answer["quoted"], bool)
     assert answer["why"] == events["why"]
     assert events["text"] is None
     assert events["mended"] is None
+    assert events["quoted"] is None
 
 
 @pytest.mark.parametrize(

@@ -336,7 +336,7 @@ class FakeApi:
         if not self.shop.models[0].get("answers_in_words"):
             return _refusal(422)
         told = {"item_id": request.state.body["item_id"], "why": [], "text": HOSTILE}
-        return JSONResponse(told | {"mended": True, "fallback": None})
+        return JSONResponse(told | {"mended": True, "quoted": True, "fallback": None})
 
     async def feedback(self, request: Request) -> Response:
         shop, body = self.shop, request.state.body

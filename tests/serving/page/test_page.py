@@ -274,6 +274,7 @@ def test_words_of_the_model_stand_above_the_measured_reasons(opened: Opened, sho
     assert page.inner_text("#item-words") == HOSTILE
     assert page.locator("#item-words *").count() == 0
     assert page.is_visible("#item-words-note")
+    assert page.is_visible("#item-words-quoted")
     words, why = page.locator("#item-words"), page.get_by_role("dialog").locator(".why")
     assert words.bounding_box()["y"] < why.bounding_box()["y"]
     (asked,) = shop.bodies("/v1/explain")

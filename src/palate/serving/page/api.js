@@ -180,7 +180,7 @@ export const api = {
   },
   async explain(body, signal) {
     const answer = await json("explain", { method: "POST", body, signal });
-    return { why: reasons(answer.why), text: answer.text ?? "", mended: answer.mended === true && !answer.fallback };
+    return { why: reasons(answer.why), text: answer.text ?? "", mended: answer.mended === true && !answer.fallback, quoted: answer.quoted === true };
   },
   feedback: (event) => json("feedback", { method: "POST", body: event }),
   erase: (id) => json(`users/${part(id)}`, { method: "DELETE" }),

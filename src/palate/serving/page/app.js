@@ -431,6 +431,7 @@ async function tellWhy(item, version, signal) {
   if (signal.aborted || !said.text) return;
   find("#item-words").textContent = said.text;
   find("#item-words-note").hidden = !said.mended;
+  find("#item-words-quoted").hidden = !said.quoted;
   for (const part of ["#item-because", "#item-words"]) find(part).hidden = false;
 }
 
@@ -485,6 +486,7 @@ function drawItem(item, why) {
         pick,
         h("h3", { id: "item-because", hidden: !because }, "Why it is recommended"),
         h("p", { id: "item-words", class: "words", dir: "auto", "aria-live": "polite", hidden: true }),
+        h("p", { id: "item-words-quoted", class: "soft", hidden: true }, "In the words of a review of it."),
         h("p", { id: "item-words-note", class: "soft", hidden: true }, "Sentences without ground in the catalogue were left out."),
         because,
         h("div", { id: "item-more" }, ...details(item)),

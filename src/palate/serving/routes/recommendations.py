@@ -98,6 +98,7 @@ async def search(request: Request) -> Response:
             "why": [{"item_id": "i9", "title": "Reading chair", "weight": 0.42}],
             "text": "The light is warm and it does not flicker.",
             "mended": False,
+            "quoted": True,
             **_SINGLE,
         },
     ),
@@ -106,7 +107,8 @@ async def explain(request: Request) -> Response:
     """Measure the events that weighed most: each is left out in turn and the item scored again.
 
     With `form` "text" a model that was trained to also says why in words, on an `aspect` if one is
-    given. What the catalogue does not bear out is left out: `mended` then is true, and `fallback`
+    given. The words may be those of somebody's review of the item: `quoted` then
+    is true. What the catalogue does not bear out is left out: `mended` then is true, and `fallback`
     is "facts" where nothing was left and facts of the catalogue are told instead.
     """
     body = await read(request, ExplainBody)
