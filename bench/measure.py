@@ -336,7 +336,8 @@ def accuracy_table(
 
 
 def _settings(options: Options, job: Job, judge: Judge) -> str:
-    recipe = load_recipe(job.recipe, job.overrides).model_dump(mode="json")
+    # What a recipe reached decides nothing: it may be written down when it is known.
+    recipe = load_recipe(job.recipe, job.overrides).model_dump(mode="json") | {"measured": ""}
     data = _data_hash(job.folder)
     what = [options.name, job.label, judge.__name__, data, recipe, job.seed, options.threads]
     return _hash([*what, __version__])
