@@ -12,7 +12,7 @@ from palate.data.world import World
 from palate.errors import ConfigError, NotTrainedError
 from palate.inference.engine import Ask, LanguageEngine
 from palate.inference.recommender import Recommender
-from palate.inference.validating import with_blend
+from palate.inference.validating import _gain_of_being_known, with_blend
 from palate.training.parts import Blend, Parts, build_parts
 from palate.training.recipe import load_recipe
 from palate.types import History
@@ -137,13 +137,13 @@ def test_recipes_that_cannot_answer_are_refused(recipe: str, change: str) -> Non
 def test_what_is_known_of_items_gains_nothing_where_there_is_only_content(shop: Dataset) -> None:
     content = ("model.fusion.use_id=false", "items.modalities=['text']")
     parts = _parts(shop, *content)
-    raised = with_blend(parts, shop, seed=0).blend.newcomers
+    raised = _gain_of_being_known(parts, Ask(), shop.cases("valid").histories)
     assert raised == pytest.approx(0.0, abs=1e-4)
 
 
 def test_new_items_are_raised_by_the_mean_factor_of_being_known(shop: Dataset) -> None:
     parts, beams = _parts(shop), 60
-    raised = with_blend(parts, shop, seed=0).blend.newcomers
+    raised = _gain_of_being_known(parts, Ask(), shop.cases("valid").histories)
     engine, histories = LanguageEngine(parts, Ask(form="set")), shop.cases("valid").histories
     model, rows = parts.model, torch.arange(len(shop.catalog))
     assert beams >= len(rows), "so that all items are among the best by content"
@@ -152,6 +152,16 @@ def test_new_items_are_raised_by_the_mean_factor_of_being_known(shop: Dataset) -
         unknown = (engine.user_vectors(histories) * model.scale) @ content.T
     gains = engine.score(histories) - unknown.amax(dim=1).numpy()
     assert raised == pytest.approx(float(np.log(np.exp(gains.astype(np.float64)).mean())), abs=1e-3)
+
+
+def test_new_items_are_raised_where_the_valid_part_wants_them(shop: Dataset) -> None:
+    parts = _parts(shop, "codes.raises=[0.0, 30.0]")
+    wanted = {int(targets[0]) for targets in shop.cases("valid").targets}
+    for new, expected in ((sorted(wanted), True), (sorted(set(range(40)) - wanted)[:8], False)):
+        seen = np.ones(len(shop.catalog), dtype=bool)
+        seen[new] = False
+        known = replace(parts, features=replace(parts.features, has_id=seen))
+        assert (with_blend(known, shop, seed=0).blend.newcomers != 0) == expected
 
 
 def test_a_hybrid_raises_what_training_never_saw(shop: Dataset) -> None:

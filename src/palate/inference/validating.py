@@ -152,22 +152,27 @@ def with_prior(parts: Parts, dataset: Dataset, seed: int) -> Parts:
 def with_blend(parts: Parts, dataset: Dataset, seed: int) -> Parts:
     """Weigh codes against the set in hybrid answers as is best on the valid part.
 
-    Items that training never saw are raised as much as being known raises others.
+    Then items that training never saw are raised by as many times what being known is worth as is
+    best there.
     """
     config = parts.recipe.codes
     cases = _sample(dataset.cases("valid"), _SEARCHED_USERS, seed)
     if config is None or "hybrid" not in parts.forms or not len(cases):
         return parts
     ask = replace(_main_ask(parts, dataset), form="hybrid")
-    raised = _gain_of_being_known(parts, ask, cases.histories[:_USERS_WEIGHED])
-    tried = [replace(parts, blend=Blend(weight, raised)) for weight in config.blend_weights]
-    values = [
-        ndcg_of_lists(LanguageEngine(each, ask).recommend(cases.histories, _CUTOFF), cases)
-        for each in tried
-    ]
-    best = int(np.argmax(values))
-    _logger.info("blend %g: validation NDCG@10 %.4f", config.blend_weights[best], values[best])
-    return tried[best]
+
+    def best_of(blends: Sequence[Blend]) -> Blend:
+        tried = [LanguageEngine(replace(parts, blend=blend), ask) for blend in blends]
+        values = [ndcg_of_lists(each.recommend(cases.histories, _CUTOFF), cases) for each in tried]
+        best = int(np.argmax(values))
+        _logger.info("%s: validation NDCG@10 %.4f", blends[best], values[best])
+        return blends[best]
+
+    chosen = best_of([Blend(weight) for weight in config.blend_weights])
+    if not parts.features.has_id.all():
+        gain = _gain_of_being_known(parts, ask, cases.histories[:_USERS_WEIGHED])
+        chosen = best_of([Blend(chosen.weight, times * gain) for times in config.raises])
+    return replace(parts, blend=chosen)
 
 
 def _gain_of_being_known(parts: Parts, ask: Ask, histories: Sequence[History]) -> float:

@@ -87,6 +87,9 @@ class CodesConfig(BaseModel):
     """Beams of a search, at least as many as items asked for."""
     blend_weights: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0, 2.0)
     """Weights of the codes in hybrid answers tried on the validation part; the best is kept."""
+    raises: tuple[float, ...] = (0.0, 0.5, 1.0, 1.5, 2.0)
+    """How many times what being known is worth new items are raised in hybrid answers; the best of
+    the validation part is kept."""
 
 
 class TrainingConfig(BaseModel):
