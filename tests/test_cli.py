@@ -306,7 +306,8 @@ def test_rate_gives_a_number_and_a_chance_of_each_level(speaker: Path, palate: P
 def test_explain_says_a_sentence_and_what_it_left_out(speaker: Path, palate: Palate) -> None:
     words = ("explain", speaker, "--user", "u1", "--item", ITEM, "--aspect", "colour")
     found = json.loads(palate(*words, "--json").out)
-    assert set(found) == {"item_id", "title", "explanation", "written", "invented", "mended"}
+    told = {"explanation", "written", "invented", "mended", "quoted"}
+    assert set(found) == {"item_id", "title", *told}
     assert palate(*words).out.strip() == found["explanation"] != ""
 
 

@@ -118,9 +118,11 @@ class EventWriter:
         return taken
 
     def _end(self, calls: Sequence[_Call], written: Future[list[list[Outcome]]]) -> None:
-        _answer(calls, written)
+        # Counted before anybody hears of it: who was answered must not find himself waiting.
         with self._changed:
             self._num_waiting -= sum(len(call.group.events) for call in calls)
+        _answer(calls, written)
+        with self._changed:
             self._begin()
             self._changed.notify_all()
 
