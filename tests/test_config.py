@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from palate.config import checked, parse_toml, with_overrides
 from palate.errors import ConfigError
@@ -77,3 +77,19 @@ def test_every_wrong_key_is_named() -> None:
 def test_any_override_is_read_or_refused(key: str, value: str) -> None:
     made = with_overrides({}, [f"k{key.replace('=', '')}={value}"])
     assert made
+
+
+class Bounded(BaseModel):
+    low: int
+    high: int
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Bounded":
+        if self.low > self.high:
+            raise ValueError("low must not be above high")
+        return self
+
+
+def test_what_settings_say_together_is_told_without_the_name_of_a_setting() -> None:
+    with pytest.raises(ConfigError, match=r"^x cannot be used: low must not be above high\."):
+        checked(Bounded, {"low": 2, "high": 1}, "x")

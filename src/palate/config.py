@@ -60,7 +60,7 @@ def checked(kind: type[Settings], tables: Mapping[str, object], name: str) -> Se
         return kind.model_validate(tables)
     except ValidationError as error:
         wrong = "; ".join(
-            f"{'.'.join(str(part) for part in one['loc'])}: {_said(one['type'], one['msg'])}"
+            ": ".join(filter(None, (_path(one["loc"]), _said(one["type"], one["msg"]))))
             for one in error.errors()
         )
         raise ConfigError(
@@ -69,8 +69,15 @@ def checked(kind: type[Settings], tables: Mapping[str, object], name: str) -> Se
         ) from error
 
 
+def _path(keys: Sequence[int | str]) -> str:
+    """Return where a value stands; empty for settings that are wrong together."""
+    return ".".join(map(str, keys))
+
+
 def _said(kind: str, message: str) -> str:
-    return "there is no such setting" if kind == "extra_forbidden" else message
+    if kind == "extra_forbidden":
+        return "there is no such setting"
+    return message.removeprefix("Value error, ")
 
 
 def _value(text: str) -> object:
