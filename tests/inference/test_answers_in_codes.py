@@ -95,6 +95,20 @@ def test_a_hybrid_without_weight_is_the_set_and_a_heavy_one_the_codes(shop: Data
             assert ranking.item_rows.tolist() == other.item_rows.tolist()
 
 
+def test_several_blends_at_once_are_each_alone(shop: Dataset) -> None:
+    parts, histories = _parts(shop), _histories(shop)
+    seen = parts.features.has_id.copy()
+    seen[5] = False
+    parts = replace(parts, features=replace(parts.features, has_id=seen))
+    blends = [Blend(0.0), Blend(0.5), Blend(0.5, newcomers=2.0), Blend(0.0, newcomers=2.0)]
+    engine = LanguageEngine(parts, Ask(form="hybrid"))
+    for blend, together in zip(blends, engine.joined(histories, 5, blends), strict=True):
+        alone = LanguageEngine(replace(parts, blend=blend), engine.ask).recommend(histories, 5)
+        for one, other in zip(together, alone, strict=True):
+            assert one.item_rows.tolist() == other.item_rows.tolist()
+            np.testing.assert_allclose(one.scores, other.scores, rtol=1e-5)
+
+
 def test_a_model_of_both_forms_is_trained_saved_and_asked_alike(
     shop: Dataset, tmp_path: Path
 ) -> None:

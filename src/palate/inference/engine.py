@@ -21,7 +21,7 @@ from palate.language.tasks import Example
 from palate.models.references import ItemTable, mentioned, numbered_items
 from palate.ranking import mask_scores, rank_scored, top_rankings
 from palate.training.chosen_tasks import BY_ITEMS
-from palate.training.parts import Parts, Prior
+from palate.training.parts import Blend, Parts, Prior
 from palate.training.recipe import Form
 from palate.types import History, Ranking
 
@@ -35,6 +35,8 @@ _BEAMS_AT_ONCE = 8_192
 
 _LOGITS_AT_ONCE = 8_000_000
 """Logits of all beams of a batch together: 32 MB, where each item has a code of its own."""
+
+_NOTHING = Ranking(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
 
 _RECIPE_WITH: Mapping[Form, str] = {"set": "urm", "codes": "tiger", "hybrid": "liger"}
 
@@ -160,7 +162,11 @@ class LanguageEngine:
     ) -> list[Ranking]:
         """Return the best ``n`` items for each history."""
         if self.form == "hybrid":
-            return self._joined(histories, n, candidates=candidates, exclude_seen=exclude_seen)
+            blends = [self.parts.blend]
+            (rankings,) = self.joined(
+                histories, n, blends, candidates=candidates, exclude_seen=exclude_seen
+            )
+            return rankings
         if self.form == "codes":
             table = None if candidates is None else self._table_of(candidates)
             return self.spelled(histories, n, table=table, exclude_seen=exclude_seen)
@@ -206,37 +212,50 @@ class LanguageEngine:
             scores[users] = found.cpu().numpy()
         return scores
 
-    def _joined(
+    def joined(
         self,
         histories: Sequence[History],
         n: int,
+        blends: Sequence[Blend],
         *,
-        candidates: Int[np.ndarray, " candidates"] | None,
-        exclude_seen: bool,
-    ) -> list[Ranking]:
-        """Return the best ``n`` of what either form finds, by both scores (see :class:`Blend`)."""
+        candidates: Int[np.ndarray, " candidates"] | None = None,
+        exclude_seen: bool = True,
+    ) -> list[list[Ranking]]:
+        """Return the best ``n`` of what either form finds, by both scores, for each blend.
+
+        What is found is looked for once for all blends; where codes count in none of them, they are
+        not asked.
+        """
         codes = self.parts.recipe.codes
         assert codes is not None
         found = max(codes.beams, n)
         table = None if candidates is None else self._table_of(candidates)
-        spelled = self.spelled(histories, found, table=table, exclude_seen=exclude_seen)
-        rankings: list[Ranking] = []
+        answers: list[list[Ranking]] = [[] for _ in blends]
         for start in range(0, len(histories), _SCORED_AT_ONCE):
-            users = slice(start, start + _SCORED_AT_ONCE)
-            scores = self.score(histories[users])
-            scores[:, ~self.parts.features.has_id] += np.float32(self.parts.blend.newcomers)
-            scores = mask_scores(
-                scores,
-                histories[users],
-                candidates=candidates,
-                exclude_seen=exclude_seen,
+            asked = histories[start : start + _SCORED_AT_ONCE]
+            spelled = (
+                self.spelled(asked, found, table=table, exclude_seen=exclude_seen)
+                if any(blend.weight for blend in blends)
+                else [_NOTHING] * len(asked)
             )
-            retrieved = top_rankings(scores, found)
-            rankings += [
-                blended(own, by_set, by_codes, self.parts.blend.weight, n)
-                for own, by_set, by_codes in zip(scores, retrieved, spelled[users], strict=True)
-            ]
-        return rankings
+            scores = mask_scores(
+                self.score(asked), asked, candidates=candidates, exclude_seen=exclude_seen
+            )
+            for answer, blend in zip(answers, blends, strict=True):
+                raised = self._raised(scores, blend)
+                answer += [
+                    blended(*both, blend.weight, n)
+                    for both in zip(raised, top_rankings(raised, found), spelled, strict=True)
+                ]
+        return answers
+
+    def _raised(
+        self, scores: Float[np.ndarray, "users items"], blend: Blend
+    ) -> Float[np.ndarray, "users items"]:
+        """Return the scores with those of items that training never saw raised."""
+        if not blend.newcomers:
+            return scores
+        return np.where(self.parts.features.has_id, scores, scores + np.float32(blend.newcomers))
 
     def spelled(
         self,

@@ -160,10 +160,11 @@ def with_blend(parts: Parts, dataset: Dataset, seed: int) -> Parts:
     if config is None or "hybrid" not in parts.forms or not len(cases):
         return parts
     ask = replace(_main_ask(parts, dataset), form="hybrid")
+    engine = LanguageEngine(parts, ask)
 
     def best_of(blends: Sequence[Blend]) -> Blend:
-        tried = [LanguageEngine(replace(parts, blend=blend), ask) for blend in blends]
-        values = [ndcg_of_lists(each.recommend(cases.histories, _CUTOFF), cases) for each in tried]
+        answers = engine.joined(cases.histories, _CUTOFF, blends)
+        values = [ndcg_of_lists(lists, cases) for lists in answers]
         best = int(np.argmax(values))
         _logger.info("%s: validation NDCG@10 %.4f", blends[best], values[best])
         return blends[best]
