@@ -38,6 +38,9 @@ _VALIDATION_USERS = 20_000
 _SEARCHED_USERS = 2_000
 """The same where each needs a search of its own."""
 
+_BLENDED_USERS = 5_000
+"""The same for the weights of a hybrid answer, which differ by little."""
+
 _REPLIES = 1_000
 """Replies of each task that are read for the validation."""
 
@@ -156,7 +159,7 @@ def with_blend(parts: Parts, dataset: Dataset, seed: int) -> Parts:
     best there.
     """
     config = parts.recipe.codes
-    cases = _sample(dataset.cases("valid"), _SEARCHED_USERS, seed)
+    cases = _sample(dataset.cases("valid"), _BLENDED_USERS, seed)
     if config is None or "hybrid" not in parts.forms or not len(cases):
         return parts
     ask = replace(_main_ask(parts, dataset), form="hybrid")
