@@ -5,16 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from scipy.special import logsumexp
 
 from palate.data.dataset import Cases, Dataset
 from palate.evaluation.calibration import fit_calibration, fit_levels
 from palate.evaluation.rating_baselines import fit_item_biases
 from palate.inference.answers import Answers, above_mean, no_and_yes
 from palate.inference.engine import Ask, LanguageEngine
-from palate.inference.retrieval import largest_products
 from palate.inference.texts import Question, TextEngine
 from palate.language.held_out import HeldOut, held_out_events, held_out_examples
 from palate.language.prompts import SLOTS
@@ -23,6 +20,7 @@ from palate.language.text_tasks import YES, Rating
 from palate.language.text_tasks import Ranking as YesOrNo
 from palate.models.baselines import fit_baseline
 from palate.models.language_model import RecommendationModel
+from palate.ranking import mask_scores, top_rows
 from palate.training.batches import Mixture
 from palate.training.chosen_tasks import BY_ITEMS
 from palate.training.loop import Validate
@@ -45,9 +43,11 @@ _REPLIES = 1_000
 """Replies of each task that are read for the validation."""
 
 _USERS_WEIGHED = 500
-"""Users whose scores with and without what is known of the items are compared."""
+"""Users in whose lists new items are counted."""
 
-_ITEMS_AT_ONCE = 65_536
+_LARGEST_RAISE = 32.0
+_RAISE_STEP = 1 / 64
+"""Logits: a new item is not raised further, and not more finely."""
 
 _CUTOFF = 10
 
@@ -155,8 +155,8 @@ def with_prior(parts: Parts, dataset: Dataset, seed: int) -> Parts:
 def with_blend(parts: Parts, dataset: Dataset, seed: int) -> Parts:
     """Weigh codes against the set in hybrid answers as is best on the valid part.
 
-    Then items that training never saw are raised by as many times what being known is worth as is
-    best there.
+    Then items that training never saw are raised, at most until they have their share of the lists,
+    where that is best there.
     """
     config = parts.recipe.codes
     cases = _sample(dataset.cases("valid"), _BLENDED_USERS, seed)
@@ -174,31 +174,31 @@ def with_blend(parts: Parts, dataset: Dataset, seed: int) -> Parts:
 
     chosen = best_of([Blend(weight) for weight in config.blend_weights])
     if not parts.features.has_id.all():
-        gain = _gain_of_being_known(parts, ask, cases.histories[:_USERS_WEIGHED])
-        chosen = best_of([Blend(chosen.weight, times * gain) for times in config.raises])
+        most = _raise_to_share(parts, ask, cases.histories[:_USERS_WEIGHED])
+        chosen = best_of([Blend(chosen.weight, share * most) for share in config.raises])
     return replace(parts, blend=chosen)
 
 
-def _gain_of_being_known(parts: Parts, ask: Ask, histories: Sequence[History]) -> float:
-    """Return ``log mean exp(s - s')`` over users and the items that suit them best by content.
+def _raise_to_share(parts: Parts, ask: Ask, histories: Sequence[History]) -> float:
+    """Return what gives items that training never saw as much of the lists as of the catalogue.
 
-    ``s`` is the score of an item that was trained, ``s'`` what it would be if nobody had chosen it
-    yet. The chance of a new item is then that of its like, on average: the mean is one of chances.
+    A model that knows items by their IDs prefers those, so that without a raise new items all but
+    vanish. Raised much further they would fill the lists.
     """
-    model, rows = parts.model, torch.from_numpy(np.flatnonzero(parts.features.has_id))
-    if not len(rows) or not histories:
-        return 0.0
+    new = ~parts.features.has_id
     engine = LanguageEngine(parts, replace(ask, form="set"))
-    users = engine.user_vectors(histories) * model.scale
-    with torch.inference_mode():
-        unknown = (rows + model.num_items).to(model.queries.device).split(_ITEMS_AT_ONCE)
-        outputs = torch.cat([model.items(part).outputs for part in unknown]).cpu()
-        by_content = largest_products(users, outputs).numpy()
-    known = engine.score(histories)[:, rows.numpy()]
-    most = min(parts.recipe.codes.beams if parts.recipe.codes else _CUTOFF, len(rows))
-    best = np.argpartition(-by_content, most - 1, axis=1)[:, :most]
-    gains = np.take_along_axis(known - by_content, best, axis=1)
-    return float(logsumexp(gains) - np.log(gains.size))
+    scores = mask_scores(engine.score(histories), histories)
+
+    def too_few(raised: float) -> bool:
+        rows, _ = top_rows(np.where(new, scores + np.float32(raised), scores), _CUTOFF)
+        shown = new[rows[rows >= 0]]
+        return bool(shown.sum() < new.mean() * len(shown))
+
+    low, high = 0.0, _LARGEST_RAISE
+    while high - low > _RAISE_STEP and too_few(low):
+        middle = (low + high) / 2
+        low, high = (middle, high) if too_few(middle) else (low, middle)
+    return low
 
 
 def with_calibration(parts: Parts, dataset: Dataset, seed: int) -> Parts:

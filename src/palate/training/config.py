@@ -87,9 +87,9 @@ class CodesConfig(BaseModel):
     """Beams of a search, at least as many as items asked for."""
     blend_weights: tuple[float, ...] = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
     """Weights of the codes in hybrid answers tried on the validation part; the best is kept."""
-    raises: tuple[float, ...] = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
-    """How many times what being known is worth new items are raised in hybrid answers; the best of
-    the validation part is kept."""
+    raises: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
+    """How far new items are raised in hybrid answers: of what gives them the share of the lists
+    that they have of the catalogue. The best of the validation part is kept."""
 
 
 class TrainingConfig(BaseModel):

@@ -75,9 +75,9 @@ class Blend:
     weight: float
     """Chosen on the validation part; 0 where that was not done."""
     newcomers: float = 0.0
-    """Added to the set's score of an item that training never saw: as many times as is best on the
-    validation part the logarithm of the mean factor by which its ID, what was chosen beside it and
-    the prior raise an item, of those that suit a user as well by their content."""
+    """Added to the set's score of an item that training never saw: as much as is best on the
+    validation part, at most what gives such items the share of the lists that they have of the
+    catalogue."""
 
 
 @dataclass(frozen=True)
