@@ -76,7 +76,9 @@ def forms_table(title: str, runs: list[Measured]) -> Table:
         table.add_column(heading, justify="right")
     for label, group in by_label(runs).items():
         for name in group[0].found:
-            form, kind = name.split(", ")
+            form, _, kind = name.partition(", ")
+            if form not in FORMS:
+                continue
             values = [with_spread([run.found[name][m] for run in group]) for m in HEADLINE]
             cost = (
                 " ".join(f"{run.seconds:.0f}" for run in group),

@@ -14,7 +14,7 @@ from palate.data.interactions import Interactions
 from palate.data.split import Part, Split
 from palate.data.vocabulary import Vocabulary
 from palate.ranking import mask_scores, top_rankings
-from palate.trust.leak import RingProbe, probe_leaks, probes
+from palate.trust.leak import RingProbe, probe_leaks, probe_order, probes
 from palate.types import History, SupportsScore
 
 
@@ -131,3 +131,14 @@ def test_ids_numbered_by_time_are_found() -> None:
 def test_nobody_to_ask_about_finds_nothing(random_walks: Dataset) -> None:
     found = probe_leaks(random_walks, "valid")
     assert found["max"] == 0
+
+
+def test_an_order_that_knows_what_comes_next_is_found_out() -> None:
+    rng = np.random.default_rng(8)
+    order = rng.permutation(500)
+    starts = rng.integers(0, 490, 300)
+    walks = dataset_of([order[start : start + 5].tolist() for start in starts], ids_of(order))
+    leaking, honest = (probe_order(each, walks) for each in (order, rng.permutation(500)))
+    assert leaking["next@1"] == leaking["largest@1"] == leaking["max"] == 1.0
+    assert honest["max"] < 0.06
+    assert honest["chance"] == leaking["chance"] == 10 / 500

@@ -10,7 +10,7 @@ honest data.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -102,19 +102,47 @@ def probe_leaks(dataset: Dataset, part: PartName = "test") -> dict[str, float]:
     hit rate at 10 of a list drawn at random for one target per user. A probe above twice ``chance``
     plus one per cent is logged as a warning.
     """
-    cases = dataset.cases(part)
-    found: dict[str, float] = {}
-    for name, probe in probes(dataset).items():
-        rates = _hit_rates(probe, cases)
-        found |= {f"{name}@{k}": rate for k, rate in zip(CUTOFFS, rates, strict=True)}
-    found["max"] = max(found.values(), default=0.0)
-    found["chance"] = min(1.0, CUTOFFS[-1] / max(len(dataset.catalog), 1))
+    found = _reached(probes(dataset), dataset, part)
     if found["max"] > 2 * found["chance"] + 0.01:
         worst = max((x for x in found if "@" in x), key=found.__getitem__)
         logger.warning(
             "the leak probe %s reaches %.4f, chance is %.4f: the order of %s tells what comes next",
             worst, found["max"], found["chance"], dataset.name,
         )  # fmt: skip
+    return found
+
+
+def probe_order(
+    order: Int[np.ndarray, " items"], dataset: Dataset, part: PartName = "test"
+) -> dict[str, float]:
+    """Return what guessing by an order of the items reaches, such as that of their codes.
+
+    Keys are as for :func:`probe_leaks`, of the probes ``next`` (what follows the last item) and
+    ``largest`` (what follows the largest so far). Codes that were learned from training events may
+    well be above chance: what is chosen together lies together. An order that knows events held
+    out is far above.
+    """
+    return _reached(
+        {
+            "next": RingProbe(order, lambda places: int(places[-1]) + 1),
+            "largest": RingProbe(order, lambda places: int(places.max()) + 1),
+        },
+        dataset,
+        part,
+    )
+
+
+def _reached(
+    guesses: Mapping[str, RingProbe], dataset: Dataset, part: PartName
+) -> dict[str, float]:
+    """Return the hit rates of each probe, their maximum and chance."""
+    cases = dataset.cases(part)
+    found: dict[str, float] = {}
+    for name, probe in guesses.items():
+        rates = _hit_rates(probe, cases)
+        found |= {f"{name}@{k}": rate for k, rate in zip(CUTOFFS, rates, strict=True)}
+    found["max"] = max(found.values(), default=0.0)
+    found["chance"] = min(1.0, CUTOFFS[-1] / max(len(dataset.catalog), 1))
     return found
 
 
