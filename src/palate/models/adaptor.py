@@ -5,19 +5,27 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
+_APART = 0.1
+"""How far experts begin from one another, beside what they share."""
+
+
 class WhiteningExperts(nn.Module):
     """Several parametric whitenings, mixed by a gate.
 
     ``a(x) = sum_k g_k(x) (x - b_k) W_k`` with ``g(x) = softmax(x V + noise * softplus(x U))``, the
     noise in training alone (Hou et al. 2022, UniSRec, arXiv 2206.05941). Shifting and turning the
     vectors spreads them more evenly; a new catalogue needs but another mixture of the same experts.
+    Here the experts begin nearly alike, not each on its own: the noise of the gate, loud at first,
+    would otherwise make another item of each in every batch, and what they have learned of one
+    catalogue would mean less to the next.
     """
 
     def __init__(self, inputs: int, width: int, experts: int) -> None:
         """Start with small fresh weights and an even gate."""
         super().__init__()
         self.shift = nn.Parameter(torch.zeros(experts, inputs))
-        self.turn = nn.Parameter(torch.randn(experts, inputs, width) * inputs**-0.5)
+        own = _APART * torch.randn(experts, inputs, width)
+        self.turn = nn.Parameter((torch.randn(inputs, width) + own) * inputs**-0.5)
         self.gate = nn.Linear(inputs, experts, bias=False)
         self.noise = nn.Linear(inputs, experts, bias=False)
         nn.init.zeros_(self.gate.weight)
