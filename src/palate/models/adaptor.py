@@ -4,7 +4,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-
 _APART = 0.1
 """How far experts begin from one another, beside what they share."""
 
