@@ -7,7 +7,7 @@ from palate.models.adaptor import WhiteningExperts
 
 def _adaptor(experts: int) -> WhiteningExperts:
     torch.manual_seed(0)
-    adaptor = WhiteningExperts(4, 3, experts)
+    adaptor = WhiteningExperts(torch.randn(4), 3, experts)
     torch.nn.init.normal_(adaptor.shift)
     torch.nn.init.normal_(adaptor.gate.weight)
     return adaptor.eval()
@@ -32,3 +32,12 @@ def test_the_gate_is_noisy_in_training_alone() -> None:
     torch.testing.assert_close(adaptor(x), adaptor(x))
     adaptor.train()
     assert not torch.equal(adaptor(x), adaptor(x))
+
+
+def test_it_begins_centred_and_with_experts_that_are_nearly_alike() -> None:
+    torch.manual_seed(1)
+    x = torch.randn(200, 16) + 3.0
+    adaptor = WhiteningExperts(x.mean(dim=0), 8, experts=5)
+    torch.testing.assert_close(adaptor.eval()(x).mean(dim=0), torch.zeros(8), atol=1e-5, rtol=0)
+    quiet, noisy = adaptor(x), adaptor.train()(x)
+    assert torch.cosine_similarity(quiet, noisy).min() > 0.98

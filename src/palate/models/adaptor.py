@@ -19,10 +19,18 @@ class WhiteningExperts(nn.Module):
     catalogue would mean less to the next.
     """
 
-    def __init__(self, inputs: int, width: int, experts: int) -> None:
-        """Start with small fresh weights and an even gate."""
+    def __init__(self, centre: Float[Tensor, " inputs"], width: int, experts: int) -> None:
+        """Start with small fresh weights and an even gate.
+
+        Args:
+            centre: mean of the vectors of the catalogue, where the shifts begin: what all items of
+                a shop share says nothing of any of them, and differs from shop to shop.
+            width: of an item token.
+            experts: number of whitenings.
+        """
         super().__init__()
-        self.shift = nn.Parameter(torch.zeros(experts, inputs))
+        inputs = len(centre)
+        self.shift = nn.Parameter(centre.repeat(experts, 1))
         own = _APART * torch.randn(experts, inputs, width)
         self.turn = nn.Parameter((torch.randn(inputs, width) + own) * inputs**-0.5)
         self.gate = nn.Linear(inputs, experts, bias=False)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from palate.items.features import ItemFeatures, attribute_matrix
+from palate.items.vectors import ItemVectors
 from palate.models.adaptor import WhiteningExperts
 from palate.models.decoder import DecoderConfig, RMSNorm
 from palate.models.title_reader import TitleReader
@@ -80,7 +81,7 @@ class Fusion(nn.Module):
         self.id = nn.Embedding(len(features), width) if config.use_id else None
         self.modality = nn.ModuleDict(
             {
-                name: WhiteningExperts(block.values.shape[1], width, config.experts)
+                name: WhiteningExperts(_centre(block), width, config.experts)
                 if config.experts and name != "behaviour"
                 else _mlp(block.values.shape[1], width, config.depth)
                 for name, block in features.vectors.items()
@@ -168,6 +169,12 @@ class Fusion(nn.Module):
         if not self.training or not self.config.behaviour_dropout:
             return torch.ones_like(rows_I, dtype=torch.bool)
         return torch.rand(len(rows_I), device=rows_I.device) >= self.config.behaviour_dropout
+
+
+def _centre(block: ItemVectors) -> Float[Tensor, " inputs"]:
+    """Return the mean of the vectors of the items that have one."""
+    known = block.values[block.present]
+    return torch.from_numpy(known.sum(axis=0) / max(len(known), 1)).float()
 
 
 class _Louder(nn.Module):
