@@ -105,6 +105,11 @@ def test_rows_read_both_ways_are_refused_where_a_state_would_know_too_much(
         load_recipe(name, ["model.bidirectional_rows=true"])
 
 
+def test_an_objective_of_one_negative_takes_no_targets_of_the_batch() -> None:
+    with pytest.raises(ConfigError, match="'bce' wants one negative"):
+        load_recipe("sasrec-bce", ["training.negatives=in-batch"])
+
+
 def test_a_baseline_has_no_parts_of_a_model() -> None:
     with pytest.raises(ConfigError, match="a baseline has no training"):
         load_recipe("popularity", ["training.epochs=3"])

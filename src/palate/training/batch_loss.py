@@ -47,14 +47,16 @@ class _SetAnswers:
     targets: Int[Tensor, "probes targets"]
     references: Int[Tensor, "probes targets"]
     negatives: Int[Tensor, " negatives"]
+    log_expected: Float[Tensor, " negatives"]
+    """How often each negative is expected, as :func:`sampled_softmax` wants it."""
 
     @classmethod
     def of(cls, model: RecommendationModel, batch: Batch, config: TrainingConfig) -> "_SetAnswers":
-        """Draw the negatives."""
+        """Choose the negatives."""
         targets = batch.targets[batch.cuts >= 0]
         without_id = batch.without_id[:, None].expand(batch.cuts.shape)[batch.cuts >= 0]
         references = references_of(targets, without_id[:, None], model.num_items)
-        return cls(targets, references, _negatives(model, config, len(targets), targets.device))
+        return cls(targets, references, *_negatives(model.num_items, config, targets))
 
     @property
     def mentioned(self) -> Int[Tensor, " references"]:
@@ -78,14 +80,13 @@ class _SetAnswers:
         weights = (targets >= 0).float()
         place = torch.full((model.num_items,), -1, device=targets.device)
         place[negatives] = torch.arange(len(negatives), device=targets.device)
-        expected = log_expected_uniform(len(negatives), model.num_items)
         return sampled_softmax(
             users,
             target_vectors,
             negative_vectors,
             weights_NK=weights / weights.sum(dim=1, keepdim=True).clamp(min=1),
             collisions=torch.where(targets >= 0, place[targets.clamp(min=0)], -1),
-            log_expected=outputs.new_full((len(negatives),), expected),
+            log_expected=self.log_expected,
             scale=model.scale,
         )
 
@@ -136,11 +137,22 @@ def _code_loss(
 
 
 def _negatives(
-    model: RecommendationModel, config: TrainingConfig, num_probes: int, device: torch.device
-) -> Tensor:
-    """Draw negatives uniformly: one per probe for ``bce``, else distinct ones for the batch."""
+    num_items: int, config: TrainingConfig, targets: Int[Tensor, "probes targets"]
+) -> tuple[Int[Tensor, " negatives"], Float[Tensor, " negatives"]]:
+    """Return negatives and the logarithm of how often each is expected.
+
+    Drawn uniformly they are one per probe for ``bce``, else distinct ones for the batch. The
+    targets of the batch weigh as often as they are there and are not corrected for it.
+    """
+    device = targets.device
+    if config.negatives == "in-batch":
+        rows, counts = targets[targets >= 0].unique(return_counts=True)
+        return rows, -counts.float().log()
     if config.objective == "bce":
-        return torch.randint(model.num_items, (num_probes,), device=device)
-    if config.num_negatives >= model.num_items:
-        return torch.arange(model.num_items, device=device)
-    return torch.randperm(model.num_items, device=device)[: config.num_negatives]
+        rows = torch.randint(num_items, (len(targets),), device=device)
+    elif config.num_negatives >= num_items:
+        rows = torch.arange(num_items, device=device)
+    else:
+        rows = torch.randperm(num_items, device=device)[: config.num_negatives]
+    expected = log_expected_uniform(max(len(rows), 1), num_items)
+    return rows, torch.full((len(rows),), expected, device=device)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from palate.items.codes.index import IndexConfig
 from palate.language.spelling import Way
@@ -136,8 +136,12 @@ class TrainingConfig(BaseModel):
     compile: bool = False
     """Let ``torch.compile`` make the backbone faster, on a GPU alone: on a processor it takes
     minutes to begin and has not paid."""
+    negatives: Literal["uniform", "in-batch"] = "uniform"
+    """Where negatives come from. The targets of the batch, uncorrected, draw the scores to
+    ``log p(i|u) - log p(i)``: what is popular in one shop is then not learned, which another shop
+    could not use (the pre-training of UniSRec, arXiv 2206.05941)."""
     num_negatives: int = Field(default=2048, ge=1)
-    """Negatives shared by a batch; at least the catalogue's size means the full softmax."""
+    """Uniform negatives shared by a batch; at least the catalogue's size means the full softmax."""
     clip: float = Field(default=1.0, gt=0)
     """Largest norm of the gradient."""
     average: float = Field(default=0.0, ge=0, lt=1)
@@ -149,6 +153,12 @@ class TrainingConfig(BaseModel):
     """Validations without improvement after which training stops."""
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     """A kill loses at most this much work."""
+
+    @model_validator(mode="after")
+    def _negatives_that_the_objective_takes(self) -> "TrainingConfig":
+        if self.objective == "bce" and self.negatives == "in-batch":
+            raise ValueError("objective 'bce' wants one negative per target: negatives 'uniform'")
+        return self
 
 
 class Stage(BaseModel):
