@@ -39,13 +39,15 @@ from palate.inference.recommender import Recommender
 from palate.training.recipe import Recipe, load_recipe
 
 WITH_IDS = "model.fusion.use_id=true"
+PRETRAINING = ("training.negatives=in-batch", "training.learning_rate=1e-3")
+"""What is popular in one shop says nothing of another: targets of the batch do not teach it."""
 
 
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--recipes", nargs="+", default=["unisrec", "vq-rec"])
     arguments.add_argument("--share", type=float, default=0.1, help="of Beauty's users")
-    arguments.add_argument("--pretraining-epochs", type=int, default=8)
+    arguments.add_argument("--pretraining-epochs", type=int, default=3)
     chosen = arguments.parse_args()
     options = options_of("transfer", chosen)
     target = real_data(options, "amazon14_beauty")
@@ -82,7 +84,7 @@ def main() -> None:
 
 def pretrained(options: Options, source: Path, recipe: str, epochs: int) -> Path:
     """Return the folder of the pre-trained model, trained once."""
-    overrides = (*options.overrides, f"training.epochs={epochs}")
+    overrides = (*options.overrides, *PRETRAINING, f"training.epochs={epochs}")
     chosen = load_recipe(recipe, overrides)
     key = hash_text(chosen.model_dump_json())[:12]
     folder = options.runs / f"pretrained-{recipe}-{key}"
