@@ -336,8 +336,10 @@ def accuracy_table(
 
 
 def _settings(options: Options, job: Job, judge: Judge) -> str:
-    # What a recipe reached decides nothing: it may be written down when it is known.
-    recipe = load_recipe(job.recipe, job.overrides).model_dump(mode="json") | {"measured": ""}
+    # What a recipe reached decides nothing: it may be written down when it is known. Nor does a new
+    # setting that the recipe does not name.
+    chosen = load_recipe(job.recipe, job.overrides)
+    recipe = chosen.model_dump(mode="json", exclude_unset=True) | {"measured": ""}
     data = _data_hash(job.folder)
     what = [options.name, job.label, judge.__name__, data, recipe, job.seed, options.threads]
     return _hash([*what, __version__])
