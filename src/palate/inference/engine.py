@@ -11,7 +11,7 @@ from torch import Tensor
 
 from palate.errors import ConfigError, NotTrainedError
 from palate.inference.beam import beam_search
-from palate.inference.hybrid import blended
+from palate.inference.hybrid import blended, with_raised
 from palate.inference.retrieval import largest_products, retrieve
 from palate.inference.spelling_out import ModelCodes, log_probability
 from palate.items.codes.prefix_table import PrefixTable
@@ -242,20 +242,12 @@ class LanguageEngine:
                 self.score(asked), asked, candidates=candidates, exclude_seen=exclude_seen
             )
             for answer, blend in zip(answers, blends, strict=True):
-                raised = self._raised(scores, blend)
+                raised = with_raised(scores, ~self.parts.features.has_id, blend.newcomers)
                 answer += [
                     blended(*both, blend.weight, n)
                     for both in zip(raised, top_rankings(raised, found), spelled, strict=True)
                 ]
         return answers
-
-    def _raised(
-        self, scores: Float[np.ndarray, "users items"], blend: Blend
-    ) -> Float[np.ndarray, "users items"]:
-        """Return the scores with those of items that training never saw raised."""
-        if not blend.newcomers:
-            return scores
-        return np.where(self.parts.features.has_id, scores, scores + np.float32(blend.newcomers))
 
     def spelled(
         self,

@@ -1,9 +1,16 @@
 """Hybrid answers: what was retrieved by vectors and what was spelled in codes, in one list."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from palate.types import Ranking
+
+
+def with_raised(
+    scores: Float[np.ndarray, "users items"], new: Bool[np.ndarray, " items"], by: float
+) -> Float[np.ndarray, "users items"]:
+    """Return the scores with those of the ``new`` items raised."""
+    return np.where(new, scores + np.float32(by), scores) if by else scores
 
 
 def blended(

@@ -12,6 +12,7 @@ from palate.evaluation.calibration import fit_calibration, fit_levels
 from palate.evaluation.rating_baselines import fit_item_biases
 from palate.inference.answers import Answers, above_mean, no_and_yes
 from palate.inference.engine import Ask, LanguageEngine
+from palate.inference.hybrid import with_raised
 from palate.inference.texts import Question, TextEngine
 from palate.language.held_out import HeldOut, held_out_events, held_out_examples
 from palate.language.prompts import SLOTS
@@ -190,7 +191,7 @@ def _raise_to_share(parts: Parts, ask: Ask, histories: Sequence[History]) -> flo
     scores = mask_scores(engine.score(histories), histories)
 
     def too_few(raised: float) -> bool:
-        rows, _ = top_rows(np.where(new, scores + np.float32(raised), scores), _CUTOFF)
+        rows, _ = top_rows(with_raised(scores, new, raised), _CUTOFF)
         shown = new[rows[rows >= 0]]
         return bool(shown.sum() < new.mean() * len(shown))
 
