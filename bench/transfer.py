@@ -86,7 +86,7 @@ def pretrained(options: Options, source: Path, recipe: str, epochs: int) -> Path
     """Return the folder of the pre-trained model, trained once."""
     overrides = (*options.overrides, *PRETRAINING, f"training.epochs={epochs}")
     chosen = load_recipe(recipe, overrides)
-    key = hash_text(chosen.model_dump_json())[:12]
+    key = hash_text(chosen.model_dump_json(exclude={"measured"}, exclude_unset=True))[:12]
     folder = options.runs / f"pretrained-{recipe}-{key}"
     if not (folder / "manifest.json").is_file():
         console.print(f"pre-training {recipe} on {source.name} ...")
