@@ -162,11 +162,10 @@ class LanguageEngine:
     ) -> list[Ranking]:
         """Return the best ``n`` items for each history."""
         if self.form == "hybrid":
-            blends = [self.parts.blend]
-            (rankings,) = self.joined(
-                histories, n, blends, candidates=candidates, exclude_seen=exclude_seen
-            )
-            return rankings
+            one = [self.parts.blend]
+            return self.joined(histories, n, one, candidates=candidates, exclude_seen=exclude_seen)[
+                0
+            ]
         if self.form == "codes":
             table = None if candidates is None else self._table_of(candidates)
             return self.spelled(histories, n, table=table, exclude_seen=exclude_seen)
@@ -223,8 +222,7 @@ class LanguageEngine:
     ) -> list[list[Ranking]]:
         """Return the best ``n`` of what either form finds, by both scores, for each blend.
 
-        What is found is looked for once for all blends; where codes count in none of them, they are
-        not asked.
+        What is found is looked for once for all blends; codes that count in none are not asked.
         """
         codes = self.parts.recipe.codes
         assert codes is not None
