@@ -1,6 +1,7 @@
-"""Transfer: pre-trained on Sports, tuned on Beauty with a tenth of its users, judged on all.
+"""Transfer: pre-trained on other shops, tuned on Beauty with a tenth of its users, judged on all.
 
-    .venv/bin/python bench/transfer.py [--recipes unisrec vq-rec] [--share 0.1] [--seeds 1]
+    .venv/bin/python bench/transfer.py [--recipes unisrec vq-rec] [--sources amazon14_sports]
+        [--share 0.1] [--seeds 1]
 
 Three models of each recipe are compared: from nothing, tuned from the pre-trained one by text alone
 (*inductive*), and tuned with an ID per item beside (*transductive*, UniSRec alone). A model from
@@ -34,6 +35,7 @@ from measure import (
 
 from palate.artifacts import hash_text
 from palate.data.dataset import Dataset
+from palate.data.joining import joined
 from palate.data.split import Part
 from palate.inference.recommender import Recommender
 from palate.training.recipe import Recipe, load_recipe
@@ -46,23 +48,24 @@ PRETRAINING = ("training.negatives=in-batch", "training.learning_rate=1e-3")
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--recipes", nargs="+", default=["unisrec", "vq-rec"])
+    arguments.add_argument("--sources", nargs="+", default=["amazon14_sports"])
     arguments.add_argument("--share", type=float, default=0.1, help="of Beauty's users")
     arguments.add_argument("--pretraining-epochs", type=int, default=3)
     chosen = arguments.parse_args()
     options = options_of("transfer", chosen)
     target = real_data(options, "amazon14_beauty")
-    source = real_data(options, "amazon14_sports")
+    source = together([Dataset.load(real_data(options, name)) for name in chosen.sources])
     runs: list[Measured] = []
     for recipe in chosen.recipes:
         start = pretrained(options, source, recipe, chosen.pretraining_epochs)
         jobs: list[tuple[str, tuple[str, ...], bool]] = [
             (f"{recipe}, from nothing", (), False),
-            (f"{recipe}, inductive", (), True),
+            (f"{recipe}, inductive from {source.name}", (), True),
         ]
         if recipe == "unisrec":
             jobs += [
                 (f"{recipe}, from nothing, with IDs", (WITH_IDS,), False),
-                (f"{recipe}, transductive", (WITH_IDS,), True),
+                (f"{recipe}, transductive from {source.name}", (WITH_IDS,), True),
             ]
         for label, overrides, tuned in jobs:
             runs += measure(
@@ -71,26 +74,31 @@ def main() -> None:
                 judge=on_all_users,
                 train=partial(few_users, start=start, tuned=tuned, share=chosen.share),
             )
-    title = f"{chosen.share:.0%} of Beauty's users, pre-trained on Sports"
+    title = f"{chosen.share:.0%} of Beauty's users, pre-trained on {source.name}"
     console.print(accuracy_table(title, runs))
     groups = by_label(runs)
     ratios = [
-        mean(groups[f"{recipe}, inductive"], "masked", "ndcg@10")
+        mean(groups[f"{recipe}, inductive from {source.name}"], "masked", "ndcg@10")
         / max(mean(groups[f"{recipe}, from nothing"], "masked", "ndcg@10"), 1e-9)
         for recipe in chosen.recipes
     ]
     print(f"transfer: {min(ratios):.2f}")
 
 
-def pretrained(options: Options, source: Path, recipe: str, epochs: int) -> Path:
+def together(shops: list[Dataset]) -> Dataset:
+    """Return the one shop, or all as one."""
+    return shops[0] if len(shops) == 1 else joined(shops)
+
+
+def pretrained(options: Options, source: Dataset, recipe: str, epochs: int) -> Path:
     """Return the folder of the pre-trained model, trained once."""
     overrides = (*options.overrides, *PRETRAINING, f"training.epochs={epochs}")
     chosen = load_recipe(recipe, overrides)
-    key = hash_text(chosen.model_dump_json(exclude={"measured"}, exclude_unset=True))[:12]
-    folder = options.runs / f"pretrained-{recipe}-{key}"
-    if not (folder / "manifest.json").is_file():
+    said = chosen.model_dump_json(exclude={"measured"}, exclude_unset=True)
+    folder = options.runs / f"pretrained-{recipe}-{hash_text(source.name + said)[:12]}"
+    if options.fresh or not (folder / "manifest.json").is_file():
         console.print(f"pre-training {recipe} on {source.name} ...")
-        plainly(Dataset.load(source), chosen, 1).save(folder, made_by="bench transfer")
+        plainly(source, chosen, 1).save(folder, made_by="bench transfer")
     return folder
 
 

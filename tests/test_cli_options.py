@@ -16,6 +16,7 @@ VERBS: dict[str, set[str]] = {
         *("--keep-untouched-items", "--no-keep-untouched-items"),
         *("--split", "--valid-fraction", "--test-fraction"),
     },
+    "join": {"datasets", "--out", "--name", "--seed"},
     "train": {"dataset", "model", "--recipe", "--seed", "--start", "--prompts", "--set"},
     "evaluate": {"model", "--task", "--split", "--json"},
     "compare": {"models", "--split"},

@@ -178,3 +178,27 @@ def test_frozen_features_are_no_weights(features: ItemFeatures, use_id: bool) ->
     assert ("id.weight" in fusion.state_dict()) == use_id
     assert not [name for name in fusion.state_dict() if "values" in name or "present" in name]
     assert _fused(fusion).shape == (NUM_ITEMS, WIDTH)
+
+
+def test_whitening_knows_the_vectors_that_are_there_alone(features: ItemFeatures) -> None:
+    fusion = _fusion(features, PLAIN.model_copy(update={"whiten": True}))
+    text = features.vectors["text"]
+    expected = torch.from_numpy(text.values[text.present].mean(axis=0))
+    torch.testing.assert_close(fusion.modality["text"].whitening.mean, expected)
+
+
+def test_whitening_stays_as_it_was_when_items_come(features: ItemFeatures) -> None:
+    fusion = _fusion(features, PLAIN.model_copy(update={"whiten": True}))
+    before = _fused(fusion)
+    fusion.set_features(replace(features, vectors=features.vectors | {"text": _block(TEXT, 0, 9)}))
+    fusion.set_features(features)
+    torch.testing.assert_close(_fused(fusion), before)
+
+
+def test_coordinates_are_hidden_in_training_alone(features: ItemFeatures) -> None:
+    fusion = _fusion(features, PLAIN.model_copy(update={"vector_dropout": 0.5}))
+    plain = _fusion(features)
+    weights = {name.replace("projection.", ""): w for name, w in fusion.state_dict().items()}
+    plain.load_state_dict(weights)
+    torch.testing.assert_close(_fused(fusion), _fused(plain))
+    assert not torch.equal(_fused(fusion.train()), _fused(plain))

@@ -28,13 +28,13 @@ def _reference(
     targets: Tensor,
     negatives: Tensor,
     weights: Tensor,
-    collisions: Tensor,
+    excluded: Tensor,
     log_expected: Tensor,
 ) -> Tensor:
     """The formula of the docstring, probe by probe, with explicit logits."""
     losses = []
     for n in range(len(users)):
-        own = [int(place) for place in collisions[n] if place >= 0]
+        own = [int(place) for place in excluded[n] if place >= 0]
         kept = [j for j in range(len(negatives)) if j not in own]
         negative = SCALE * (users[n] @ negatives[kept].T).amax(dim=0) - log_expected[kept]
         wanted = weights[n] > 0
@@ -52,12 +52,12 @@ def _inputs(num_queries: int, repeats: int = 1) -> tuple[Tensor, ...]:
     weights = torch.tensor(
         [[1, 0, 0], [0.5, 0.5, 0], [0.2, 0.3, 0.5], [1, 0, 0], [1, 0, 0], [0.5, 0, 0.5], [1, 0, 0]]
     ).repeat(repeats, 1)
-    collisions = torch.tensor(
+    excluded = torch.tensor(
         [[-1, -1, -1], [4, -1, -1], [0, 8, 3], [-1, -1, -1], [2, -1, -1], [5, -1, -1], [8, -1, -1]]
     ).repeat(repeats, 1)
-    for n, k in (collisions >= 0).nonzero().tolist():
-        targets[n, k] = negatives[collisions[n, k]]
-    return users, targets, negatives, weights, collisions, torch.linspace(-2, 0, 9)
+    for n, k in (excluded >= 0).nonzero().tolist():
+        targets[n, k] = negatives[excluded[n, k]]
+    return users, targets, negatives, weights, excluded, torch.linspace(-2, 0, 9)
 
 
 @pytest.mark.parametrize("num_queries", [1, 3])
@@ -70,17 +70,17 @@ def test_loss_and_gradients_are_those_of_the_formula(
     monkeypatch.setattr(objectives, "_LOGITS_KEPT", 1)
     monkeypatch.setattr(objectives, "_BLOCK", 4)
     monkeypatch.setattr(objectives, "_SAFE_LOGIT", safe_logit)
-    *vectors, weights, collisions, log_expected = _inputs(num_queries, repeats)
+    *vectors, weights, excluded, log_expected = _inputs(num_queries, repeats)
     fast = [v.clone().requires_grad_() for v in vectors]
     plain = [v.clone().requires_grad_() for v in vectors]
     loss = sampled_softmax(
         *fast,
         weights_NK=weights,
-        collisions=collisions,
+        excluded=excluded,
         log_expected=log_expected,
         scale=SCALE,
     )
-    expected = _reference(*plain, weights, collisions, log_expected)
+    expected = _reference(*plain, weights, excluded, log_expected)
     torch.testing.assert_close(loss, expected)
     (2 * loss).backward()
     (2 * expected).backward()
@@ -92,11 +92,11 @@ def test_loss_and_gradients_are_those_of_the_formula(
 
 @pytest.mark.parametrize("num_queries", [1, 3])
 def test_padding_is_never_read(num_queries: int) -> None:
-    users, targets, *rest, weights, collisions, log_expected = _inputs(num_queries)
+    users, targets, *rest, weights, excluded, log_expected = _inputs(num_queries)
     garbled = torch.where((weights == 0)[..., None], torch.tensor(1e6), targets).requires_grad_()
     settings = {
         "weights_NK": weights,
-        "collisions": collisions,
+        "excluded": excluded,
         "log_expected": log_expected,
         "scale": SCALE,
     }
@@ -113,7 +113,7 @@ def _full(users: Tensor, items: Tensor, answers: Tensor) -> Tensor:
         items[answers][:, None],
         items,
         weights_NK=torch.ones(len(users), 1),
-        collisions=answers[:, None],
+        excluded=answers[:, None],
         log_expected=torch.zeros(len(items)),
         scale=SCALE,
     )
@@ -148,7 +148,7 @@ def test_the_log_q_correction_makes_the_sum_unbiased() -> None:
             items[answer][:, None],
             items[drawn],
             weights_NK=torch.ones(1, 1),
-            collisions=(place if len(place) else torch.tensor([-1]))[None],
+            excluded=(place if len(place) else torch.tensor([-1]))[None],
             log_expected=torch.full((8,), log_expected_uniform(num_negatives, num_items)),
             scale=SCALE,
         )
@@ -176,7 +176,7 @@ def test_loss_and_gradients_stay_finite(scale: float, num_queries: int, seed: in
         negatives[:5, None],
         negatives,
         weights_NK=torch.ones(5, 1),
-        collisions=torch.arange(5)[:, None],
+        excluded=torch.arange(5)[:, None],
         log_expected=torch.full((7,), -3.0),
         scale=scale,
     )

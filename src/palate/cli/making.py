@@ -67,6 +67,23 @@ def prepare(
 
 
 @app.command()
+def join(
+    datasets: Annotated[list[Path], typer.Argument(help="Dataset folders of several shops.")],
+    out: Annotated[Path, typer.Option(help="The dataset folder to write.")],
+    name: Annotated[str | None, typer.Option(help="What to call the whole.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the order of the items.")] = 0,
+) -> None:
+    """Make one dataset of several: shops that a model is pre-trained on together."""
+    from palate.data.dataset import Dataset
+    from palate.data.joining import joined
+
+    made = joined([Dataset.load(folder) for folder in datasets], name=name, seed=seed)
+    made.save(out, made_by=f"join {' '.join(map(str, datasets))} --seed {seed}")
+    show_markdown(made.report)
+    typer.echo(f"Dataset written to {out}. Next: palate train {out} MODEL")
+
+
+@app.command()
 def train(
     dataset: Annotated[
         str, typer.Argument(help="A dataset folder; or anything `palate prepare` takes.")

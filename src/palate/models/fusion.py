@@ -7,6 +7,7 @@ zero-filled: its layer's bias does not leak in either.
 Shape suffixes: I items asked for, D width.
 """
 
+from collections import OrderedDict
 from typing import Literal
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from palate.items.features import ItemFeatures, attribute_matrix
 from palate.items.vectors import ItemVectors
-from palate.models.adaptor import WhiteningExperts
+from palate.models.adaptor import Whitening, WhiteningExperts
 from palate.models.decoder import DecoderConfig, RMSNorm
 from palate.models.title_reader import TitleReader
 
@@ -40,6 +41,10 @@ class FusionConfig(BaseModel):
     made from the very steps to be predicted, so it explains them better than it will new ones."""
     id_scale: float = 0.05
     """Standard deviation of a fresh ID embedding."""
+    whiten: bool = False
+    """Whether text and image vectors are first spread evenly by the statistics of the catalogue."""
+    vector_dropout: float = 0.0
+    """Chance that a coordinate of a text or image vector is hidden in training."""
     experts: int = 0
     """Whitenings that text and image vectors pass through (UniSRec); 0 is a plain projection."""
     use_codes: bool = False
@@ -81,9 +86,9 @@ class Fusion(nn.Module):
         self.id = nn.Embedding(len(features), width) if config.use_id else None
         self.modality = nn.ModuleDict(
             {
-                name: WhiteningExperts(_centre(block), width, config.experts)
-                if config.experts and name != "behaviour"
-                else _mlp(block.values.shape[1], width, config.depth)
+                name: _mlp(block.values.shape[1], width, config.depth)
+                if name == "behaviour"
+                else _reader(block, width, config)
                 for name, block in features.vectors.items()
                 if name not in config.leaves_out
             }
@@ -171,10 +176,21 @@ class Fusion(nn.Module):
         return torch.rand(len(rows_I), device=rows_I.device) >= self.config.behaviour_dropout
 
 
-def _centre(block: ItemVectors) -> Float[Tensor, " inputs"]:
-    """Return the mean of the vectors of the items that have one."""
-    known = block.values[block.present]
-    return torch.from_numpy(known.sum(axis=0) / max(len(known), 1)).float()
+def _reader(block: ItemVectors, width: int, config: FusionConfig) -> nn.Module:
+    """Return what turns the vectors of a frozen encoder into a part of an item token."""
+    inputs = block.values.shape[1]
+    made = (
+        WhiteningExperts(inputs, width, config.experts)
+        if config.experts
+        else _mlp(inputs, width, config.depth)
+    )
+    steps: dict[str, nn.Module] = {"projection": made}
+    if config.vector_dropout:
+        steps = {"dropout": nn.Dropout(config.vector_dropout), **steps}
+    if config.whiten:
+        known = torch.from_numpy(block.values[block.present]).float()
+        steps = {"whitening": Whitening(known), **steps}
+    return made if len(steps) == 1 else nn.Sequential(OrderedDict(steps))
 
 
 class _Louder(nn.Module):

@@ -49,6 +49,8 @@ class _SetAnswers:
     negatives: Int[Tensor, " negatives"]
     log_expected: Float[Tensor, " negatives"]
     """How often each negative is expected, as :func:`sampled_softmax` wants it."""
+    own: Int[Tensor, "probes own"]
+    """Items that are no negatives of a probe; -1 is padding."""
 
     @classmethod
     def of(cls, model: RecommendationModel, batch: Batch, config: TrainingConfig) -> "_SetAnswers":
@@ -56,7 +58,9 @@ class _SetAnswers:
         targets = batch.targets[batch.cuts >= 0]
         without_id = batch.without_id[:, None].expand(batch.cuts.shape)[batch.cuts >= 0]
         references = references_of(targets, without_id[:, None], model.num_items)
-        return cls(targets, references, *_negatives(model.num_items, config, targets))
+        negatives = _negatives(model.num_items, config, targets)
+        own = _of_the_row(batch) if config.negatives == "in-batch" else targets
+        return cls(targets, references, *negatives, own)
 
     @property
     def mentioned(self) -> Int[Tensor, " references"]:
@@ -85,7 +89,7 @@ class _SetAnswers:
             target_vectors,
             negative_vectors,
             weights_NK=weights / weights.sum(dim=1, keepdim=True).clamp(min=1),
-            collisions=torch.where(targets >= 0, place[targets.clamp(min=0)], -1),
+            excluded=torch.where(self.own >= 0, place[self.own.clamp(min=0)], -1),
             log_expected=self.log_expected,
             scale=model.scale,
         )
@@ -134,6 +138,16 @@ def _code_loss(
     wanted = codes.values[batch.targets[:, :, 0][batch.cuts >= 0]] - codes.first_tokens
     logits = [codes.logits(states[:, level], level) for level in range(codes.num_levels)]
     return next_code(logits, wanted, temperature=config.code_temperature)
+
+
+def _of_the_row(batch: Batch) -> Int[Tensor, "probes own"]:
+    """Return for each probe all items that its row reads or wants.
+
+    What else a user took is so much like the target that, drawn along with it in every batch, it
+    would teach that like things do not belong together.
+    """
+    own = torch.cat([batch.items, batch.targets.flatten(start_dim=1)], dim=1)
+    return own[:, None].expand(-1, batch.cuts.shape[1], -1)[batch.cuts >= 0]
 
 
 def _negatives(

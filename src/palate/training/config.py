@@ -139,7 +139,8 @@ class TrainingConfig(BaseModel):
     negatives: Literal["uniform", "in-batch"] = "uniform"
     """Where negatives come from. The targets of the batch, uncorrected, draw the scores to
     ``log p(i|u) - log p(i)``: what is popular in one shop is then not learned, which another shop
-    could not use (the pre-training of UniSRec, arXiv 2206.05941)."""
+    could not use (the pre-training of UniSRec, arXiv 2206.05941). Other items of the same row are
+    no negatives then."""
     num_negatives: int = Field(default=2048, ge=1)
     """Uniform negatives shared by a batch; at least the catalogue's size means the full softmax."""
     clip: float = Field(default=1.0, gt=0)

@@ -32,14 +32,15 @@ def sampled_softmax(  # noqa: PLR0913 - the terms of one formula
     negatives_QD: Float[Tensor, "negatives width"],  # noqa: N803
     *,
     weights_NK: Float[Tensor, "probes targets"],  # noqa: N803
-    collisions: Int[Tensor, "probes targets"],
+    excluded: Int[Tensor, "probes excluded"],
     log_expected: Float[Tensor, " negatives"],
     scale: float,
 ) -> Float[Tensor, ""]:
     """Softmax cross-entropy of sets of user vectors over shared negatives, with logQ correction.
 
     ``s(n, i) = scale * max_m <u_nm, w_i>``;
-    ``Z(n) = sum_k exp s(n, t_nk) + sum_j exp(s(n, j) - log E_j)``, ``j`` being no target of ``n``;
+    ``Z(n) = sum_k exp s(n, t_nk) + sum_j exp(s(n, j) - log E_j)``, over ``j`` that
+    are not excluded for ``n``;
     ``loss = mean_n sum_k weight_nk * (log Z(n) - s(n, t_nk))``.
 
     ``E_j`` is how often item ``j`` is expected among the Q negatives: subtracting its logarithm
@@ -56,11 +57,12 @@ def sampled_softmax(  # noqa: PLR0913 - the terms of one formula
         targets_NKD: output vectors of the targets; anything where the weight is 0.
         negatives_QD: output vectors of the negatives.
         weights_NK: share of each target; 0 for padding; rows sum to 1.
-        collisions: place of each target among the negatives, -1 where it is not there.
+        excluded: places of those negatives that are none of a probe, its targets above all; -1 is
+            padding.
         log_expected: ``log E_j`` per negative.
         scale: logit per unit of inner product.
     """
-    given = _Given(weights_NK, collisions, log_expected, scale)
+    given = _Given(weights_NK, excluded, log_expected, scale)
     loss: Float[Tensor, ""] = _SampledSoftmax.apply(  # type: ignore[no-untyped-call]
         users_NMD, targets_NKD, negatives_QD, given
     )
@@ -84,12 +86,12 @@ class _Given:
     """What the loss is told beside the vectors; no gradient flows into it."""
 
     weights: Float[Tensor, "probes targets"]
-    collisions: Int[Tensor, "probes targets"]
+    excluded: Int[Tensor, "probes excluded"]
     log_expected: Float[Tensor, " negatives"]
     scale: float
 
     def of(self, probes: slice) -> "_Given":
-        return replace(self, weights=self.weights[probes], collisions=self.collisions[probes])
+        return replace(self, weights=self.weights[probes], excluded=self.excluded[probes])
 
 
 class _SampledSoftmax(torch.autograd.Function):
@@ -204,9 +206,9 @@ def _block(vectors: _Vectors, given: _Given, table: _Table, number: int) -> _Blo
     logits = table.room[number][: N * M]
     torch.mm(vectors.users.reshape(N * M, D), vectors.negatives[span].T, out=logits)
     scores, best = logits.view(N, M, -1).max(dim=1) if M > 1 else (logits, None)
-    inside = (given.collisions >= span.start) & (given.collisions < span.stop)
+    inside = (given.excluded >= span.start) & (given.excluded < span.stop)
     row, column = inside.nonzero(as_tuple=True)
-    scores[row, given.collisions[row, column] - span.start] = -torch.inf
+    scores[row, given.excluded[row, column] - span.start] = -torch.inf
     shift = scores.new_zeros(N)
     if not table.bounded:
         # Finite even where all are targets, so that their shares are 0 and not undefined.

@@ -10,8 +10,12 @@ from torch import Tensor
 from palate.items.codes.quantiser import Quantiser
 from palate.models.language_model import RecommendationModel
 
-_OF_ITEMS = ("fusion.id.", "fusion.modality.text.shift", "fusion.modality.image.shift")
-"""Weights that belong to the items of one catalogue: IDs, and where its vectors have their mean."""
+_OF_ITEMS = (
+    "fusion.id.",
+    "fusion.modality.text.whitening.",
+    "fusion.modality.image.whitening.",
+)
+"""Weights that belong to the items of one catalogue: IDs, and how its vectors are spread."""
 
 _OF_CODES = ("codes.", "fusion.code.")
 """Weights that belong to the codebooks of one index."""
