@@ -38,7 +38,7 @@ _LOGITS_AT_ONCE = 8_000_000
 
 _NOTHING = Ranking(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
 
-_RECIPE_WITH: Mapping[Form, str] = {"set": "urm", "codes": "tiger", "hybrid": "liger"}
+_RECIPE_WITH: Mapping[Form, str] = {"set": "urm", "codes": "tiger", "hybrid": "urm-codes"}
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ def test_similar_items_leave_the_item_itself_out(client: TestClient) -> None:
         ("rate", {"user_id": "u1", "item_id": "i1"}, "recipe"),
         ("recommend", {"form": "generated"}, "recipe"),
         ("recommend", {"form": "codes"}, "tiger"),
-        ("recommend", {"form": "hybrid"}, "liger"),
+        ("recommend", {"form": "hybrid"}, "urm-codes"),
     ],
 )
 def test_what_a_model_cannot_answer_is_refused_with_the_recipe_that_could(
