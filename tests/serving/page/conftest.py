@@ -64,7 +64,7 @@ def opened(browser: "Browser", address: str, heard: list[str]) -> "Iterator[Open
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         page.on("console", lambda message: heard.append(message.text))
         page.on("pageerror", lambda error: heard.append(str(error)))
         page.on("request", lambda request: _note_foreign(request.url, address, heard))
