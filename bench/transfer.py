@@ -38,6 +38,7 @@ from palate.data.dataset import Dataset
 from palate.data.joining import joined
 from palate.data.split import Part
 from palate.inference.recommender import Recommender
+from palate.inference.training_run import fingerprint
 from palate.training.recipe import Recipe, load_recipe
 
 WITH_IDS = "model.fusion.use_id=true"
@@ -95,7 +96,7 @@ def pretrained(options: Options, source: Dataset, recipe: str, epochs: int) -> P
     overrides = (*options.overrides, *PRETRAINING, f"training.epochs={epochs}")
     chosen = load_recipe(recipe, overrides)
     said = chosen.model_dump_json(exclude={"measured"}, exclude_unset=True)
-    folder = options.runs / f"pretrained-{recipe}-{hash_text(source.name + said)[:12]}"
+    folder = options.runs / f"pretrained-{recipe}-{hash_text(fingerprint(source) + said)[:12]}"
     if options.fresh or not (folder / "manifest.json").is_file():
         console.print(f"pre-training {recipe} on {source.name} ...")
         plainly(source, chosen, 1).save(folder, made_by="bench transfer")

@@ -126,6 +126,15 @@ def test_columns_that_disagree_are_left_out_and_said(books: Dataset, films: Data
     assert "column 'tags' is left out" in whole.report
 
 
+def test_what_is_known_of_users_need_not_agree(books: Dataset, films: Dataset) -> None:
+    people = pl.DataFrame({"user_id": ["ann"], "age": [["18", "24"]], "city": ["Ulm"]})
+    whole = joined([books, replace(films, users=people)])
+    assert whole.users is not None
+    assert whole.users.columns == ["user_id", "city"]
+    assert whole.users["city"].to_list() == [None, None, "Ulm"]
+    assert "column 'age' is left out" in whole.report
+
+
 def test_what_only_one_shop_knows_is_unknown_of_the_others(books: Dataset, films: Dataset) -> None:
     whole = joined([books, films])
     assert whole.history("books:bob").ratings.tolist() == [4, 5, 1]

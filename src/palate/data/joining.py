@@ -37,7 +37,7 @@ def joined(datasets: Sequence[Dataset], *, name: str | None = None, seed: int = 
     vocabulary = Vocabulary.shuffled(items["item_id"].to_list(), np.random.default_rng(seed))
     rows = vocabulary.rows(items["item_id"].to_list())
     catalog = Catalog(vocabulary, items[np.argsort(rows).tolist()])
-    people = pl.concat([_people(dataset) for dataset in datasets], how="diagonal_relaxed")
+    people, unlike_of_people = _stacked([_people(dataset) for dataset in datasets])
     users = Vocabulary(people["user_id"].to_list(), unknown=UnknownUserError)
     events, unlike_of_events = _stacked(_events(datasets, rows))
     interactions = Interactions.from_frame(events, users)
@@ -49,7 +49,7 @@ def joined(datasets: Sequence[Dataset], *, name: str | None = None, seed: int = 
         read=tuple(f"{x.name}: {len(x.interactions):,} events." for x in datasets),
         warnings=tuple(
             f"column {column!r} is left out: the shops have unlike things in it."
-            for column in unlike_of_items + unlike_of_events
+            for column in unlike_of_items + unlike_of_events + unlike_of_people
         ),
     )
     return Dataset(

@@ -18,8 +18,8 @@ class Whitening(nn.Module):
     catalogue (ZCA: Bell & Sejnowski 1997; for sentence vectors: Su et al. 2021, arXiv 2103.15316).
     What all items of a shop share tells none of them apart, and in what they vary most is much of
     what a shop is. The symmetric root leaves the axes where they are, so that what was learned of
-    one whitened catalogue can be said of another. On Amazon Beauty, with vectors of MiniLM, what
-    lies nearest the last item is wanted a tenth more often than without.
+    one whitened catalogue can be said of another. What it is worth on Amazon Beauty is in
+    ``docs/results.md``, section 16.
     """
 
     mean: Tensor

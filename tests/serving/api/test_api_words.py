@@ -230,6 +230,8 @@ def test_a_body_that_cannot_be_used_is_refused(speaker: TestClient, body: dict) 
     assert _refused(speaker, "explain", **body)["message"].startswith("The request cannot be used")
 
 
+# The types that are checked while the server's thread runs draw elements of lists at random.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 @settings(
     max_examples=60,
     deadline=None,
