@@ -171,9 +171,13 @@ def seeded(options: Options, *jobs: Job) -> list[Job]:
 
 
 def plainly(dataset: Dataset, recipe: Recipe, seed: int) -> Recommender:
-    """Train as everybody does, and say so at every validation."""
+    """Train as everybody does, and say so at the beginning and at every validation."""
 
     def tell(at: Report) -> None:
+        if at.estimate is not None:
+            console.print(
+                f"{dataset.name}, {recipe.title}, seed {seed}: {at.estimate}", style="dim"
+            )
         if at.validation is not None:
             console.print(
                 f"{dataset.name}, {recipe.title}, seed {seed}: epoch {at.epoch} of {at.epochs}, "

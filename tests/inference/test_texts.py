@@ -82,6 +82,21 @@ def test_options_of_several_words_are_weighed_whole(shop: Dataset, engine: TextE
         assert_allclose(np.exp(log) / np.exp(log).sum(), share, rtol=1e-3)
 
 
+def test_weighing_options_together_is_reading_each_as_a_reply(
+    shop: Dataset, engine: TextEngine
+) -> None:
+    task = Choice(plain_titles(shop.catalog))
+    histories = shop.cases("test").histories[:6]
+    asked = [np.arange(3 + number) for number in range(6)]
+    examples = [task.ask(h, rows) for h, rows in zip(histories, asked, strict=True)]
+    options = [[*(task.titles[row] for row in rows), "a"] for rows in asked]
+    together = engine.weigh(Question("choose", examples), options)
+    for example, of_prompt, logs in zip(examples, options, together, strict=True):
+        pairs = [replace(example, replies=(option,)) for option in of_prompt]
+        alone = engine._log_probabilities(Question("choose", pairs))
+        assert_allclose(logs, alone, rtol=1e-4, atol=1e-4)
+
+
 def test_the_likelihood_is_the_mean_over_the_words(shop: Dataset, engine: TextEngine) -> None:
     [example] = _ratings(shop, engine)[:1]
     said = replace(example, replies=("4", "a red lamp"))

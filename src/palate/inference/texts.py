@@ -83,15 +83,20 @@ class TextEngine:
         """Return for each prompt of one probe the log-probability of each of its own options.
 
         Each option is read as the reply, its end included, so that options of different lengths
-        are compared as whole answers.
+        are compared as whole answers. The prompt is read once for all its options.
         """
-        pairs = [
-            replace(example, replies=(option,))
-            for example, of_prompt in zip(question.examples, options, strict=True)
-            for option in of_prompt
-        ]
-        found = self._log_probabilities(replace(question, examples=pairs))
-        return np.split(found, np.cumsum([len(of_prompt) for of_prompt in options])[:-1])
+        tokenizer, found = self.engine.parts.tokenizer, [np.zeros(0, np.float32)] * len(options)
+        most = max((len(of_prompt) for of_prompt in options), default=0)
+        for chosen, batch in self._batches(question, max(_PROMPTS_AT_ONCE // max(most, 1), 1)):
+            encoded = [tokenizer.encode_batch(list(options[prompt])) for prompt in chosen]
+            replies = [[self.writer.reply(words) for words in each] for each in encoded]
+            with torch.inference_mode():
+                model, read, table = self._read(batch)
+                prefix = model.prefix(read, table)
+                logs = option_log_probabilities(model, prefix, _padded(replies)).cpu().numpy()
+            for prompt, of_prompt in zip(chosen, logs, strict=True):
+                found[prompt] = of_prompt[: len(options[prompt])]
+        return found
 
     def choose(
         self, question: Question, options: Sequence[str]
@@ -186,7 +191,9 @@ class TextEngine:
     def _read(self, batch: Batch) -> tuple[RecommendationModel, Batch, ItemTable]:
         return self.engine.parts.model, *self.engine.with_items(batch)
 
-    def _batches(self, question: Question) -> Iterator[tuple[Int[np.ndarray, " probes"], Batch]]:
+    def _batches(
+        self, question: Question, at_once: int = _PROMPTS_AT_ONCE
+    ) -> Iterator[tuple[Int[np.ndarray, " probes"], Batch]]:
         """Yield the prompts, similar lengths together, with the places of their probes."""
         model, examples = self.engine.parts.model, question.examples
         if model.training:
@@ -194,7 +201,7 @@ class TextEngine:
         counts = np.asarray([len(example.cuts) for example in examples])
         firsts = np.cumsum(counts) - counts
         lengths = np.asarray([self._length(example) for example in examples], dtype=np.int64)
-        for chosen in cut_by_length(lengths, MAX_REPLY_WORDS, _PROMPTS_AT_ONCE):
+        for chosen in cut_by_length(lengths, MAX_REPLY_WORDS, at_once):
             batch = self.writer.batch(question.instruction, [examples[n] for n in chosen])
             probes = [np.arange(firsts[n], firsts[n] + counts[n]) for n in chosen]
             yield np.concatenate(probes), batch.to(model.queries.device)
@@ -222,6 +229,53 @@ def reply_log_probabilities(
     logs = _logits(model, states).log_softmax(dim=-1)
     of_words = logs.gather(2, wanted.clamp(min=0)[..., None])[..., 0]
     return (of_words * (wanted >= 0)).sum(dim=1)
+
+
+def option_log_probabilities(
+    model: RecommendationModel,
+    prefix: Prefix,
+    options_UKR: Int[Tensor, "prompts options words"],  # noqa: N803
+) -> Float[Tensor, "prompts options"]:
+    """Return the log-probability of each reply there may be; each is a beam of its prompt.
+
+    Args:
+        model: what answers.
+        prefix: the prompts, read.
+        options_UKR: words of the replies, padded with NOTHING on the right.
+    """
+    assert model.text is not None
+    options_UKR = options_UKR.to(prefix.carried.device)
+    U, K, R = options_UKR.shape
+    beams = read_on(model.decoder, prefix)
+    # One place ends the prompt, and all options follow it.
+    said = options_UKR.new_zeros(U, 1, 0)
+    x, parents = (prefix.carried + model.text.start)[:, None], options_UKR.new_zeros(U, 1)
+    totals = prefix.carried.new_zeros(U, K)
+    for place in range(R):
+        if model.two_positions is not None:
+            x = x + model.two_positions.of_reply(said.flatten(0, 1))[:, -1].view_as(x)
+        logs = _logits(model, beams.step(x, parents)).log_softmax(dim=-1).expand(-1, K, -1)
+        words = options_UKR[:, :, place]
+        of_words = logs.gather(2, words.clamp(min=0)[..., None])[..., 0]
+        totals = totals + of_words * (words >= 0)
+        said, x = options_UKR[:, :, : place + 1], model.embed_words(words.clamp(min=0))
+        parents = (
+            torch.arange(K, device=x.device).expand(U, K) if place else torch.zeros_like(words)
+        )
+    return totals
+
+
+def _padded(replies: Sequence[Sequence[Sequence[int]]]) -> Int[Tensor, "prompts options words"]:
+    """Return words as a tensor, NOTHING where a prompt has fewer options, or a reply is shorter."""
+    shape = (
+        max(len(of_prompt) for of_prompt in replies),
+        max(len(words) for of_prompt in replies for words in of_prompt),
+    )
+    padded = np.full((len(replies), *shape), NOTHING)
+    for prompt, of_prompt in enumerate(replies):
+        for option, words in enumerate(of_prompt):
+            padded[prompt, option, : len(words)] = words
+    return torch.from_numpy(padded)
 
 
 def _logits(
