@@ -4,12 +4,14 @@
 
 On a simulated shop. *Hard*: the first wording of a family is edited and each edit judged on the
 valid part (GrIPS, Prasad et al. 2023). *Soft*: all weights stay, and learned tokens are read before
-everything else (Lester et al. 2021); they learn from the training part what the model learned from.
+everything else (Lester et al. 2021); they learn one task from the training part, which the model
+learned among others.
 NDCG@10 before and after; the test part had no say. The last line is ``prompts: <mean gain of hard
 prompts on test>, soft <that of soft prompts>``.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 from measure import (
     Found,
@@ -32,13 +34,19 @@ from palate.inference.prompt_search import search_prompt
 from palate.inference.recommender import Recommender
 from palate.inference.sensitivity import answer_gains
 from palate.models.backbones.tuning import TuningConfig
+from palate.training.config import TasksConfig
 from palate.training.recipe import Recipe
+
+TaskShare = Literal["next_item", "objective"]
 
 ASKED = {
     "next item": Ask(),
     "the next purchase": Ask("objective", slots={"event": "purchase"}),
     "the next click": Ask("objective", slots={"event": "click"}),
 }
+TASK_OF: dict[str, TaskShare] = {"next-item": "next_item", "objective": "objective"}
+"""The share of a recipe by which a question is trained."""
+
 HARD, SOFT = "hard", "soft"
 EDITS = 60
 SOFT_PROMPT = TuningConfig(kind="soft-prompt", num_tokens=20)
@@ -60,25 +68,26 @@ def main() -> None:
 
 def better_prompts(model: Recommender) -> Found:
     """Return NDCG@10 on both parts, before and after, of each way to a better prompt."""
-    soft = with_soft_prompt(model)
+    soft = {task: with_soft_prompt(model, share) for task, share in TASK_OF.items()}
     found: dict[str, dict[str, float]] = {}
     for name, ask in ASKED.items():
         hard = search_prompt(model, ask, steps=EDITS)
         for part, (before, after) in (("valid", hard.valid), ("test", hard.test)):
             found[f"{HARD}, {name}, {part}"] = {"before": before, "after": after}
         for part in ("valid", "test"):
-            before, after = (worth(each, ask, part) for each in (model, soft))
+            before, after = (worth(each, ask, part) for each in (model, soft[ask.family]))
             found[f"{SOFT}, {name}, {part}"] = {"before": before, "after": after}
     return found
 
 
-def with_soft_prompt(model: Recommender) -> Recommender:
-    """Return the model with learned tokens before all it reads, and all else as it was."""
+def with_soft_prompt(model: Recommender, share: TaskShare) -> Recommender:
+    """Return the model with tokens learned for a task before all it reads, all else as it was."""
     recipe = model.trained.recipe
+    alone = TasksConfig(**{"next_item": 0.0, share: 1.0}, max_history=recipe.tasks.max_history)
     training = recipe.training.model_copy(
         update={"tuning": SOFT_PROMPT, "trained": ("decoder.soft_prompt",), "learning_rate": 1e-2}
     )
-    tuned: Recipe = recipe.model_copy(update={"training": training})
+    tuned: Recipe = recipe.model_copy(update={"training": training, "tasks": alone})
     return Recommender.train(model.dataset, tuned, seed=model.trained.seed, start=model)
 
 

@@ -89,6 +89,7 @@ def test_settings_can_be_overridden() -> None:
         ("model.num_queries=0", "cold_start"),
         ("nonsense=1", "nonsense"),
         ("tasks.blanks=1", "tasks.blanks needs 'title'"),
+        ("model.copies=true", "model.copies needs 'title'"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(override: str, named: str) -> None:

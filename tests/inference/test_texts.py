@@ -97,6 +97,35 @@ def test_weighing_options_together_is_reading_each_as_a_reply(
         assert_allclose(logs, alone, rtol=1e-4, atol=1e-4)
 
 
+def test_what_is_copied_is_copied_alike_however_it_is_read(shop: Dataset) -> None:
+    more = ["training.epochs=1", 'model.reads=["title","item"]', "model.copies=true"]
+    copying = Recommender.train(shop, load_recipe("palate", [*SMALL, *more]), seed=1)
+    assert isinstance(copying.engine, LanguageEngine)
+    engine, task = TextEngine(copying.engine), Choice(plain_titles(shop.catalog))
+    model, histories = _parts(engine).model, shop.cases("test").histories[:6]
+    assert model.text is not None
+    assert model.text.keys is not None
+    torch.nn.init.normal_(model.text.keys.weight, std=0.3)
+    asked = [np.arange(2 + number) for number in range(6)]
+    examples = [task.ask(h, rows) for h, rows in zip(histories, asked, strict=True)]
+    options = [[*(task.titles[row] for row in rows), "a"] for rows in asked]
+    question = Question("choose", examples)
+    for logs, example, own in zip(engine.weigh(question, options), examples, options, strict=True):
+        pairs = [replace(example, replies=(option,)) for option in own]
+        alone = engine._log_probabilities(Question("choose", pairs))
+        assert_allclose(logs, alone, rtol=1e-4, atol=1e-4)
+    for _, batch in engine._batches(question):
+        with torch.inference_mode():
+            read, table = engine.engine.with_items(batch)
+            prefix = model.prefix(read, table).copied
+            plain = _ReadAnew(model, read, table)
+            plain.after(torch.zeros(len(batch.words), 0, dtype=torch.long))
+        assert prefix is not None
+        assert plain.copied is not None
+        torch.testing.assert_close(prefix.words, plain.copied.words)
+        torch.testing.assert_close(prefix.keys, plain.copied.keys, atol=1e-5, rtol=1e-4)
+
+
 def test_the_likelihood_is_the_mean_over_the_words(shop: Dataset, engine: TextEngine) -> None:
     [example] = _ratings(shop, engine)[:1]
     said = replace(example, replies=("4", "a red lamp"))

@@ -1,6 +1,8 @@
 """Answers in words: one pass over many probes says what one pass per probe would say."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +21,8 @@ from palate.models.fusion import FusionConfig
 from palate.models.language_model import RecommendationModel
 from palate.models.model_config import ModelConfig
 from palate.models.references import mentioned
+from palate.models.states import States
+from palate.models.text_head import Copied, said_before
 from palate.training.batch_loss import batch_loss
 from palate.training.config import TrainingConfig
 from palate.training.objectives import contrast, next_word
@@ -77,12 +81,15 @@ def _example(
 
 
 def _states(model: RecommendationModel, batch: Batch) -> Tensor:
-    assert batch.replies is not None
-    with torch.no_grad():
-        table = model.items(mentioned(batch, model.num_items))
-        states = model.states(batch, table, users=False, replies=batch.replies).words
+    states = _words_of(model, batch).words
     assert states is not None
     return states
+
+
+def _words_of(model: RecommendationModel, batch: Batch) -> States:
+    with torch.no_grad():
+        table = model.items(mentioned(batch, model.num_items))
+        return model.states(batch, table, users=False, replies=batch.replies)
 
 
 PROBES = [
@@ -188,3 +195,62 @@ def test_a_certain_word_costs_nothing() -> None:
     logits[[0, 1], [3, 0]] = 40.0
     assert next_word(logits, torch.tensor([3, 0])) < 1e-6
     assert next_word(logits, torch.tensor([2, 1])) > 70
+
+
+def test_a_model_copies_the_words_that_each_probe_is_asked_about() -> None:
+    model = _model(copies=True)
+    asked = [[2], [], [3, 1]]
+    batch = BY_TITLE.batch("rate", [_example([0, 1], [0, 1, 2], asked, ["no", "no", "lamp"])])
+    states = _words_of(model, batch)
+    assert states.copied is not None
+    assert states.words is not None
+    words = [{word for row in rows for word in TOKENIZER.encode(TITLES[row])} for rows in asked]
+    always = torch.nn.Linear(model.width, 1)
+    torch.nn.init.constant_(always.bias, 200.0)
+    copied, plain = replace(states.copied, gate=always), model.word_logits(states.words)
+    assert batch.replies is not None
+    said = said_before(batch.replies[0])
+    drawn = copied.draw(plain, states.words, said)
+    for own, chances in zip(words, drawn[:, 0].exp(), strict=True):
+        assert not own or set((chances > 1e-9).nonzero()[:, 0].tolist()) == own
+    torch.testing.assert_close(drawn[1], plain[1].log_softmax(dim=1))
+    wanted = batch.replies[0] >= 0
+    alone = copied.draw(plain[wanted], states.words, said, wanted)
+    torch.testing.assert_close(alone, drawn[wanted])
+
+
+def test_a_title_is_said_on_as_it_goes_on_in_the_prompt() -> None:
+    model = _model(copies=True)
+    oak, lamp, red, chair = (
+        TOKENIZER.encode(word)[0] for word in ("oak", " lamp", "red", " chair")
+    )
+    batch = BY_TITLE.batch("rate", [_example([0], [1], [[0, 1]], ["red chair"])])
+    assert batch.asked is not None
+    assert batch.asked.words.tolist() == [[[oak, lamp, -1, red, chair, -1]]]
+    assert batch.asked.before.tolist() == [[[-1, oak, lamp, -1, red, chair]]]
+    states = _words_of(model, batch)
+    assert states.copied is not None
+    assert states.words is not None
+    always = torch.nn.Linear(model.width, 1)
+    torch.nn.init.constant_(always.bias, 200.0)
+    copied = replace(states.copied, gate=always, follows=torch.tensor(50.0))
+    even, hidden = torch.zeros(1, 2, len(TOKENIZER)), torch.zeros_like(states.words[:, :2])
+    with torch.no_grad():
+        begun, after = copied.draw(even, hidden, torch.tensor([[-1, red]]))[0].exp()
+    assert begun[[oak, red]].tolist() == pytest.approx([0.5, 0.5])
+    assert after[chair] == pytest.approx(1.0)
+
+
+def test_a_copied_word_has_the_chances_of_its_places() -> None:
+    places, before = torch.tensor([[1, 1, -1, 0]]), torch.tensor([[-1, 2, 2, -1]])
+    keys = torch.tensor([[[1.0], [2.0], [9.0], [0.5]]])
+    gate = torch.nn.Linear(1, 1)
+    torch.nn.init.zeros_(gate.weight)
+    torch.nn.init.constant_(gate.bias, math.log(3))
+    logits = torch.tensor([[[0.1, 0.2, 0.3]]])
+    copied = Copied(places, before, keys, gate, torch.tensor(0.7))
+    drawn = copied.draw(logits, torch.ones(1, 1, 1), torch.tensor([[2]])).exp()[0, 0]
+    vocabulary = logits[0, 0].softmax(dim=0)
+    pointed = torch.tensor([0.1 + 0.5, 0.2 + 1.0, 0.2 + 2.0 + 0.7]).softmax(dim=0)
+    shares = torch.stack([pointed[0], pointed[1] + pointed[2], torch.zeros(())])
+    torch.testing.assert_close(drawn, 0.25 * vocabulary + 0.75 * shares)

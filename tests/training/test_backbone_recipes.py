@@ -276,6 +276,12 @@ def test_lc_rec_learns_codes_and_titles_together(
     assert len(ranking.item_rows) == 5
 
 
+def test_an_encoder_leaves_nothing_to_copy(shop: Dataset, pretrained: dict[str, Path]) -> None:
+    more = [f"model.backbone.path={pretrained['t5']}", "model.copies=true"]
+    with pytest.raises(ConfigError, match=r"model.copies needs a decoder"):
+        Recommender.train(shop, _short(load_recipe("tallrec", more)), seed=1)
+
+
 def test_titles_must_be_among_what_is_read() -> None:
     with pytest.raises(ConfigError, match="from_titles needs 'title'"):
         _recipe("tasks.from_titles=1")

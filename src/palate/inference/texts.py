@@ -25,6 +25,7 @@ from palate.models.continuation import read_on
 from palate.models.language_model import RecommendationModel
 from palate.models.references import ItemTable
 from palate.models.states import Prefix
+from palate.models.text_head import Copied, said_before
 
 _PROMPTS_AT_ONCE = 256
 
@@ -143,7 +144,10 @@ class TextEngine:
             with torch.inference_mode():
                 model, read, table = self._read(batch)
                 states = model.states(read, table, users=False, replies=read.replies)
-                logits = _logits(model, states.words)[:, 0]
+                assert states.words is not None
+                assert read.replies is not None
+                said = said_before(read.replies[read.cuts >= 0])
+                logits = _logits(model, states.words, states.copied, said)[:, 0]
                 found[probes] = logits.log_softmax(dim=-1)[:, list(words)].cpu().numpy()
         return found
 
@@ -224,9 +228,11 @@ def reply_log_probabilities(
 ) -> Float[Tensor, " prompts"]:
     """Return the log-probability of the whole reply of each prompt."""
     assert batch.replies is not None
-    states = model.states(batch, table, users=False, replies=batch.replies).words
+    states = model.states(batch, table, users=False, replies=batch.replies)
     wanted = batch.replies[batch.cuts >= 0]
-    logs = _logits(model, states).log_softmax(dim=-1)
+    assert states.words is not None
+    said = said_before(wanted)
+    logs = _logits(model, states.words, states.copied, said).log_softmax(dim=-1)
     of_words = logs.gather(2, wanted.clamp(min=0)[..., None])[..., 0]
     return (of_words * (wanted >= 0)).sum(dim=1)
 
@@ -254,8 +260,9 @@ def option_log_probabilities(
     for place in range(R):
         if model.two_positions is not None:
             x = x + model.two_positions.of_reply(said.flatten(0, 1))[:, -1].view_as(x)
-        logs = _logits(model, beams.step(x, parents)).log_softmax(dim=-1).expand(-1, K, -1)
-        words = options_UKR[:, :, place]
+        last = said[:, :, -1] if place else torch.full_like(parents, NOTHING)
+        logits = _logits(model, beams.step(x, parents), prefix.copied, last)
+        logs, words = logits.log_softmax(dim=-1).expand(-1, K, -1), options_UKR[:, :, place]
         of_words = logs.gather(2, words.clamp(min=0)[..., None])[..., 0]
         totals = totals + of_words * (words >= 0)
         said, x = options_UKR[:, :, : place + 1], model.embed_words(words.clamp(min=0))
@@ -279,10 +286,14 @@ def _padded(replies: Sequence[Sequence[Sequence[int]]]) -> Int[Tensor, "prompts 
 
 
 def _logits(
-    model: RecommendationModel, states: Float[Tensor, "*any width"] | None
-) -> Float[Tensor, "*any vocabulary"]:
-    assert states is not None
-    return model.word_logits(states).float()
+    model: RecommendationModel,
+    states: Float[Tensor, "prompts said width"],
+    copied: Copied | None,
+    said: Int[Tensor, "prompts said"],
+) -> Float[Tensor, "prompts said vocabulary"]:
+    """Return the logits of the words after those that were ``said`` last, NOTHING if none was."""
+    logits = model.word_logits(states).float()
+    return logits if copied is None else copied.draw(logits, states, said)
 
 
 @dataclass(frozen=True)
@@ -315,7 +326,9 @@ def _say(
     states = _states_of(model, batch, table)
     said = batch.words.new_zeros(len(batch.words), 0)
     while said.shape[1] < manner.max_words and not bool((said == marks.end).any(dim=1).all()):
-        logits = _logits(model, states.after(said))
+        before = states.after(said)[:, None]
+        last = F.pad(said, (1, 0), value=NOTHING)[:, -1:]
+        logits = _logits(model, before, states.copied, last)[:, 0]
         if trie is None:
             repeating = _repeating(said, logits.shape[1], manner.unrepeated)
             logits.masked_fill_(repeating, -torch.inf)
@@ -366,6 +379,11 @@ def _repeating(
 class _States(Protocol):
     """The state before the next word of each prompt."""
 
+    @property
+    def copied(self) -> Copied | None:
+        """What the words may copy."""
+        ...
+
     def after(self, said: Int[Tensor, "prompts words"]) -> Float[Tensor, "prompts width"]:
         """Return the states after ``said``, which grows by one word from call to call."""
         ...
@@ -386,6 +404,7 @@ class _Kept:
         self._model = model
         self._beams = read_on(model.decoder, prefix)
         self._first = prefix.carried + model.text.start
+        self.copied = prefix.copied
 
     def after(self, said: Int[Tensor, "prompts words"]) -> Float[Tensor, "prompts width"]:
         x = self._model.embed_words(said[:, -1]) if said.shape[1] else self._first
@@ -400,9 +419,11 @@ class _ReadAnew:
 
     def __init__(self, model: RecommendationModel, batch: Batch, table: ItemTable) -> None:
         self._model, self._batch, self._table = model, batch, table
+        self.copied: Copied | None = None
 
     def after(self, said: Int[Tensor, "prompts words"]) -> Float[Tensor, "prompts width"]:
         following = F.pad(said, (0, 1), value=NOTHING)[:, None]
         states = self._model.states(self._batch, self._table, users=False, replies=following)
         assert states.words is not None
+        self.copied = states.copied
         return states.words[:, -1]

@@ -42,6 +42,8 @@ class Asked:
     words: Int[Tensor, "batch probes asked"]
     items: Int[Tensor, "batch probes asked"]
     levels: Int[Tensor, "batch probes asked"]
+    before: Int[Tensor, "batch probes asked"]
+    """The word before each place in its item; NOTHING where the item begins."""
     inner: Int[Tensor, "batch probes asked"] | None = None
     """Place of each part inside its item, from 1; None where one position is told."""
 
@@ -212,17 +214,21 @@ class Writer:
             return None
         laid = [self._placed(example.asked) for example in examples]
         most = max((int(place.max(initial=-1)) + 1 for _, _, place in laid), default=0)
-        words, items, levels = (np.full((len(examples), probes, most), NOTHING) for _ in range(3))
+        words, items, levels, before = (
+            np.full((len(examples), probes, most), NOTHING) for _ in range(4)
+        )
         inner = np.zeros_like(words)
         for b, (spelled, probe, place) in enumerate(laid):
             inner[b, probe, place] = spelled.inner
             words[b, probe, place] = spelled.words
             items[b, probe, place] = spelled.items
             levels[b, probe, place] = spelled.levels
+            before[b, probe, place] = spelled.before
         return Asked(
             torch.from_numpy(words),
             torch.from_numpy(items),
             torch.from_numpy(levels),
+            torch.from_numpy(before),
             torch.from_numpy(inner) if self.spelling.two_positions else None,
         )
 

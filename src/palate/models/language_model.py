@@ -12,6 +12,7 @@ an item, A places asked about, R words of a reply, D width, N probes of a batch.
 
 import copy
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name everyone uses
@@ -42,7 +43,7 @@ from palate.models.reading import (
 )
 from palate.models.references import ItemTable, references_of, whole_items
 from palate.models.states import Prefix, States
-from palate.models.text_head import TextHead
+from palate.models.text_head import Copied, TextHead
 from palate.models.two_positions import TwoPositions
 
 BACKBONE = "decoder."
@@ -92,6 +93,11 @@ class RecommendationModel(nn.Module):
                 f"The backbone has {len(pretrained.words)} words, its tokenizer {vocabulary_size}.",
                 hint="Resize the embeddings of the checkpoint, or take the tokenizer it came with.",
             )
+        if config.copies and isinstance(pretrained, EncoderDecoderBackbone):
+            raise ConfigError(
+                "model.copies needs a decoder, and the backbone has an encoder.",
+                hint="Take a causal checkpoint, or leave out model.copies.",
+            )
         self.width = width = config.decoder.width if pretrained is None else pretrained.width
         self.words = nn.Embedding(vocabulary_size, width) if pretrained is None else None
         self.events = nn.Embedding(num_event_types, width)
@@ -102,7 +108,7 @@ class RecommendationModel(nn.Module):
         # A pre-trained model was not made to read words with holes in them.
         self.dropout = nn.Dropout(config.decoder.dropout if pretrained is None else 0.0)
         self.codes = None if codes is None else CodeTokens(codes, width)
-        self.text = TextHead(width) if says_words else None
+        self.text = TextHead(width, copies=config.copies) if says_words else None
         self.ratings = nn.Embedding(num_ratings, width) if num_ratings else None
         if self.ratings is not None:
             nn.init.zeros_(self.ratings.weight)
@@ -218,12 +224,13 @@ class RecommendationModel(nn.Module):
             self.decoder, x_BTD, batch.cuts, groups, instruction, both_ways=both_ways
         )
         parts = iter(hidden.split([group.size for group in groups], dim=1))
-        return States(
-            self._unit(self.user(next(parts))) if users else None,
-            None if spelled is None else next(parts),
-            None if replies is None else next(parts)[:, -replies.shape[2] :],
-            read_rows(self.decoder, x_BTD, instruction) if keep_rows else None,
-        )
+        of_users = self._unit(self.user(next(parts))) if users else None
+        of_codes = None if spelled is None else next(parts)
+        rows = read_rows(self.decoder, x_BTD, instruction) if keep_rows else None
+        if replies is None:
+            return States(of_users, of_codes, rows=rows)
+        asked, words = next(parts).tensor_split([-replies.shape[2]], dim=1)
+        return States(of_users, of_codes, words, rows, self._copied(batch, asked))
 
     def read_alone(self, words: Int[Tensor, "texts words"]) -> Float[Tensor, "texts words width"]:
         """Return the states of texts that are read with nothing before them."""
@@ -251,7 +258,7 @@ class RecommendationModel(nn.Module):
         asked = SlotGroup(x_BTD.new_zeros(len(x_BTD), 1, 0, self.width))
         if batch.asked is not None:
             asked = self._asked(batch, table)
-        return read_prefix(
+        prefix = read_prefix(
             self.decoder,
             x_BTD,
             batch.cuts,
@@ -260,6 +267,9 @@ class RecommendationModel(nn.Module):
             self._instruction(batch),
             both_ways=self.config.bidirectional_rows,
         )
+        if prefix.asked is None:
+            return prefix
+        return replace(prefix, copied=self._copied(batch, prefix.asked))
 
     @property
     def num_words(self) -> int:
@@ -329,6 +339,13 @@ class RecommendationModel(nn.Module):
             x = x + self.two_positions.of(asked.inner)
         marked: Tensor = self.dropout(x + self.text.asked)
         return SlotGroup(marked, asked.there, asked=marked.shape[2])
+
+    def _copied(self, batch: Batch, asked: Float[Tensor, "probes asked width"]) -> Copied | None:
+        """Return what may be copied of the items asked about, whose states are ``asked``."""
+        if batch.asked is None or self.text is None:
+            return None
+        there = batch.cuts >= 0
+        return self.text.copied(batch.asked.words[there], batch.asked.before[there], asked)
 
     def _word_slots(
         self,

@@ -34,3 +34,6 @@ class ModelConfig(BaseModel):
     are); then each row is asked at its end alone."""
     two_positions: bool = False
     """Whether each word is told its place inside its entity too (RecSysLLM)."""
+    copies: bool = False
+    """Whether answers may copy words of the items they are asked about; needs a decoder that reads
+    titles."""

@@ -241,14 +241,14 @@ def read_prefix(  # noqa: PLR0913 - the rows, what is asked of them, and how the
         return Prefix([], read.visible, torch.zeros_like(cuts), carried, read.states)
     own_positions = torch.arange(T, device=x_BTD.device).expand(B, T)
     positions = torch.cat([own_positions, cuts[:, None] + asked.steps[:, 0].expand(B, -1)], 1)
-    _, own = backbone(
+    hidden, own = backbone(
         torch.cat([x_BTD, asked.x[:, 0]], dim=1),
         positions + past,
         mask=stream_mask(cuts_B1, T, [asked], past, both_ways=both_ways)
         if past or asked.size or both_ways
         else None,
         past=instruction.past if instruction else None,
-        answer_from=max(T + asked.size - 1, 0),
+        answer_from=T if asked.size else max(T - 1, 0),
     )
     seen = own_positions < cuts[:, None]
     there = seen.new_ones(B, 0) if asked.visible is None else asked.visible[:, 0]
@@ -259,6 +259,7 @@ def read_prefix(  # noqa: PLR0913 - the rows, what is asked of them, and how the
         visible=F.pad(torch.cat([seen, there], dim=1), (past, 0), value=True),
         positions=cuts + there.sum(dim=1) + past,
         carried=carried,
+        asked=hidden[:, -asked.size :] if asked.size else None,
     )
 
 

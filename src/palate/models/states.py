@@ -6,6 +6,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from palate.models.decoder import KeyValue
+from palate.models.text_head import Copied
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class States:
     """State before each word of the replies, where there are such."""
     rows: Float[Tensor, "batch time width"] | None = None
     """State of each token of the rows, where kept."""
+    copied: Copied | None = None
+    """What the words may copy, in a model that copies."""
 
 
 @dataclass(frozen=True)
@@ -35,3 +38,7 @@ class Prefix:
     """What each prompt ended with."""
     states: Float[Tensor, "batch time width"] | None = None
     """What an encoder made of it; it leaves no past."""
+    asked: Float[Tensor, "batch asked width"] | None = None
+    """State of each place of the items asked about; an encoder leaves none."""
+    copied: Copied | None = None
+    """What an answer in words may copy, in a model that copies."""

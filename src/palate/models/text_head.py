@@ -1,11 +1,83 @@
 """Answers in words: what is read before the first one, and how likely each next one is.
 
-Shape suffixes: B rows, P probes of a row, R words of a reply, D width, V vocabulary.
+Shape suffixes: B rows, P probes of a row, R words of a reply, D width, V vocabulary, N probes
+there are, A places of the items asked about.
 """
 
+from dataclasses import dataclass
+
 import torch
-from jaxtyping import Float
+import torch.nn.functional as F  # noqa: N812 - the name everyone uses
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+
+_TINY = 1e-30
+_LEAST = -1e4
+_SELDOM = -2.0
+"""Logit of copying at the start: one word in eight."""
+_GOES_ON = 4.0
+"""What speaks for going on, at the start."""
+
+
+@dataclass(frozen=True)
+class Copied:
+    """Words that answers may copy: those of the items that each probe asks about.
+
+    ``p(w) = (1 - g) p_V(w) + g sum of q_a`` over the places ``a`` where ``w`` stands, with ``p_V =
+    softmax(logits)`` and ``q = softmax over places of (logit of the word there + <h, k_a> / sqrt(D)
+    + f if the word before the place is the one said last)``. So what was learned of titles where
+    none were given counts among given ones at once; a place has read its candidate and the history,
+    and can tell whether they go together; and a title is said on as it goes on in the prompt. (A
+    pointer-generator network, See et al. 2017, whose pointer starts from the vocabulary's opinion.)
+    """
+
+    words: Int[Tensor, "probes places"]
+    """Below 0 where no word stands."""
+    before: Int[Tensor, "probes places"]
+    """The word before each in its item; below 0 where the item begins."""
+    keys: Float[Tensor, "probes places width"]
+    """What draws an answer to each place."""
+    gate: nn.Linear
+    """Tells from the state ``h`` the logit of ``g``."""
+    follows: Float[Tensor, ""]
+    """What speaks for going on, ``f``."""
+
+    def draw(
+        self,
+        logits: Float[Tensor, "*any vocabulary"],
+        hidden: Float[Tensor, "probes said width"],
+        said: Int[Tensor, "probes said"],
+        where: Bool[Tensor, "probes said"] | None = None,
+    ) -> Float[Tensor, "*any vocabulary"]:
+        """Return the log-probabilities after the states ``hidden``, copying included.
+
+        Args:
+            logits: of the vocabulary alone, at the states or at those of ``where``.
+            hidden: states before words of the answers.
+            said: the word that was said last at each of them; below 0 where none was.
+            where: which of them are wanted; None wants all.
+        """
+        scores = (hidden @ self.keys.transpose(1, 2)).float() / hidden.shape[-1] ** 0.5
+        scores = scores + self.follows * (self.before[:, None] == said[..., None])
+        words = self.words[:, None].expand_as(scores)
+        gate: Tensor = self.gate(hidden).float()
+        if where is not None:
+            scores, words, gate = scores[where], words[where], gate[where]
+        there = words >= 0
+        logs, words = logits.float().log_softmax(dim=-1), words.clamp(min=0)
+        scores = (scores + logs.gather(-1, words)).masked_fill(~there, _LEAST)
+        shares = scores.softmax(dim=-1) * there
+        pointed = torch.zeros_like(logs).scatter_add(-1, words, shares)
+        g = gate.sigmoid() * there.any(dim=-1, keepdim=True)
+        drawn: Tensor = ((1 - g) * logs.exp() + g * pointed).clamp(min=_TINY).log()
+        return drawn
+
+
+def said_before(
+    replies_NR: Int[Tensor, "probes words"],  # noqa: N803
+) -> Int[Tensor, "probes words"]:
+    """Return the word before each word of some replies; -1 before the first."""
+    return F.pad(replies_NR[:, :-1], (1, 0), value=-1)
 
 
 class TextHead(nn.Module):
@@ -15,7 +87,7 @@ class TextHead(nn.Module):
     state ``h`` is ``v <W h, E_w> / sqrt(D)`` (tied embeddings: Press & Wolf 2017).
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, copies: bool = False) -> None:
         """Start as an echo: ``W`` the identity, ``v`` one."""
         super().__init__()
         self.asked = nn.Parameter(torch.zeros(width))
@@ -24,6 +96,24 @@ class TextHead(nn.Module):
         self.output = nn.Linear(width, width, bias=False)
         self.volume = nn.Parameter(torch.ones(()))
         nn.init.eye_(self.output.weight)
+        self.keys = nn.Linear(width, width, bias=False) if copies else None
+        self.gate = nn.Linear(width, 1) if copies else None
+        self.follows = nn.Parameter(torch.tensor(_GOES_ON)) if copies else None
+        if self.keys is not None and self.gate is not None:
+            nn.init.zeros_(self.keys.weight)
+            nn.init.zeros_(self.gate.weight)
+            nn.init.constant_(self.gate.bias, _SELDOM)
+
+    def copied(
+        self,
+        words_NA: Int[Tensor, "probes places"],  # noqa: N803
+        before_NA: Int[Tensor, "probes places"],  # noqa: N803
+        asked_NAD: Float[Tensor, "probes places width"],  # noqa: N803
+    ) -> Copied | None:
+        """Return what may be copied of words with the states ``asked_NAD``; None copies none."""
+        if self.keys is None or self.gate is None or self.follows is None:
+            return None
+        return Copied(words_NA, before_NA, self.keys(asked_NAD), self.gate, self.follows)
 
     def places(
         self,

@@ -91,6 +91,8 @@ class Recipe(BaseModel):
     def _titles_where_they_are_needed(self) -> "Recipe":
         if any(each.tasks.from_titles for each in self.in_turn) and "title" not in self.model.reads:
             raise ValueError("tasks.from_titles needs 'title' in model.reads")
+        if self.model.copies and "title" not in self.model.reads:
+            raise ValueError("model.copies needs 'title' in model.reads: titles are what is copied")
         return self
 
     @model_validator(mode="after")
