@@ -17,6 +17,7 @@ from palate.inference.texts import (
     Question,
     TextEngine,
     _chosen,
+    _likeliest,
     _Kept,
     _ReadAnew,
     _repeating,
@@ -185,6 +186,18 @@ def test_words_are_drawn_with_their_chances() -> None:
     # Beyond the likeliest that together have 0.85 there is nothing: 0.6, 0.2 and one of the rest.
     torch.testing.assert_close(shares[1:3], torch.tensor([2 / 9, 6 / 9]), atol=0.03, rtol=0)
     assert bool((shares == 0).any())
+
+
+def test_the_words_to_draw_from_are_found_without_sorting_all() -> None:
+    generator = torch.Generator().manual_seed(0)
+    sharp, flat = (torch.randn(3, 1_000, generator=generator) * scale for scale in (8, 0.5))
+    for logits in (sharp, flat, torch.cat([sharp, flat])):
+        logs, words = _likeliest(logits.log_softmax(dim=1), 0.9)
+        wanted, order = logits.log_softmax(dim=1).sort(dim=1, descending=True)
+        assert bool((logs.exp().sum(dim=1) >= 0.9).all())
+        torch.testing.assert_close(words, order[:, : words.shape[1]])
+        torch.testing.assert_close(logs, wanted[:, : words.shape[1]])
+    assert _likeliest(sharp.log_softmax(dim=1), 0.9)[1].shape == (3, 64)
 
 
 def test_reading_on_is_reading_anew(shop: Dataset, engine: TextEngine) -> None:

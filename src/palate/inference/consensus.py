@@ -54,6 +54,9 @@ def _counts(texts: Sequence[str]) -> Int[np.ndarray, "texts words"]:
 
 def _f1(counts: Int[np.ndarray, "texts words"]) -> Float[np.ndarray, "texts texts"]:
     """Return the F1 of the words that each two texts have in common."""
-    both = np.stack([np.minimum(own, counts).sum(axis=1) for own in counts])
+    # min(a, b) is how many k there are with a >= k and b >= k: a matrix product for each k.
+    often = [(counts >= k).astype(np.float32) for k in range(1, counts.max(initial=0) + 1)]
+    none = np.zeros((len(counts), len(counts)))
+    both = sum((each @ each.T for each in often), start=none)
     lengths = counts.sum(axis=1)
     return np.asarray(2 * both / np.maximum(lengths[:, None] + lengths, 1))

@@ -29,6 +29,9 @@ from palate.models.text_head import Copied, said_before
 
 _PROMPTS_AT_ONCE = 256
 
+_LIKELY = 64
+"""Words that are looked at first when one is to be drawn."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -353,11 +356,27 @@ def _chosen(
     # The same noise for every prompt: what is said to one does not depend on who else is asked.
     drawn = torch.rand(logits_UV.shape[1], generator=generator, device=logits_UV.device)
     noise = -(-drawn.clamp(min=1e-20).log()).clamp(min=1e-20).log()
-    shares, words = (logits_UV / manner.temperature).softmax(dim=1).sort(dim=1, descending=True)
-    unlikely = shares.cumsum(dim=1) - shares >= manner.top_p
-    hidden = torch.zeros_like(unlikely).scatter(1, words, unlikely)
-    noisy = (logits_UV / manner.temperature + noise).masked_fill(hidden, -torch.inf)
-    return noisy.argmax(dim=1)
+    logs_UV = (logits_UV / manner.temperature).log_softmax(dim=1)
+    logs, words = _likeliest(logs_UV, manner.top_p)
+    unlikely = logs.exp().cumsum(dim=1) - logs.exp() >= manner.top_p
+    noisy = (logs + noise[words]).masked_fill(unlikely, -torch.inf)
+    return words.gather(1, noisy.argmax(dim=1, keepdim=True))[:, 0]
+
+
+def _likeliest(
+    logs_UV: Float[Tensor, "prompts vocabulary"],  # noqa: N803
+    share: float,
+) -> tuple[Float[Tensor, "prompts likeliest"], Int[Tensor, "prompts likeliest"]]:
+    """Return the likeliest words of each prompt, in order: at least those that have ``share``.
+
+    They are a small part of the vocabulary as a rule, so that it need not be sorted.
+    """
+    many = _LIKELY
+    while True:
+        logs, words = logs_UV.topk(min(many, logs_UV.shape[1]), dim=1)
+        if many >= logs_UV.shape[1] or bool((logs.exp().sum(dim=1) >= share).all()):
+            return logs, words
+        many *= 8
 
 
 def _repeating(
