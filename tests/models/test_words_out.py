@@ -22,7 +22,7 @@ from palate.models.language_model import RecommendationModel
 from palate.models.model_config import ModelConfig
 from palate.models.references import mentioned
 from palate.models.states import States
-from palate.models.text_head import Copied, said_before
+from palate.models.text_head import Copied
 from palate.training.batch_loss import batch_loss
 from palate.training.config import TrainingConfig
 from palate.training.objectives import contrast, next_word
@@ -209,13 +209,13 @@ def test_a_model_copies_the_words_that_each_probe_is_asked_about() -> None:
     torch.nn.init.constant_(always.bias, 200.0)
     copied, plain = replace(states.copied, gate=always), model.word_logits(states.words)
     assert batch.replies is not None
-    said = said_before(batch.replies[0])
-    drawn = copied.draw(plain, states.words, said)
+    along = copied.along(batch.replies[0])
+    drawn = copied.draw(plain, states.words, along)
     for own, chances in zip(words, drawn[:, 0].exp(), strict=True):
         assert not own or set((chances > 1e-9).nonzero()[:, 0].tolist()) == own
     torch.testing.assert_close(drawn[1], plain[1].log_softmax(dim=1))
     wanted = batch.replies[0] >= 0
-    alone = copied.draw(plain[wanted], states.words, said, wanted)
+    alone = copied.draw(plain[wanted], states.words, along, wanted)
     torch.testing.assert_close(alone, drawn[wanted])
 
 
@@ -227,29 +227,36 @@ def test_a_title_is_said_on_as_it_goes_on_in_the_prompt() -> None:
     batch = BY_TITLE.batch("rate", [_example([0], [1], [[0, 1]], ["red chair"])])
     assert batch.asked is not None
     assert batch.asked.words.tolist() == [[[oak, lamp, -1, red, chair, -1]]]
-    assert batch.asked.before.tolist() == [[[-1, oak, lamp, -1, red, chair]]]
     states = _words_of(model, batch)
     assert states.copied is not None
-    assert states.words is not None
     always = torch.nn.Linear(model.width, 1)
     torch.nn.init.constant_(always.bias, 200.0)
     copied = replace(states.copied, gate=always, follows=torch.tensor(50.0))
-    even, hidden = torch.zeros(1, 2, len(TOKENIZER)), torch.zeros_like(states.words[:, :2])
+    said = torch.tensor([[red, chair, red]])
+    even, hidden = torch.zeros(1, 3, len(TOKENIZER)), torch.zeros(1, 3, model.width)
+    along = copied.along(said)
     with torch.no_grad():
-        begun, after = copied.draw(even, hidden, torch.tensor([[-1, red]]))[0].exp()
+        begun, after, lost = copied.draw(even, hidden, along)[0].exp()
     assert begun[[oak, red]].tolist() == pytest.approx([0.5, 0.5])
     assert after[chair] == pytest.approx(1.0)
+    assert along[0].nonzero().tolist() == [[0, 0], [0, 3], [1, 4], [2, 5]]
+    assert lost[[oak, lamp, red, chair]].tolist() == pytest.approx([0.25] * 4), "the item is said"
+    for place in range(2):
+        step = copied.goes_on(along[:, place : place + 1], said[:, place : place + 1])
+        assert torch.equal(step, along[:, place + 1 : place + 2])
 
 
 def test_a_copied_word_has_the_chances_of_its_places() -> None:
-    places, before = torch.tensor([[1, 1, -1, 0]]), torch.tensor([[-1, 2, 2, -1]])
+    places, begins = torch.tensor([[1, 1, -1, 0]]), torch.tensor([[True, False, False, True]])
     keys = torch.tensor([[[1.0], [2.0], [9.0], [0.5]]])
     gate = torch.nn.Linear(1, 1)
     torch.nn.init.zeros_(gate.weight)
     torch.nn.init.constant_(gate.bias, math.log(3))
     logits = torch.tensor([[[0.1, 0.2, 0.3]]])
-    copied = Copied(places, before, keys, gate, torch.tensor(0.7))
-    drawn = copied.draw(logits, torch.ones(1, 1, 1), torch.tensor([[2]])).exp()[0, 0]
+    copied = Copied(places, begins, keys, gate, torch.tensor(0.7))
+    going_on = copied.goes_on(copied.first, torch.tensor([[1]]))
+    assert going_on.tolist() == [[[False, True, False, False]]]
+    drawn = copied.draw(logits, torch.ones(1, 1, 1), going_on).exp()[0, 0]
     vocabulary = logits[0, 0].softmax(dim=0)
     pointed = torch.tensor([0.1 + 0.5, 0.2 + 1.0, 0.2 + 2.0 + 0.7]).softmax(dim=0)
     shares = torch.stack([pointed[0], pointed[1] + pointed[2], torch.zeros(())])

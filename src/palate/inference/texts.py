@@ -25,7 +25,7 @@ from palate.models.continuation import read_on
 from palate.models.language_model import RecommendationModel
 from palate.models.references import ItemTable
 from palate.models.states import Prefix
-from palate.models.text_head import Copied, said_before
+from palate.models.text_head import Copied
 
 _PROMPTS_AT_ONCE = 256
 
@@ -148,9 +148,7 @@ class TextEngine:
                 model, read, table = self._read(batch)
                 states = model.states(read, table, users=False, replies=read.replies)
                 assert states.words is not None
-                assert read.replies is not None
-                said = said_before(read.replies[read.cuts >= 0])
-                logits = _logits(model, states.words, states.copied, said)[:, 0]
+                logits = _logits(model, states.words, states.copied)[:, 0]
                 found[probes] = logits.log_softmax(dim=-1)[:, list(words)].cpu().numpy()
         return found
 
@@ -234,8 +232,8 @@ def reply_log_probabilities(
     states = model.states(batch, table, users=False, replies=batch.replies)
     wanted = batch.replies[batch.cuts >= 0]
     assert states.words is not None
-    said = said_before(wanted)
-    logs = _logits(model, states.words, states.copied, said).log_softmax(dim=-1)
+    along = None if states.copied is None else states.copied.along(wanted)
+    logs = _logits(model, states.words, states.copied, along).log_softmax(dim=-1)
     of_words = logs.gather(2, wanted.clamp(min=0)[..., None])[..., 0]
     return (of_words * (wanted >= 0)).sum(dim=1)
 
@@ -260,12 +258,14 @@ def option_log_probabilities(
     said = options_UKR.new_zeros(U, 1, 0)
     x, parents = (prefix.carried + model.text.start)[:, None], options_UKR.new_zeros(U, 1)
     totals = prefix.carried.new_zeros(U, K)
+    going_on = None if prefix.copied is None else prefix.copied.first
     for place in range(R):
         if model.two_positions is not None:
             x = x + model.two_positions.of_reply(said.flatten(0, 1))[:, -1].view_as(x)
-        last = said[:, :, -1] if place else torch.full_like(parents, NOTHING)
-        logits = _logits(model, beams.step(x, parents), prefix.copied, last)
+        logits = _logits(model, beams.step(x, parents), prefix.copied, going_on)
         logs, words = logits.log_softmax(dim=-1).expand(-1, K, -1), options_UKR[:, :, place]
+        if prefix.copied is not None and going_on is not None:
+            going_on = prefix.copied.goes_on(going_on, words)
         of_words = logs.gather(2, words.clamp(min=0)[..., None])[..., 0]
         totals = totals + of_words * (words >= 0)
         said, x = options_UKR[:, :, : place + 1], model.embed_words(words.clamp(min=0))
@@ -292,11 +292,13 @@ def _logits(
     model: RecommendationModel,
     states: Float[Tensor, "prompts said width"],
     copied: Copied | None,
-    said: Int[Tensor, "prompts said"],
+    going_on: Bool[Tensor, "prompts said places"] | None = None,
 ) -> Float[Tensor, "prompts said vocabulary"]:
-    """Return the logits of the words after those that were ``said`` last, NOTHING if none was."""
+    """Return the logits of the words at some states; at the first alone without ``going_on``."""
     logits = model.word_logits(states).float()
-    return logits if copied is None else copied.draw(logits, states, said)
+    if copied is None:
+        return logits
+    return copied.draw(logits, states, copied.first if going_on is None else going_on)
 
 
 @dataclass(frozen=True)
@@ -330,8 +332,11 @@ def _say(
     said = batch.words.new_zeros(len(batch.words), 0)
     while said.shape[1] < manner.max_words and not bool((said == marks.end).any(dim=1).all()):
         before = states.after(said)[:, None]
-        last = F.pad(said, (1, 0), value=NOTHING)[:, -1:]
-        logits = _logits(model, before, states.copied, last)[:, 0]
+        going_on = None
+        if states.copied is not None:
+            # What follows the last word is not looked at: any word does in its place.
+            going_on = states.copied.along(F.pad(said, (0, 1)))[:, -1:]
+        logits = _logits(model, before, states.copied, going_on)[:, 0]
         if trie is None:
             repeating = _repeating(said, logits.shape[1], manner.unrepeated)
             logits.masked_fill_(repeating, -torch.inf)

@@ -39,11 +39,6 @@ class Spelled:
         firsts = np.cumsum(self.lengths) - self.lengths
         return np.asarray(np.arange(len(self.items)) - np.repeat(firsts, self.lengths) + 1)
 
-    @property
-    def before(self) -> Int[np.ndarray, " places"]:
-        """The word before each place in its item; NOTHING where the item begins."""
-        return np.where(self.inner == 1, NOTHING, np.roll(self.words, 1))
-
 
 @dataclass(frozen=True, eq=False)
 class Spelling:

@@ -42,8 +42,8 @@ class Asked:
     words: Int[Tensor, "batch probes asked"]
     items: Int[Tensor, "batch probes asked"]
     levels: Int[Tensor, "batch probes asked"]
-    before: Int[Tensor, "batch probes asked"]
-    """The word before each place in its item; NOTHING where the item begins."""
+    begins: Bool[Tensor, "batch probes asked"]
+    """Where an item begins."""
     inner: Int[Tensor, "batch probes asked"] | None = None
     """Place of each part inside its item, from 1; None where one position is told."""
 
@@ -51,6 +51,11 @@ class Asked:
     def there(self) -> Bool[Tensor, "batch probes asked"]:
         """Places that are no padding."""
         return (self.words >= 0) | (self.items >= 0)
+
+    @property
+    def num_items(self) -> Int[Tensor, "batch probes"]:
+        """How many items each probe asks about."""
+        return self.begins.sum(dim=2)
 
     @property
     def whole(self) -> Int[Tensor, "batch probes asked"]:
@@ -214,21 +219,18 @@ class Writer:
             return None
         laid = [self._placed(example.asked) for example in examples]
         most = max((int(place.max(initial=-1)) + 1 for _, _, place in laid), default=0)
-        words, items, levels, before = (
-            np.full((len(examples), probes, most), NOTHING) for _ in range(4)
-        )
+        words, items, levels = (np.full((len(examples), probes, most), NOTHING) for _ in range(3))
         inner = np.zeros_like(words)
         for b, (spelled, probe, place) in enumerate(laid):
             inner[b, probe, place] = spelled.inner
             words[b, probe, place] = spelled.words
             items[b, probe, place] = spelled.items
             levels[b, probe, place] = spelled.levels
-            before[b, probe, place] = spelled.before
         return Asked(
             torch.from_numpy(words),
             torch.from_numpy(items),
             torch.from_numpy(levels),
-            torch.from_numpy(before),
+            torch.from_numpy(inner == 1),
             torch.from_numpy(inner) if self.spelling.two_positions else None,
         )
 

@@ -263,7 +263,7 @@ class RecommendationModel(nn.Module):
             x_BTD,
             batch.cuts,
             asked,
-            asked.last(self._carried(x_BTD, batch.cuts)),
+            _ended(batch, asked, self._carried(x_BTD, batch.cuts)),
             self._instruction(batch),
             both_ways=self.config.bidirectional_rows,
         )
@@ -345,7 +345,7 @@ class RecommendationModel(nn.Module):
         if batch.asked is None or self.text is None:
             return None
         there = batch.cuts >= 0
-        return self.text.copied(batch.asked.words[there], batch.asked.before[there], asked)
+        return self.text.copied(batch.asked.words[there], batch.asked.begins[there], asked)
 
     def _word_slots(
         self,
@@ -360,8 +360,7 @@ class RecommendationModel(nn.Module):
         said = self.dropout(self.embed_words(known.clamp(min=0)))
         visible = F.pad(known >= 0, (1, 0), value=True)
         asked = None if batch.asked is None else self._asked(batch, table)
-        before = carried_BPD if asked is None else asked.last(carried_BPD)
-        places = self.text.places(before, said)
+        places = self.text.places(_ended(batch, asked, carried_BPD), said)
         if self.two_positions is not None:
             places = places + self.two_positions.of_reply(known)
         if asked is None or batch.asked is None:
@@ -412,3 +411,18 @@ class RecommendationModel(nn.Module):
         assert self.codes is not None
         slots = self.codes.slots(carried_BPD.flatten(0, 1), spelled_BP.clamp(min=0).flatten())
         return slots.view(*spelled_BP.shape, *slots.shape[1:])
+
+
+def _ended(
+    batch: Batch,
+    asked: SlotGroup | None,
+    carried_BPD: Float[Tensor, "batch probes width"],  # noqa: N803
+) -> Float[Tensor, "batch probes width"]:
+    """Return what an answer in words starts from: the item asked about, else the last event.
+
+    Of several items none is meant before the answer says which.
+    """
+    if asked is None or batch.asked is None:
+        return carried_BPD
+    several = batch.asked.num_items > 1
+    return torch.where(several[..., None], carried_BPD, asked.last(carried_BPD))

@@ -25,16 +25,16 @@ class Copied:
 
     ``p(w) = (1 - g) p_V(w) + g sum of q_a`` over the places ``a`` where ``w`` stands, with ``p_V =
     softmax(logits)`` and ``q = softmax over places of (logit of the word there + <h, k_a> / sqrt(D)
-    + f if the word before the place is the one said last)``. So what was learned of titles where
-    none were given counts among given ones at once; a place has read its candidate and the history,
-    and can tell whether they go together; and a title is said on as it goes on in the prompt. (A
+    + f if the words before the place, in its item, are those said so far)``. So what was learned of
+    titles where none were given counts among given ones at once; a place has read its candidate and
+    the history, and can tell whether they go together; and a title that was begun is said on. (A
     pointer-generator network, See et al. 2017, whose pointer starts from the vocabulary's opinion.)
     """
 
     words: Int[Tensor, "probes places"]
     """Below 0 where no word stands."""
-    before: Int[Tensor, "probes places"]
-    """The word before each in its item; below 0 where the item begins."""
+    begins: Bool[Tensor, "probes places"]
+    """Where an item begins."""
     keys: Float[Tensor, "probes places width"]
     """What draws an answer to each place."""
     gate: nn.Linear
@@ -42,11 +42,37 @@ class Copied:
     follows: Float[Tensor, ""]
     """What speaks for going on, ``f``."""
 
+    @property
+    def first(self) -> Bool[Tensor, "probes 1 places"]:
+        """Where answers may go on before anything was said: at the beginnings."""
+        return self.begins[:, None]
+
+    def goes_on(
+        self,
+        next_NSA: Bool[Tensor, "probes _ places"],  # noqa: N803
+        words_NS: Int[Tensor, "probes said"],  # noqa: N803
+    ) -> Bool[Tensor, "probes said places"]:
+        """Return where answers go on in the items that begin with them, after one more word.
+
+        Args:
+            next_NSA: where they could go on before that word.
+            words_NS: the word.
+        """
+        said = next_NSA & (self.words[:, None] == words_NS[..., None])
+        return F.pad(said, (1, -1), value=False) & ~self.begins[:, None]
+
+    def along(self, replies_NR: Int[Tensor, "probes words"]) -> Bool[Tensor, "probes words places"]:  # noqa: N803
+        """Return for each word of some replies where they could go on before it."""
+        found = [self.first]
+        for words in replies_NR.T[:-1]:
+            found.append(self.goes_on(found[-1], words[:, None]))
+        return torch.cat(found, dim=1)
+
     def draw(
         self,
         logits: Float[Tensor, "*any vocabulary"],
         hidden: Float[Tensor, "probes said width"],
-        said: Int[Tensor, "probes said"],
+        next_NSA: Bool[Tensor, "probes said places"],  # noqa: N803
         where: Bool[Tensor, "probes said"] | None = None,
     ) -> Float[Tensor, "*any vocabulary"]:
         """Return the log-probabilities after the states ``hidden``, copying included.
@@ -54,11 +80,11 @@ class Copied:
         Args:
             logits: of the vocabulary alone, at the states or at those of ``where``.
             hidden: states before words of the answers.
-            said: the word that was said last at each of them; below 0 where none was.
+            next_NSA: where each goes on with what was said (see :meth:`goes_on`).
             where: which of them are wanted; None wants all.
         """
         scores = (hidden @ self.keys.transpose(1, 2)).float() / hidden.shape[-1] ** 0.5
-        scores = scores + self.follows * (self.before[:, None] == said[..., None])
+        scores = scores + self.follows * next_NSA
         words = self.words[:, None].expand_as(scores)
         gate: Tensor = self.gate(hidden).float()
         if where is not None:
@@ -71,13 +97,6 @@ class Copied:
         g = gate.sigmoid() * there.any(dim=-1, keepdim=True)
         drawn: Tensor = ((1 - g) * logs.exp() + g * pointed).clamp(min=_TINY).log()
         return drawn
-
-
-def said_before(
-    replies_NR: Int[Tensor, "probes words"],  # noqa: N803
-) -> Int[Tensor, "probes words"]:
-    """Return the word before each word of some replies; -1 before the first."""
-    return F.pad(replies_NR[:, :-1], (1, 0), value=-1)
 
 
 class TextHead(nn.Module):
@@ -107,13 +126,13 @@ class TextHead(nn.Module):
     def copied(
         self,
         words_NA: Int[Tensor, "probes places"],  # noqa: N803
-        before_NA: Int[Tensor, "probes places"],  # noqa: N803
+        begins_NA: Bool[Tensor, "probes places"],  # noqa: N803
         asked_NAD: Float[Tensor, "probes places width"],  # noqa: N803
     ) -> Copied | None:
         """Return what may be copied of words with the states ``asked_NAD``; None copies none."""
         if self.keys is None or self.gate is None or self.follows is None:
             return None
-        return Copied(words_NA, before_NA, self.keys(asked_NAD), self.gate, self.follows)
+        return Copied(words_NA, begins_NA, self.keys(asked_NAD), self.gate, self.follows)
 
     def places(
         self,

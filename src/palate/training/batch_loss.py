@@ -10,7 +10,6 @@ from palate.language.stream import Batch
 from palate.models.code_tokens import CodeTokens
 from palate.models.language_model import RecommendationModel
 from palate.models.references import ItemTable, mentioned, references_of
-from palate.models.text_head import said_before
 from palate.training.config import TrainingConfig
 from palate.training.objectives import (
     binary_cross_entropy,
@@ -110,7 +109,8 @@ def _word_loss(
     wanted = replies[batch.cuts >= 0]
     logits = model.word_logits(states.words[wanted >= 0])
     if states.copied is not None:
-        logits = states.copied.draw(logits, states.words, said_before(wanted), wanted >= 0)
+        along = states.copied.along(wanted)
+        logits = states.copied.draw(logits, states.words, along, wanted >= 0)
     loss = (1 - contrasted) * next_word(logits, wanted[wanted >= 0])
     if states.rows is None:
         return loss
