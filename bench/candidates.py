@@ -29,7 +29,7 @@ from rich.table import Table
 from palate.inference.recommender import Recommender
 from palate.inference.text_evaluation import evaluate_task
 
-TASKS = "{ next_item = 0, choice = 8, next_title = 2, title = 1, max_history = 10 }"
+TASKS = "{ next_item = 0, choice = 3, next_title = 6, title = 1, max_history = 10 }"
 CONTRASTS = "validate_every = 2, target_contrast = 0.125, user_contrast = 0.025"
 BOTH = "two stages: titles, then both"
 
@@ -37,7 +37,7 @@ BOTH = "two stages: titles, then both"
 def main() -> None:
     arguments = parser(__doc__, seeds=3)
     arguments.add_argument("--data", default="ml-100k")
-    arguments.add_argument("--epochs", type=int, default=8, help="per stage")
+    arguments.add_argument("--epochs", type=int, default=4, help="per stage")
     chosen = arguments.parse_args()
     options = options_of("candidates", chosen)
     folder = real_data(options, chosen.data)
