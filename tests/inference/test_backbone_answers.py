@@ -15,7 +15,8 @@ from palate.data.world import World
 from palate.errors import ArtifactError, ConfigError
 from palate.inference.engine import Ask, LanguageEngine
 from palate.inference.recommender import Recommender
-from palate.inference.texts import Manner, Question, TextEngine, _Kept, _ReadAnew
+from palate.inference.texts import Question, TextEngine
+from palate.inference.writing import Manner, _Kept, _ReadAnew
 from palate.language.text_tasks import NextTitle, Title, plain_titles
 from palate.models.backbones.causal import CausalBackbone, head_of
 from palate.models.baselines import PopularityConfig

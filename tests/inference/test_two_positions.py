@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose
 from palate.data.dataset import Dataset
 from palate.inference.engine import LanguageEngine
 from palate.inference.recommender import Recommender
-from palate.inference.texts import Manner, Question, TextEngine, _Kept, _ReadAnew
+from palate.inference.texts import Question, TextEngine
+from palate.inference.writing import Manner, _Kept, _ReadAnew
 from palate.language.blanks import BlankFilling
 from palate.language.entities import EntityTrie
 from palate.language.held_out import held_out_events, held_out_examples

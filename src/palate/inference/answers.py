@@ -16,7 +16,8 @@ from palate.data.dataset import Dataset
 from palate.errors import NotTrainedError
 from palate.evaluation.rating_baselines import ItemBiases
 from palate.inference.engine import LanguageEngine
-from palate.inference.texts import Manner, Question, TextEngine
+from palate.inference.texts import Question, TextEngine
+from palate.inference.writing import Manner
 from palate.language.plain_text import one_line, openings, words
 from palate.language.queries import QueryPool
 from palate.language.review_tasks import Explanation, Summary
