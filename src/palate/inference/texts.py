@@ -65,6 +65,8 @@ class TextEngine:
         tokenizer, found = self.engine.parts.tokenizer, [np.zeros(0, np.float32)] * len(options)
         most = max((len(of_prompt) for of_prompt in options), default=0)
         for chosen, batch in self._batches(question, max(_PROMPTS_AT_ONCE // max(most, 1), 1)):
+            if not any(options[prompt] for prompt in chosen):
+                continue
             encoded = [tokenizer.encode_batch(list(options[prompt])) for prompt in chosen]
             replies = [[self.writer.reply(words) for words in each] for each in encoded]
             with torch.inference_mode():

@@ -87,14 +87,14 @@ def say(
     batch, table = read
     generator = torch.Generator(device=batch.words.device).manual_seed(manner.seed)
     states = _states_of(model, batch, table)
-    said = batch.words.new_zeros(len(batch.words), 0)
+    said, going_on = batch.words.new_zeros(len(batch.words), 0), None
     while said.shape[1] < manner.max_words and not bool((said == marks.end).any(dim=1).all()):
         before = states.after(said)[:, None]
-        going_on = None
-        if states.copied is not None:
-            # What follows the last word is not looked at: any word does in its place.
-            going_on = states.copied.along(F.pad(said, (0, 1)))[:, -1:]
-        logits = logits_after(model, before, states.copied, going_on)[:, 0]
+        copied = states.copied
+        if copied is not None:
+            last = said[:, -1:]
+            going_on = copied.first if going_on is None else copied.goes_on(going_on, last)
+        logits = logits_after(model, before, copied, going_on)[:, 0]
         if trie is None:
             repeating = _repeating(said, logits.shape[1], manner.unrepeated)
             logits.masked_fill_(repeating, -torch.inf)

@@ -16,6 +16,7 @@ NOTHING = -1
 """Fills places that hold no word, no item, no event, no probe or no target."""
 
 MAX_TITLE_WORDS = 12
+"""Of a title, so many are read where nobody says otherwise."""
 
 Way = Literal["title", "codes", "item"]
 """A way to spell an item."""

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from palate.language.spelling import Way
+from palate.language.spelling import MAX_TITLE_WORDS, Way
 from palate.models.backbones.config import BackboneConfig
 from palate.models.decoder import DecoderConfig
 from palate.models.fusion import FusionConfig
@@ -29,6 +29,8 @@ class ModelConfig(BaseModel):
     """Whether the instruction is read; without it every task would sound alike."""
     reads: tuple[Way, ...] = ("item",)
     """How the items of a history are spelled."""
+    title_words: int = Field(default=MAX_TITLE_WORDS, ge=1)
+    """Words of a title that are read at most."""
     bidirectional_rows: bool = False
     """Whether what is read sees what comes after it too (a prefix language model, as T5 and GLM
     are); then each row is asked at its end alone."""

@@ -270,10 +270,12 @@ class ItemReader:
             num_attributes=features.num_attributes,
             codes=codes_read(self._parts.recipe, self._parts.index, vectors),
             num_codes=features.num_codes,
-            words=title_words(catalog.titles(), self._parts.tokenizer)
-            if features.words is not None
-            else None,
+            words=self._titles(catalog) if features.words is not None else None,
         )
+
+    def _titles(self, catalog: Catalog) -> Int[np.ndarray, "items words"]:
+        most = self._parts.recipe.model.title_words
+        return title_words(catalog.titles(), self._parts.tokenizer, most)
 
     def _readable(self, features: ItemFeatures) -> Bool[np.ndarray, " items"]:
         found = features.has_id & self._parts.recipe.model.fusion.use_id

@@ -134,9 +134,15 @@ def spelling_of(
     return Spelling(
         ways,
         index.codes.num_levels if index is not None else 0,
-        title_words(dataset.catalog.titles(), tokenizer) if "title" in ways else None,
+        _titles(dataset, recipe, tokenizer) if "title" in ways else None,
         recipe.model.two_positions,
     )
+
+
+def _titles(
+    dataset: Dataset, recipe: Recipe, tokenizer: Tokenizer
+) -> Int[np.ndarray, "items words"]:
+    return title_words(dataset.catalog.titles(), tokenizer, recipe.model.title_words)
 
 
 def entities_of(recipe: Recipe, dataset: Dataset, tokenizer: Tokenizer) -> EntityTrie | None:
@@ -294,7 +300,7 @@ def _as_read(
 ) -> ItemFeatures:
     """Add the codes and the words that item tokens are made of."""
     if recipe.model.fusion.title_reader is not None:
-        features = replace(features, words=title_words(dataset.catalog.titles(), tokenizer))
+        features = replace(features, words=_titles(dataset, recipe, tokenizer))
     codes = codes_read(recipe, index, features.vectors)
     if codes is None or index is None or index.quantiser is None:
         return features
