@@ -17,7 +17,7 @@ from palate.inference.engine import Ask, LanguageEngine
 from palate.inference.recommender import Recommender
 from palate.inference.texts import Question, TextEngine
 from palate.inference.writing import Manner, _Kept, _ReadAnew
-from palate.language.text_tasks import NextTitle, Title, plain_titles
+from palate.language.text_tasks import Choice, NextTitle, Title, plain_titles
 from palate.models.backbones.causal import CausalBackbone, head_of
 from palate.models.baselines import PopularityConfig
 from palate.training.parts import Parts
@@ -188,6 +188,29 @@ def test_no_word_is_said_that_the_tokenizer_does_not_know(
     finally:
         with torch.no_grad():
             head.weight.copy_(before)
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+def test_a_causal_one_copies_alike_however_it_is_read(
+    shop: Dataset, pretrained: dict[str, Path], kind: str
+) -> None:
+    more = ("model.copies=true", "tasks={next_item=0.5, choice=1.0, max_history=6}")
+    copying = Recommender.train(shop, _recipe(pretrained[kind], "lora", *more), seed=1)
+    assert isinstance(copying.engine, LanguageEngine)
+    engine, task = TextEngine(copying.engine), Choice(plain_titles(shop.catalog))
+    network = copying.engine.parts.model
+    assert network.text is not None
+    assert network.text.keys is not None
+    torch.nn.init.normal_(network.text.keys.weight, std=0.3)
+    asked = [np.arange(2 + number) for number in range(5)]
+    histories = [h.last(1 + n) for n, h in enumerate(shop.cases("test").histories[:5])]
+    examples = [task.ask(h, rows) for h, rows in zip(histories, asked, strict=True)]
+    options = [[task.titles[row] for row in rows] for rows in asked]
+    question = Question("choose", examples)
+    for logs, example, own in zip(engine.weigh(question, options), examples, options, strict=True):
+        pairs = [replace(example, replies=(option,)) for option in own]
+        alone = engine._log_probabilities(Question("choose", pairs))
+        np.testing.assert_allclose(logs, alone, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["llama", "t5"])

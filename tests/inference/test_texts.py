@@ -90,6 +90,14 @@ def test_weighing_options_together_is_reading_each_as_a_reply(
         assert_allclose(logs, alone, rtol=1e-4, atol=1e-4)
 
 
+def test_a_prompt_without_options_has_none_to_weigh(shop: Dataset, engine: TextEngine) -> None:
+    task = Choice(plain_titles(shop.catalog))
+    examples = [task.ask(h, np.asarray([1])) for h in shop.cases("test").histories[:3]]
+    question, title = Question("choose", examples), task.titles[1]
+    assert [len(logs) for logs in engine.weigh(question, [[], [title], []])] == [0, 1, 0]
+    assert [len(logs) for logs in engine.weigh(question, [[], [], []])] == [0, 0, 0]
+
+
 def test_what_is_copied_is_copied_alike_however_it_is_read(shop: Dataset) -> None:
     more = ["training.epochs=1", 'model.reads=["title","item"]', "model.copies=true"]
     copying = Recommender.train(shop, load_recipe("palate", [*SMALL, *more]), seed=1)

@@ -49,6 +49,17 @@ def test_all_tasks_of_the_recipe_are_learned(tiny_world: Dataset) -> None:
     assert mixture.writer.query_vectors is not None
 
 
+def test_of_a_title_as_much_is_read_as_the_recipe_says(tiny_world: Dataset) -> None:
+    reads = "model.reads=['title', 'item']"
+    for most in (1, 3):
+        recipe = _recipe(reads, f"model.title_words={most}", "model.fusion.title_reader={layers=1}")
+        parts, _ = build_parts(tiny_world, recipe, seed=0)
+        assert parts.spelling.titles is not None
+        assert parts.spelling.titles.shape == (len(tiny_world.catalog), most)
+        assert parts.features.words is not None
+        assert parts.features.words.shape == (len(tiny_world.catalog), most)
+
+
 def test_a_task_without_a_share_is_left_out(tiny_world: Dataset) -> None:
     recipe = _recipe("tasks.search=0", "tasks.direct=0")
     parts, (mixture,) = build_parts(tiny_world, recipe, seed=0)

@@ -19,13 +19,12 @@ import torch.nn.functional as F  # noqa: N812 - the name everyone uses
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from palate.errors import ConfigError
 from palate.items.codes.codes import Codes
 from palate.items.features import ItemFeatures
 from palate.language.entities import EntityTrie
 from palate.language.stream import Batch
 from palate.models.backbones.causal import CausalBackbone
-from palate.models.backbones.config import load_backbone
+from palate.models.backbones.config import check_backbone, load_backbone
 from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
 from palate.models.backbones.tuning import TuningConfig, prefix
 from palate.models.code_tokens import CodeTokens
@@ -35,6 +34,7 @@ from palate.models.model_config import ModelConfig
 from palate.models.reading import (
     Instruction,
     SlotGroup,
+    answered_from,
     followed,
     read_in_place,
     read_prefix,
@@ -88,16 +88,8 @@ class RecommendationModel(nn.Module):
         pretrained = backbone
         if pretrained is None and config.backbone is not None:
             pretrained = load_backbone(config.backbone)
-        if pretrained is not None and len(pretrained.words) < vocabulary_size:
-            raise ConfigError(
-                f"The backbone has {len(pretrained.words)} words, its tokenizer {vocabulary_size}.",
-                hint="Resize the embeddings of the checkpoint, or take the tokenizer it came with.",
-            )
-        if config.copies and isinstance(pretrained, EncoderDecoderBackbone):
-            raise ConfigError(
-                "model.copies needs a decoder, and the backbone has an encoder.",
-                hint="Take a causal checkpoint, or leave out model.copies.",
-            )
+        if pretrained is not None:
+            check_backbone(pretrained, vocabulary_size=vocabulary_size, copies=config.copies)
         self.width = width = config.decoder.width if pretrained is None else pretrained.width
         self.words = nn.Embedding(vocabulary_size, width) if pretrained is None else None
         self.events = nn.Embedding(num_event_types, width)
@@ -263,7 +255,7 @@ class RecommendationModel(nn.Module):
             x_BTD,
             batch.cuts,
             asked,
-            _ended(batch, asked, self._carried(x_BTD, batch.cuts)),
+            answered_from(batch.asked, asked, self._carried(x_BTD, batch.cuts)),
             self._instruction(batch),
             both_ways=self.config.bidirectional_rows,
         )
@@ -360,7 +352,7 @@ class RecommendationModel(nn.Module):
         said = self.dropout(self.embed_words(known.clamp(min=0)))
         visible = F.pad(known >= 0, (1, 0), value=True)
         asked = None if batch.asked is None else self._asked(batch, table)
-        places = self.text.places(_ended(batch, asked, carried_BPD), said)
+        places = self.text.places(answered_from(batch.asked, asked, carried_BPD), said)
         if self.two_positions is not None:
             places = places + self.two_positions.of_reply(known)
         if asked is None or batch.asked is None:
@@ -411,18 +403,3 @@ class RecommendationModel(nn.Module):
         assert self.codes is not None
         slots = self.codes.slots(carried_BPD.flatten(0, 1), spelled_BP.clamp(min=0).flatten())
         return slots.view(*spelled_BP.shape, *slots.shape[1:])
-
-
-def _ended(
-    batch: Batch,
-    asked: SlotGroup | None,
-    carried_BPD: Float[Tensor, "batch probes width"],  # noqa: N803
-) -> Float[Tensor, "batch probes width"]:
-    """Return what an answer in words starts from: the item asked about, else the last event.
-
-    Of several items none is meant before the answer says which.
-    """
-    if asked is None or batch.asked is None:
-        return carried_BPD
-    several = batch.asked.num_items > 1
-    return torch.where(several[..., None], carried_BPD, asked.last(carried_BPD))

@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812 - the name everyone uses
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from palate.language.stream import Asked
 from palate.models.backbones.causal import CausalBackbone
 from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
 from palate.models.decoder import Decoder, KeyValue
@@ -86,6 +87,26 @@ def followed(
         place = (cuts_BP - back).clamp(min=0)[..., None].expand(-1, -1, x_BTD.shape[2])
         found = found + x_BTD.gather(1, place) * (cuts_BP >= back)[..., None]
     return found
+
+
+def answered_from(
+    asked: Asked | None,
+    read: SlotGroup | None,
+    carried_BPD: Float[Tensor, "batch probes width"],  # noqa: N803
+) -> Float[Tensor, "batch probes width"]:
+    """Return what an answer in words starts from: the item asked about, else the last event.
+
+    Of several items none is meant before the answer says which.
+
+    Args:
+        asked: items that the probes ask about.
+        read: what is read of them.
+        carried_BPD: the last event of each probe.
+    """
+    if asked is None or read is None:
+        return carried_BPD
+    several = asked.num_items > 1
+    return torch.where(several[..., None], carried_BPD, read.last(carried_BPD))
 
 
 def read_slots(

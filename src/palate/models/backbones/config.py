@@ -68,6 +68,31 @@ def load_backbone(config: BackboneConfig) -> CausalBackbone | EncoderDecoderBack
     return _prepared(model, config)
 
 
+def check_backbone(
+    backbone: CausalBackbone | EncoderDecoderBackbone, *, vocabulary_size: int, copies: bool
+) -> None:
+    """Make sure that a backbone knows the tokens it will be given, and can do what is wanted.
+
+    Args:
+        backbone: the one that is open.
+        vocabulary_size: of the tokenizer.
+        copies: whether answers are to copy what they are asked about.
+
+    Raises:
+        ConfigError: when it does not, or cannot.
+    """
+    if len(backbone.words) < vocabulary_size:
+        raise ConfigError(
+            f"The backbone has {len(backbone.words)} words, its tokenizer {vocabulary_size}.",
+            hint="Resize the embeddings of the checkpoint, or take the tokenizer it came with.",
+        )
+    if copies and isinstance(backbone, EncoderDecoderBackbone):
+        raise ConfigError(
+            "model.copies needs a decoder, and the backbone has an encoder.",
+            hint="Take a causal checkpoint, or leave out model.copies.",
+        )
+
+
 def empty_backbone(config: BackboneConfig, folder: Path) -> CausalBackbone | EncoderDecoderBackbone:
     """Build the model that the ``config.json`` in ``folder`` describes, its weights still to come.
 
