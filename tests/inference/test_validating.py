@@ -17,8 +17,8 @@ def _says(value: float) -> Validate:
     ("by_items", "in_words", "value", "measure"),
     [
         (0.25, [], 0.25, "NDCG@10"),
-        (None, [0.5], 0.5, ""),
-        (0.25, [1.0], 0.5, ""),
+        (None, [0.5], 0.5, "chance of a true word"),
+        (0.25, [1.0], 0.5, "NDCG@10, chance of a true word"),
         (None, [], 0.0, ""),
     ],
 )

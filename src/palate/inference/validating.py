@@ -64,8 +64,9 @@ class Validation:
 
     @property
     def measure(self) -> str:
-        """What it measures where that has a name; empty where several things are weighed."""
-        return "" if self.in_words or self.by_items is None else f"NDCG@{_CUTOFF}"
+        """What it measures; empty where there is nothing to measure."""
+        items = [f"NDCG@{_CUTOFF}"] if self.by_items is not None else []
+        return ", ".join([*items, *(["chance of a true word"] if self.in_words else [])])
 
     def __call__(self, model: RecommendationModel) -> float:
         """Judge the model; by one task where there is one."""
