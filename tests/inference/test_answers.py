@@ -73,6 +73,40 @@ def test_a_model_without_yes_or_no_ranks_by_its_scores(popularity: Recommender) 
     assert not popularity.tells_chances
 
 
+@pytest.fixture(scope="module")
+def chooser(tiny_shop: Dataset) -> Recommender:
+    """A model that does nothing but choose among candidates."""
+    alone = ("tasks={next_item=0, choice=1, max_history=4, candidates=5}", "training.epochs=1")
+    small = ("model.decoder={width=16, layers=1, heads=2}", "items.text.dim=16", *alone)
+    recipe = load_recipe("palate", [*small, "model.reads=['title', 'item']", "model.copies=true"])
+    return Recommender.train(tiny_shop, recipe, seed=1)
+
+
+def test_a_model_that_chooses_ranks_by_the_shares_of_the_choice(chooser: Recommender) -> None:
+    history, rows = chooser.history("u1"), [7, 3, 9, 1]
+    ranking = chooser.rank(history, rows)
+    assert sorted(ranking.item_rows.tolist()) == sorted(rows)
+    assert ranking.scores.sum() == pytest.approx(1.0, abs=1e-5)
+    assert (np.diff(ranking.scores) <= 0).all()
+    task = chooser.answers.task(Choice, "choose")
+    [pick] = chooser.answers.picks([task.ask(history, np.asarray(rows))])
+    assert_array_equal(ranking.item_rows, pick.item_rows)
+    assert_allclose(np.diff(np.log(ranking.scores)), np.diff(pick.scores), atol=1e-3)
+    assert chooser.rank(history, [7]).scores.tolist() == [1.0]
+    assert chooser.ranked_by == "share of the choice among them"
+
+
+def test_what_has_no_title_cannot_be_chosen(
+    chooser: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = chooser.answers.task(Choice, "choose")
+    titles = ["" if row == 3 else title for row, title in enumerate(task.titles)]
+    monkeypatch.setitem(chooser.answers.tasks, "choice", replace(task, titles=titles))  # type: ignore[arg-type]
+    nameless = str(chooser.dataset.catalog.vocabulary.ids[3])
+    with pytest.raises(ConfigError, match=rf"'{nameless}' has no title"):
+        chooser.rank(chooser.history("u1"), [7, 3])
+
+
 def test_an_explanation_claims_nothing_invented(
     speaker: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:

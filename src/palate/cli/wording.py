@@ -110,8 +110,8 @@ def rank(
         raise ConfigError("There is nothing to rank.", hint="Give --items ID,ID,...")
     rows = loaded.dataset.catalog.vocabulary.rows(ids)
     ranking = loaded.rank(somebody(loaded, user, history), rows.tolist())
-    what = "chance that each is chosen" if loaded.tells_chances else "scores as in recommend"
-    show_items(loaded, ranking, f"Ranked for {_called(user)}: {what}", None, as_json=as_json)
+    title = f"Ranked for {_called(user)}: {loaded.ranked_by}"
+    show_items(loaded, ranking, title, None, as_json=as_json)
 
 
 @app.command()

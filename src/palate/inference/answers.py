@@ -5,7 +5,7 @@ cannot differ.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from palate.data.dataset import Dataset
-from palate.errors import NotTrainedError
+from palate.errors import ConfigError, NotTrainedError
 from palate.evaluation.rating_baselines import ItemBiases
 from palate.inference.engine import LanguageEngine
 from palate.inference.texts import Question, TextEngine
@@ -174,9 +174,15 @@ class Answers:
     def rank(self, history: History, item_rows: Int[np.ndarray, " candidates"]) -> Ranking:
         """Return the items by the chance that each is for somebody with this history.
 
+        A model that says no yes or no, but chooses, is asked to choose among them: the scores are
+        then the chances of their titles, which add up to one.
+
         Raises:
             NotTrainedError: when the model was not trained to tell.
+            ConfigError: when it chooses, and an item has no title to choose it by.
         """
+        if YesOrNo.name not in self.parts.tasks and Choice.name in self.parts.tasks:
+            return self._shares(history, item_rows)
         task = self.task(YesOrNo, "say yes or no to an item")
         chances = self.calibrated_likings([task.ask(history, item_rows)])
         order = np.argsort(-chances, kind="stable")
@@ -217,6 +223,20 @@ class Answers:
             Ranking(rows[order], weight[order])
             for rows, weight, order in zip(asked, weights, orders, strict=True)
         ]
+
+    def _shares(self, history: History, item_rows: Int[np.ndarray, " candidates"]) -> Ranking:
+        """Return the items of one choice, with the share that each has of it."""
+        task = self.task(Choice, "choose among items")
+        nameless = [row for row in item_rows.tolist() if not task.titles[row]]
+        if nameless:
+            raise ConfigError(
+                f"The item {self.dataset.catalog.vocabulary.ids[nameless[0]]!r} has no title, and this model "
+                "chooses among titles.",
+                hint="Leave it out, or give it a title in the items table.",
+            )
+        pick = self.picks([task.ask(history, item_rows)])[0]
+        shares = np.exp(pick.scores - pick.scores.max(initial=-np.inf))
+        return replace(pick, scores=shares / shares.sum())
 
     # --- Words
 

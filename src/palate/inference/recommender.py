@@ -271,8 +271,7 @@ class Recommender:
     def rank(self, history: History, item_rows: Sequence[int]) -> Ranking:
         """Return these items, best first for somebody with this history.
 
-        Scores are calibrated chances where the model was trained on yes or no, else those it
-        recommends by.
+        Scores are what :attr:`ranked_by` says.
 
         Raises:
             NotTrainedError: when the model answers neither.
@@ -281,6 +280,17 @@ class Recommender:
         if self.tells_chances or not self.recommends:
             return self.answers.rank(history, rows)
         return self.recommend([history], len(rows), candidates=rows, exclude_seen=False)[0]
+
+    @property
+    def ranked_by(self) -> str:
+        """What the scores of :meth:`rank` are.
+
+        Calibrated chances where the model was trained on yes or no, else those it recommends by; of
+        a model that does neither, what its choice among all of them gives to each.
+        """
+        if self.tells_chances:
+            return "chance that each is chosen"
+        return "scores as in recommend" if self.recommends else "share of the choice among them"
 
     @property
     def tells_chances(self) -> bool:
