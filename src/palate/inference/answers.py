@@ -229,9 +229,9 @@ class Answers:
         task = self.task(Choice, "choose among items")
         nameless = [row for row in item_rows.tolist() if not task.titles[row]]
         if nameless:
+            item_id = str(self.dataset.catalog.vocabulary.ids[nameless[0]])
             raise ConfigError(
-                f"The item {self.dataset.catalog.vocabulary.ids[nameless[0]]!r} has no title, and this model "
-                "chooses among titles.",
+                f"The item {item_id!r} has no title, and this model chooses among titles.",
                 hint="Leave it out, or give it a title in the items table.",
             )
         pick = self.picks([task.ask(history, item_rows)])[0]
