@@ -22,7 +22,7 @@ from palate.models.language_model import RecommendationModel
 from palate.models.model_config import ModelConfig
 from palate.models.references import mentioned
 from palate.models.states import States
-from palate.models.text_head import Copied
+from palate.models.text_head import Copied, TextHead
 from palate.training.batch_loss import batch_loss
 from palate.training.config import TrainingConfig
 from palate.training.objectives import contrast, next_word
@@ -217,6 +217,36 @@ def test_a_model_copies_the_words_that_each_probe_is_asked_about() -> None:
     wanted = batch.replies[0] >= 0
     alone = copied.draw(plain[wanted], states.words, along, wanted)
     torch.testing.assert_close(alone, drawn[wanted])
+
+
+def test_every_word_is_drawn_by_what_its_whole_item_means() -> None:
+    model = _model(copies=True)
+    batch = BY_TITLE.batch("rate", [_example([0], [0, 1], [[0, 2], [1]], ["no", "no"])])
+    assert batch.asked is not None
+    ends = batch.asked.ends[0]
+    assert ends[0].tolist() == [2, 2, 2, 6, 6, 6, 6], "oak lamp and its token, blue oak chair too"
+    assert ends[1, :3].tolist() == [2, 2, 2]
+    assert model.text is not None
+    assert model.text.keys is not None
+    assert model.text.whole is not None
+    states = torch.randn(2, 7, model.width)
+    read = batch.asked.words[0], batch.asked.begins[0], ends, states
+    copied = model.text.copied(*read)
+    assert copied is not None
+    of_items = torch.stack([states[0, [2, 2, 2, 6, 6, 6, 6]], states[1, ends[1]]])
+    expected = states @ model.text.keys.weight.T + of_items @ model.text.whole.weight.T
+    torch.testing.assert_close(copied.keys, expected)
+
+
+def test_a_fresh_model_draws_to_the_candidate_that_resembles_its_state() -> None:
+    head = TextHead(8, copies=True)
+    words, begins = torch.tensor([[5, -1, 6, -1]]), torch.tensor([[True, False, True, False]])
+    states = F.normalize(torch.randn(1, 4, 8, generator=torch.Generator().manual_seed(1)), dim=2)
+    copied = head.copied(words, begins, torch.tensor([[1, 1, 3, 3]]), states)
+    assert copied is not None
+    for end, word, other in ((1, 5, 6), (3, 6, 5)):
+        drawn = copied.draw(torch.zeros(1, 1, 9), 8 * states[:, end : end + 1], copied.first)[0, 0]
+        assert drawn[word] > drawn[other]
 
 
 def test_a_title_is_said_on_as_it_goes_on_in_the_prompt() -> None:

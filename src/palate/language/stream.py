@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812 - the name everyone uses
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -51,6 +52,14 @@ class Asked:
     def there(self) -> Bool[Tensor, "batch probes asked"]:
         """Places that are no padding."""
         return (self.words >= 0) | (self.items >= 0)
+
+    @property
+    def ends(self) -> Int[Tensor, "batch probes asked"]:
+        """The last place of the item that stands at each place; of padding any."""
+        places = torch.arange(self.begins.shape[2], device=self.begins.device)
+        following = F.pad(self.begins | ~self.there, (0, 1), value=True)[..., 1:]
+        ends = torch.where(following, places, len(places) - 1)
+        return ends.flip(2).cummin(dim=2).values.flip(2)
 
     @property
     def num_items(self) -> Int[Tensor, "batch probes"]:

@@ -336,8 +336,8 @@ class RecommendationModel(nn.Module):
         """Return what may be copied of the items asked about, whose states are ``asked``."""
         if batch.asked is None or self.text is None:
             return None
-        there = batch.cuts >= 0
-        return self.text.copied(batch.asked.words[there], batch.asked.begins[there], asked)
+        there, read = batch.cuts >= 0, batch.asked
+        return self.text.copied(read.words[there], read.begins[there], read.ends[there], asked)
 
     def _word_slots(
         self,

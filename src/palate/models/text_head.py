@@ -26,9 +26,10 @@ class Copied:
     ``p(w) = (1 - g) p_V(w) + g sum of q_a`` over the places ``a`` where ``w`` stands, with ``p_V =
     softmax(logits)`` and ``q = softmax over places of (logit of the word there + <h, k_a> / sqrt(D)
     + f if the words before the place, in its item, are those said so far)``. So what was learned of
-    titles where none were given counts among given ones at once; a place has read its candidate and
-    the history, and can tell whether they go together; and a title that was begun is said on. (A
-    pointer-generator network, See et al. 2017, whose pointer starts from the vocabulary's opinion.)
+    titles where none were given counts among given ones at once; a key knows the history and its
+    whole item, so that the first word of a title is drawn by what the last one means; and a title
+    that was begun is said on. (A pointer-generator network, See et al. 2017, whose pointer starts
+    from the vocabulary's opinion.)
     """
 
     words: Int[Tensor, "probes places"]
@@ -116,10 +117,13 @@ class TextHead(nn.Module):
         self.volume = nn.Parameter(torch.ones(()))
         nn.init.eye_(self.output.weight)
         self.keys = nn.Linear(width, width, bias=False) if copies else None
+        self.whole = nn.Linear(width, width, bias=False) if copies else None
         self.gate = nn.Linear(width, 1) if copies else None
         self.follows = nn.Parameter(torch.tensor(_GOES_ON)) if copies else None
-        if self.keys is not None and self.gate is not None:
+        if self.keys is not None and self.whole is not None and self.gate is not None:
             nn.init.zeros_(self.keys.weight)
+            # It starts by drawing to what resembles the last event, as a fresh model recommends.
+            nn.init.eye_(self.whole.weight)
             nn.init.zeros_(self.gate.weight)
             nn.init.constant_(self.gate.bias, _SELDOM)
 
@@ -127,12 +131,22 @@ class TextHead(nn.Module):
         self,
         words_NA: Int[Tensor, "probes places"],  # noqa: N803
         begins_NA: Bool[Tensor, "probes places"],  # noqa: N803
+        ends_NA: Int[Tensor, "probes places"],  # noqa: N803
         asked_NAD: Float[Tensor, "probes places width"],  # noqa: N803
     ) -> Copied | None:
-        """Return what may be copied of words with the states ``asked_NAD``; None copies none."""
-        if self.keys is None or self.gate is None or self.follows is None:
+        """Return what may be copied of words with the states ``asked_NAD``; None copies none.
+
+        Args:
+            words_NA: words of the items asked about.
+            begins_NA: where an item begins.
+            ends_NA: where the item of each place ends.
+            asked_NAD: the states of the places.
+        """
+        if self.keys is None or self.whole is None or self.gate is None or self.follows is None:
             return None
-        return Copied(words_NA, begins_NA, self.keys(asked_NAD), self.gate, self.follows)
+        of_items = asked_NAD.gather(1, ends_NA[..., None].expand_as(asked_NAD))
+        keys = self.keys(asked_NAD) + self.whole(of_items)
+        return Copied(words_NA, begins_NA, keys, self.gate, self.follows)
 
     def places(
         self,
