@@ -3,24 +3,33 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
+from palate.data.catalog import Catalog
 from palate.data.dataset import Dataset
+from palate.data.vocabulary import Vocabulary
 from palate.data.world import World
 from palate.errors import ConfigError
 from palate.inference.recommender import Recommender
 from palate.items.codes.product import ProductConfig, ProductQuantiser
 from palate.training.parts import Parts, build_parts
 from palate.training.recipe import load_recipe
-from palate.training.transfer import meanings, nearest_codes
+from palate.training.transfer import known_items, meanings, nearest_codes
 
 SMALL = ("model.decoder={width=16, layers=1, heads=2, dropout=0.0}", "training.epochs=1")
+_TEXTS = {"item_id": pl.String, "title": pl.String}
 CODED = ("codes.index={kind='product', levels=2, size=4}",)
 
 
 def _shop(seed: int, items: int) -> Dataset:
     return World(num_users=20, num_items=items, seed=seed).dataset()
+
+
+def _catalog(titles: dict[str, str | None]) -> Catalog:
+    table = pl.DataFrame({"item_id": list(titles), "title": list(titles.values())}, _TEXTS)
+    return Catalog(Vocabulary(list(titles)), table)
 
 
 def _parts(shop: Dataset, recipe: str, *more: str, start: Parts | None = None) -> Parts:
@@ -43,6 +52,36 @@ def test_what_belongs_to_no_item_carries_over() -> None:
             torch.testing.assert_close(ours[name], weight)
     assert second.tokenizer is first.tokenizer
     assert second.encoders is first.encoders
+
+
+def test_items_that_were_known_keep_their_embeddings() -> None:
+    shop = _shop(1, 30)
+    first = _parts(shop, "urm-small")
+    rows = np.where(np.arange(30) % 3 == 0, -1, np.arange(30)[::-1])
+    recipe = load_recipe("urm-small", SMALL)
+    second, _ = build_parts(shop, recipe, seed=2, start=first, known_rows=rows)
+    assert first.model.fusion.id is not None
+    assert second.model.fusion.id is not None
+    known, ours = first.model.fusion.id.weight, second.model.fusion.id.weight
+    torch.testing.assert_close(ours[rows >= 0], known[rows[rows >= 0]])
+    assert not torch.isclose(ours[rows < 0], known[rows[rows < 0]]).any()
+
+
+def test_an_item_is_the_same_where_id_and_title_are() -> None:
+    old = _catalog({"1": "lamp", "2": "chair", "3": None, "4": "vase"})
+    new = _catalog({"4": "vase", "1": "desk", "3": None, "9": "lamp", "2": "chair"})
+    assert known_items(new, old).tolist() == [3, -1, -1, -1, 1]
+    untitled = _catalog({"2": None, "1": None, "3": None})
+    assert known_items(untitled, _catalog({"1": None, "2": None, "3": None})).tolist() == [1, 0, 2]
+
+
+def test_a_model_that_goes_on_with_its_own_data_starts_where_it_was() -> None:
+    shop = _shop(1, 30)
+    first = Recommender.train(shop, load_recipe("urm-small", [*SMALL, "training.epochs=1"]))
+    still = load_recipe("urm-small", [*SMALL, "training.epochs=1", "training.learning_rate=1e-12"])
+    again = Recommender.train(shop, still, start=first)
+    histories = shop.cases("test").histories
+    np.testing.assert_allclose(again.score(histories), first.score(histories), atol=1e-4)
 
 
 def test_codes_begin_as_the_known_ones_that_mean_the_same() -> None:
@@ -74,6 +113,13 @@ def test_frozen_parts_keep_their_weights() -> None:
     changed = {name for name, weight in after.items() if not torch.equal(weight, before[name])}
     assert changed
     assert not any(name.startswith(("decoder", "user")) for name in changed)
+
+
+def test_a_recipe_that_leaves_nothing_to_learn_is_refused() -> None:
+    recipe = load_recipe("unisrec", [*SMALL, "training.trained=['nothing']"])
+    with pytest.raises(ConfigError, match="Nothing is left to learn") as found:
+        Recommender.train(_shop(1, 30), recipe)
+    assert "decoder, events, fusion" in found.value.hint
 
 
 def test_a_baseline_is_no_start() -> None:

@@ -92,7 +92,7 @@ def train(
     recipe: Annotated[str, typer.Option(help="A recipe's name, or a TOML file.")] = "urm",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     start: Annotated[
-        Path | None, typer.Option(help="A model of other data to start from: transfer.")
+        Path | None, typer.Option(help="A model to start from, of this data or of other.")
     ] = None,
     prompts: Annotated[
         Path | None, typer.Option(help="A TOML file of your own wordings to train on.")

@@ -62,8 +62,8 @@ class Recommender:
                 in time.
             recipe: a name from ``palate recipes``, a path to a TOML file, or a recipe.
             seed: decides weights, batches, negatives: the same seed gives the same model on a CPU.
-            start: a model of other data to start from: its encoders and all weights that do not
-                belong to its items are taken over.
+            start: a trained model to start from, of this data or of other: its encoders and all
+                weights are taken over but for those of items that are not in this data.
             prompts: a file of wordings that replace those of the package, or add to them.
             folder: where checkpoints and cached vectors go, so that a killed run continues; None
                 keeps none.

@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Int
+
 from palate.artifacts import hash_text
 from palate.data.dataset import Dataset
 from palate.errors import ConfigError
@@ -19,6 +22,7 @@ from palate.training.batches import Mixture
 from palate.training.loop import Report, Run, train
 from palate.training.parts import Parts, build_parts
 from palate.training.recipe import Recipe, load_recipe
+from palate.training.transfer import known_items
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class TrainingRun:
     """What a person calls the recipe."""
     seed: int = 0
     start: Trained | None = None
-    """A model of other data to start from."""
+    """A trained model to start from."""
     prompts: Mapping[str, Wordings] | None = None
     """Wordings in place of those of the package, or beside them."""
     folder: Path | None = None
@@ -57,6 +61,7 @@ class TrainingRun:
             seed=seed,
             behaviour=self._taught(),
             start=None if self.start is None else _weights_of(self.start),
+            known_rows=None if self.start is None else self._known_rows(self.start),
             prompts=self.prompts,
             cache=self.folder / "vectors" if self.folder else None,
             progress=self.encoding,
@@ -65,6 +70,9 @@ class TrainingRun:
         parts = with_blend(with_prior(parts, dataset, seed), dataset, seed)
         parts = with_calibration(parts, dataset, seed)
         return Trained(self.name, recipe, dataset, parts, log, seed)
+
+    def _known_rows(self, start: Trained) -> Int[np.ndarray, " items"]:
+        return known_items(self.dataset.catalog, start.dataset.catalog)
 
     def _taught(self) -> ItemVectors | None:
         """Train the teacher, where the recipe has one, and return its item vectors."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from palate.errors import ConfigError
 from palate.language.stream import Batch
 from palate.models.backbones.estimate import Estimate, peak_bytes
 from palate.models.language_model import RecommendationModel
@@ -73,6 +74,9 @@ def train(model: RecommendationModel, run: Run) -> Sequence[Mapping[str, object]
     The model is left with the weights of its best validation. Continues from the checkpoint in
     ``run.folder`` where there is one of the same run; the result is then the same, bit for bit on a
     CPU, as if it had never stopped.
+
+    Raises:
+        ConfigError: when the configuration leaves nothing to learn.
     """
     config = run.config
     if config.tuning is not None:
@@ -245,8 +249,17 @@ def _freeze(model: RecommendationModel, config: TrainingConfig) -> None:
         weight.requires_grad_(
             learns and not name.startswith(config.frozen) and name in model.trainable
         )
+    if not any(weight.requires_grad for weight in model.parameters()):
+        raise ConfigError(
+            "Nothing is left to learn: no weight is among training.trained and not frozen.",
+            hint=f"The names of the weights begin with {', '.join(_beginnings(model))}.",
+        )
     if model.tuning.kind == "full" and any(w.requires_grad for w in model.decoder.parameters()):
         model.borrowed = False
+
+
+def _beginnings(model: RecommendationModel) -> list[str]:
+    return sorted({name.split(".")[0] for name, _ in model.named_parameters()})
 
 
 def _optimizer(model: RecommendationModel, config: TrainingConfig) -> torch.optim.Optimizer:

@@ -36,7 +36,7 @@ from palate.training.batches import Curriculum, Mixture
 from palate.training.chosen_tasks import Material, chosen_tasks, footprint
 from palate.training.config import CodesConfig
 from palate.training.recipe import Form, Recipe
-from palate.training.transfer import carry_codes, carry_over, nearest_codes
+from palate.training.transfer import carry_codes, carry_items, carry_over, nearest_codes
 from palate.types import History
 
 _OF_ITEMS = (
@@ -158,6 +158,7 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
     *,
     seed: int,
     start: Parts | None = None,
+    known_rows: Int[np.ndarray, " items"] | None = None,
     behaviour: ItemVectors | None = None,
     prompts: Mapping[str, Wordings] | None = None,
     cache: Path | None = None,
@@ -169,8 +170,10 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
         dataset: what to learn from.
         recipe: what to build.
         seed: of all that is drawn.
-        start: a model of other data, whose encoders, tokenizer and weights are taken over; what
-            belongs to its items alone begins anew.
+        start: a trained model, whose encoders, tokenizer and weights are taken over; what belongs
+            to its items alone begins anew.
+        known_rows: the row that ``start`` knew each item by, -1 where it did not: these items keep
+            their embeddings. None knows no item again.
         behaviour: item vectors of the recipe's teacher, in place of those of co-occurrence.
         prompts: wordings of every family, in place of those of the package.
         cache: where encoded vectors are kept.
@@ -205,7 +208,7 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
     if recipe.codes is not None and recipe.codes.settle:
         _settle_codes(model)
     if start is not None:
-        _carry_over(model, index, start)
+        _carry_over(model, index, start, known_rows)
     parts = Parts(
         recipe=recipe,
         model=model,
@@ -329,8 +332,16 @@ def _settle_codes(model: RecommendationModel) -> None:
         model.train()
 
 
-def _carry_over(model: RecommendationModel, index: ItemIndex | None, start: Parts) -> None:
+def _carry_over(
+    model: RecommendationModel,
+    index: ItemIndex | None,
+    start: Parts,
+    known_rows: Int[np.ndarray, " items"] | None,
+) -> None:
     known = start.model
+    of_items, knew = model.fusion.id, known.fusion.id
+    if known_rows is not None and of_items is not None and knew is not None:
+        carry_items(of_items.weight, knew.weight, known_rows)
     if known.tuning.kind not in ("full", "frozen") and known.tuning != model.tuning:
         known = merged(known)
     same_events = known.events.num_embeddings == model.events.num_embeddings

@@ -1,4 +1,4 @@
-"""A model of another catalogue as the start: what of it carries over, and what is learned anew."""
+"""A trained model as the start of another: what of it carries over, and what is learned anew."""
 
 from collections.abc import Mapping
 
@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from palate.data.catalog import Catalog
 from palate.items.codes.quantiser import Quantiser
 from palate.models.language_model import RecommendationModel
 
@@ -26,6 +27,8 @@ def carry_over(
 ) -> list[str]:
     """Give a fresh model the weights of another that do not belong to that one's data.
 
+    What belongs to single items is for :func:`carry_items`.
+
     Args:
         model: the fresh one, of the same widths.
         weights: of the model to start from.
@@ -43,6 +46,42 @@ def carry_over(
     }
     model.load_state_dict(kept, strict=False)
     return sorted(kept)
+
+
+def known_items(catalog: Catalog, known: Catalog) -> Int[np.ndarray, " items"]:
+    """Return for each item its row in ``known``, -1 where it is not known there.
+
+    An item is the same where id and title are. Ids without titles tell only where both catalogues
+    have all ids in common, since two shops may count their items alike.
+    """
+    ids, row_of = catalog.vocabulary.ids, {x: row for row, x in enumerate(known.vocabulary.ids)}
+    rows = np.asarray([row_of.get(x, -1) for x in ids], dtype=np.int64)
+    if len(ids) == len(row_of) and (rows >= 0).all():
+        return rows
+    # Where there is no title the id stands for it.
+    ours, theirs = np.asarray(catalog.titles(), object), np.asarray(known.titles(), object)
+    return np.where((rows >= 0) & (ours != ids) & (ours == theirs[rows]), rows, -1)
+
+
+@torch.no_grad()
+def carry_items(
+    table: Float[Tensor, "items width"],
+    known: Float[Tensor, "known width"],
+    rows: Int[np.ndarray, " items"],
+) -> None:
+    """Start each item that was known before with its embedding, where that is of the same width.
+
+    Args:
+        table: embeddings to fill.
+        known: embeddings of the model to start from.
+        rows: row in ``known`` of each item, from :func:`known_items`.
+    """
+    if table.shape[1] != known.shape[1]:
+        return
+    there = np.flatnonzero(rows >= 0)
+    table[torch.from_numpy(there).to(table.device)] = known[
+        torch.from_numpy(rows[there]).to(known.device)
+    ].to(table)
 
 
 @torch.no_grad()
