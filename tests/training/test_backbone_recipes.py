@@ -14,7 +14,7 @@ from palate.models.backbones.tuning import TuningConfig
 from palate.models.own_weights import merged, own_state
 from palate.training.config import Stage, TrainingConfig
 from palate.training.loop import Report, Run, _compiled, train
-from palate.training.parts import Parts, build_parts
+from palate.training.parts import Parts, Start, build_parts
 from palate.training.recipe import Recipe, load_recipe
 
 SMALL = (
@@ -146,7 +146,7 @@ def test_tuning_goes_on_from_another_model(shop: Dataset) -> None:
         if "lora_" not in name:
             assert torch.equal(weight, known.state_dict()[name.replace(".base_layer", "")])
     # What was tuned is folded in where somebody goes on from there without it.
-    parts, _ = build_parts(shop, _recipe(), seed=1, start=_system(second))
+    parts, _ = build_parts(shop, _recipe(), seed=1, start=Start(_system(second)))
     folded = merged(_system(second).model).decoder.state_dict()
     for name, weight in parts.model.decoder.state_dict().items():
         assert torch.equal(weight, folded[name])

@@ -14,7 +14,7 @@ from palate.data.world import World
 from palate.errors import ConfigError
 from palate.inference.recommender import Recommender
 from palate.items.codes.product import ProductConfig, ProductQuantiser
-from palate.training.parts import Parts, build_parts
+from palate.training.parts import Parts, Start, build_parts
 from palate.training.recipe import load_recipe
 from palate.training.transfer import known_items, meanings, nearest_codes
 
@@ -33,7 +33,8 @@ def _catalog(titles: dict[str, str | None]) -> Catalog:
 
 
 def _parts(shop: Dataset, recipe: str, *more: str, start: Parts | None = None) -> Parts:
-    return build_parts(shop, load_recipe(recipe, [*SMALL, *more]), seed=1, start=start)[0]
+    begun = None if start is None else Start(start)
+    return build_parts(shop, load_recipe(recipe, [*SMALL, *more]), seed=1, start=begun)[0]
 
 
 def test_what_belongs_to_no_item_carries_over() -> None:
@@ -59,7 +60,7 @@ def test_items_that_were_known_keep_their_embeddings() -> None:
     first = _parts(shop, "urm-small")
     rows = np.where(np.arange(30) % 3 == 0, -1, np.arange(30)[::-1])
     recipe = load_recipe("urm-small", SMALL)
-    second, _ = build_parts(shop, recipe, seed=2, start=first, known_rows=rows)
+    second, _ = build_parts(shop, recipe, seed=2, start=Start(first, rows))
     assert first.model.fusion.id is not None
     assert second.model.fusion.id is not None
     known, ours = first.model.fusion.id.weight, second.model.fusion.id.weight
@@ -71,6 +72,8 @@ def test_an_item_is_the_same_where_id_and_title_are() -> None:
     old = _catalog({"1": "lamp", "2": "chair", "3": None, "4": "vase"})
     new = _catalog({"4": "vase", "1": "desk", "3": None, "9": "lamp", "2": "chair"})
     assert known_items(new, old).tolist() == [3, -1, -1, -1, 1]
+    other_shop = _catalog({"2": "pan", "1": "lamp", "4": "pot", "3": "lid"})
+    assert known_items(other_shop, old).tolist() == [-1, 0, -1, -1], "all ids known, other titles"
     untitled = _catalog({"2": None, "1": None, "3": None})
     assert known_items(untitled, _catalog({"1": None, "2": None, "3": None})).tolist() == [1, 0, 2]
 

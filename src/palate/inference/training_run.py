@@ -5,9 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Int
-
 from palate.artifacts import hash_text
 from palate.data.dataset import Dataset
 from palate.errors import ConfigError
@@ -20,7 +17,7 @@ from palate.models.baselines import fit_baseline
 from palate.models.baselines.factors import Als, Bpr
 from palate.training.batches import Mixture
 from palate.training.loop import Report, Run, train
-from palate.training.parts import Parts, build_parts
+from palate.training.parts import Parts, Start, build_parts
 from palate.training.recipe import Recipe, load_recipe
 from palate.training.transfer import known_items
 
@@ -60,8 +57,7 @@ class TrainingRun:
             recipe,
             seed=seed,
             behaviour=self._taught(),
-            start=None if self.start is None else _weights_of(self.start),
-            known_rows=None if self.start is None else self._known_rows(self.start),
+            start=None if self.start is None else _beginning(self.start, dataset),
             prompts=self.prompts,
             cache=self.folder / "vectors" if self.folder else None,
             progress=self.encoding,
@@ -70,9 +66,6 @@ class TrainingRun:
         parts = with_blend(with_prior(parts, dataset, seed), dataset, seed)
         parts = with_calibration(parts, dataset, seed)
         return Trained(self.name, recipe, dataset, parts, log, seed)
-
-    def _known_rows(self, start: Trained) -> Int[np.ndarray, " items"]:
-        return known_items(self.dataset.catalog, start.dataset.catalog)
 
     def _taught(self) -> ItemVectors | None:
         """Train the teacher, where the recipe has one, and return its item vectors."""
@@ -134,13 +127,13 @@ def item_vectors(teacher: Trained) -> ItemVectors:
     return ItemVectors.normalised(values, teacher.dataset.train_counts > 0)
 
 
-def _weights_of(start: Trained) -> Parts:
+def _beginning(start: Trained, dataset: Dataset) -> Start:
     if not isinstance(start.system, Parts):
         raise ConfigError(
             f"The baseline {start.name!r} has no weights to start from.",
             hint="Start from a language model: palate train DATASET MODEL --start OTHER",
         )
-    return start.system
+    return Start(start.system, known_items(dataset.catalog, start.dataset.catalog))
 
 
 def _hash_of_weights(start: Trained | None) -> str:

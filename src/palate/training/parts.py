@@ -36,7 +36,7 @@ from palate.training.batches import Curriculum, Mixture
 from palate.training.chosen_tasks import Material, chosen_tasks, footprint
 from palate.training.config import CodesConfig
 from palate.training.recipe import Form, Recipe
-from palate.training.transfer import carry_codes, carry_items, carry_over, nearest_codes
+from palate.training.transfer import carry_over, carry_rows, nearest_codes
 from palate.types import History
 
 _OF_ITEMS = (
@@ -126,6 +126,16 @@ class Parts:
         return self.recipe.forms
 
 
+@dataclass(frozen=True)
+class Start:
+    """A trained model to begin with."""
+
+    parts: Parts
+    rows: Int[np.ndarray, " items"] | None = None
+    """The row that it knew each item by, -1 where it did not (see
+    :func:`palate.training.transfer.known_items`): only these keep their embeddings."""
+
+
 def spelling_of(
     recipe: Recipe, dataset: Dataset, tokenizer: Tokenizer, index: ItemIndex | None
 ) -> Spelling:
@@ -157,8 +167,7 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
     recipe: Recipe,
     *,
     seed: int,
-    start: Parts | None = None,
-    known_rows: Int[np.ndarray, " items"] | None = None,
+    start: Start | None = None,
     behaviour: ItemVectors | None = None,
     prompts: Mapping[str, Wordings] | None = None,
     cache: Path | None = None,
@@ -170,17 +179,14 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
         dataset: what to learn from.
         recipe: what to build.
         seed: of all that is drawn.
-        start: a trained model, whose encoders, tokenizer and weights are taken over; what belongs
-            to its items alone begins anew.
-        known_rows: the row that ``start`` knew each item by, -1 where it did not: these items keep
-            their embeddings. None knows no item again.
+        start: what to begin with: encoders, tokenizer and weights are taken over.
         behaviour: item vectors of the recipe's teacher, in place of those of co-occurrence.
         prompts: wordings of every family, in place of those of the package.
         cache: where encoded vectors are kept.
         progress: told how many items are encoded, of how many.
     """
     catalog, sequences = dataset.catalog, dataset.sequences
-    encoders = start.encoders if start else ItemEncoders.fit(catalog, recipe.items, seed=seed)
+    encoders = start.parts.encoders if start else ItemEncoders.fit(catalog, recipe.items, seed=seed)
     features = item_features(
         catalog, sequences, encoders, recipe.items, seed=seed, cache=cache, progress=progress
     )
@@ -188,7 +194,7 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
         features = replace(features, vectors={**features.vectors, "behaviour": behaviour})
     prompts = prompts or load_prompts()
     reviews = read_reviews(dataset) if recipe.says_words else None
-    tokenizer = _tokenizer(recipe, start)
+    tokenizer = _tokenizer(recipe, start.parts if start else None)
     if tokenizer is None:
         tokenizer = Tokenizer.train(_words(dataset, prompts, reviews, recipe))
     index = _index(dataset, recipe.codes, features, seed) if recipe.codes is not None else None
@@ -208,7 +214,7 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
     if recipe.codes is not None and recipe.codes.settle:
         _settle_codes(model)
     if start is not None:
-        _carry_over(model, index, start, known_rows)
+        _carry_over(model, index, start)
     parts = Parts(
         recipe=recipe,
         model=model,
@@ -332,16 +338,11 @@ def _settle_codes(model: RecommendationModel) -> None:
         model.train()
 
 
-def _carry_over(
-    model: RecommendationModel,
-    index: ItemIndex | None,
-    start: Parts,
-    known_rows: Int[np.ndarray, " items"] | None,
-) -> None:
-    known = start.model
+def _carry_over(model: RecommendationModel, index: ItemIndex | None, start: Start) -> None:
+    known, known_index = start.parts.model, start.parts.index
     of_items, knew = model.fusion.id, known.fusion.id
-    if known_rows is not None and of_items is not None and knew is not None:
-        carry_items(of_items.weight, knew.weight, known_rows)
+    if start.rows is not None and of_items is not None and knew is not None:
+        carry_rows(of_items.weight, knew.weight, start.rows)
     if known.tuning.kind not in ("full", "frozen") and known.tuning != model.tuning:
         known = merged(known)
     same_events = known.events.num_embeddings == model.events.num_embeddings
@@ -351,11 +352,11 @@ def _carry_over(
         same = ours is not None and theirs is not None and ours.path == theirs.path
         model.borrowed = model.borrowed and known.borrowed and same
     table, trained = model.fusion.code, known.fusion.code
-    if table is None or trained is None or index is None or start.index is None:
+    if table is None or trained is None or index is None or known_index is None:
         return
-    if index.quantiser is not None and start.index.quantiser is not None:
-        nearest = nearest_codes(index.quantiser, start.index.quantiser)
-        carry_codes(table.weight, trained.weight, nearest)
+    if index.quantiser is not None and known_index.quantiser is not None:
+        nearest = nearest_codes(index.quantiser, known_index.quantiser)
+        carry_rows(table.weight, trained.weight, nearest)
 
 
 def _slots(recipe: Recipe, index: ItemIndex | None) -> int:

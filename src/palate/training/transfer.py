@@ -27,7 +27,7 @@ def carry_over(
 ) -> list[str]:
     """Give a fresh model the weights of another that do not belong to that one's data.
 
-    What belongs to single items is for :func:`carry_items`.
+    What belongs to single items or codes is for :func:`carry_rows`.
 
     Args:
         model: the fresh one, of the same widths.
@@ -51,53 +51,39 @@ def carry_over(
 def known_items(catalog: Catalog, known: Catalog) -> Int[np.ndarray, " items"]:
     """Return for each item its row in ``known``, -1 where it is not known there.
 
-    An item is the same where id and title are. Ids without titles tell only where both catalogues
+    An item is the same where id and title are. One without a title is so only where both catalogues
     have all ids in common, since two shops may count their items alike.
     """
     ids, row_of = catalog.vocabulary.ids, {x: row for row, x in enumerate(known.vocabulary.ids)}
     rows = np.asarray([row_of.get(x, -1) for x in ids], dtype=np.int64)
-    if len(ids) == len(row_of) and (rows >= 0).all():
-        return rows
-    # Where there is no title the id stands for it.
     ours, theirs = np.asarray(catalog.titles(), object), np.asarray(known.titles(), object)
-    return np.where((rows >= 0) & (ours != ids) & (ours == theirs[rows]), rows, -1)
+    all_known = len(ids) == len(row_of) and bool((rows >= 0).all())
+    # Where there is no title the id stands for it.
+    told = all_known | (ours != ids)
+    return np.where((rows >= 0) & told & (ours == theirs[rows]), rows, -1)
 
 
 @torch.no_grad()
-def carry_items(
-    table: Float[Tensor, "items width"],
+def carry_rows(
+    table: Float[Tensor, "rows width"],
     known: Float[Tensor, "known width"],
-    rows: Int[np.ndarray, " items"],
+    rows: Int[np.ndarray, " rows"],
 ) -> None:
-    """Start each item that was known before with its embedding, where that is of the same width.
+    """Start rows of a table of embeddings as rows of a known one of the same width.
+
+    Items start as themselves (:func:`known_items`), codes as the known code that means most nearly
+    the same (:func:`nearest_codes`; see VQ-Rec, section 3.3).
 
     Args:
         table: embeddings to fill.
-        known: embeddings of the model to start from.
-        rows: row in ``known`` of each item, from :func:`known_items`.
+        known: embeddings of the model to start from; of another width nothing is carried over.
+        rows: row in ``known`` of each of the first rows of ``table``, -1 where it begins anew.
     """
     if table.shape[1] != known.shape[1]:
         return
     there = np.flatnonzero(rows >= 0)
-    table[torch.from_numpy(there).to(table.device)] = known[
-        torch.from_numpy(rows[there]).to(known.device)
-    ].to(table)
-
-
-@torch.no_grad()
-def carry_codes(
-    table: Float[Tensor, "codes width"],
-    known: Float[Tensor, "known width"],
-    nearest: Int[np.ndarray, " codes"],
-) -> None:
-    """Start each code as the known code that means most nearly the same (see VQ-Rec, section 3.3).
-
-    Args:
-        table: embeddings to fill.
-        known: embeddings of the model to start from.
-        nearest: for each code the known one, from :func:`nearest_codes`.
-    """
-    table[: len(nearest)] = known[torch.from_numpy(nearest).to(known.device)]
+    from_known = known[torch.from_numpy(rows[there]).to(known.device)]
+    table[torch.from_numpy(there).to(table.device)] = from_known.to(table)
 
 
 def nearest_codes(new: Quantiser, known: Quantiser) -> Int[np.ndarray, " codes"]:
