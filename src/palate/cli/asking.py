@@ -22,7 +22,7 @@ def recommend(
         str | None, typer.Option(help="Item ids, oldest first, in place of (or after) a user's.")
     ] = None,
     form: Annotated[
-        Literal["set", "codes", "hybrid"] | None,
+        Literal["set", "codes", "hybrid", "titles"] | None,
         typer.Option(help="How to answer; the model's usual form where none is given."),
     ] = None,
     as_json: Json = False,

@@ -33,12 +33,17 @@ _SCORED_AT_ONCE = 512
 _BEAMS_AT_ONCE = 8_192
 """Beams of all users of a batch together."""
 
-_LOGITS_AT_ONCE = 8_000_000
+BEAM_LOGITS_AT_ONCE = 8_000_000
 """Logits of all beams of a batch together: 32 MB, where each item has a code of its own."""
 
 _NOTHING = Ranking(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
 
-_RECIPE_WITH: Mapping[Form, str] = {"set": "urm", "codes": "tiger", "hybrid": "urm-codes"}
+_RECIPE_WITH: Mapping[Form, str] = {
+    "set": "urm",
+    "codes": "tiger",
+    "hybrid": "urm-codes",
+    "titles": "palate",
+}
 
 
 @dataclass(frozen=True)
@@ -94,21 +99,23 @@ class LanguageEngine:
             NotTrainedError: when the model was not trained on the family of prompts.
             ConfigError: when the slots are not those of the family.
         """
-        by_items = [family for family in self.parts.tasks if family in BY_ITEMS]
-        if not by_items:
+        if not self.parts.forms:
             raise _words_alone()
-        if ask.prompt is None and ask.family not in by_items:
-            raise NotTrainedError(
-                f"This model was not trained to answer {ask.family!r} with items; "
-                f"it answers {', '.join(by_items)}.",
-                hint="Train one that can: palate train DATASET MODEL --recipe urm",
-            )
         if ask.form is not None and ask.form not in self.parts.forms:
             raise NotTrainedError(
                 f"This model was not trained to answer in the form {ask.form!r}; "
                 f"it answers as {', '.join(self.parts.forms)}.",
                 hint="Train one that can: palate train DATASET MODEL "
                 f"--recipe {_RECIPE_WITH[ask.form]}",
+            )
+        answered = [family for family in self.parts.tasks if family in BY_ITEMS]
+        if (ask.form or self.parts.forms[0]) == "titles":
+            answered = ["next-item"]
+        if ask.prompt is None and ask.family not in answered:
+            raise NotTrainedError(
+                f"This model was not trained to answer {ask.family!r} with items; "
+                f"it answers {', '.join(answered)}.",
+                hint="Train one that can: palate train DATASET MODEL --recipe urm",
             )
         if ask.prompt is None and set(ask.slots) != SLOTS[ask.family]:
             raise ConfigError(
@@ -161,6 +168,11 @@ class LanguageEngine:
         exclude_seen: bool = True,
     ) -> list[Ranking]:
         """Return the best ``n`` items for each history."""
+        if self.form == "titles":
+            raise NotTrainedError(
+                "Titles are not found by this engine, which reads no words.",
+                hint="Ask a palate.inference.title_search.TitleSearch, or Recommender.recommend.",
+            )
         if self.form == "hybrid":
             one = [self.parts.blend]
             return self.joined(histories, n, one, candidates=candidates, exclude_seen=exclude_seen)[
@@ -271,9 +283,9 @@ class LanguageEngine:
         device = model.queries.device
         table = table or self._table
         rankings: dict[int, Ranking] = {}
-        most = min(_BEAMS_AT_ONCE, _LOGITS_AT_ONCE // max(table.sizes)) // beams
+        most = min(_BEAMS_AT_ONCE, BEAM_LOGITS_AT_ONCE // max(table.sizes)) // beams
         for users, batch in self._batches(histories, contexts, table.num_levels, most):
-            seen = _padded_rows([histories[user] for user in users]) if exclude_seen else None
+            seen = padded_rows([histories[user] for user in users]) if exclude_seen else None
             if seen is not None:
                 seen[seen >= len(table.leaves)] = -1
             with torch.inference_mode():
@@ -389,7 +401,7 @@ def cut_by_length(
     return batches
 
 
-def _padded_rows(histories: Sequence[History]) -> Int[np.ndarray, "users events"]:
+def padded_rows(histories: Sequence[History]) -> Int[np.ndarray, "users events"]:
     """Return the item rows of each history, padded with -1."""
     longest = max((len(history) for history in histories), default=0)
     rows = np.full((len(histories), longest), -1)

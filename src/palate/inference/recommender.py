@@ -16,6 +16,7 @@ from palate.evaluation.result import Evaluation
 from palate.inference.answers import Answers, Explained, Rated
 from palate.inference.engine import Ask, LanguageEngine
 from palate.inference.model_folder import Trained, load_model, save_model
+from palate.inference.title_search import TitleSearch
 from palate.inference.training_run import TrainingRun
 from palate.language.prompts import Wordings, load_prompts
 from palate.models.baselines import Baseline
@@ -187,7 +188,8 @@ class Recommender:
         exclude_seen: bool = True,
     ) -> list[Ranking]:
         """Return the best ``n`` items for each history."""
-        return self.engine.recommend(histories, n, candidates=candidates, exclude_seen=exclude_seen)
+        finder = self._by_titles or self.engine
+        return finder.recommend(histories, n, candidates=candidates, exclude_seen=exclude_seen)
 
     def search(self, words: str, n: int = 10, history: History | None = None) -> Ranking:
         """Return the items that answer a query in words, for somebody with this history if given.
@@ -208,11 +210,14 @@ class Recommender:
             return []
         recent = range(max(0, len(history) - 50), len(history))
         shortened = [history, *(history.without(event) for event in recent)]
+        finder = self._by_titles or self.engine
         scores = (
-            self.engine.score_item(shortened, item_row)
-            if isinstance(self.engine, LanguageEngine)
-            else self.score(shortened)[:, item_row]
+            self.score(shortened)[:, item_row]
+            if isinstance(finder, Baseline)
+            else finder.score_item(shortened, item_row)
         )
+        if scores[0] == -np.inf:  # it cannot be answered at all: nothing speaks for it
+            return []
         falls = scores[0] - scores[1:]
         best = np.argsort(-falls, kind="stable")[:n]
         return [Reason(recent[int(at)], float(falls[at])) for at in best if falls[at] > 0]
@@ -277,7 +282,7 @@ class Recommender:
             NotTrainedError: when the model answers neither.
         """
         rows = np.asarray(item_rows, dtype=np.int64)
-        if self.tells_chances or not self.recommends:
+        if self.tells_chances or self._chooses or not self.recommends:
             return self.answers.rank(history, rows)
         return self.recommend([history], len(rows), candidates=rows, exclude_seen=False)[0]
 
@@ -285,12 +290,18 @@ class Recommender:
     def ranked_by(self) -> str:
         """What the scores of :meth:`rank` are.
 
-        Calibrated chances where the model was trained on yes or no, else those it recommends by; of
-        a model that does neither, what its choice among all of them gives to each.
+        Calibrated chances where the model was trained on yes or no; of one that says words alone
+        and was trained to choose, what its choice among all of them gives to each; else those it
+        recommends by.
         """
         if self.tells_chances:
             return "chance that each is chosen"
-        return "scores as in recommend" if self.recommends else "share of the choice among them"
+        return "share of the choice among them" if self._chooses else "scores as in recommend"
+
+    @property
+    def _chooses(self) -> bool:
+        """Whether it says words alone, and which of some candidates is next."""
+        return "choice" in self.tasks and not self.trained.recipe.by_items
 
     @property
     def tells_chances(self) -> bool:
@@ -312,8 +323,15 @@ class Recommender:
 
     @property
     def scores_everything(self) -> bool:
-        """Whether one pass scores the whole catalogue; a search over codes looks for lists."""
+        """Whether one pass scores the whole catalogue; a search for codes or titles gives lists."""
         return not isinstance(self.engine, LanguageEngine) or self.engine.form == "set"
+
+    @cached_property
+    def _by_titles(self) -> TitleSearch | None:
+        """What finds items by their titles; None where it answers in another form."""
+        if not isinstance(self.engine, LanguageEngine) or self.engine.form != "titles":
+            return None
+        return TitleSearch(self.answers, self.engine.ask.prompt)
 
 
 @dataclass(frozen=True)

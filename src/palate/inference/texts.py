@@ -12,9 +12,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from palate.errors import NotTrainedError
+from palate.inference.beam import beam_search
 from palate.inference.consensus import most_agreed
-from palate.inference.engine import LanguageEngine, cut_by_length
+from palate.inference.engine import BEAM_LOGITS_AT_ONCE, LanguageEngine, cut_by_length
+from palate.inference.spelling_out import ModelTitles
 from palate.inference.writing import Manner, Marks, logits_after, say
+from palate.items.codes.prefix_table import PrefixTable
 from palate.language.entities import EntityTrie
 from palate.language.spelling import NOTHING
 from palate.language.stream import MAX_CONTEXT_WORDS, MAX_REPLY_WORDS, Batch, Writer
@@ -23,6 +26,7 @@ from palate.models.continuation import read_on
 from palate.models.language_model import RecommendationModel
 from palate.models.references import ItemTable
 from palate.models.states import Prefix
+from palate.types import Ranking
 
 _PROMPTS_AT_ONCE = 256
 
@@ -104,6 +108,44 @@ class TextEngine:
             assert batch.replies is not None
             words += int((batch.replies >= 0).sum())
         return said / max(words, 1)
+
+    def search(
+        self,
+        question: Question,
+        titles: PrefixTable,
+        n: int,
+        *,
+        beams: int,
+        seen: Int[np.ndarray, "prompts seen"] | None = None,
+    ) -> list[Ranking]:
+        """Return the items whose titles are the likeliest replies to each prompt of one probe.
+
+        Args:
+            question: the prompts.
+            titles: of the items there are (see :mod:`palate.items.codes.title_codes`).
+            n: items of a list.
+            beams: titles begun that go on after each word; at least ``n`` do.
+            seen: item rows to leave out, padded with -1.
+        """
+        beams = min(max(beams, n), max(len(titles), 1))
+        rankings: dict[int, Ranking] = {}
+        most = max(1, BEAM_LOGITS_AT_ONCE // max(titles.sizes) // beams)
+        for prompts, batch in self._batches(question, min(most, _PROMPTS_AT_ONCE)):
+            gone = None if seen is None else torch.from_numpy(seen[prompts]).to(batch.words.device)
+            with torch.inference_mode():
+                model, read, table = self._read(batch)
+                scorer = ModelTitles(
+                    model,
+                    model.prefix(read, table),
+                    end=self.engine.parts.tokenizer.end,
+                    most_words=titles.num_levels - 1,
+                )
+                rows, scores = beam_search(scorer, titles, beams=beams, n=n, seen=gone)
+            for prompt, row, score in zip(
+                prompts.tolist(), rows.cpu().numpy(), scores.cpu().numpy(), strict=True
+            ):
+                rankings[prompt] = Ranking(row[row >= 0], score[row >= 0])
+        return [rankings[prompt] for prompt in range(len(question.examples))]
 
     def _log_probabilities(self, question: Question) -> Float[np.ndarray, " probes"]:
         found = np.empty(sum(len(e.cuts) for e in question.examples), dtype=np.float32)

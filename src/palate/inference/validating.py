@@ -85,7 +85,7 @@ def validation(
     """Return what a stage is judged by while it learns."""
     names = tuple(task.name for task in mixture.tasks)
     parts = replace(parts, recipe=stage, tasks=names, spelling=mixture.writer.spelling)
-    by_items = _by_items(dataset, parts, seed) if stage.forms else None
+    by_items = _by_items(dataset, parts, seed) if stage.by_items else None
     return Validation(by_items, _in_words(dataset, parts, mixture, seed))
 
 

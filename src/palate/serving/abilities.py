@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache, cached_property
-from typing import Literal, get_args
+from typing import Literal
 
 from palate.errors import ConfigError, NotTrainedError
 from palate.inference.engine import Ask
@@ -15,6 +15,9 @@ from palate.training.recipe import Form, Recipe, load_recipe, recipe_names
 
 _WORDS_NEED = "urm"
 """The recipe to name where free words are wanted."""
+
+SERVED: tuple[Form, ...] = ("set", "codes", "hybrid")
+"""Forms of answer that are quick enough for a service: not the search for titles, word by word."""
 
 _IN_WORDS: Mapping[str, tuple[str, str]] = {
     "rating": ("foretell ratings", "ratings"),
@@ -40,7 +43,8 @@ class Abilities:
         """Families answered with items."""
         self.in_words: tuple[str, ...] = tuple(x for x in trained_on if x not in BY_ITEMS)
         """Families answered in words."""
-        self.forms: tuple[Form, ...] = ("set",) if self._parts is None else self._parts.forms
+        answered = ("set",) if self._parts is None else self._parts.forms
+        self.forms: tuple[Form, ...] = tuple(form for form in answered if form in SERVED)
         """Ways in which it answers with items, the usual one first: by one vector or a few per
         user, compared with every item; in codes, searched for; or by both."""
 
@@ -140,7 +144,7 @@ class Abilities:
         ]
         found += [
             {"what": f"form {form}", "recipes": recipes_of_form(form)}
-            for form in get_args(Form)
+            for form in SERVED
             if form not in self.forms
         ]
         for what, able in (("free_text", self.reads_words), ("new_items", self.reads_new_items)):

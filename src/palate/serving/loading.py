@@ -40,12 +40,12 @@ def _check_form(trained: Trained) -> None:
     """
     if not isinstance(trained.system, Parts):
         return
-    if not trained.system.forms:
+    if not trained.system.recipe.by_items:
         raise NotTrainedError(
             f"{trained.name!r} answers in words alone ({', '.join(trained.system.tasks)}), "
-            "and a service has to recommend.",
-            hint="Ask it with: palate rank MODEL, palate rate MODEL and palate explain MODEL; or "
-            "train one that does both: palate train DATASET MODEL --recipe palate",
+            "and a service has to recommend at once.",
+            hint="Ask it on the command line (palate --help lists what can be asked), or train "
+            "one that does both: palate train DATASET MODEL --recipe palate",
         )
 
 

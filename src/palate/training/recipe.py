@@ -15,8 +15,8 @@ from palate.models.baselines import BaselineConfig
 from palate.models.model_config import ModelConfig
 from palate.training.config import CodesConfig, PriorConfig, Stage, TasksConfig, TrainingConfig
 
-Form = Literal["set", "codes", "hybrid"]
-"""How a model answers: by user vectors, by codes said one after the other, or by both."""
+Form = Literal["set", "codes", "hybrid", "titles"]
+"""How a model answers: by user vectors, by codes said one after the other, both, or titles."""
 
 _LEARNED = ("residual-kmeans", "rqvae", "product")
 
@@ -80,7 +80,7 @@ class Recipe(BaseModel):
             raise ValueError("model.fusion.use_codes needs codes.vectors of one kind")
         if "codes" in self.forms and "set" in self.forms and not self.model.num_queries:
             raise ValueError("answers in both forms need model.num_queries of 1 or more")
-        if not self.forms and not self.says_words:
+        if not self.by_items and not self.says_words:
             raise ValueError(
                 "a recipe needs a task, and one answered by items needs training.set_weight or "
                 "training.code_weight"
@@ -180,6 +180,11 @@ class Recipe(BaseModel):
         return any(recipe.tasks.in_words for recipe in self.in_turn)
 
     @property
+    def by_items(self) -> bool:
+        """Whether it answers with items as such, in a set or in codes; a title is words."""
+        return bool({"set", "codes"}.intersection(self.forms))
+
+    @property
     def made_of(self) -> str:
         """What a person wants to know of its parts, in a line."""
         if self.baseline is not None:
@@ -219,6 +224,7 @@ class Recipe(BaseModel):
             "set": says_sets,
             "codes": says_codes,
             "hybrid": says_sets and says_codes,
+            "titles": any(recipe.tasks.next_title for recipe in self.in_turn),
         }
         return tuple(form for form, said in forms.items() if said)
 

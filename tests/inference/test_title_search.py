@@ -1,0 +1,184 @@
+"""Recommending by titles: the search finds what weighing every title of the catalogue would."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from palate import Dataset, Recommender
+from palate.data.world import World
+from palate.errors import NotTrainedError
+from palate.inference.answers import Answers
+from palate.inference.engine import Ask, LanguageEngine
+from palate.inference.title_search import TitleSearch
+from palate.language.text_tasks import NextTitle
+from palate.training.recipe import load_recipe
+from palate.types import History, Ranking
+
+TINY = (
+    "items.text.dim=16",
+    "items.behaviour.dim=8",
+    "tasks={next_item=0, next_title=1, max_history=6}",
+    "training.epochs=1",
+    "training.learning_rate=0.02",
+)
+
+
+@pytest.fixture(scope="module")
+def titled_shop() -> Dataset:
+    """A shop in which two items share a title, one has none, and one has more than is said."""
+    shop = World(num_users=30, num_items=20, seed=3, pictures=False).dataset()
+    titles = shop.catalog.table["title"].to_list()
+    titles[4], titles[7], titles[9] = titles[3], None, "x y z " * 20
+    table = shop.catalog.table.with_columns(title=pl.Series(titles))
+    return replace(shop, catalog=replace(shop.catalog, table=table))
+
+
+def _trained(shop: Dataset, *more: str) -> Recommender:
+    small = ("model.decoder.width=16", "model.decoder.layers=1")
+    recipe = load_recipe("palate", [*TINY, "model.reads=['title']", *small, *more])
+    return Recommender.train(shop, recipe, seed=1)
+
+
+@pytest.fixture(scope="module")
+def titler(titled_shop: Dataset) -> Recommender:
+    """It says the title of what comes next, and nothing else."""
+    return _trained(titled_shop)
+
+
+def _search(model: Recommender) -> TitleSearch:
+    return TitleSearch(model.answers)
+
+
+def _histories(shop: Dataset) -> list[History]:
+    return [h.last(1 + n) for n, h in enumerate(shop.cases("test").histories[:7])]
+
+
+def _weighed(answers: Answers, histories: list[History]) -> np.ndarray:
+    """The log-probability of each title as the whole reply, one after the other."""
+    task = answers.task(NextTitle, "say titles")
+    question = answers.question(task, [task.ask(history) for history in histories])
+    return np.stack(answers.texts.weigh(question, [list(task.titles)] * len(histories)))
+
+
+def _scores(ranking: Ranking) -> dict[int, float]:
+    return dict(zip(ranking.item_rows.tolist(), ranking.scores.tolist(), strict=True))
+
+
+def _is_exhaustive(model: Recommender, histories: list[History]) -> None:
+    wanted = _weighed(model.answers, histories)
+    found = _search(model).recommend(histories, 20, exclude_seen=False)
+    for ranking, logs in zip(found, wanted, strict=True):
+        assert sorted(ranking.item_rows.tolist()) == [row for row in range(20) if row != 7]
+        assert_allclose(ranking.scores, logs[ranking.item_rows], rtol=1e-4, atol=1e-4)
+        assert (np.diff(ranking.scores) <= 0).all()
+
+
+def test_with_enough_beams_every_title_is_weighed(
+    titler: Recommender, titled_shop: Dataset
+) -> None:
+    _is_exhaustive(titler, _histories(titled_shop))
+
+
+@pytest.mark.parametrize("kind", ["llama", "t5"])
+def test_any_backbone_says_titles(
+    kind: str, pretrained: dict[str, Path], titled_shop: Dataset
+) -> None:
+    model = _trained(titled_shop, f"model.backbone={{path='{pretrained[kind]}'}}")
+    _is_exhaustive(model, _histories(titled_shop))
+
+
+def test_two_positions_are_told_of_each_beam(titled_shop: Dataset) -> None:
+    model = _trained(titled_shop, "model.two_positions=true")
+    _is_exhaustive(model, _histories(titled_shop))
+
+
+def test_items_of_one_title_share_its_score(titler: Recommender, titled_shop: Dataset) -> None:
+    ranking = _search(titler).recommend(_histories(titled_shop)[:1], 20, exclude_seen=False)[0]
+    scores = _scores(ranking)
+    assert scores[3] == scores[4]
+
+
+def test_few_beams_find_the_likeliest_of_what_they_keep(
+    titler: Recommender, titled_shop: Dataset
+) -> None:
+    histories = _histories(titled_shop)
+    whole = titler.recommend(histories, 20)
+    for few, all_of_them in zip(titler.recommend(histories, 3), whole, strict=True):
+        kept = _scores(all_of_them)
+        assert len(few) == 3
+        assert_allclose(few.scores, [kept[row] for row in few.item_rows.tolist()], atol=1e-4)
+
+
+def test_what_was_seen_is_left_out_and_candidates_are_kept_to(
+    titler: Recommender, titled_shop: Dataset
+) -> None:
+    histories = _histories(titled_shop)
+    for history, ranking in zip(histories, titler.recommend(histories, 20), strict=True):
+        assert not set(ranking.item_rows.tolist()).intersection(history.item_rows.tolist())
+    among = np.asarray([2, 7, 11, 13])
+    for ranking in titler.recommend(histories, 5, candidates=among, exclude_seen=False):
+        assert sorted(ranking.item_rows.tolist()) == [2, 11, 13], "item 7 has no title"
+    nothing = titler.recommend(histories, 5, candidates=np.asarray([7]), exclude_seen=False)
+    assert [len(ranking) for ranking in nothing] == [0] * len(histories)
+
+
+def test_one_history_is_answered_as_many_are(titler: Recommender, titled_shop: Dataset) -> None:
+    histories = _histories(titled_shop)
+    for history, ranking in zip(histories, titler.recommend(histories, 4), strict=True):
+        alone = titler.recommend([history], 4)[0]
+        assert_array_equal(alone.item_rows, ranking.item_rows)
+        assert_allclose(alone.scores, ranking.scores, atol=1e-4)
+
+
+def test_a_reason_is_what_the_title_loses_without_an_event(
+    titler: Recommender, titled_shop: Dataset
+) -> None:
+    history = titled_shop.cases("test").histories[0].last(4)
+    shortened = [history, *(history.without(event) for event in range(4))]
+    logs = _weighed(titler.answers, shortened)[:, 2]
+    reasons = titler.why(history, 2, n=4)
+    assert {reason.event for reason in reasons} == set(np.flatnonzero(logs[0] > logs[1:]).tolist())
+    for reason in reasons:
+        assert reason.weight == pytest.approx(logs[0] - logs[1 + reason.event], abs=1e-3)
+    assert titler.why(history, 7) == [], "nothing speaks for what cannot be said"
+
+
+def test_it_is_evaluated_and_ranks_as_any_other(titler: Recommender, titled_shop: Dataset) -> None:
+    assert titler.trained.recipe.forms == ("titles",)
+    result = titler.evaluate("test")
+    assert 0 < result.masked["recall@20"] <= 1
+    history = titled_shop.cases("test").histories[0]
+    assert titler.ranked_by == "scores as in recommend"
+    ranked = titler.rank(history, [1, 2, 3])
+    wanted = titler.recommend([history], 3, candidates=np.asarray([1, 2, 3]), exclude_seen=False)
+    assert_array_equal(ranked.item_rows, wanted[0].item_rows)
+
+
+def test_a_model_of_every_task_answers_by_titles_too(
+    speaker: Recommender, tiny_shop: Dataset
+) -> None:
+    assert speaker.trained.recipe.forms == ("set", "titles")
+    histories = tiny_shop.cases("test").histories[:3]
+    by_titles = speaker.asking(Ask(form="titles"))
+    wanted = TitleSearch(speaker.answers).recommend(histories, 5)
+    for found, expected in zip(by_titles.recommend(histories, 5), wanted, strict=True):
+        assert_array_equal(found.item_rows, expected.item_rows)
+    told = speaker.asking(Ask(form="titles", prompt="something for the kitchen"))
+    assert not np.allclose(told.recommend(histories, 5)[0].scores, wanted[0].scores)
+    assert speaker.recommend(histories, 5)[0].scores[0] != wanted[0].scores[0]
+
+
+def test_by_titles_nothing_but_what_comes_next_is_answered(
+    titler: Recommender, titled_shop: Dataset
+) -> None:
+    with pytest.raises(NotTrainedError, match="'search' with items; it answers next-item"):
+        titler.search("a lamp")
+    with pytest.raises(NotTrainedError, match="in the form 'set'; it answers as titles"):
+        titler.asking(Ask(form="set"))
+    assert isinstance(titler.engine, LanguageEngine)
+    with pytest.raises(NotTrainedError, match="TitleSearch"):
+        titler.engine.recommend(_histories(titled_shop), 3)
