@@ -5,11 +5,12 @@
 LLaRA's protocol: the last ten items are the history, the one that followed stands among nineteen
 that the user never had, and the answer is its title. RSLLM's recipe is trained as it is (titles,
 then titles with behaviour tokens), with titles alone, with behaviour tokens alone, and in one
-stage; LLaRA's is trained as it is. Answers are written freely and matched with the candidates (*valid* is the share that names
-one), and chosen among the candidates' titles by their likelihood, which is always valid. SASRec,
-whose item vectors the behaviour tokens are, picks among the same candidates after the same ten
-items. Published on MovieLens, HitRatio@1: SASRec 0.344, TALLRec 0.390, LLaRA 0.442 to 0.474, valid
-0.968. The last line is ``candidates: <HitRatio@1 of both stages>``.
+stage; LLaRA's is trained as it is. Answers are written freely and matched with the candidates
+(*valid* is the share that names one), and chosen among the candidates' titles by their likelihood,
+which is always valid. SASRec, whose item vectors the behaviour tokens are, picks among the same
+candidates after the same ten items. Published on MovieLens, HitRatio@1: SASRec 0.344, TALLRec
+0.390, LLaRA 0.442 to 0.474, valid 0.968. The last line is ``candidates: <HitRatio@1 of both
+stages>``.
 """
 
 import numpy as np

@@ -38,8 +38,9 @@ from palate.inference.model_folder import Trained
 from palate.inference.recommender import Recommender
 from palate.language.queries import make_queries
 from palate.models.language_model import RecommendationModel
+from palate.training.building import build_parts
 from palate.training.loop import Run, train
-from palate.training.parts import Parts, build_parts
+from palate.training.parts import Parts
 from palate.training.recipe import Recipe
 from palate.types import History, SupportsScore
 

@@ -14,7 +14,8 @@ from palate.errors import ConfigError, NotTrainedError
 from palate.inference.engine import Ask, LanguageEngine
 from palate.inference.recommender import Recommender
 from palate.inference.validating import _raise_to_share, with_blend
-from palate.training.parts import Blend, Parts, build_parts
+from palate.training.building import build_parts
+from palate.training.parts import Blend, Parts
 from palate.training.recipe import load_recipe
 from palate.types import History
 

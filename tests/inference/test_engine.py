@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose
 
 from palate import Dataset
 from palate.inference.engine import Ask, CatalogueVectors, LanguageEngine
-from palate.training.parts import Parts, Prior, build_parts
+from palate.training.building import build_parts
+from palate.training.parts import Parts, Prior
 from palate.training.recipe import load_recipe
 from palate.types import History
 

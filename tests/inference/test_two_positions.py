@@ -17,7 +17,8 @@ from palate.language.entities import EntityTrie
 from palate.language.held_out import held_out_events, held_out_examples
 from palate.language.tasks import Example
 from palate.language.text_tasks import NextTitle, Rating, plain_titles
-from palate.training.parts import Parts, build_parts
+from palate.training.building import build_parts
+from palate.training.parts import Parts
 from palate.training.recipe import Recipe, load_recipe
 
 SMALL = ["model.decoder.width=16", "model.decoder.layers=1", "items.text.dim=8"]

@@ -14,7 +14,8 @@ from palate.serving.filters import ItemFilter
 from palate.serving.live import LiveModel
 from palate.serving.questions import Question
 from palate.serving.store.records import DeletedItem, ItemRecord
-from palate.training.parts import Blend, Parts, build_parts
+from palate.training.building import build_parts
+from palate.training.parts import Blend, Parts
 from palate.training.recipe import load_recipe
 from palate.types import History
 

@@ -10,8 +10,8 @@ from palate.language.stream import Batch
 from palate.models.language_model import RecommendationModel
 from palate.models.references import mentioned
 from palate.training.batch_loss import batch_loss
+from palate.training.building import build_parts
 from palate.training.config import TrainingConfig
-from palate.training.parts import build_parts
 from palate.training.recipe import load_recipe
 
 SMALL = (

@@ -14,7 +14,8 @@ from palate.data.world import World
 from palate.errors import ConfigError
 from palate.inference.recommender import Recommender
 from palate.items.codes.product import ProductConfig, ProductQuantiser
-from palate.training.parts import Parts, Start, build_parts
+from palate.training.building import build_parts
+from palate.training.parts import Parts, Start
 from palate.training.recipe import load_recipe
 from palate.training.transfer import known_items, meanings, nearest_codes
 

@@ -26,7 +26,8 @@ from palate.models.baselines import Baseline, load_baseline
 from palate.models.decoder import Decoder
 from palate.models.language_model import RecommendationModel
 from palate.models.own_weights import load_own_state, own_state, tune_backbone
-from palate.training.parts import Blend, Parts, Prior, RatingPrior, entities_of, spelling_of
+from palate.training.building import entities_of, spelling_of
+from palate.training.parts import Blend, Parts, Prior, RatingPrior
 from palate.training.recipe import LANGUAGE_MODEL_PARTS, Recipe
 
 _WEIGHTS = "weights.safetensors"

@@ -10,9 +10,9 @@ from palate.language.prompts import SLOTS, Wordings, render
 from palate.language.queries import make_queries
 from palate.language.reviews import read_reviews
 from palate.language.tasks import Task
+from palate.training.building import levels_of
 from palate.training.chosen_tasks import Material, chosen_tasks
 from palate.training.config import TasksConfig
-from palate.training.parts import levels_of
 from palate.types import History
 
 _MAX_HISTORY = 6

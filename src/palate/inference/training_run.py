@@ -16,8 +16,9 @@ from palate.language.prompts import Wordings
 from palate.models.baselines import fit_baseline
 from palate.models.baselines.factors import Als, Bpr
 from palate.training.batches import Mixture
+from palate.training.building import build_parts
 from palate.training.loop import Report, Run, train
-from palate.training.parts import Parts, Start, build_parts
+from palate.training.parts import Parts, Start
 from palate.training.recipe import Recipe, load_recipe
 from palate.training.transfer import known_items
 

@@ -306,13 +306,7 @@ class RecommendationModel(nn.Module):
         table: ItemTable,
     ) -> Float[Tensor, "*any width"]:
         """Return what is read where a word, an item or one of its codes stands."""
-        references = references_of(whole_items(items, levels), without_id, self.num_items)
-        # Somebody without events may come with no item at all: an empty table has one blank row.
-        tokens = (
-            table.tokens if len(table.tokens) else table.tokens.new_zeros(1, table.tokens.shape[1])
-        )
-        place = table.place[references.clamp(min=0)].clamp(min=0)
-        x = tokens[place] * (references >= 0)[..., None]
+        x = table.read(references_of(whole_items(items, levels), without_id, self.num_items))
         if self.codes is not None and "codes" in self.config.reads:
             said = self.codes.read(items.clamp(min=0), levels.clamp(min=0))
             x = x + said * (levels >= 0)[..., None]

@@ -26,6 +26,15 @@ class ItemTable:
     """Place of each item reference among the needed ones; a reference is a row, plus the
     catalogue's size for *without ID*."""
 
+    def read(self, references: Int[Tensor, "*any"]) -> Float[Tensor, "*any width"]:
+        """Return what the decoder reads for some references; zeros below 0."""
+        # Somebody without events may come with no item at all: then there is one blank row.
+        tokens = self.tokens
+        if not len(tokens):
+            tokens = tokens.new_zeros(1, tokens.shape[1])
+        place = self.place[references.clamp(min=0)].clamp(min=0)
+        return tokens[place] * (references >= 0)[..., None]
+
 
 def whole_items(items: Int[Tensor, "*any"], levels: Int[Tensor, "*any"]) -> Int[Tensor, "*any"]:
     """Return catalogue rows where an item stands as a whole, NOTHING elsewhere."""

@@ -25,7 +25,8 @@ from palate.items.vectors import ItemVectors, side_by_side
 from palate.language.spelling import title_words
 from palate.serving.filters import ItemColumns, ItemFilter, grown
 from palate.serving.views import ItemView
-from palate.training.parts import Parts, codes_read
+from palate.training.building import codes_read
+from palate.training.parts import Parts
 
 _MASK_BYTES = 32_000_000
 """Memory for the masks of recent filters."""

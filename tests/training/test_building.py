@@ -11,7 +11,7 @@ from palate.data.catalog import Catalog
 from palate.data.dataset import Dataset
 from palate.data.world import World
 from palate.errors import ConfigError
-from palate.training.parts import build_parts
+from palate.training.building import build_parts
 from palate.training.recipe import Recipe, load_recipe
 
 
