@@ -31,6 +31,20 @@ def test_the_distortion_is_found(rng: np.random.Generator) -> None:
     assert log_loss(found.applied(told), labels) < log_loss(told, labels)
 
 
+def test_another_source_is_trusted_as_much_as_it_knows(rng: np.random.Generator) -> None:
+    told, known = rng.normal(size=20_000), rng.normal(size=20_000)
+    labels = rng.random(20_000) < expit(0.5 * told + 1.5 * known + 0.3)
+    found = fit_calibration(expit(told), labels, known)
+    assert found.slope == pytest.approx(0.5, abs=0.05)
+    assert found.trust == pytest.approx(1.5, abs=0.06)
+    both = found.applied(expit(told), known)
+    assert log_loss(both, labels) < log_loss(
+        fit_calibration(expit(told), labels).applied(expit(told)), labels
+    )
+    misled = fit_calibration(expit(told), labels, -known)
+    assert misled.trust == 0, "what speaks against the truth is not turned round"
+
+
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30))
 def test_the_order_stays_and_the_penalised_loss_does_not_grow(
     answers: list[tuple[float, bool]],

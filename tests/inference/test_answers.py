@@ -13,7 +13,8 @@ from palate.inference.answers import EXPLAINING, SUMMARISING, Answers
 from palate.inference.engine import LanguageEngine
 from palate.inference.writing import Manner
 from palate.language.review_tasks import Explanation
-from palate.language.text_tasks import Choice, Rating
+from palate.language.text_tasks import Choice, Rating, plain_titles
+from palate.language.text_tasks import Ranking as YesOrNo
 from palate.training.recipe import load_recipe
 from palate.types import History
 
@@ -60,6 +61,32 @@ def test_ranking_holds_every_candidate_once_with_calibrated_chances(speaker: Rec
     assert one.scores[0] == pytest.approx(
         ranking.scores[ranking.item_rows.tolist().index(9)], abs=1e-5
     )
+
+
+def test_what_an_item_scores_counts_in_yes_or_no(speaker: Recommender) -> None:
+    history, rows = speaker.history("u1"), np.asarray([7, 3, 9, 1])
+    answers = speaker.answers
+    task = answers.task(YesOrNo, "say yes or no")
+    examples = [task.ask(history, rows), task.ask(speaker.history("u2"), rows[:1])]
+    odds = answers.lifts(examples)
+    scores = speaker.score([history, speaker.history("u2")])
+    shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    expected = np.log(np.append(shares[0, rows], shares[1, 7]) * len(speaker.dataset.catalog))
+    assert odds is not None
+    assert_allclose(odds, expected, atol=1e-4)
+    assert_allclose(np.exp(_all_odds(answers, history)).mean(), 1, rtol=1e-4)
+
+
+def _all_odds(answers: Answers, history: History) -> np.ndarray:
+    task = answers.task(YesOrNo, "say yes or no")
+    odds = answers.lifts([task.ask(history, np.arange(len(answers.dataset.catalog)))])
+    assert odds is not None
+    return odds
+
+
+def test_a_model_of_words_alone_has_no_scores_to_mix_in(chooser: Recommender) -> None:
+    example = Choice(plain_titles(chooser.dataset.catalog)).ask(NOBODY, np.asarray([1]))
+    assert chooser.answers.lifts([example]) is None
 
 
 def test_a_model_without_yes_or_no_ranks_by_its_scores(popularity: Recommender) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from palate.evaluation.task_result import TaskFamily, TaskResult, task_tables
 from palate.inference.answers import Answers, Rated
 from palate.inference.text_evaluation import evaluate_task
 from palate.language.tasks import Example
+from palate.training.parts import Parts
 
 BASELINE: dict[TaskFamily, tuple[str, str]] = {
     "rating": ("user and item bias", "rmse"),
@@ -70,8 +72,14 @@ def test_a_choice_among_what_is_there_is_always_valid(results: dict[str, TaskRes
     assert results["choice"].figures["popularity"]["valid_ratio"] == 1
 
 
-def test_calibration_does_not_change_the_order(results: dict[str, TaskResult]) -> None:
-    figures = results["ranking"].figures
+def test_calibration_without_another_source_does_not_change_the_order(
+    speaker: Recommender,
+) -> None:
+    parts = speaker.trained.system
+    assert isinstance(parts, Parts)
+    plain = replace(parts, calibration=replace(parts.calibration, trust=0.0))
+    alone = Recommender(replace(speaker.trained, system=plain))
+    figures = evaluate_task(alone, "ranking").figures
     assert figures["model"]["auc"] == pytest.approx(figures["model, not calibrated"]["auc"])
 
 

@@ -15,10 +15,10 @@ _TRUST = 1.0
 
 @dataclass(frozen=True)
 class Calibration:
-    """``p' = sigmoid(slope · logit(p) + intercept)`` (Platt 1999); by default nothing changes.
+    """``p' = sigmoid(slope · logit(p) + intercept + trust · known)``; by default nothing changes.
 
-    ``1 / slope`` is a temperature (Guo et al. 2017). The slope is positive, so that no order
-    changes.
+    ``known`` are log-odds from another source. Without it this is Platt's (1999), ``1 / slope``
+    being a temperature (Guo et al. 2017): the slope is positive, so that no order changes.
 
     Example:
         >>> Calibration(slope=0.5).applied(np.asarray([0.2, 0.8])).round(3).tolist()
@@ -27,31 +27,47 @@ class Calibration:
 
     slope: float = 1.0
     intercept: float = 0.0
+    trust: float = 0.0
 
-    def applied(self, probabilities: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
-        """Return the probabilities calibrated."""
-        return np.asarray(expit(self.slope * _logits(probabilities) + self.intercept))
+    def applied(
+        self,
+        probabilities: Float[np.ndarray, " N"],
+        known: Float[np.ndarray, " N"] | None = None,
+    ) -> Float[np.ndarray, " N"]:
+        """Return the probabilities calibrated; without ``known`` it counts as 0."""
+        logits = self.slope * _logits(probabilities) + self.intercept
+        return np.asarray(expit(logits if known is None else logits + self.trust * known))
 
 
 def fit_calibration(
-    probabilities: Float[np.ndarray, " N"], labels: Bool[np.ndarray, " N"]
+    probabilities: Float[np.ndarray, " N"],
+    labels: Bool[np.ndarray, " N"],
+    known: Float[np.ndarray, " N"] | None = None,
 ) -> Calibration:
     """Return the calibration of least log loss on held-out answers.
 
-    Minimised is ``Σ log loss + ½ · (log² slope + intercept²)``; the penalty matters only where
-    there are few answers.
+    Minimised is ``Σ log loss + ½ · (log² slope + intercept² + trust²)``; the penalty matters only
+    where there are few answers.
+
+    Args:
+        probabilities: of held-out answers.
+        labels: which were right.
+        known: log-odds from another source; without them the trust stays 0.
     """
     logits, signs = _logits(probabilities), np.where(labels, 1.0, -1.0)
+    known = np.zeros(len(logits)) if known is None else known
 
-    def loss(at: Float[np.ndarray, " two"]) -> tuple[float, Float[np.ndarray, " two"]]:
-        slope, intercept = np.exp(at[0]), at[1]
-        margins = signs * (slope * logits + intercept)
+    def loss(at: Float[np.ndarray, " three"]) -> tuple[float, Float[np.ndarray, " three"]]:
+        slope, intercept, trust = np.exp(at[0]), at[1], at[2]
+        margins = signs * (slope * logits + intercept + trust * known)
         pull = -signs * expit(-margins)
-        gradient = np.asarray([slope * (pull * logits).sum(), pull.sum()]) + _TRUST * at
-        return float(np.logaddexp(0.0, -margins).sum() + _TRUST * (at**2).sum() / 2), gradient
+        along = np.asarray([slope * (pull * logits).sum(), pull.sum(), (pull * known).sum()])
+        said = float(np.logaddexp(0.0, -margins).sum())
+        return said + _TRUST * float((at**2).sum()) / 2, along + _TRUST * at
 
-    found = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=[(-5, 5), (-10, 10)])
-    return Calibration(float(np.exp(found.x[0])), float(found.x[1]))
+    bounds = [(-5.0, 5.0), (-10.0, 10.0), (0.0, 10.0)]
+    found = minimize(loss, np.zeros(3), jac=True, method="L-BFGS-B", bounds=bounds)
+    return Calibration(float(np.exp(found.x[0])), float(found.x[1]), float(found.x[2]))
 
 
 @dataclass(frozen=True)

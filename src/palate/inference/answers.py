@@ -11,18 +11,19 @@ from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.special import log_softmax
 
 from palate.data.dataset import Dataset
 from palate.errors import ConfigError, NotTrainedError
 from palate.evaluation.rating_baselines import ItemBiases
-from palate.inference.engine import LanguageEngine
+from palate.inference.engine import Ask, LanguageEngine
 from palate.inference.texts import Question, TextEngine
 from palate.inference.writing import Manner
 from palate.language.plain_text import one_line, openings, words
 from palate.language.queries import QueryPool
 from palate.language.review_tasks import Explanation, Summary
 from palate.language.reviews import Reviews, read_reviews
-from palate.language.tasks import Example, Task
+from palate.language.tasks import Example, NextItem, Task
 from palate.language.text_tasks import NO, YES, Choice, Profile, Rating
 from palate.language.text_tasks import Ranking as YesOrNo
 from palate.training.chosen_tasks import Material, chosen_tasks
@@ -34,6 +35,9 @@ EXPLAINING = Manner(min_words=4, temperature=0.7, drafts=6, trust=0.75)
 
 SUMMARISING = Manner(temperature=0.7, drafts=12, trust=0.6)
 """Titles of reviews vary so much that the likeliest words in turn say little of the text."""
+
+_SCORED_AT_ONCE = 512
+"""Prompts for which the scores of the whole catalogue are in memory at a time."""
 
 _MOST_QUOTES = 100
 """Sentences about an item that its explanation may quote."""
@@ -89,6 +93,7 @@ class Answers:
             NotTrainedError: when the model was trained on no task that is answered in words.
         """
         self.texts = TextEngine(engine)
+        self.engine = engine
         self.parts = engine.parts
         self.dataset = dataset
 
@@ -200,14 +205,41 @@ class Answers:
     ) -> Float[np.ndarray, " probes"]:
         """Return the chance of *yes* at each probe, as often as it is so on the valid part.
 
-        Where *yes* means liked, what biases know of the item and the user is mixed in.
+        Where *yes* means liked, what biases know of the item and the user is mixed in; where it
+        means that the item comes next, what the model scores it by when it recommends.
         """
         chances = self.likings(examples, wording).astype(np.float64)
         prior = self.parts.liking_prior
         if prior is None:
-            return self.parts.calibration.applied(chances)
+            fitted = self.parts.calibration
+            return fitted.applied(chances, self.lifts(examples) if fitted.trust else None)
         known = above_mean(prior.biases, examples)
         return prior.calibration.applied(no_and_yes(chances), known)[:, 1]
+
+    def lifts(self, examples: Sequence[Example]) -> Float[np.ndarray, " probes"] | None:
+        """Return the log-odds that the item of each probe comes next and was not drawn at random.
+
+        By Bayes' rule they are ``log p(item | history) - log(1 / items)``, with ``p`` the softmax
+        of the scores by which the model recommends. None where it has no such scores. Every probe
+        of a prompt sees the whole history.
+        """
+        if self._by_set is None or not examples:
+            return None
+        found = []
+        for start in range(0, len(examples), _SCORED_AT_ONCE):
+            asked = examples[start : start + _SCORED_AT_ONCE]
+            scores = self._by_set.score([example.history for example in asked])
+            for logs, example in zip(log_softmax(scores, axis=1), asked, strict=True):
+                assert example.asked is not None
+                found.append(logs[example.asked[:, 0]] + np.log(len(logs)))
+        return np.concatenate(found).astype(np.float64)
+
+    @cached_property
+    def _by_set(self) -> LanguageEngine | None:
+        """The same model where it recommends the next item by vectors."""
+        if "set" not in self.parts.forms or NextItem.name not in self.parts.tasks:
+            return None
+        return self.engine.asking(Ask(form="set"))
 
     def picks(self, examples: Sequence[Example], wording: str | None = None) -> list[Ranking]:
         """Return the items of each prompt of :class:`Choice` by the log-probability of their title.

@@ -229,8 +229,8 @@ def _saying_yes(
         drawn = fit_levels(no_and_yes(likings), known, places)
         _logger.info("liking: slope %.3f, trust in biases %.3f", drawn.slope, drawn.trust)
         return replace(parts, liking_prior=RatingPrior(biases, drawn))
-    found = fit_calibration(likings, labels)
-    _logger.info("calibration: slope %.3f, intercept %.3f", found.slope, found.intercept)
+    found = fit_calibration(likings, labels, answers.lifts(examples))
+    _logger.info("calibration: slope %.3f, trust in scores %.3f", found.slope, found.trust)
     return replace(parts, calibration=found)
 
 
