@@ -36,7 +36,7 @@ from palate.inference.text_evaluation import evaluate_task
 from palate.language.held_out import held_out_events, held_out_examples
 from palate.language.text_tasks import Choice, plain_titles
 
-TASKS = "{ next_item = 0, choice = 3, next_title = 6, title = 1, max_history = 10 }"
+TASKS = "{ next_item = 4, choice = 3, next_title = 3, title = 1, max_history = 10 }"
 CONTRASTS = "target_contrast = 0.125, user_contrast = 0.025"
 BOTH = "two stages: titles, then both"
 WRITTEN, CHOSEN = "model, in free words", "model, one of them"

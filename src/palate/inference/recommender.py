@@ -290,9 +290,8 @@ class Recommender:
     def ranked_by(self) -> str:
         """What the scores of :meth:`rank` are.
 
-        Calibrated chances where the model was trained on yes or no; of one that says words alone
-        and was trained to choose, what its choice among all of them gives to each; else those it
-        recommends by.
+        Calibrated chances where the model was trained on yes or no; where it was trained to choose,
+        what its choice among all of them gives to each; else those it recommends by.
         """
         if self.tells_chances:
             return "chance that each is chosen"
@@ -300,8 +299,8 @@ class Recommender:
 
     @property
     def _chooses(self) -> bool:
-        """Whether it says words alone, and which of some candidates is next."""
-        return "choice" in self.tasks and not self.trained.recipe.by_items
+        """Whether it says which of some candidates is next."""
+        return "choice" in self.tasks
 
     @property
     def tells_chances(self) -> bool:
