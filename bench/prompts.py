@@ -29,7 +29,7 @@ from measure import (
 from rich.table import Table
 
 from palate.data.world import World
-from palate.inference.engine import Ask, LanguageEngine
+from palate.inference.engine import Ask
 from palate.inference.prompt_search import search_prompt
 from palate.inference.recommender import Recommender
 from palate.inference.sensitivity import answer_gains
@@ -93,9 +93,8 @@ def with_soft_prompt(model: Recommender, share: TaskShare) -> Recommender:
 
 def worth(model: Recommender, ask: Ask, part: str) -> float:
     """Return NDCG@10 of a part under a question in its first wording."""
-    assert isinstance(model.engine, LanguageEngine)
     cases = model.dataset.cases("valid" if part == "valid" else "test")
-    return float(answer_gains(model.engine.asking(ask), cases)[0].mean())
+    return float(answer_gains(model.asking(ask), cases)[0].mean())
 
 
 def mean_gain(runs: Sequence[Measured], kind: str) -> float:

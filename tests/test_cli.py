@@ -344,6 +344,27 @@ def test_prompts_are_shown_as_they_are_asked(
     assert "say it [bold]shortly" in palate("prompts", "--file", own, "--family", "summary").out
 
 
+def test_sensitivity_is_told_written_and_drawn(
+    speaker: Path, palate: Palate, tmp_path: Path
+) -> None:
+    plot = tmp_path / "matrix.svg"
+    done = palate("sensitivity", speaker, "--split", "valid", "--search", 2, "--plot", plot)
+    assert done.code == 0, done.err
+    assert "asked for" in done.out
+    assert "The best of 2 edited wordings" in done.out
+    assert plot.read_text().startswith("<svg")
+    found = json.loads(palate("sensitivity", speaker, "--split", "valid", "--json").out)
+    assert len(found["ndcg@10"]) == len(found["objectives"]) > 1
+    assert "search" not in found
+
+
+def test_recommend_by_titles_names_items_that_exist(speaker: Path, palate: Palate) -> None:
+    words = ("recommend", speaker, "--user", "u1", "-n", 3, "--form", "titles", "--json")
+    found = json.loads(palate(*words).out)
+    assert len(found) == 3
+    assert all(row["title"] and row["score"] < 0 for row in found)
+
+
 def test_evaluate_judges_what_is_said(speaker: Path, palate: Palate, tmp_path: Path) -> None:
     done = palate("evaluate", speaker, "--task", "rating", "--json", tmp_path / "rating.json")
     assert done.code == 0, done.err

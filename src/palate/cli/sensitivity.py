@@ -27,15 +27,16 @@ def sensitivity(
     """Measure how answers move with the wording, and with the objective asked for."""
     from palate.inference.engine import Ask
     from palate.inference.prompt_search import search_prompt
-    from palate.inference.sensitivity import measure_sensitivity
+    from palate.inference.sensitivity import measure_sensitivity, plain_families
     from palate.inference.sensitivity_tables import heat_map, search_table, sensitivity_tables
+    from palate.language.prompts import SLOTS
 
     loaded = load(model)
     with progress_bar("Asking in many words") as progress:
         found = measure_sensitivity(loaded, split, progress=progress)
     better = None
     if search:
-        family = "next-item" if "next-item" in loaded.tasks else "direct"
+        family = next((name for name in plain_families(loaded) if not SLOTS[name]), "next-item")
         with progress_bar("Looking for a better wording") as progress:
             better = search_prompt(loaded, Ask(family), steps=search, progress=progress)
     if plot is not None:

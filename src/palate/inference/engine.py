@@ -110,7 +110,7 @@ class LanguageEngine:
             )
         answered = [family for family in self.parts.tasks if family in BY_ITEMS]
         if (ask.form or self.parts.forms[0]) == "titles":
-            answered = ["next-item"]
+            answered = ["next-item", "next-title"]
         if ask.prompt is None and ask.family not in answered:
             raise NotTrainedError(
                 f"This model was not trained to answer {ask.family!r} with items; "

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from palate.data.dataset import Cases
-from palate.errors import NotTrainedError
-from palate.inference.engine import Ask, LanguageEngine
+from palate.inference.engine import Ask
 from palate.inference.recommender import Recommender
 from palate.inference.sensitivity import Progress, answer_gains
 
@@ -52,20 +51,17 @@ def search_prompt(
     Raises:
         NotTrainedError: when the model was not trained on the family.
     """
-    engine = recommender.engine
-    if not isinstance(engine, LanguageEngine):
-        raise NotTrainedError(f"The baseline {recommender.name!r} reads no words.")
-    engine.asking(ask)
+    recommender.asking(ask)
     rng = np.random.default_rng(seed)
     cases = _drawn(recommender.dataset.cases("valid"), users, rng)
     held_out = recommender.dataset.cases("test")
-    prompts = engine.parts.prompts
+    prompts = recommender.prompts
     known = {word for each in prompts.values() for text in each.seen for word in text.split()}
     vocabulary = sorted(word for word in known if "{" not in word)
 
     def worth(words: Sequence[str], on: Cases) -> float:
         worded = replace(ask, prompt=" ".join(words))
-        return float(answer_gains(engine.asking(worded), on)[0].mean())
+        return float(answer_gains(recommender.asking(worded), on)[0].mean())
 
     start = prompts[ask.family].seen[ask.wording].format(**ask.slots).split()
     best, value = start, worth(start, cases)

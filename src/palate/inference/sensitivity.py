@@ -17,7 +17,7 @@ from palate.errors import DataError, NotTrainedError
 from palate.inference.engine import Ask, LanguageEngine
 from palate.inference.recommender import Recommender
 from palate.language.prompts import SLOTS, Wordings
-from palate.ranking import mask_scores, top_rows
+from palate.language.text_tasks import NextTitle
 
 TOP = 10
 """Items of a list that are compared, and the cut-off of NDCG."""
@@ -80,7 +80,7 @@ def measure_sensitivity(
     """Ask the same users in many words and compare what is answered.
 
     Raises:
-        NotTrainedError: when the model reads no words.
+        NotTrainedError: when the model reads no words, or recommends nothing.
         DataError: when the part holds nothing to predict.
     """
     engine = recommender.engine
@@ -92,15 +92,30 @@ def measure_sensitivity(
     cases = recommender.dataset.cases(part)
     if not len(cases):
         raise DataError(f"The {part} part holds no event.", hint="Take the other part.")
-    families = [name for name in _PLAIN if name in engine.parts.tasks]
-    done = _Count(progress, _steps(recommender.dataset, engine, families))
-    objectives = _objectives(recommender.dataset, engine, cases, done)
-    return Sensitivity(
-        *objectives,
-        spreads=tuple(
-            _spread(engine, family, recommender.dataset, cases, done) for family in families
-        ),
-    )
+    families = plain_families(recommender)
+    done = _Count(progress, _steps(recommender, families))
+    objectives = _objectives(recommender, cases, done)
+    spreads = tuple(_spread(recommender, family, cases, done) for family in families)
+    return Sensitivity(*objectives, spreads=spreads)
+
+
+def plain_families(recommender: Recommender) -> tuple[str, ...]:
+    """Return the families it answers with items whose prompts hold no words of the user's own.
+
+    Raises:
+        NotTrainedError: when there is none.
+    """
+    engine = recommender.engine
+    if isinstance(engine, LanguageEngine) and engine.form == "titles":
+        return (NextTitle.name,)
+    families = tuple(name for name in _PLAIN if name in recommender.tasks)
+    if not families:
+        raise NotTrainedError(
+            f"{recommender.name!r} answers {', '.join(recommender.tasks) or 'no words'}: "
+            "no question whose wordings could be compared.",
+            hint="Take a model that does: palate train DATASET MODEL --recipe urm",
+        )
+    return families
 
 
 class _Count:
@@ -115,30 +130,29 @@ class _Count:
             self.progress(min(self.done, self.total), self.total)
 
 
-def _steps(dataset: Dataset, engine: LanguageEngine, families: Sequence[str]) -> int:
-    prompts = engine.parts.prompts
-    wordings = {f: len(prompts[f].seen) + len(prompts[f].unseen) for f in families}
-    several = len(dataset.interactions.event_types)
+def _steps(recommender: Recommender, families: Sequence[str]) -> int:
+    wordings = {family: len(_all(recommender.prompts[family])) for family in families}
+    several = len(recommender.dataset.interactions.event_types)
     return sum(wordings.values()) + wordings.get("objective", 0) * several
 
 
 def _objectives(
-    dataset: Dataset, engine: LanguageEngine, cases: Cases, done: _Count
+    recommender: Recommender, cases: Cases, done: _Count
 ) -> tuple[tuple[str, ...], tuple[int, ...], Float[np.ndarray, "wanted asked"], float, float]:
     """Return objectives, their numbers of users, the matrix and both overlaps."""
-    if "objective" not in engine.parts.tasks:
+    if "objective" not in recommender.tasks:
         return (), (), np.zeros((0, 0)), float("nan"), float("nan")
-    events = dataset.interactions
-    codes = events.event_codes[_places_of_targets(dataset, cases)]
+    events = recommender.dataset.interactions
+    codes = events.event_codes[_places_of_targets(recommender.dataset, cases)]
     wanted = [code for code in range(len(events.event_types)) if (codes == code).any()]
     names = tuple(events.event_types[code] for code in wanted)
-    wordings = _all(engine.parts.prompts["objective"])
+    wordings = _all(recommender.prompts["objective"])
     gains = np.zeros((len(wordings), len(names), len(cases)))
     lists = np.zeros((len(wordings), len(names), min(len(cases), _USERS), TOP), dtype=np.int64)
     for number, wording in enumerate(wordings):
         for asked, name in enumerate(names):
             ask = Ask("objective", prompt=wording.format(event=name), slots={"event": name})
-            gains[number, asked], rows = answer_gains(engine.asking(ask), cases)
+            gains[number, asked], rows = answer_gains(recommender.asking(ask), cases)
             lists[number, asked] = rows[:_USERS]
             done.one_more()
     by_prompt = gains.mean(axis=0)
@@ -157,17 +171,15 @@ def _objectives(
     return names, counts, matrix, _mean(paraphrases), _mean(between)
 
 
-def _spread(
-    engine: LanguageEngine, family: str, dataset: Dataset, cases: Cases, done: _Count
-) -> Spread:
-    wordings = engine.parts.prompts[family]
-    events = dataset.interactions
+def _spread(recommender: Recommender, family: str, cases: Cases, done: _Count) -> Spread:
+    wordings = recommender.prompts[family]
+    events = recommender.dataset.interactions
     slots = {"event": events.event_types[0], "scenario": next(iter(events.scenarios), "")}
     given = {name: slots[name] for name in SLOTS[family]}
 
     def gain(wording: str) -> float:
         ask = Ask(family, prompt=wording.format(**given), slots=given)
-        value = float(answer_gains(engine.asking(ask), cases)[0].mean())
+        value = float(answer_gains(recommender.asking(ask), cases)[0].mean())
         done.one_more()
         return round(value, 5)
 
@@ -175,28 +187,26 @@ def _spread(
 
 
 def answer_gains(
-    engine: LanguageEngine, cases: Cases
+    recommender: Recommender, cases: Cases
 ) -> tuple[Float[np.ndarray, " cases"], Int[np.ndarray, "cases top"]]:
-    """Return NDCG@10 of each case, history masked, and its list."""
-    gains, lists = [], []
+    """Return NDCG@10 of each case, history masked, and its list, which ends with -1 if short."""
+    rows = np.full((len(cases), TOP), -1, dtype=np.int64)
     for start in range(0, len(cases), _USERS):
-        histories = cases.histories[start : start + _USERS]
-        wanted = np.asarray([rows[0] for rows in cases.targets[start : start + _USERS]])
-        scores = engine.score(histories)
-        masked = mask_scores(scores, histories, candidates=None, exclude_seen=True)
-        rows, _ = top_rows(masked, TOP)
-        hit, place = (rows == wanted[:, None]).nonzero()
-        gain = np.zeros(len(histories))
-        gain[hit] = 1 / np.log2(place + 2)
-        gains.append(gain)
-        lists.append(rows)
-    return np.concatenate(gains), np.concatenate(lists)
+        found = recommender.recommend(cases.histories[start : start + _USERS], TOP)
+        for case, ranking in enumerate(found, start):
+            rows[case, : len(ranking)] = ranking.item_rows
+    wanted = np.asarray([targets[0] for targets in cases.targets])
+    hit, place = (rows == wanted[:, None]).nonzero()
+    gains = np.zeros(len(cases))
+    gains[hit] = 1 / np.log2(place + 2)
+    return gains, rows
 
 
 def _overlap(one: Int[np.ndarray, "users top"], two: Int[np.ndarray, "users top"]) -> float:
     """Return the mean Jaccard index of two lists per user."""
-    both = (one[:, :, None] == two[:, None]).any(axis=2).sum(axis=1)
-    return float((both / (2 * one.shape[1] - both)).mean())
+    both = ((one[:, :, None] == two[:, None]) & (one >= 0)[:, :, None]).any(axis=2).sum(axis=1)
+    either = (one >= 0).sum(axis=1) + (two >= 0).sum(axis=1) - both
+    return float((both / np.maximum(either, 1)).mean())
 
 
 def _all(wordings: Wordings) -> tuple[str, ...]:
