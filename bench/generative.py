@@ -30,7 +30,7 @@ from rich.table import Table
 from palate.data.prepare import PrepareOptions
 from palate.data.splitting import SplitName
 from palate.evaluation.tables import HEADLINE
-from palate.inference.engine import Ask
+from palate.inference.ask import Ask
 from palate.inference.recommender import Recommender
 from palate.training.parts import Parts
 

@@ -33,7 +33,8 @@ from rich.table import Table
 from palate.data.dataset import Cases, Dataset
 from palate.data.split import PartName
 from palate.data.world import World
-from palate.inference.engine import Ask, LanguageEngine
+from palate.inference.ask import Ask
+from palate.inference.engine import LanguageEngine
 from palate.inference.model_folder import Trained
 from palate.inference.recommender import Recommender
 from palate.language.queries import make_queries

@@ -29,7 +29,7 @@ from measure import (
 from rich.table import Table
 
 from palate.data.world import World
-from palate.inference.engine import Ask
+from palate.inference.ask import Ask
 from palate.inference.prompt_search import search_prompt
 from palate.inference.recommender import Recommender
 from palate.inference.sensitivity import answer_gains

@@ -11,7 +11,8 @@ import torch
 from palate.data.dataset import Dataset
 from palate.data.world import World
 from palate.errors import ConfigError, NotTrainedError
-from palate.inference.engine import Ask, LanguageEngine
+from palate.inference.ask import Ask
+from palate.inference.engine import LanguageEngine
 from palate.inference.recommender import Recommender
 from palate.inference.validating import _raise_to_share, with_blend
 from palate.training.building import build_parts

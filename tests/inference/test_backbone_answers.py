@@ -13,7 +13,8 @@ import torch
 from palate.data.dataset import Dataset
 from palate.data.world import World
 from palate.errors import ArtifactError, ConfigError
-from palate.inference.engine import Ask, LanguageEngine
+from palate.inference.ask import Ask
+from palate.inference.engine import LanguageEngine
 from palate.inference.recommender import Recommender
 from palate.inference.texts import Question, TextEngine
 from palate.inference.writing import Manner, _Kept, _ReadAnew

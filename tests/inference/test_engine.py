@@ -8,7 +8,8 @@ import torch
 from numpy.testing import assert_allclose
 
 from palate import Dataset
-from palate.inference.engine import Ask, CatalogueVectors, LanguageEngine
+from palate.inference.ask import Ask
+from palate.inference.engine import CatalogueVectors, LanguageEngine
 from palate.training.building import build_parts
 from palate.training.parts import Parts, Prior
 from palate.training.recipe import load_recipe

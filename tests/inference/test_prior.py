@@ -9,7 +9,8 @@ import pytest
 from jaxtyping import Float
 
 from palate.data.world import World
-from palate.inference.engine import Ask, LanguageEngine
+from palate.inference.ask import Ask
+from palate.inference.engine import LanguageEngine
 from palate.inference.recommender import Recommender
 from palate.inference.validating import ndcg_of
 from palate.training.parts import Parts

@@ -6,7 +6,7 @@ import pytest
 
 from palate import Recommender
 from palate.errors import ConfigError, NotTrainedError
-from palate.inference.engine import Ask
+from palate.inference.ask import Ask
 from palate.inference.prompt_search import FoundPrompt, search_prompt
 from palate.inference.sensitivity import answer_gains
 

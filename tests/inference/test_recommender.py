@@ -15,7 +15,7 @@ from palate.errors import (
     UnknownItemError,
     UnknownUserError,
 )
-from palate.inference.engine import Ask
+from palate.inference.ask import Ask
 from palate.inference.training_run import fingerprint
 from palate.training.recipe import Recipe, load_recipe
 from palate.types import History, Ranking, SupportsScore

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from palate import Dataset, Recommender
 from palate.data.dataset import Cases
 from palate.errors import NotTrainedError
-from palate.inference.engine import Ask
+from palate.inference.ask import Ask
 from palate.inference.sensitivity import (
     TOP,
     Sensitivity,

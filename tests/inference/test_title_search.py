@@ -12,7 +12,8 @@ from palate import Dataset, Recommender
 from palate.data.world import World
 from palate.errors import NotTrainedError
 from palate.inference.answers import Answers
-from palate.inference.engine import Ask, LanguageEngine
+from palate.inference.ask import Ask
+from palate.inference.engine import LanguageEngine
 from palate.inference.title_search import TitleSearch
 from palate.language.text_tasks import NextTitle
 from palate.training.recipe import load_recipe

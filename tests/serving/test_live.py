@@ -11,7 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from palate import Dataset, Recommender
 from palate.errors import ArtifactError, ConfigError, NotTrainedError, UnknownItemError
-from palate.inference.engine import Ask, LanguageEngine
+from palate.inference.ask import Ask
+from palate.inference.engine import LanguageEngine
 from palate.serving.filters import ItemFilter
 from palate.serving.live import Answer, LiveModel, Question
 from palate.serving.store.records import DeletedItem, ItemRecord

@@ -8,7 +8,8 @@ import torch
 
 from palate import Dataset
 from palate.data.world import World
-from palate.inference.engine import Ask, LanguageEngine
+from palate.inference.ask import Ask
+from palate.inference.engine import LanguageEngine
 from palate.inference.model_folder import Trained
 from palate.serving.filters import ItemFilter
 from palate.serving.live import LiveModel

@@ -31,7 +31,7 @@ def recommend(
     loaded = load(model)
     who = somebody(loaded, user, history)
     if prompt is not None or form is not None:
-        from palate.inference.engine import Ask
+        from palate.inference.ask import Ask
 
         loaded = loaded.asking(Ask(prompt=prompt, form=form))
     ranking = loaded.recommend([who], n)[0]

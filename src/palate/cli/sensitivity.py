@@ -25,7 +25,7 @@ def sensitivity(
     as_json: Json = False,
 ) -> None:
     """Measure how answers move with the wording, and with the objective asked for."""
-    from palate.inference.engine import Ask
+    from palate.inference.ask import Ask
     from palate.inference.prompt_search import search_prompt
     from palate.inference.sensitivity import measure_sensitivity, plain_families
     from palate.inference.sensitivity_tables import heat_map, search_table, sensitivity_tables

@@ -16,7 +16,8 @@ from scipy.special import log_softmax
 from palate.data.dataset import Dataset
 from palate.errors import ConfigError, NotTrainedError
 from palate.evaluation.rating_baselines import ItemBiases
-from palate.inference.engine import Ask, LanguageEngine
+from palate.inference.ask import Ask
+from palate.inference.engine import LanguageEngine
 from palate.inference.texts import Question, TextEngine
 from palate.inference.writing import Manner
 from palate.language.plain_text import one_line, openings, words

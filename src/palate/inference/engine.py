@@ -1,7 +1,7 @@
 """Asking a language model: histories and words in, a score for every item out."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -9,18 +9,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from palate.errors import ConfigError, NotTrainedError
+from palate.errors import NotTrainedError
+from palate.inference.ask import Ask, check_ask, words_alone
 from palate.inference.beam import beam_search
 from palate.inference.hybrid import blended, with_raised
 from palate.inference.retrieval import largest_products, retrieve
 from palate.inference.spelling_out import ModelCodes, log_probability
 from palate.items.codes.prefix_table import PrefixTable
-from palate.language.prompts import SLOTS
 from palate.language.stream import Batch, Writer
 from palate.language.tasks import Example
 from palate.models.references import ItemTable, mentioned, numbered_items
 from palate.ranking import mask_scores, rank_scored, top_rankings
-from palate.training.chosen_tasks import BY_ITEMS
 from palate.training.parts import Blend, Parts, Prior
 from palate.training.recipe import Form
 from palate.types import History, Ranking
@@ -37,31 +36,6 @@ BEAM_LOGITS_AT_ONCE = 8_000_000
 """Logits of all beams of a batch together: 32 MB, where each item has a code of its own."""
 
 _NOTHING = Ranking(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
-
-_RECIPE_WITH: Mapping[Form, str] = {
-    "set": "urm",
-    "codes": "tiger",
-    "hybrid": "urm-codes",
-    "titles": "palate",
-}
-
-
-@dataclass(frozen=True)
-class Ask:
-    """What is asked of the model, beside the history."""
-
-    family: str = "next-item"
-    """Family of prompts; its first wording is used unless ``prompt`` is given."""
-    prompt: str | None = None
-    """Free text read in place of the wording."""
-    slots: dict[str, str] = field(default_factory=dict)
-    """Values of the wording's slots."""
-    context: str = ""
-    """Words read before the history: a query, a category."""
-    wording: int = 0
-    """Which of the seen wordings."""
-    form: Form | None = None
-    """In which form to answer; None is the model's usual one."""
 
 
 @dataclass(frozen=True)
@@ -99,30 +73,7 @@ class LanguageEngine:
             NotTrainedError: when the model was not trained on the family of prompts.
             ConfigError: when the slots are not those of the family.
         """
-        if not self.parts.forms:
-            raise _words_alone()
-        if ask.form is not None and ask.form not in self.parts.forms:
-            raise NotTrainedError(
-                f"This model was not trained to answer in the form {ask.form!r}; "
-                f"it answers as {', '.join(self.parts.forms)}.",
-                hint="Train one that can: palate train DATASET MODEL "
-                f"--recipe {_RECIPE_WITH[ask.form]}",
-            )
-        answered = [family for family in self.parts.tasks if family in BY_ITEMS]
-        if (ask.form or self.parts.forms[0]) == "titles":
-            answered = ["next-item", "next-title"]
-        if ask.prompt is None and ask.family not in answered:
-            raise NotTrainedError(
-                f"This model was not trained to answer {ask.family!r} with items; "
-                f"it answers {', '.join(answered)}.",
-                hint="Train one that can: palate train DATASET MODEL --recipe urm",
-            )
-        if ask.prompt is None and set(ask.slots) != SLOTS[ask.family]:
-            raise ConfigError(
-                f"{ask.family!r} has the slots {sorted(SLOTS[ask.family])}; "
-                f"{sorted(ask.slots)} were given.",
-                hint='Write Ask(family="objective", slots={"event": "purchase"}).',
-            )
+        check_ask(self.parts, ask)
         other = LanguageEngine(self.parts, ask, self.catalogue)
         other._outputs = self._outputs
         return other
@@ -131,7 +82,7 @@ class LanguageEngine:
     def form(self) -> Form:
         """The form in which it answers."""
         if not self.parts.forms:
-            raise _words_alone()
+            raise words_alone()
         return self.ask.form or self.parts.forms[0]
 
     @property
@@ -377,13 +328,6 @@ class LanguageEngine:
             for query, context in enumerate(contexts)
         ]
         return wording, examples, Writer(parts.tokenizer, vectors, parts.spelling, parts.ratings)
-
-
-def _words_alone() -> NotTrainedError:
-    return NotTrainedError(
-        "This model answers in words alone: it recommends no items by itself.",
-        hint="Let it rank items that are given: palate rank MODEL --user ID --items ID,ID,...",
-    )
 
 
 def cut_by_length(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from palate.data.dataset import Cases
-from palate.inference.engine import Ask
+from palate.inference.ask import Ask
 from palate.inference.recommender import Recommender
 from palate.inference.sensitivity import Progress, answer_gains
 

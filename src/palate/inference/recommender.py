@@ -14,7 +14,8 @@ from palate.errors import ConfigError, NotTrainedError
 from palate.evaluation.protocol import evaluate
 from palate.evaluation.result import Evaluation
 from palate.inference.answers import Answers, Explained, Rated
-from palate.inference.engine import Ask, LanguageEngine
+from palate.inference.ask import Ask
+from palate.inference.engine import LanguageEngine
 from palate.inference.model_folder import Trained, load_model, save_model
 from palate.inference.title_search import TitleSearch
 from palate.inference.training_run import TrainingRun

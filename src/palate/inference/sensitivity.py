@@ -14,7 +14,8 @@ from jaxtyping import Float, Int
 from palate.data.dataset import Cases, Dataset
 from palate.data.split import PartName
 from palate.errors import DataError, NotTrainedError
-from palate.inference.engine import Ask, LanguageEngine
+from palate.inference.ask import Ask
+from palate.inference.engine import LanguageEngine
 from palate.inference.recommender import Recommender
 from palate.language.prompts import SLOTS, Wordings
 from palate.language.text_tasks import NextTitle

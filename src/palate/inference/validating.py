@@ -11,7 +11,8 @@ from palate.data.dataset import Cases, Dataset
 from palate.evaluation.calibration import fit_calibration, fit_levels
 from palate.evaluation.rating_baselines import fit_item_biases
 from palate.inference.answers import Answers, above_mean, no_and_yes
-from palate.inference.engine import Ask, LanguageEngine
+from palate.inference.ask import Ask
+from palate.inference.engine import LanguageEngine
 from palate.inference.hybrid import with_raised
 from palate.inference.texts import Question, TextEngine
 from palate.language.held_out import HeldOut, held_out_events, held_out_examples

@@ -5,7 +5,7 @@ from functools import cache, cached_property
 from typing import Literal
 
 from palate.errors import ConfigError, NotTrainedError
-from palate.inference.engine import Ask
+from palate.inference.ask import Ask
 from palate.inference.model_folder import Trained
 from palate.language.prompts import SLOTS
 from palate.models.baselines import Popularity

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 
-from palate.inference.engine import Ask
+from palate.inference.ask import Ask
 from palate.serving.filters import ItemFilter
 from palate.types import History
 

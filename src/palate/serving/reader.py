@@ -8,7 +8,8 @@ from typing import cast
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from palate.inference.engine import Ask, LanguageEngine
+from palate.inference.ask import Ask
+from palate.inference.engine import LanguageEngine
 from palate.inference.model_folder import Trained
 from palate.models.baselines import Baseline, Popularity
 from palate.serving.catalogue import CatalogueState
