@@ -15,6 +15,7 @@ import decode
 import generative
 import measure
 import mixture
+import paradigms
 import text_tasks
 import transfer
 
@@ -183,6 +184,19 @@ def test_variants_of_prompts_are_recipes() -> None:
     recipe = load_recipe("rsllm", [override])
     assert [stage.reads for stage in recipe.stages] == [("title",), ("title", "item")]
     assert [stage.training.epochs for stage in recipe.stages if stage.training] == [3, 3]
+
+
+def test_variants_of_yes_or_no_and_of_pre_training_are_recipes() -> None:
+    for name, *changed in collaborative.VARIANTS.values():
+        assert load_recipe(name, changed).in_turn[-1].tasks.ranking > 0
+    stages = {
+        label: [stage.tasks.masked > 0 for stage in load_recipe(name, changed).in_turn]
+        for label, (name, changed) in paradigms.VARIANTS.items()
+    }
+    assert stages[paradigms.PTUM] == [True, False]
+    assert stages[paradigms.TUNED] == [False]
+    plain = load_recipe(*paradigms.VARIANTS[paradigms.PLAIN])
+    assert not plain.training.target_contrast + plain.training.user_contrast
 
 
 def test_an_expert_learns_one_family() -> None:
