@@ -145,3 +145,11 @@ def test_a_file_that_is_not_there_or_no_toml_is_an_error(tmp_path: Path) -> None
 def test_a_recipe_survives_json(name: str) -> None:
     recipe = load_recipe(name)
     assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+
+
+@pytest.mark.parametrize(
+    ("name", "events"),
+    [("urm", 50), ("rsllm", 10), ("llara", 10), ("ptum", 50), ("recsysllm", 20), ("collm", 20)],
+)
+def test_as_many_events_are_read_as_the_last_stage_was_taught(name: str, events: int) -> None:
+    assert load_recipe(name).max_history == events

@@ -98,3 +98,12 @@ def test_the_prior_is_left_to_who_brings_a_catalogue(
     assert not np.allclose(LanguageEngine(with_prior).score(histories), bare, atol=1e-3)
     looked_up = LanguageEngine(with_prior, catalogue=catalogue)
     assert_allclose(looked_up.score(histories), bare, atol=1e-4)
+
+
+def test_a_model_of_stages_reads_as_many_events_as_it_was_taught(shop: Dataset) -> None:
+    stage = "stages=[{tasks={next_item=1, max_history=3}, training={epochs=1}}]"
+    recipe = load_recipe("urm-small", [stage, "model.decoder.width=16", "model.decoder.heads=2"])
+    engine = LanguageEngine(build_parts(shop, recipe, seed=1)[0])
+    longest = max(shop.cases("test").histories, key=len)
+    assert len(longest) > 3
+    np.testing.assert_allclose(engine.score([longest]), engine.score([longest.last(3)]), atol=1e-5)

@@ -303,9 +303,9 @@ class LanguageEngine:
             table = replace(table, tokens=torch.cat([tokens, described]))
         return numbered, table
 
-    @property
+    @cached_property
     def _max_history(self) -> int:
-        return self.parts.recipe.tasks.max_history
+        return self.parts.recipe.max_history
 
     def _worded(self, contexts: Sequence[str]) -> tuple[str, list[Example], Writer]:
         """Return the instruction, an example per context to fill, and a writer for them."""

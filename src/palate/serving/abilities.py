@@ -132,7 +132,7 @@ class Abilities:
             },
             "new_users": "cold-start" if "cold-start" in self.tasks else "popular",
             "events": list(self._slots["event"]),
-            "max_history": None if parts is None else parts.recipe.tasks.max_history,
+            "max_history": None if parts is None else parts.recipe.max_history,
             "cannot": self._cannot,
         }
 

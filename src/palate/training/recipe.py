@@ -185,6 +185,12 @@ class Recipe(BaseModel):
         return bool({"set", "codes"}.intersection(self.forms))
 
     @property
+    def max_history(self) -> int:
+        """Events read for an answer with items: what the last stage with such a task was taught."""
+        stages = [recipe.tasks for recipe in self.in_turn]
+        return ([tasks for tasks in stages if tasks.by_items] or stages)[-1].max_history
+
+    @property
     def made_of(self) -> str:
         """What a person wants to know of its parts, in a line."""
         if self.baseline is not None:
