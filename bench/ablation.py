@@ -32,9 +32,9 @@ from measure import (
 )
 
 from palate.data.prepare import PrepareOptions
-from palate.data.world import World
-from palate.inference.recommender import Recommender
-from palate.training.parts import Parts
+from palate.recommender.recommender import Recommender
+from palate.simulation.world import World
+from palate.training.system import Parts
 
 FUSED = "all fused"
 ID_ONLY = ("items.modalities=[]",)

@@ -19,7 +19,7 @@ from measure import (
     seeded,
 )
 
-from palate.evaluation.tables import HEADLINE
+from palate.evaluation.report.tables import HEADLINE
 
 WANTED = {"recall@5": 0.072, "ndcg@5": 0.052, "recall@10": 0.100, "ndcg@10": 0.061}
 LIMIT_SECONDS = 900

@@ -30,11 +30,11 @@ from measure import (
 from rich.table import Table
 
 from palate.evaluation.answer_metrics import score_choices
-from palate.inference.answer_sheet import SEED
-from palate.inference.recommender import Recommender
-from palate.inference.text_evaluation import evaluate_task
 from palate.language.held_out import held_out_events, held_out_examples
 from palate.language.text_tasks import Choice, plain_titles
+from palate.recommender.recommender import Recommender
+from palate.studies.answer_sheet import SEED
+from palate.studies.task_evaluation import evaluate_task
 
 TASKS = "{ next_item = 4, choice = 3, next_title = 3, title = 1, max_history = 10 }"
 CONTRASTS = "target_contrast = 0.125, user_contrast = 0.025"

@@ -16,7 +16,6 @@ from threadpoolctl import threadpool_limits
 
 from palate.data.catalog import Catalog
 from palate.data.dataset import Dataset
-from palate.inference.indexing import health_tables, index_config
 from palate.items.codes.codes import Level
 from palate.items.codes.health import CodeHealth, HealthEvidence, code_health, index_health
 from palate.items.codes.index import IndexMaterial, fit_index
@@ -24,6 +23,7 @@ from palate.items.codes.indexings import category_paths
 from palate.items.encoders import ItemEncoders, ItemsConfig
 from palate.items.text import TextEncoderConfig
 from palate.items.vectors import ItemVectors
+from palate.studies.index_health import health_tables, index_config
 
 OURS = ("residual-kmeans", "rqvae", "product")
 PUBLISHED = {

@@ -39,8 +39,8 @@ from palate.data.vocabulary import Vocabulary
 from palate.errors import UnknownUserError
 from palate.evaluation.answer_metrics import score_yes_no
 from palate.evaluation.rating_baselines import fit_biases, ratings_of
-from palate.inference.recommender import Recommender
 from palate.language.text_tasks import Ranking
+from palate.recommender.recommender import Recommender
 
 LIKED = 3.0
 TASKS = "{ next_item = 0, ranking = 4, like_above = 3, max_history = %d }"

@@ -29,10 +29,10 @@ from rich.table import Table
 
 from palate.data.prepare import PrepareOptions
 from palate.data.splitting import SplitName
-from palate.evaluation.tables import HEADLINE
+from palate.evaluation.report.tables import HEADLINE
 from palate.inference.ask import Ask
-from palate.inference.recommender import Recommender
-from palate.training.parts import Parts
+from palate.recommender.recommender import Recommender
+from palate.training.system import Parts
 
 FORMS = ("set", "codes", "hybrid")
 

@@ -21,10 +21,10 @@ from rich.table import Table
 
 from palate.data.catalog import Catalog
 from palate.data.vocabulary import Vocabulary
-from palate.inference.indexing import index_config
 from palate.items.codes.health import lost_variance
 from palate.items.codes.index import IndexMaterial, fit_index
 from palate.items.vectors import ItemVectors
+from palate.studies.index_health import index_config
 
 CLOUDS = 1_000
 BLOCK = 65_536

@@ -25,8 +25,8 @@ from measure import (
 from rich.table import Table
 
 from palate.data.dataset import Dataset
-from palate.inference.recommender import Recommender
-from palate.training.parts import Parts
+from palate.recommender.recommender import Recommender
+from palate.training.system import Parts
 from palate.trust.leak import probe_leaks, probe_order
 
 PROBE = "order of the codes"

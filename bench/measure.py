@@ -29,10 +29,10 @@ from rich.table import Table
 from palate import __version__
 from palate.data.dataset import Dataset
 from palate.data.prepare import PrepareOptions, prepare
-from palate.data.world import World
-from palate.evaluation.tables import HEADLINE
-from palate.inference.recommender import Recommender
-from palate.inference.training_run import fingerprint
+from palate.evaluation.report.tables import HEADLINE
+from palate.recommender.fit import fingerprint
+from palate.recommender.recommender import Recommender
+from palate.simulation.world import World
 from palate.training.loop import Report
 from palate.training.recipe import Recipe, load_recipe
 

@@ -32,17 +32,17 @@ from rich.table import Table
 
 from palate.data.dataset import Cases, Dataset
 from palate.data.split import PartName
-from palate.data.world import World
 from palate.inference.ask import Ask
 from palate.inference.engine import LanguageEngine
 from palate.inference.model_folder import Trained
-from palate.inference.recommender import Recommender
 from palate.language.queries import make_queries
 from palate.models.language_model import RecommendationModel
-from palate.training.building import build_parts
+from palate.recommender.recommender import Recommender
+from palate.simulation.world import World
+from palate.training.build import build_parts
 from palate.training.loop import Run, train
-from palate.training.parts import Parts
 from palate.training.recipe import Recipe
+from palate.training.system import Parts
 from palate.types import History, SupportsScore
 
 TASKS = ("next-item", "objective", "scenario", "category", "search", "direct", "cold-start")

@@ -28,12 +28,12 @@ from measure import (
 )
 from rich.table import Table
 
-from palate.data.world import World
 from palate.inference.ask import Ask
-from palate.inference.prompt_search import search_prompt
-from palate.inference.recommender import Recommender
-from palate.inference.sensitivity import answer_gains
 from palate.models.backbones.tuning import TuningConfig
+from palate.recommender.recommender import Recommender
+from palate.simulation.world import World
+from palate.studies.prompt_search import search_prompt
+from palate.studies.sensitivity import answer_gains
 from palate.training.config import TasksConfig
 from palate.training.recipe import Recipe
 

@@ -29,8 +29,8 @@ from measure import (
 from rich.table import Table
 
 from palate.evaluation.metrics import vector_diversity
-from palate.inference.recommender import Recommender
-from palate.training.parts import Parts
+from palate.recommender.recommender import Recommender
+from palate.training.system import Parts
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from rich.table import Table
 from palate.data.dataset import Dataset
 from palate.inference.engine import LanguageEngine
 from palate.inference.retrieval import retrieve
-from palate.training.building import build_parts
+from palate.training.build import build_parts
 from palate.training.recipe import load_recipe
 from palate.types import History
 

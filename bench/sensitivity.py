@@ -22,9 +22,9 @@ from measure import (
 )
 from rich.table import Table
 
-from palate.data.world import World
-from palate.inference.recommender import Recommender
-from palate.inference.sensitivity import measure_sensitivity
+from palate.recommender.recommender import Recommender
+from palate.simulation.world import World
+from palate.studies.sensitivity import measure_sensitivity
 
 
 def main() -> None:

@@ -155,7 +155,7 @@ def serve_floor(model: Path, port: int) -> None:
     from fastapi import FastAPI, Request, Response
 
     from palate.inference.engine import LanguageEngine
-    from palate.inference.recommender import Recommender
+    from palate.recommender.recommender import Recommender
 
     loaded = Recommender.load(model)
     engine = loaded.engine

@@ -156,8 +156,8 @@ def small_model(folder: Path) -> Path:
     """Return a small trained model, made on the first call."""
     if (folder / "manifest.json").is_file():
         return folder
-    from palate.data.world import World
-    from palate.inference.recommender import Recommender
+    from palate.recommender.recommender import Recommender
+    from palate.simulation.world import World
     from palate.training.recipe import load_recipe
 
     shop = World(num_users=300, num_items=200, events_per_user=10, seed=5).dataset()

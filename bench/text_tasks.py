@@ -25,8 +25,8 @@ from measure import (
 )
 from rich.table import Table
 
-from palate.inference.recommender import Recommender
-from palate.inference.text_evaluation import evaluate_task
+from palate.recommender.recommender import Recommender
+from palate.studies.task_evaluation import evaluate_task
 from palate.training.recipe import load_recipe
 
 HEADLINE = {

@@ -37,8 +37,8 @@ from palate.artifacts import hash_text
 from palate.data.dataset import Dataset
 from palate.data.joining import joined
 from palate.data.split import Part
-from palate.inference.recommender import Recommender
-from palate.inference.training_run import fingerprint
+from palate.recommender.fit import fingerprint
+from palate.recommender.recommender import Recommender
 from palate.training.recipe import Recipe, load_recipe
 
 WITH_IDS = "model.fusion.use_id=true"

@@ -30,8 +30,8 @@ from measure import (
 from rich.table import Table
 
 from palate.evaluation.task_result import TaskFamily
-from palate.inference.recommender import Recommender
-from palate.inference.text_evaluation import evaluate_task
+from palate.recommender.recommender import Recommender
+from palate.studies.task_evaluation import evaluate_task
 
 RECIPES = ("p5", "recsysllm")
 METRICS: dict[TaskFamily, str] = {

@@ -22,6 +22,8 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
+pytest_plugins = ["tiny_models"]
+
 # Doctests are looked for in the package; a conftest found twice by one name would be an error.
 collect_ignore_glob = ["*conftest.py"]
 

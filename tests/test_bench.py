@@ -21,10 +21,10 @@ import transfer
 
 from palate.data.dataset import Cases
 from palate.data.split import Part
-from palate.data.world import World
-from palate.inference.recommender import Recommender
-from palate.training.parts import Parts
+from palate.recommender.recommender import Recommender
+from palate.simulation.world import World
 from palate.training.recipe import load_recipe
+from palate.training.system import Parts
 from palate.types import History
 
 SHOP = World(num_users=40, num_items=40, events_per_user=8, seed=3)

@@ -15,7 +15,7 @@ import pytest
 from safetensors import safe_open
 
 from palate import cli
-from palate.data.world import World
+from palate.simulation.world import World
 
 SETTINGS = (
     "items.text.dim=16",
@@ -394,7 +394,7 @@ def test_ctrl_c_says_that_the_work_is_kept(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("palate.inference.recommender.Recommender.train", interrupted)
+    monkeypatch.setattr("palate.recommender.recommender.Recommender.train", interrupted)
     done = palate("train", folder / "shop", folder / "stopped", "--recipe", "urm-small")
     assert done.code == 130
     assert "the same command continues" in done.err

@@ -7,7 +7,7 @@ import pytest
 
 import palate
 
-PUBLIC = ["Dataset", "Evaluation", "History", "PalateError", "Ranking", "Recommender"]
+PUBLIC = ["Dataset", "Evaluation", "History", "PalateError", "Ranking", "Recommender", "World"]
 
 
 def test_the_package_offers_exactly_these_names() -> None:

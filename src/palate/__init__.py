@@ -1,8 +1,8 @@
 """Palate: one language model for every recommendation task.
 
 Example:
-    >>> from palate import Dataset, Recommender
-    >>> shop = Dataset.from_world(num_users=60, num_items=40, seed=0)
+    >>> from palate import Recommender, World
+    >>> shop = World(num_users=60, num_items=40, seed=0).dataset()
     >>> model = Recommender.train(shop, recipe="popularity")
     >>> len(model.recommend([model.history("u1")], n=3)[0])
     3
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from palate.data.dataset import Dataset
     from palate.errors import PalateError
     from palate.evaluation.result import Evaluation
-    from palate.inference.recommender import Recommender
+    from palate.recommender.recommender import Recommender
+    from palate.simulation.world import World
     from palate.types import History, Ranking
 
 __version__ = "0.1.0"
 
-__all__ = ["Dataset", "Evaluation", "History", "PalateError", "Ranking", "Recommender"]
+__all__ = ["Dataset", "Evaluation", "History", "PalateError", "Ranking", "Recommender", "World"]
 
 _HOMES = {
     "Dataset": "palate.data.dataset",
@@ -27,7 +28,8 @@ _HOMES = {
     "History": "palate.types",
     "PalateError": "palate.errors",
     "Ranking": "palate.types",
-    "Recommender": "palate.inference.recommender",
+    "Recommender": "palate.recommender.recommender",
+    "World": "palate.simulation.world",
 }
 
 

@@ -11,8 +11,8 @@ import typer
 
 if TYPE_CHECKING:
     from palate.inference.answers import Rated
-    from palate.inference.recommender import Recommender
-    from palate.inference.shown_prompts import ShownFamily
+    from palate.recommender.recommender import Recommender
+    from palate.studies.shown_prompts import ShownFamily
     from palate.training.loop import Report
     from palate.types import Ranking
 

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from palate.data.columns import check_overrides, map_columns
-from palate.data.read import SourceFile
+from palate.data.sources.read import SourceFile
 from palate.errors import ConfigError, DataError
 
 

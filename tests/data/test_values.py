@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from palate.data import values
-from palate.data.read import SourceFile
+from palate.data.sources.read import SourceFile
 from palate.errors import DataError
 
 

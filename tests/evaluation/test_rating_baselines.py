@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from palate.data.dataset import Dataset
 from palate.data.split import Part
 from palate.errors import DataError
 from palate.evaluation.answer_metrics import rmse
@@ -21,6 +20,7 @@ from palate.evaluation.rating_baselines import (
     rating_baselines,
     ratings_of,
 )
+from palate.simulation.world import World
 from palate.types import History
 
 SHAPE = (40, 30)
@@ -92,7 +92,7 @@ def test_predictions_stay_within_the_scale(rng: np.random.Generator) -> None:
 
 
 def test_only_the_training_part_is_learned_from() -> None:
-    shop = Dataset.from_world(num_users=60, num_items=30, seed=1)
+    shop = World(num_users=60, num_items=30, seed=1).dataset()
     events = shop.interactions
     assert events.ratings is not None
     spoiled = events.ratings.copy()
@@ -105,7 +105,7 @@ def test_only_the_training_part_is_learned_from() -> None:
 
 
 def test_ratings_of_a_part_leave_out_what_was_not_rated() -> None:
-    shop = Dataset.from_world(num_users=60, num_items=30, seed=1)
+    shop = World(num_users=60, num_items=30, seed=1).dataset()
     found = [len(ratings_of(shop, part)) for part in ("train", "valid", "test")]
     assert shop.interactions.ratings is not None
     held = shop.split.parts != Part.CONTEXT
@@ -130,7 +130,7 @@ def test_a_user_is_known_by_the_ratings_of_the_history() -> None:
 
 
 def test_known_users_are_told_as_by_biases() -> None:
-    shop = Dataset.from_world(num_users=60, num_items=30, seed=1)
+    shop = World(num_users=60, num_items=30, seed=1).dataset()
     found = fit_item_biases(shop)
     train = ratings_of(shop, "train")
     shape = (len(shop.interactions.users), len(shop.catalog))

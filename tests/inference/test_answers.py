@@ -11,7 +11,7 @@ from palate import Dataset, Recommender
 from palate.errors import ConfigError, NotTrainedError
 from palate.inference.answers import EXPLAINING, SUMMARISING, Answers
 from palate.inference.engine import LanguageEngine
-from palate.inference.writing import Manner
+from palate.inference.generation import Manner
 from palate.language.review_tasks import Explanation
 from palate.language.text_tasks import Choice, Rating, plain_titles
 from palate.language.text_tasks import Ranking as YesOrNo

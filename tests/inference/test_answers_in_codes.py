@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from palate.data.dataset import Dataset
-from palate.data.world import World
 from palate.errors import ConfigError, NotTrainedError
 from palate.inference.ask import Ask
 from palate.inference.engine import LanguageEngine
-from palate.inference.recommender import Recommender
-from palate.inference.validating import _raise_to_share, with_blend
-from palate.training.building import build_parts
-from palate.training.parts import Blend, Parts
+from palate.recommender.recommender import Recommender
+from palate.recommender.validation import _raise_to_share, with_blend
+from palate.simulation.world import World
+from palate.training.build import build_parts
 from palate.training.recipe import load_recipe
+from palate.training.system import Blend, Parts
 from palate.types import History
 
 SMALL = (

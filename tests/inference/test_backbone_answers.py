@@ -11,18 +11,18 @@ import pytest
 import torch
 
 from palate.data.dataset import Dataset
-from palate.data.world import World
 from palate.errors import ArtifactError, ConfigError
 from palate.inference.ask import Ask
 from palate.inference.engine import LanguageEngine
-from palate.inference.recommender import Recommender
+from palate.inference.generation import Manner, _Kept, _ReadAnew
 from palate.inference.texts import Question, TextEngine
-from palate.inference.writing import Manner, _Kept, _ReadAnew
 from palate.language.text_tasks import Choice, NextTitle, Title, plain_titles
 from palate.models.backbones.causal import CausalBackbone, head_of
 from palate.models.baselines import PopularityConfig
-from palate.training.parts import Parts
+from palate.recommender.recommender import Recommender
+from palate.simulation.world import World
 from palate.training.recipe import Recipe, load_recipe
+from palate.training.system import Parts
 
 SETTINGS = (
     "items.text.dim=16",

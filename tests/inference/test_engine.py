@@ -10,15 +10,16 @@ from numpy.testing import assert_allclose
 from palate import Dataset
 from palate.inference.ask import Ask
 from palate.inference.engine import CatalogueVectors, LanguageEngine
-from palate.training.building import build_parts
-from palate.training.parts import Parts, Prior
+from palate.simulation.world import World
+from palate.training.build import build_parts
 from palate.training.recipe import load_recipe
+from palate.training.system import Parts, Prior
 from palate.types import History
 
 
 @pytest.fixture(scope="module")
 def shop() -> Dataset:
-    return Dataset.from_world(num_users=40, num_items=30, seed=2)
+    return World(num_users=40, num_items=30, seed=2).dataset()
 
 
 @pytest.fixture(scope="module")

@@ -11,21 +11,22 @@ from numpy.testing import assert_allclose
 from palate.data.dataset import Dataset
 from palate.errors import NotTrainedError
 from palate.inference.engine import CatalogueVectors, LanguageEngine
-from palate.inference.recommender import Recommender
+from palate.inference.generation import Manner, _Kept, _ReadAnew
 from palate.inference.texts import Question, TextEngine
-from palate.inference.writing import Manner, _Kept, _ReadAnew
 from palate.language.review_tasks import Explanation
 from palate.language.tasks import Example
 from palate.language.text_tasks import NO, YES, Choice, Ranking, Rating, plain_titles
-from palate.training.parts import Parts
+from palate.recommender.recommender import Recommender
+from palate.simulation.world import World
 from palate.training.recipe import load_recipe
+from palate.training.system import Parts
 
 SMALL = ["training.epochs=2", "model.decoder.width=32", "model.decoder.layers=1", "tasks.rating=4"]
 
 
 @pytest.fixture(scope="module")
 def shop() -> Dataset:
-    return Dataset.from_world(num_users=60, num_items=40, seed=1)
+    return World(num_users=60, num_items=40, seed=1).dataset()
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +150,7 @@ def _asking_one(example: Example, asked: np.ndarray) -> Example:
 
 
 def _explained(shop: Dataset, engine: TextEngine) -> Question:
-    from palate.language.reviews import read_reviews
+    from palate.language.text.reviews import read_reviews
 
     reviews = read_reviews(shop)
     assert reviews is not None

@@ -9,13 +9,13 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from palate import Dataset, Recommender
-from palate.data.world import World
 from palate.errors import NotTrainedError
 from palate.inference.answers import Answers
 from palate.inference.ask import Ask
 from palate.inference.engine import LanguageEngine
 from palate.inference.title_search import TitleSearch
 from palate.language.text_tasks import NextTitle
+from palate.simulation.world import World
 from palate.training.recipe import load_recipe
 from palate.types import History, Ranking
 

@@ -10,9 +10,9 @@ import pytest
 
 from palate.data.catalog import Catalog
 from palate.data.dataset import Dataset
-from palate.data.world import World
 from palate.items.encoders import ItemEncoders, ItemsConfig, item_features
 from palate.items.features import ItemFeatures
+from palate.simulation.world import World
 
 CONFIG = ItemsConfig.model_validate(
     {

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palate.data.catalog import Catalog
-from palate.data.dataset import Dataset
 from palate.data.vocabulary import Vocabulary
+from palate.language.batch import MAX_BLANK_WORDS, MAX_CONTEXT_WORDS, Batch, Writer
 from palate.language.blanks import LEVELS, BlankFilling, Level, corrupted, hidden_words
+from palate.language.item_format import Spelled, Spelling, title_words
 from palate.language.prompts import render
-from palate.language.reviews import Reviews, read_reviews
-from palate.language.spelling import Spelled, Spelling, title_words
-from palate.language.stream import MAX_BLANK_WORDS, MAX_CONTEXT_WORDS, Batch, Writer
 from palate.language.tasks import Example
+from palate.language.text.reviews import Reviews, read_reviews
 from palate.language.tokenizer import Tokenizer
+from palate.simulation.world import World
 from palate.types import History
 
 TITLES = [f"oak {word}" for word in ("lamp", "chair", "table", "shelf", "door", "bed")]
@@ -27,7 +27,7 @@ SPELLING = Spelling(("title", "item"), titles=title_words(TITLES, TOKENIZER), tw
 WRITER = Writer(TOKENIZER, None, SPELLING, (1.0, 2.0))
 OAK, LAMP, CHAIR, TABLE = TOKENIZER.encode("oak lamp chair table")
 MASK, END = TOKENIZER.pad, TOKENIZER.end
-SHOP = Dataset.from_world(num_users=150, num_items=60, seed=2)
+SHOP = World(num_users=150, num_items=60, seed=2).dataset()
 _found = read_reviews(SHOP)
 assert _found is not None
 REVIEWS: Reviews = _found

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palate.errors import UnknownItemError
+from palate.language.batch import MAX_REPLY_WORDS
 from palate.language.entities import EntityTrie
-from palate.language.stream import MAX_REPLY_WORDS
 from palate.language.tokenizer import Tokenizer
 
 VOCABULARY, END = 12, 2

@@ -8,8 +8,8 @@ import pytest
 
 from palate.data.catalog import Catalog
 from palate.data.vocabulary import Vocabulary
-from palate.data.world import World
 from palate.language.queries import QueryPool, make_queries
+from palate.simulation.world import World
 
 _ITEMS = {
     "item_id": ["a", "b", "c", "d"],

@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palate.data.dataset import Dataset
 from palate.language.behaviour_tasks import MaskedBehaviour, NextBehaviours
-from palate.language.facts import Facts
 from palate.language.prompts import SLOTS
 from palate.language.review_tasks import Explanation, Preference, Summary, preference_words
-from palate.language.reviews import Reviews, read_reviews
 from palate.language.tasks import Example, Task
+from palate.language.text.facts import Facts
+from palate.language.text.reviews import Reviews, read_reviews
 from palate.language.text_tasks import (
     NO,
     YES,
@@ -30,6 +29,7 @@ from palate.language.text_tasks import (
     rating_levels,
     unseen_items,
 )
+from palate.simulation.world import World
 from palate.types import History
 
 NUM_ITEMS = 60
@@ -39,7 +39,7 @@ FACTS = Facts(
     [["All", f"c{row % 4}"] for row in range(NUM_ITEMS)],
     [f"b{row % 3}" if row % 5 else "" for row in range(NUM_ITEMS)],
 )
-SHOP = Dataset.from_world(num_users=150, num_items=NUM_ITEMS, seed=2)
+SHOP = World(num_users=150, num_items=NUM_ITEMS, seed=2).dataset()
 _found = read_reviews(SHOP)
 assert _found is not None
 REVIEWS: Reviews = _found

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from palate.items.features import ItemFeatures
 from palate.items.vectors import ItemVectors
+from palate.language.batch import Batch, Writer
 from palate.language.entities import EntityTrie
-from palate.language.spelling import Spelling, title_words
-from palate.language.stream import Batch, Writer
+from palate.language.item_format import Spelling, title_words
 from palate.language.tasks import Example
 from palate.language.tokenizer import Tokenizer
 from palate.models.decoder import DecoderConfig

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from palate.language.stream import Writer
+from palate.language.batch import Writer
 from palate.language.tasks import Example
 from palate.language.tokenizer import Tokenizer
 from palate.models.references import mentioned, numbered_items, references_of, whole_items

@@ -12,16 +12,16 @@ from torch import Tensor
 
 from palate.items.features import ItemFeatures
 from palate.items.vectors import ItemVectors
-from palate.language.spelling import Spelling, title_words
-from palate.language.stream import Batch, Writer
+from palate.language.batch import Batch, Writer
+from palate.language.item_format import Spelling, title_words
 from palate.language.tasks import Example
 from palate.language.tokenizer import Tokenizer
 from palate.models.decoder import DecoderConfig
 from palate.models.fusion import FusionConfig
 from palate.models.language_model import RecommendationModel
 from palate.models.model_config import ModelConfig
+from palate.models.outputs import States
 from palate.models.references import mentioned
-from palate.models.states import States
 from palate.models.text_head import Copied, TextHead
 from palate.training.batch_loss import batch_loss
 from palate.training.config import TrainingConfig

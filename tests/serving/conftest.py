@@ -11,8 +11,8 @@ import pytest
 from memory_store import MemoryStore
 
 from palate import Dataset, Recommender
-from palate.data.world import World
 from palate.serving.live import LiveModel
+from palate.simulation.world import World
 from palate.training.recipe import load_recipe
 from palate.types import History
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from palate import Dataset
-from palate.data.world import World
 from palate.inference.ask import Ask
 from palate.inference.engine import LanguageEngine
 from palate.inference.model_folder import Trained
@@ -15,9 +14,10 @@ from palate.serving.filters import ItemFilter
 from palate.serving.live import LiveModel
 from palate.serving.questions import Question
 from palate.serving.store.records import DeletedItem, ItemRecord
-from palate.training.building import build_parts
-from palate.training.parts import Blend, Parts
+from palate.simulation.world import World
+from palate.training.build import build_parts
 from palate.training.recipe import load_recipe
+from palate.training.system import Blend, Parts
 from palate.types import History
 
 SMALL = (

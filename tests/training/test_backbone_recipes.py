@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from palate.data.dataset import Dataset
-from palate.data.world import World
 from palate.errors import ConfigError
-from palate.inference.recommender import Recommender
 from palate.models.backbones.tuning import TuningConfig
-from palate.models.own_weights import merged, own_state
-from palate.training.building import build_parts
+from palate.models.trainable_state import merged, own_state
+from palate.recommender.recommender import Recommender
+from palate.simulation.world import World
+from palate.training.build import build_parts
 from palate.training.config import Stage, TrainingConfig
 from palate.training.loop import Report, Run, _compiled, train
-from palate.training.parts import Parts, Start
 from palate.training.recipe import Recipe, load_recipe
+from palate.training.system import Parts, Start
 
 SMALL = (
     "items.text.dim=16",

@@ -5,12 +5,12 @@ import torch
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
 from palate.data.dataset import Dataset
-from palate.data.world import World
-from palate.language.stream import Batch
+from palate.language.batch import Batch
 from palate.models.language_model import RecommendationModel
 from palate.models.references import mentioned
+from palate.simulation.world import World
 from palate.training.batch_loss import batch_loss
-from palate.training.building import build_parts
+from palate.training.build import build_parts
 from palate.training.config import TrainingConfig
 from palate.training.recipe import load_recipe
 

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from palate.language.batch import Batch, Writer
 from palate.language.prompts import load_prompts
-from palate.language.stream import Batch, Writer
 from palate.language.tasks import ColdStart, NextItem, Objective
 from palate.language.tokenizer import Tokenizer
 from palate.training.batches import Footprint, Mixture

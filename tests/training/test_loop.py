@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from palate.data.world import World
 from palate.errors import ArtifactError
 from palate.models.language_model import RecommendationModel
-from palate.training.building import build_parts
+from palate.simulation.world import World
+from palate.training.build import build_parts
 from palate.training.loop import Report, Run, Validate, train
-from palate.training.parts import Parts
 from palate.training.recipe import load_recipe
+from palate.training.system import Parts
 
 SETTINGS = (
     "items.text.dim=16",

@@ -9,7 +9,7 @@ import typer
 from palate.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
-    from palate.inference.recommender import Recommender
+    from palate.recommender.recommender import Recommender
     from palate.types import History
 
 app = typer.Typer(
@@ -26,7 +26,7 @@ Count = Annotated[int, typer.Option("-n", min=1, help="Number of items.")]
 
 def load(folder: Path) -> "Recommender":
     """Read a model folder."""
-    from palate.inference.recommender import Recommender
+    from palate.recommender.recommender import Recommender
 
     return Recommender.load(folder)
 

@@ -8,7 +8,7 @@ from palate.cli.application import Count, Json, Model, app, load, somebody
 from palate.terminal import show_items
 
 if TYPE_CHECKING:
-    from palate.inference.recommender import Recommender
+    from palate.recommender.recommender import Recommender
     from palate.types import History
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from palate.data.split import PartName
     from palate.evaluation.result import Evaluation
     from palate.evaluation.task_result import TaskFamily
-    from palate.inference.recommender import Recommender
+    from palate.recommender.recommender import Recommender
 
 
 @app.command()
@@ -43,7 +43,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Judge a model by full ranking over the whole catalogue, or by what it says, with --task."""
-    from palate.evaluation.tables import evaluation_tables
+    from palate.evaluation.report.tables import evaluation_tables
 
     loaded = load(model)
     if task != "items":
@@ -68,7 +68,7 @@ def compare(
     """Compare models on the same users, with paired significance."""
     import numpy as np
 
-    from palate.evaluation.tables import HEADLINE, comparison_table
+    from palate.evaluation.report.tables import HEADLINE, comparison_table
 
     if len(models) < 2:
         raise ConfigError("compare needs two models or more.", hint="palate compare MODEL MODEL...")
@@ -91,8 +91,8 @@ def report(
     ] = "test",
 ) -> None:
     """Write one self-contained HTML page about one or more models."""
-    from palate.evaluation.report import write_report
-    from palate.inference.reporting import report_entry
+    from palate.evaluation.report.page import write_report
+    from palate.studies.report_entries import report_entry
 
     if out.is_dir():
         raise ConfigError(f"{str(out)!r} is a folder.", hint="Give a file: --out report.html")
@@ -112,7 +112,7 @@ def _evaluate_task(
     json_file: Path | None,
 ) -> None:
     from palate.evaluation.task_result import task_tables
-    from palate.inference.text_evaluation import evaluate_task
+    from palate.studies.task_evaluation import evaluate_task
 
     result = evaluate_task(loaded, task, split)
     if json_file is not None:

@@ -105,7 +105,7 @@ def train(
     from dataclasses import replace
     from shutil import rmtree
 
-    from palate.inference.recommender import Recommender
+    from palate.recommender.recommender import Recommender
     from palate.training.recipe import load_recipe
 
     chosen = load_recipe(recipe, set_ or [])
@@ -154,7 +154,7 @@ def index(
     """Give every item a code of a few levels, and say how healthy the codes are."""
     from dataclasses import asdict
 
-    from palate.inference.indexing import index_config, index_report, load_source
+    from palate.studies.index_health import index_config, index_report, load_source
 
     config = index_config(kind, set_ or [])
     with progress_bar("Encoding") as progress:
@@ -213,7 +213,7 @@ def demo(
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Simulate a shop, train, compare with baselines and the best possible, recommend, report."""
-    from palate.inference.demo import run_demo
+    from palate.studies.demo import run_demo
 
     with training_progress() as bar:
         run_demo(folder, num_users=users, seed=seed, say=typer.echo, show=show, training=bar.report)

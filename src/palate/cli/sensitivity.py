@@ -26,10 +26,10 @@ def sensitivity(
 ) -> None:
     """Measure how answers move with the wording, and with the objective asked for."""
     from palate.inference.ask import Ask
-    from palate.inference.prompt_search import search_prompt
-    from palate.inference.sensitivity import measure_sensitivity, plain_families
-    from palate.inference.sensitivity_tables import heat_map, search_table, sensitivity_tables
     from palate.language.prompts import SLOTS
+    from palate.studies.prompt_search import search_prompt
+    from palate.studies.sensitivity import measure_sensitivity, plain_families
+    from palate.studies.sensitivity_tables import heat_map, search_table, sensitivity_tables
 
     loaded = load(model)
     with progress_bar("Asking in many words") as progress:

@@ -11,7 +11,7 @@ from palate.errors import ConfigError
 from palate.terminal import show_items, show_rated, show_wordings
 
 if TYPE_CHECKING:
-    from palate.inference.recommender import Recommender
+    from palate.recommender.recommender import Recommender
 
 User = Annotated[str | None, typer.Option(help="A user of the dataset.")]
 History = Annotated[
@@ -127,8 +127,8 @@ def prompts(
     as_json: Json = False,
 ) -> None:
     """Show the prompts: every wording, and one asked in full of a real user."""
-    from palate.inference.shown_prompts import asked_of, show_families
     from palate.language.prompts import SLOTS, load_prompts
+    from palate.studies.shown_prompts import asked_of, show_families
 
     if family is not None and family not in SLOTS:
         raise ConfigError(

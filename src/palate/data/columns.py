@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from palate.data.read import SourceFile
+from palate.data.sources.read import SourceFile
 from palate.errors import ConfigError, DataError
 
 Table = Literal["events", "items", "users"]

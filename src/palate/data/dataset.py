@@ -35,7 +35,7 @@ class Dataset:
     """Two tables and a split: all that training and evaluation ever see.
 
     Example:
-        >>> from palate.data.world import World
+        >>> from palate.simulation.world import World
         >>> shop = World(num_users=50, num_items=40, seed=1).dataset()
         >>> len(shop.cases("test")) > 0
         True
@@ -144,15 +144,6 @@ class Dataset:
             users=pl.read_parquet(users) if users.exists() else None,
             report=(folder / "report.md").read_text(),
         )
-
-    @classmethod
-    def from_world(
-        cls, *, num_users: int = 1_000, num_items: int = 500, seed: int = 0
-    ) -> "Dataset":
-        """Return a simulated shop (see :class:`palate.data.world.World`)."""
-        from palate.data.world import World
-
-        return World(num_users=num_users, num_items=num_items, seed=seed).dataset()
 
     def renamed(self, name: str) -> "Dataset":
         """Return the same data under another name."""

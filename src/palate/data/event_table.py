@@ -9,7 +9,7 @@ import polars as pl
 from palate.data import values
 from palate.data.columns import ColumnMapping, map_columns
 from palate.data.preparation_report import Dropped, Notes
-from palate.data.read import SourceFile
+from palate.data.sources.read import SourceFile
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, PalateError, UnknownItemError, UnknownUserError
 

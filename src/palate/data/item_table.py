@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 
 from palate.data import values
-from palate.data.bundle import IMAGE_VECTOR
 from palate.data.columns import NAMES, ColumnMapping, map_columns
 from palate.data.preparation_report import Notes
-from palate.data.read import SourceFile
+from palate.data.sources.bundle import IMAGE_VECTOR
+from palate.data.sources.read import SourceFile
 from palate.data.vocabulary import Vocabulary
 
 CATALOG_TYPES = pl.Schema(

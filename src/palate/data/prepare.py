@@ -9,8 +9,6 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from palate.artifacts import hash_file
-from palate.data.amazon import find_reviews, is_amazon, read_amazon
-from palate.data.bundle import read_bundle
 from palate.data.catalog import Catalog
 from palate.data.columns import check_overrides
 from palate.data.dataset import Dataset
@@ -24,11 +22,13 @@ from palate.data.filters import (
 from palate.data.interactions import Interactions
 from palate.data.item_table import clean_items, clean_users, in_catalog_order, items_within
 from palate.data.leaks import order_warnings
-from palate.data.movielens import is_movielens, read_movielens
 from palate.data.preparation_report import Dropped, Notes, write_report
-from palate.data.public import PUBLIC_SETS, read_public
-from palate.data.read import Source, read_file
-from palate.data.scan import check_file
+from palate.data.sources.amazon import find_reviews, is_amazon, read_amazon
+from palate.data.sources.bundle import read_bundle
+from palate.data.sources.movielens import is_movielens, read_movielens
+from palate.data.sources.public import PUBLIC_SETS, read_public
+from palate.data.sources.read import Source, read_file
+from palate.data.sources.scan import check_file
 from palate.data.splitting import SplitName, split_events
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from palate.data.read import SourceFile
+from palate.data.sources.read import SourceFile
 from palate.errors import DataError
 
 _TIME_UNITS = (

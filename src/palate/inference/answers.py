@@ -18,13 +18,13 @@ from palate.errors import ConfigError, NotTrainedError
 from palate.evaluation.rating_baselines import ItemBiases
 from palate.inference.ask import Ask
 from palate.inference.engine import LanguageEngine
+from palate.inference.generation import Manner
 from palate.inference.texts import Question, TextEngine
-from palate.inference.writing import Manner
-from palate.language.plain_text import one_line, openings, words
 from palate.language.queries import QueryPool
 from palate.language.review_tasks import Explanation, Summary
-from palate.language.reviews import Reviews, read_reviews
 from palate.language.tasks import Example, NextItem, Task
+from palate.language.text.plain import one_line, openings, words
+from palate.language.text.reviews import Reviews, read_reviews
 from palate.language.text_tasks import NO, YES, Choice, Profile, Rating
 from palate.language.text_tasks import Ranking as YesOrNo
 from palate.training.chosen_tasks import Material, chosen_tasks

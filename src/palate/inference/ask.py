@@ -8,8 +8,8 @@ from palate.language.prompts import SLOTS
 from palate.language.tasks import NextItem
 from palate.language.text_tasks import NextTitle
 from palate.training.chosen_tasks import BY_ITEMS
-from palate.training.parts import Parts
 from palate.training.recipe import Form
+from palate.training.system import Parts
 
 _RECIPE_WITH: Mapping[Form, str] = {
     "set": "urm",

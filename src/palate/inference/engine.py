@@ -12,16 +12,16 @@ from torch import Tensor
 from palate.errors import NotTrainedError
 from palate.inference.ask import Ask, check_ask, words_alone
 from palate.inference.beam import beam_search
+from palate.inference.code_scorers import ModelCodes, log_probability
 from palate.inference.hybrid import blended, with_raised
 from palate.inference.retrieval import largest_products, retrieve
-from palate.inference.spelling_out import ModelCodes, log_probability
 from palate.items.codes.prefix_table import PrefixTable
-from palate.language.stream import Batch, Writer
+from palate.language.batch import Batch, Writer
 from palate.language.tasks import Example
 from palate.models.references import ItemTable, mentioned, numbered_items
 from palate.ranking import mask_scores, rank_scored, top_rankings
-from palate.training.parts import Blend, Parts, Prior
 from palate.training.recipe import Form
+from palate.training.system import Blend, Parts, Prior
 from palate.types import History, Ranking
 
 _TOKENS_PER_BATCH = 16_384

@@ -25,10 +25,10 @@ from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
 from palate.models.baselines import Baseline, load_baseline
 from palate.models.decoder import Decoder
 from palate.models.language_model import RecommendationModel
-from palate.models.own_weights import load_own_state, own_state, tune_backbone
-from palate.training.building import entities_of, spelling_of
-from palate.training.parts import Blend, Parts, Prior, RatingPrior
+from palate.models.trainable_state import load_own_state, own_state, tune_backbone
+from palate.training.build import entities_of, spelling_of
 from palate.training.recipe import LANGUAGE_MODEL_PARTS, Recipe
+from palate.training.system import Blend, Parts, Prior, RatingPrior
 
 _WEIGHTS = "weights.safetensors"
 _ARCHITECTURE = "backbone"

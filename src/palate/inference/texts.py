@@ -13,19 +13,19 @@ from torch import Tensor
 
 from palate.errors import NotTrainedError
 from palate.inference.beam import beam_search
-from palate.inference.consensus import most_agreed
+from palate.inference.code_scorers import ModelTitles
 from palate.inference.engine import BEAM_LOGITS_AT_ONCE, LanguageEngine, cut_by_length
-from palate.inference.spelling_out import ModelTitles
-from palate.inference.writing import Manner, Marks, logits_after, say
+from palate.inference.generation import Manner, Marks, logits_after, say
+from palate.inference.minimum_bayes_risk import most_agreed
 from palate.items.codes.prefix_table import PrefixTable
+from palate.language.batch import MAX_CONTEXT_WORDS, MAX_REPLY_WORDS, Batch, Writer
 from palate.language.entities import EntityTrie
-from palate.language.spelling import NOTHING
-from palate.language.stream import MAX_CONTEXT_WORDS, MAX_REPLY_WORDS, Batch, Writer
+from palate.language.item_format import NOTHING
 from palate.language.tasks import Example
-from palate.models.continuation import read_on
+from palate.models.cached_decoding import read_on
 from palate.models.language_model import RecommendationModel
+from palate.models.outputs import Prefix
 from palate.models.references import ItemTable
-from palate.models.states import Prefix
 from palate.types import Ranking
 
 _PROMPTS_AT_ONCE = 256

@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int
 
-from palate.language.reviews import Reviews
-from palate.language.spelling import NOTHING, Spelled
+from palate.language.item_format import NOTHING, Spelled
 from palate.language.tasks import Example, Slots, random_window
+from palate.language.text.reviews import Reviews
 from palate.trust.sentences import split_sentences
 from palate.types import History
 

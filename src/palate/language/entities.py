@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from palate.errors import UnknownItemError
-from palate.language.stream import MAX_REPLY_WORDS
+from palate.language.batch import MAX_REPLY_WORDS
 from palate.language.tokenizer import Tokenizer
 
 _ROOT, _NOWHERE = 0, -1

@@ -9,8 +9,8 @@ from palate.data.dataset import Dataset
 from palate.data.split import Part, PartName
 from palate.language.blanks import BlankFilling
 from palate.language.review_tasks import Explanation, Preference, Summary, preference_words
-from palate.language.reviews import Reviews
 from palate.language.tasks import Example, Task
+from palate.language.text.reviews import Reviews
 from palate.language.text_tasks import (
     NO,
     YES,

@@ -13,8 +13,8 @@ from jaxtyping import Int
 
 from palate.data.catalog import Catalog
 from palate.errors import ConfigError
-from palate.language.plain_text import one_line, rating_words
 from palate.language.tasks import Example, Slots
+from palate.language.text.plain import one_line, rating_words
 from palate.types import History
 
 SLOTS: Mapping[str, frozenset[str]] = {

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from palate.language.plain_text import one_line, without_markup
-from palate.language.reviews import Review, Reviews
 from palate.language.tasks import Example, Slots
+from palate.language.text.plain import one_line, without_markup
+from palate.language.text.reviews import Review, Reviews
 from palate.language.text_tasks import asking
 from palate.types import History
 

@@ -1,7 +1,7 @@
 """Tasks: each turns what a user did into something to ask and the items that answer it.
 
 A task never touches tensors or tokens. It returns an :class:`Example`;
-:mod:`palate.language.stream` lays examples out. Adding a task is one class here and one family in
+:mod:`palate.language.batch` lays examples out. Adding a task is one class here and one family in
 ``prompts.toml``.
 """
 

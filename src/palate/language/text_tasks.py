@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from palate.data.catalog import Catalog
-from palate.language.facts import Facts
-from palate.language.plain_text import one_line, rating_words
 from palate.language.tasks import Example, Slots, random_window
+from palate.language.text.facts import Facts
+from palate.language.text.plain import one_line, rating_words
 from palate.types import History
 
 YES, NO = "yes", "no"

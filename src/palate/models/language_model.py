@@ -21,17 +21,9 @@ from torch import Tensor, nn
 
 from palate.items.codes.codes import Codes
 from palate.items.features import ItemFeatures
+from palate.language.batch import Batch
 from palate.language.entities import EntityTrie
-from palate.language.stream import Batch
-from palate.models.backbones.causal import CausalBackbone
-from palate.models.backbones.config import check_backbone, load_backbone
-from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
-from palate.models.backbones.tuning import TuningConfig, prefix
-from palate.models.code_tokens import CodeTokens
-from palate.models.decoder import Decoder
-from palate.models.fusion import Fusion
-from palate.models.model_config import ModelConfig
-from palate.models.reading import (
+from palate.models.attention_layout import (
     Instruction,
     SlotGroup,
     answered_from,
@@ -41,10 +33,18 @@ from palate.models.reading import (
     read_rows,
     read_slots,
 )
+from palate.models.backbones.causal import CausalBackbone
+from palate.models.backbones.config import check_backbone, load_backbone
+from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
+from palate.models.backbones.tuning import TuningConfig, prefix
+from palate.models.code_tokens import CodeTokens
+from palate.models.decoder import Decoder
+from palate.models.entity_positions import TwoPositions
+from palate.models.fusion import Fusion
+from palate.models.model_config import ModelConfig
+from palate.models.outputs import Prefix, States
 from palate.models.references import ItemTable, references_of, whole_items
-from palate.models.states import Prefix, States
 from palate.models.text_head import Copied, TextHead
-from palate.models.two_positions import TwoPositions
 
 BACKBONE = "decoder."
 """How the names of the backbone's weights begin."""

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from palate.language.spelling import MAX_TITLE_WORDS, Way
+from palate.language.item_format import MAX_TITLE_WORDS, Way
 from palate.models.backbones.config import BackboneConfig
 from palate.models.decoder import DecoderConfig
 from palate.models.fusion import FusionConfig

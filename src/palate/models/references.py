@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from palate.language.spelling import NOTHING
-from palate.language.stream import Batch
+from palate.language.batch import Batch
+from palate.language.item_format import NOTHING
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from palate.inference.model_folder import Trained
 from palate.language.prompts import SLOTS
 from palate.models.baselines import Popularity
 from palate.training.chosen_tasks import BY_ITEMS
-from palate.training.parts import Parts
 from palate.training.recipe import Form, Recipe, load_recipe, recipe_names
+from palate.training.system import Parts
 
 _WORDS_NEED = "urm"
 """The recipe to name where free words are wanted."""

@@ -16,12 +16,12 @@ import orjson
 from starlette.responses import Response
 
 from palate.errors import ConfigError, NotTrainedError
-from palate.inference.recommender import Reason
-from palate.language.plain_text import rating_words
+from palate.language.text.plain import rating_words
+from palate.recommender.recommender import Reason
 from palate.serving.filters import ItemFilter
 from palate.serving.histories import history_of
+from palate.serving.id_generator import Numbering
 from palate.serving.live import LiveModel
-from palate.serving.numbering import Numbering
 from palate.serving.overload import Overloaded
 from palate.serving.pool import ModelPool, Served
 from palate.serving.questions import Answer, Question

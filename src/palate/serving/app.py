@@ -16,9 +16,9 @@ from palate import __version__
 from palate.errors import ConfigError
 from palate.serving.auth import is_loopback
 from palate.serving.documentation import STYLE_HASH, openapi_of, page_of
-from palate.serving.door import Door, visit_of
+from palate.serving.http_io import answer
 from palate.serving.limits import Limits
-from palate.serving.opening import open_service
+from palate.serving.middleware import Door, visit_of
 from palate.serving.page import SECURITY_HEADERS, PageFile, page_files
 from palate.serving.problems import invalid_fields, problem, problem_response
 from palate.serving.retention import DAYS_KEPT
@@ -33,8 +33,8 @@ from palate.serving.routes import (
     users,
 )
 from palate.serving.routes.lean import Lane
+from palate.serving.startup import open_service
 from palate.serving.telemetry import RequestLog
-from palate.serving.wire import answer
 
 _logger = logging.getLogger(__name__)
 

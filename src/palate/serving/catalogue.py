@@ -22,11 +22,11 @@ from palate.items.codes.codes import Codes
 from palate.items.codes.prefix_table import PrefixTable
 from palate.items.features import ItemFeatures
 from palate.items.vectors import ItemVectors, side_by_side
-from palate.language.spelling import title_words
+from palate.language.item_format import title_words
 from palate.serving.filters import ItemColumns, ItemFilter, grown
 from palate.serving.views import ItemView
-from palate.training.building import codes_read
-from palate.training.parts import Parts
+from palate.training.build import codes_read
+from palate.training.system import Parts
 
 _MASK_BYTES = 32_000_000
 """Memory for the masks of recent filters."""

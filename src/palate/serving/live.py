@@ -16,7 +16,7 @@ from palate.data.dataset import Dataset
 from palate.errors import NotTrainedError, UnknownItemError
 from palate.inference.answers import Rated
 from palate.inference.model_folder import Trained
-from palate.inference.recommender import Reason
+from palate.recommender.recommender import Reason
 from palate.serving.abilities import Abilities
 from palate.serving.catalogue import CatalogueState, ItemReader
 from palate.serving.facets import Facets, facets
@@ -28,7 +28,7 @@ from palate.serving.reader import POPULAR, HistoryReader
 from palate.serving.readings import CacheCounts, Reading, ReadingCache, fingerprint
 from palate.serving.store.records import DeletedItem, ItemRecord
 from palate.serving.views import ItemView
-from palate.training.parts import Parts
+from palate.training.system import Parts
 from palate.types import History
 
 __all__ = ["Answer", "LiveModel", "Question"]

@@ -13,7 +13,7 @@ from palate.inference.engine import LanguageEngine
 from palate.serving.catalogue import CatalogueState, catalog_of
 from palate.serving.reader import HistoryReader
 from palate.serving.views import ItemView
-from palate.training.parts import Parts
+from palate.training.system import Parts
 from palate.trust.grounding import Grounds, factual_sentence
 from palate.types import History
 

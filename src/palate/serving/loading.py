@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from palate.artifacts import read_manifest
 from palate.errors import ArtifactError, NotTrainedError
 from palate.inference.model_folder import Trained, load_model
-from palate.training.parts import Parts
+from palate.training.system import Parts
 from palate.types import History
 
 

@@ -16,10 +16,10 @@ from starlette.responses import Response
 
 from palate import __version__
 from palate.errors import MissingExtraError, PalateError
-from palate.serving.opening import open_service
 from palate.serving.problems import NotFound, invalid
 from palate.serving.schemas import EventBody, ExplainBody, RecommendBody, SearchBody
 from palate.serving.service import Service
+from palate.serving.startup import open_service
 from palate.serving.store import Event
 from palate.serving.telemetry import Visit, log_as_json
 

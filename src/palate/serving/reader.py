@@ -16,8 +16,8 @@ from palate.serving.catalogue import CatalogueState
 from palate.serving.questions import Question
 from palate.serving.readings import Reading
 from palate.serving.searches import Search
-from palate.training.parts import Parts
 from palate.training.recipe import Form
+from palate.training.system import Parts
 from palate.types import History, Ranking
 
 POPULAR = "popular"

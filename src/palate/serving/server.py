@@ -8,7 +8,7 @@ import uvicorn
 
 from palate.serving.app import ServeSettings, create_app
 from palate.serving.limits import PatientProtocol
-from palate.serving.opening import check_port
+from palate.serving.startup import check_port
 from palate.serving.telemetry import log_as_json, trace
 
 _GRACE_SECONDS = 20

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from palate.language.stream import Batch
+from palate.language.batch import Batch
 from palate.models.code_tokens import CodeTokens
 from palate.models.language_model import RecommendationModel
 from palate.models.references import ItemTable, mentioned, references_of

@@ -11,9 +11,9 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Int
 
+from palate.language.batch import Batch, Writer
+from palate.language.item_format import Spelling
 from palate.language.prompts import Wordings
-from palate.language.spelling import Spelling
-from palate.language.stream import Batch, Writer
 from palate.language.tasks import Example, Task
 from palate.types import History
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from palate.errors import ArtifactError
 from palate.models.language_model import RecommendationModel
-from palate.models.own_weights import load_own_state, own_state
+from palate.models.trainable_state import load_own_state, own_state
 
 _FILE = "checkpoint.safetensors"
 

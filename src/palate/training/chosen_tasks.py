@@ -6,14 +6,12 @@ from functools import cached_property
 import numpy as np
 
 from palate.data.dataset import Dataset
+from palate.language.batch import MAX_CONTEXT_WORDS
 from palate.language.behaviour_tasks import MaskedBehaviour, NextBehaviours
 from palate.language.blanks import BlankFilling
-from palate.language.facts import Facts
+from palate.language.item_format import MAX_TITLE_WORDS, Spelling
 from palate.language.queries import QueryPool
 from palate.language.review_tasks import Explanation, Preference, Summary
-from palate.language.reviews import Reviews
-from palate.language.spelling import MAX_TITLE_WORDS, Spelling
-from palate.language.stream import MAX_CONTEXT_WORDS
 from palate.language.tasks import (
     Category,
     ColdStart,
@@ -25,6 +23,8 @@ from palate.language.tasks import (
     Search,
     Task,
 )
+from palate.language.text.facts import Facts
+from palate.language.text.reviews import Reviews
 from palate.language.text_tasks import (
     Choice,
     NextTitle,

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from palate.items.codes.index import IndexConfig
-from palate.language.spelling import Way
+from palate.language.item_format import Way
 from palate.models.backbones.tuning import TuningConfig
 from palate.models.baselines import BaselineConfig
 

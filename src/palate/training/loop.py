@@ -16,10 +16,10 @@ import torch
 from torch import nn
 
 from palate.errors import ConfigError
-from palate.language.stream import Batch
+from palate.language.batch import Batch
 from palate.models.backbones.estimate import Estimate, peak_bytes
 from palate.models.language_model import RecommendationModel
-from palate.models.own_weights import load_own_state, own_state, tune_backbone
+from palate.models.trainable_state import load_own_state, own_state, tune_backbone
 from palate.training.batch_loss import batch_loss
 from palate.training.batches import Mixture
 from palate.training.checkpoint import Progress, State, load_checkpoint, save_checkpoint

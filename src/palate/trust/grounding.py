@@ -105,7 +105,7 @@ class Grounds:
     """The facts that texts are held against.
 
     Example:
-        >>> from palate.data.world import World
+        >>> from palate.simulation.world import World
         >>> catalog = World(num_users=20, num_items=30, seed=1).dataset().catalog
         >>> grounds = Grounds.of(catalog)
         >>> grounds.check(f'"{catalog.titles()[0]}" is new.', 0, []).is_grounded
@@ -298,7 +298,7 @@ def factual_sentence(catalog: Catalog, item_row: int, history_rows: Iterable[int
         history_rows: the user's items, oldest first.
 
     Example:
-        >>> from palate.data.world import World
+        >>> from palate.simulation.world import World
         >>> catalog = World(num_users=20, num_items=30, seed=1).dataset().catalog
         >>> factual_sentence(catalog, 0, []).count('"')
         2

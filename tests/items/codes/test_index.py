@@ -8,13 +8,13 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from palate.data.dataset import Dataset
-from palate.data.world import World
 from palate.errors import ArtifactError, ConfigError
 from palate.items.behaviour import BehaviourConfig, behaviour_vectors
 from palate.items.codes.health import index_health, summary
 from palate.items.codes.index import About, IndexConfig, IndexMaterial, ItemIndex, fit_index
 from palate.items.codes.residual_kmeans import ResidualKMeansConfig
 from palate.items.vectors import ItemVectors
+from palate.simulation.world import World
 
 ADAPTER: TypeAdapter[IndexConfig] = TypeAdapter(IndexConfig)
 LEARNED: list[dict[str, object]] = [

@@ -8,7 +8,6 @@ import pytest
 
 from palate.data.dataset import Dataset
 from palate.data.split import Part
-from palate.data.world import World
 from palate.items.codes.collisions import ExtraDigit
 from palate.items.codes.indexings import (
     CollaborativeConfig,
@@ -24,6 +23,7 @@ from palate.items.codes.indexings import (
     sequential_codes,
     title_codes,
 )
+from palate.simulation.world import World
 from palate.types import History
 
 

@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palate.data.catalog import Catalog
-from palate.data.world import World
 from palate.errors import ConfigError
 from palate.items.codes.index import IndexMaterial, ItemIndex, fit_index
 from palate.items.codes.indexings import RandomConfig
 from palate.items.codes.product import ProductConfig
 from palate.items.codes.residual_kmeans import ResidualKMeansConfig
 from palate.items.vectors import ItemVectors
+from palate.simulation.world import World
 
 CATALOG: Catalog = World(num_users=20, num_items=30, seed=1).dataset().catalog
 VECTORS = np.random.default_rng(1).standard_normal((len(CATALOG), 5)).astype(np.float32)

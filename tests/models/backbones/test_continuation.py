@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from palate.models.attention_layout import Backbone
 from palate.models.backbones.config import BackboneConfig, load_backbone
 from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
 from palate.models.backbones.tuning import TuningConfig
-from palate.models.continuation import AnswerBeams, CausalBeams, LoudT5Beams, read_on
-from palate.models.reading import Backbone
-from palate.models.states import Prefix
+from palate.models.cached_decoding import AnswerBeams, CausalBeams, LoudT5Beams, read_on
+from palate.models.outputs import Prefix
 
 U, T, D = 3, 5, 32
 BEAMS = [1, 4, 3, 5]

@@ -7,8 +7,8 @@ import json
 import pytest
 from fastapi.testclient import TestClient
 
-from palate.serving.door import Door
 from palate.serving.limits import ClientGoneError, Limits, read_body
+from palate.serving.middleware import Door
 from palate.serving.problems import BodyTimeout, TooLarge
 from palate.serving.telemetry import Metrics, RequestLog
 

@@ -9,7 +9,7 @@ import pytest
 from mcp import Client
 
 from palate.serving.mcp import mcp_server
-from palate.serving.opening import open_service
+from palate.serving.startup import open_service
 
 
 @pytest.fixture

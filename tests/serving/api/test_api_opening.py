@@ -10,7 +10,7 @@ import pytest
 from palate.errors import ArtifactError, ConfigError, PalateError
 from palate.serving import mcp, server
 from palate.serving.app import ServeSettings
-from palate.serving.opening import open_service
+from palate.serving.startup import open_service
 
 
 def served(model: Path, db: str) -> None:

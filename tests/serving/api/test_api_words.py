@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from palate.errors import NotTrainedError
 from palate.inference.answers import Answers
-from palate.inference.recommender import Recommender
+from palate.recommender.recommender import Recommender
 from palate.serving.app import ServeSettings, create_app
 
 NEW = {"title": "A lamp of oak", "brand": "Fjordale", "categories": ["Lighting"], "price": 12.5}

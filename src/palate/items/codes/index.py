@@ -182,7 +182,7 @@ def fit_index(
         ConfigError: when the kind needs vectors or behaviour and the material has none.
 
     Example:
-        >>> from palate.data.world import World
+        >>> from palate.simulation.world import World
         >>> shop = World(num_users=30, num_items=40, seed=1).dataset()
         >>> material = IndexMaterial(shop.catalog, shop.sequences)
         >>> index = fit_index(RandomConfig(levels=2), material, rng=np.random.default_rng(0))

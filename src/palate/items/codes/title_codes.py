@@ -15,7 +15,7 @@ def title_codes(replies: Sequence[Sequence[int]], *, end: int, num_words: int) -
 
     Args:
         replies: of each item the words that say its title, with the mark if they were not cut
-            before it (see :meth:`palate.language.stream.Writer.reply`).
+            before it (see :meth:`palate.language.batch.Writer.reply`).
         end: the mark.
         num_words: words there are.
 

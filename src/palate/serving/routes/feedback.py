@@ -7,12 +7,12 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
+from palate.serving.http_io import answer, answers, body_of, needs, refuse_other_types, service_of
 from palate.serving.limits import read_body
 from palate.serving.problems import TooLarge, invalid
 from palate.serving.routes.lean import LeanRoute
 from palate.serving.schemas import MAX_EVENTS, EventBody, FeedbackBody
 from palate.serving.store.records import Event, Mode
-from palate.serving.wire import answer, answers, body_of, needs, refuse_other_types, service_of
 
 router = APIRouter(prefix="/v1", tags=["feedback"], route_class=LeanRoute)
 

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from palate.serving.wire import answer, answers, needs, service_of
+from palate.serving.http_io import answer, answers, needs, service_of
 
 router = APIRouter(tags=["operation"])
 

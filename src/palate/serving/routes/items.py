@@ -6,17 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from palate.serving.bulk import MEDIA_TYPES
-from palate.serving.door import visit_of
-from palate.serving.problems import Conflict, NotFound
-from palate.serving.schemas import (
-    FacetsQuery,
-    ItemBody,
-    ItemPaging,
-    ItemWithId,
-    SimilarQuery,
-)
-from palate.serving.store.records import ItemRecord
-from palate.serving.wire import (
+from palate.serving.http_io import (
     PathId,
     answer,
     answers,
@@ -26,6 +16,16 @@ from palate.serving.wire import (
     read,
     service_of,
 )
+from palate.serving.middleware import visit_of
+from palate.serving.problems import Conflict, NotFound
+from palate.serving.schemas import (
+    FacetsQuery,
+    ItemBody,
+    ItemPaging,
+    ItemWithId,
+    SimilarQuery,
+)
+from palate.serving.store.records import ItemRecord
 
 # Before ``/{item_id}`` in this file, for routes are tried in their order: an item whose id is
 # "facets" is listed, found and recommended, but its own address is taken.

@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter, Request, Response
 
+from palate.serving.http_io import PathId, answer, answers, body_of, needs, read, service_of
 from palate.serving.problems import NotFound
 from palate.serving.schemas import KeyBody
 from palate.serving.store.records import ApiKey
-from palate.serving.wire import PathId, answer, answers, body_of, needs, read, service_of
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
+from palate.serving.http_io import PathId, answer, answers, body_of, needs, read, service_of
 from palate.serving.schemas import ModelBody, ShareBody
-from palate.serving.wire import PathId, answer, answers, body_of, needs, read, service_of
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 

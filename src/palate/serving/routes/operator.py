@@ -8,11 +8,11 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
 
+from palate.serving.http_io import answer, answers, needs, service_of
 from palate.serving.overload import Overloaded
 from palate.serving.schemas import FollowQuery
 from palate.serving.service import Service
 from palate.serving.store.records import StoredEvent
-from palate.serving.wire import answer, answers, needs, service_of
 
 router = APIRouter(prefix="/v1/operator", tags=["operation"])
 

@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter, Request, Response
 
-from palate.serving.door import visit_of
+from palate.serving.http_io import answers, body_of, needs, read, service_of
+from palate.serving.middleware import visit_of
 from palate.serving.routes.lean import LeanRoute
 from palate.serving.schemas import ExplainBody, RankBody, RateBody, RecommendBody, SearchBody
-from palate.serving.wire import answers, body_of, needs, read, service_of
 
 router = APIRouter(prefix="/v1", tags=["recommendations"], route_class=LeanRoute)
 

@@ -5,10 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from palate.serving.bulk import MEDIA_TYPES
-from palate.serving.problems import NotFound
-from palate.serving.schemas import HistoryQuery, UserBody, UserPaging, UserWithId
-from palate.serving.store.records import UserRecord
-from palate.serving.wire import (
+from palate.serving.http_io import (
     PathId,
     answer,
     answers,
@@ -18,6 +15,9 @@ from palate.serving.wire import (
     read,
     service_of,
 )
+from palate.serving.problems import NotFound
+from palate.serving.schemas import HistoryQuery, UserBody, UserPaging, UserWithId
+from palate.serving.store.records import UserRecord
 
 router = APIRouter(prefix="/v1/users", tags=["users"])
 

@@ -1,0 +1,1 @@
+"""Where tables come from: files, folders, bundles and public data sets."""

@@ -1,0 +1,72 @@
+"""One self-contained HTML page about one or several models: no request, no plot library.
+
+Names, facts and titles are untrusted: the template escapes everything, and a content security
+policy lets nothing run but the page's own switch between light and dark.
+"""
+
+import base64
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from palate.errors import DataError
+from palate.evaluation.report.entries import CurvePoint, Example, Recommended, ReportEntry
+from palate.evaluation.report.figures import cohorts, details
+
+__all__ = ["CurvePoint", "Example", "Recommended", "ReportEntry", "render", "write_report"]
+
+_SCRIPT = Markup("""
+const root = document.documentElement;
+const button = document.getElementById("theme");
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches);
+const name = () => { button.textContent = isDark() ? "Light" : "Dark"; };
+button.hidden = false;
+button.addEventListener("click", () => {
+  root.dataset.theme = isDark() ? "light" : "dark";
+  name();
+});
+dark.addEventListener("change", name);
+name();
+""")
+"""The switch between light and dark; the only script that the page's policy lets run."""
+
+
+def write_report(entries: Sequence[ReportEntry], path: Path | str) -> None:
+    """Write one HTML page about ``entries``; each is compared with the first of the same cases.
+
+    Raises:
+        DataError: when there is no entry.
+    """
+    if not entries:
+        raise DataError("A report needs at least one model; none was given.")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    waiting = path.with_name(f".{path.name}.part")
+    # A title may hold half a surrogate pair, which no encoding has.
+    waiting.write_text(render(entries), encoding="utf-8", errors="replace")
+    os.replace(waiting, path)
+
+
+def render(entries: Sequence[ReportEntry]) -> str:
+    """Return the page of :func:`write_report`."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("palate.evaluation.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.get_template("report.html.jinja")
+    digest = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
+    return template.render(
+        cohorts=cohorts(entries),
+        names=[entry.name for entry in entries],
+        details={place: details(entry) for place, entry in enumerate(entries)},
+        script=_SCRIPT,
+        script_hash=digest,
+    )

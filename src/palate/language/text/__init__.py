@@ -1,0 +1,1 @@
+"""Plain text and what is read of it: reviews, aspects, facts."""

@@ -1,0 +1,74 @@
+"""What can be said of a user from facts alone: the categories and brands of the items."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Int
+
+from palate.data.catalog import Catalog
+from palate.language.text.plain import one_line
+
+_MAX_NAME = 60
+_LEAST_OF_BRAND = 2
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Categories and brand of each item, as plain names."""
+
+    categories: Sequence[Sequence[str]]
+    brands: Sequence[str]
+    """Empty where an item has none."""
+
+    @classmethod
+    def of(cls, catalog: Catalog) -> "Facts":
+        """Read the facts of a catalogue."""
+        table = catalog.table
+        categories = table["categories"].to_list()
+        return cls(
+            [tuple(one_line(name, _MAX_NAME) for name in found or ()) for found in categories],
+            [one_line(brand or "", _MAX_NAME) for brand in table["brand"].to_list()],
+        )
+
+    def profile(self, item_rows: Int[np.ndarray, " events"]) -> str | None:
+        """Return one sentence on what somebody who chose these items likes; None without facts.
+
+        The category that stands out most, by its number among the items times the logarithm of its
+        rarity in the catalogue; the one that does so among the items without the first; and the
+        brand, where one comes at least twice. Ties go to the alphabet, so that equal items give
+        equal sentences.
+
+        Example:
+            >>> categories = [["Lamps"], ["Lamps"], ["Chairs"], ["Rugs"], []]
+            >>> facts = Facts(categories, ["Oak", "Oak", "", "", ""])
+            >>> facts.profile(np.asarray([0, 1, 2]))
+            'likes Lamps and Chairs, often from Oak'
+        """
+        rows = item_rows.tolist()
+        liked: list[str] = []
+        rest = rows
+        while len(liked) < 2 and (category := self._standing_out(rest)) is not None:
+            liked.append(category)
+            rest = [row for row in rest if category not in self.categories[row]]
+        brands = Counter(self.brands[row] for row in rows if self.brands[row])
+        brand, times = min(brands.items(), key=lambda b: (-b[1], b[0]), default=("", 0))
+        often = times >= _LEAST_OF_BRAND
+        if not liked:
+            return f"often chooses {brand}" if often else None
+        return f"likes {' and '.join(liked)}" + (f", often from {brand}" if often else "")
+
+    def _standing_out(self, rows: Sequence[int]) -> str | None:
+        counts = Counter(name for row in rows for name in set(self.categories[row]) if name)
+        worth = {name: count * self._rarity[name] for name, count in counts.items()}
+        best = min(worth, key=lambda name: (-worth[name], name), default=None)
+        return best if best is not None and worth[best] > 0 else None
+
+    @cached_property
+    def _rarity(self) -> dict[str, float]:
+        """The logarithm of how many times more items there are than items of each category."""
+        counts = Counter(name for names in self.categories for name in set(names))
+        return {name: math.log(len(self.categories) / count) for name, count in counts.items()}

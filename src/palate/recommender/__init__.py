@@ -1,0 +1,1 @@
+"""The public face: a trained recommender, and how one is fitted."""

@@ -1,0 +1,297 @@
+"""What is looked at on the valid part: when to stop, which weights of a mixture to keep."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from palate.data.dataset import Cases, Dataset
+from palate.evaluation.calibration import fit_calibration, fit_levels
+from palate.evaluation.rating_baselines import fit_item_biases
+from palate.inference.answers import Answers, above_mean, no_and_yes
+from palate.inference.ask import Ask
+from palate.inference.engine import LanguageEngine
+from palate.inference.hybrid import with_raised
+from palate.inference.texts import Question, TextEngine
+from palate.language.held_out import HeldOut, held_out_events, held_out_examples
+from palate.language.prompts import SLOTS
+from palate.language.text.reviews import read_held_out, read_reviews
+from palate.language.text_tasks import YES, Rating
+from palate.language.text_tasks import Ranking as YesOrNo
+from palate.models.baselines import fit_baseline
+from palate.models.language_model import RecommendationModel
+from palate.ranking import mask_scores, top_rows
+from palate.training.batches import Mixture
+from palate.training.chosen_tasks import BY_ITEMS
+from palate.training.loop import Validate
+from palate.training.recipe import Recipe
+from palate.training.system import Blend, Parts, Prior, RatingPrior
+from palate.types import History, Ranking
+
+_logger = logging.getLogger(__name__)
+
+_VALIDATION_USERS = 20_000
+"""More users than this are sampled for the validation within training; the evaluation takes all."""
+
+_SEARCHED_USERS = 2_000
+"""The same where each needs a search of its own."""
+
+_BLENDED_USERS = 5_000
+"""The same for the weights of a hybrid answer, which differ by little."""
+
+_REPLIES = 1_000
+"""Replies of each task that are read for the validation."""
+
+_USERS_WEIGHED = 500
+"""Users in whose lists new items are counted."""
+
+_LARGEST_RAISE = 32.0
+_RAISE_STEP = 1 / 64
+"""Logits: a new item is not raised further, and not more finely."""
+
+_CUTOFF = 10
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a stage is to maximise on the valid part: the geometric mean of what each judge says."""
+
+    by_items: Validate | None
+    """NDCG@10 of the next item, history masked, where the stage has a task answered by items."""
+    in_words: Sequence[Validate]
+    """For each task answered in words, the chance given to a word of the true reply."""
+
+    @property
+    def measure(self) -> str:
+        """What it measures; empty where there is nothing to measure."""
+        items = [f"NDCG@{_CUTOFF}"] if self.by_items is not None else []
+        return ", ".join([*items, *(["chance of a true word"] if self.in_words else [])])
+
+    def __call__(self, model: RecommendationModel) -> float:
+        """Judge the model; by one task where there is one."""
+        judges = [*([self.by_items] if self.by_items is not None else []), *self.in_words]
+        values = np.asarray([judge(model) for judge in judges])
+        return (
+            float(np.exp(np.log(np.maximum(values, 1e-9)).mean()))
+            if len(values) > 1
+            else float(values.sum())
+        )
+
+
+def validation(
+    dataset: Dataset, parts: Parts, stage: Recipe, mixture: Mixture, seed: int
+) -> Validation:
+    """Return what a stage is judged by while it learns."""
+    names = tuple(task.name for task in mixture.tasks)
+    parts = replace(parts, recipe=stage, tasks=names, spelling=mixture.writer.spelling)
+    by_items = _by_items(dataset, parts, seed) if stage.by_items else None
+    return Validation(by_items, _in_words(dataset, parts, mixture, seed))
+
+
+def _by_items(dataset: Dataset, parts: Parts, seed: int) -> Validate:
+    searched = parts.forms[0] == "codes"
+    most = _SEARCHED_USERS if searched else _VALIDATION_USERS
+    cases = _sample(dataset.cases("valid"), most, seed)
+    ask = _main_ask(parts, dataset)
+
+    def validate(model: RecommendationModel) -> float:
+        engine = LanguageEngine(replace(parts, model=model), ask)
+        if searched:
+            return ndcg_of_lists(engine.recommend(cases.histories, _CUTOFF), cases)
+        return ndcg_of([engine.score], [1.0], cases)[0]
+
+    return validate
+
+
+def _in_words(dataset: Dataset, parts: Parts, mixture: Mixture, seed: int) -> list[Validate]:
+    """Return a judge for each task that the valid part has replies for."""
+    if not parts.recipe.tasks.in_words:
+        return []
+    rng = np.random.default_rng(seed)
+    events = held_out_events(dataset, "valid")
+    order = rng.permutation(len(events))[:_REPLIES]
+    chosen = [events[place] for place in order]
+    known = read_reviews(dataset)
+    reviews = None if known is None else read_held_out(dataset, "valid", known)
+    judges = []
+    for task in mixture.tasks:
+        examples = [e for _, e in held_out_examples(task, chosen, reviews, rng)]
+        if examples:
+            question = Question(parts.prompts[task.name].seen[0], examples)
+            judges.append(_chance_of_words(parts, question))
+    return judges
+
+
+def _chance_of_words(parts: Parts, question: Question) -> Validate:
+    def validate(model: RecommendationModel) -> float:
+        engine = TextEngine(LanguageEngine(replace(parts, model=model)))
+        return float(np.exp(engine.log_likelihood(question)))
+
+    return validate
+
+
+def _main_ask(parts: Parts, dataset: Dataset) -> Ask:
+    """Return the question a model is validated by: the next item where it was trained on that."""
+    answered = [name for name in parts.tasks if name in BY_ITEMS]
+    usual = [name for name in ("next-item", "next-behaviours") if name in answered]
+    family = [*usual, *answered][0]
+    events = dataset.interactions
+    slots = {"event": events.event_types[0], "scenario": next(iter(events.scenarios), "")}
+    return Ask(family=family, slots={name: slots[name] for name in SLOTS[family]})
+
+
+def with_prior(parts: Parts, dataset: Dataset, seed: int) -> Parts:
+    """Fit the recipe's prior and give it the weight that is best on the valid part."""
+    config = parts.recipe.prior
+    cases = _sample(dataset.cases("valid"), _VALIDATION_USERS, seed)
+    if config is None or "next-item" not in parts.tasks or not len(cases):
+        return parts
+    baseline = fit_baseline(config.baseline, dataset.sequences, len(dataset.catalog), seed=seed)
+    values = ndcg_of([LanguageEngine(parts).score, baseline.score], config.weights, cases)
+    best = int(np.argmax(values))
+    _logger.info("prior weight %g: validation NDCG@10 %.4f", config.weights[best], values[best])
+    return replace(parts, prior=Prior(baseline, config.weights[best]))
+
+
+def with_blend(parts: Parts, dataset: Dataset, seed: int) -> Parts:
+    """Weigh codes against the set in hybrid answers as is best on the valid part.
+
+    Then items that training never saw are raised, at most until they have their share of the lists,
+    where that is best there.
+    """
+    config = parts.recipe.codes
+    cases = _sample(dataset.cases("valid"), _BLENDED_USERS, seed)
+    if config is None or "hybrid" not in parts.forms or not len(cases):
+        return parts
+    ask = replace(_main_ask(parts, dataset), form="hybrid")
+    engine = LanguageEngine(parts, ask)
+
+    def best_of(blends: Sequence[Blend]) -> Blend:
+        answers = engine.joined(cases.histories, _CUTOFF, blends)
+        values = [ndcg_of_lists(lists, cases) for lists in answers]
+        best = int(np.argmax(values))
+        _logger.info("%s: validation NDCG@10 %.4f", blends[best], values[best])
+        return blends[best]
+
+    chosen = best_of([Blend(weight) for weight in config.blend_weights])
+    if not parts.features.has_id.all():
+        most = _raise_to_share(parts, ask, cases.histories[:_USERS_WEIGHED])
+        chosen = best_of([Blend(chosen.weight, share * most) for share in config.raises])
+    return replace(parts, blend=chosen)
+
+
+def _raise_to_share(parts: Parts, ask: Ask, histories: Sequence[History]) -> float:
+    """Return what gives items that training never saw as much of the lists as of the catalogue.
+
+    A model that knows items by their IDs prefers those, so that without a raise new items all but
+    vanish. Raised much further they would fill the lists.
+    """
+    new = ~parts.features.has_id
+    engine = LanguageEngine(parts, replace(ask, form="set"))
+    scores = mask_scores(engine.score(histories), histories)
+
+    def too_few(raised: float) -> bool:
+        rows, _ = top_rows(with_raised(scores, new, raised), _CUTOFF)
+        shown = new[rows[rows >= 0]]
+        return bool(shown.sum() < new.mean() * len(shown))
+
+    low, high = 0.0, _LARGEST_RAISE
+    while high - low > _RAISE_STEP and too_few(low):
+        middle = (low + high) / 2
+        low, high = (middle, high) if too_few(middle) else (low, middle)
+    return low
+
+
+def with_calibration(parts: Parts, dataset: Dataset, seed: int) -> Parts:
+    """Make chances the frequencies of the valid part, where yes or no, or ratings, are asked."""
+    if not {"ranking", "rating"}.intersection(parts.tasks):
+        return parts
+    answers = Answers(LanguageEngine(parts), dataset)
+    rng = np.random.default_rng(seed)
+    events = held_out_events(dataset, "valid")
+    chosen = [events[place] for place in rng.permutation(len(events))[:_VALIDATION_USERS]]
+    return _rating_by_biases(_saying_yes(parts, answers, chosen, rng), answers, chosen, rng)
+
+
+def _saying_yes(
+    parts: Parts, answers: Answers, events: Sequence[HeldOut], rng: np.random.Generator
+) -> Parts:
+    task = answers.tasks.get("ranking")
+    examples = [] if task is None else [e for _, e in held_out_examples(task, events, None, rng)]
+    if not examples:
+        return parts
+    labels = np.asarray([reply == YES for example in examples for reply in example.replies])
+    likings = answers.likings(examples).astype(np.float64)
+    if isinstance(task, YesOrNo) and task.threshold is not None:
+        biases = fit_item_biases(answers.dataset)
+        known, places = above_mean(biases, examples), labels.astype(np.int64)
+        drawn = fit_levels(no_and_yes(likings), known, places)
+        _logger.info("liking: slope %.3f, trust in biases %.3f", drawn.slope, drawn.trust)
+        return replace(parts, liking_prior=RatingPrior(biases, drawn))
+    found = fit_calibration(likings, labels, answers.lifts(examples))
+    _logger.info("calibration: slope %.3f, trust in scores %.3f", found.slope, found.trust)
+    return replace(parts, calibration=found)
+
+
+def _rating_by_biases(
+    parts: Parts, answers: Answers, events: Sequence[HeldOut], rng: np.random.Generator
+) -> Parts:
+    task = answers.tasks.get("rating")
+    if not isinstance(task, Rating):
+        return parts
+    examples = [e for _, e in held_out_examples(task, events, None, rng)]
+    if not examples:
+        return parts
+    biases, words = fit_item_biases(answers.dataset), [task.words_of(x) for x in task.levels]
+    rated = answers.ratings(examples, calibrated=False)
+    found = fit_levels(
+        np.stack([one.chances for one in rated]),
+        above_mean(biases, examples),
+        np.asarray([words.index(example.replies[0]) for example in examples]),
+    )
+    _logger.info("rating calibration: slope %.3f, trust in biases %.3f", found.slope, found.trust)
+    return replace(parts, rating_prior=RatingPrior(biases, found))
+
+
+def ndcg_of(
+    scorers: Sequence[Callable[[Sequence[History]], Float[np.ndarray, "users items"]]],
+    weights: Sequence[float],
+    cases: Cases,
+) -> list[float]:
+    """Return mean NDCG@10 of the first target of each case, history masked; 0 without a case.
+
+    The first scorer counts fully; the second, if any, with each of ``weights`` in turn: one value
+    per weight.
+    """
+    gains: list[list[float]] = [[] for _ in weights]
+    for start in range(0, len(cases), 512):
+        histories = cases.histories[start : start + 512]
+        wanted = np.asarray([targets[0] for targets in cases.targets[start : start + 512]])
+        main, *others = [scorer(histories) for scorer in scorers]
+        for user, history in enumerate(histories):
+            main[user, history.item_rows] = -np.inf
+        for gain, weight in zip(gains, weights, strict=True):
+            scores = main + np.float32(weight) * others[0] if others else main
+            own = scores[np.arange(len(wanted)), wanted]
+            # A target that the history holds cannot be found with the history masked.
+            places = np.where(own > -np.inf, (scores > own[:, None]).sum(axis=1), _CUTOFF)
+            gain += np.where(places < _CUTOFF, 1 / np.log2(places + 2), 0.0).tolist()
+    return [float(np.mean(gain)) if gain else 0.0 for gain in gains]
+
+
+def ndcg_of_lists(lists: Sequence[Ranking], cases: Cases) -> float:
+    """Return mean NDCG@10 of the first target of each case; 0 without a case."""
+    gains = []
+    for ranking, targets in zip(lists, cases.targets, strict=True):
+        places = np.flatnonzero(ranking.item_rows[:_CUTOFF] == targets[0])
+        gains.append(1 / np.log2(places[0] + 2) if len(places) else 0.0)
+    return float(np.mean(gains)) if gains else 0.0
+
+
+def _sample(cases: Cases, num_users: int, seed: int) -> Cases:
+    if len(cases) <= num_users:
+        return cases
+    chosen = np.random.default_rng(seed).choice(len(cases), num_users, replace=False)
+    return Cases([cases.histories[i] for i in chosen], [cases.targets[i] for i in chosen])

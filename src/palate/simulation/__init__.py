@@ -1,0 +1,1 @@
+"""The simulated shop, and what its users truly want."""

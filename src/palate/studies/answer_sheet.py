@@ -1,0 +1,107 @@
+"""What a model is asked to be judged by its answers in words: held-out events, and the truth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Int
+
+from palate.data.dataset import Dataset
+from palate.data.split import PartName
+from palate.errors import DataError, NotTrainedError
+from palate.evaluation.task_result import TaskFamily
+from palate.inference.answers import Answers
+from palate.language.held_out import HeldOut, held_out_events, held_out_examples
+from palate.language.tasks import Example, Task
+from palate.language.text.reviews import Reviews, read_held_out
+from palate.recommender.recommender import Recommender
+
+SEED = 0
+"""Of what is drawn: alike for every model."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What is asked, of what, and how."""
+
+    recommender: Recommender
+    task: Task
+    wording: str
+    events: Sequence[HeldOut]
+    examples: Sequence[Example]
+    """One per event, with the true replies."""
+    reviews: Reviews | None
+    """Of the part."""
+
+    @property
+    def answers(self) -> Answers:
+        """What the model says in words."""
+        return self.recommender.answers
+
+    @property
+    def dataset(self) -> Dataset:
+        """What the model was trained on."""
+        return self.recommender.dataset
+
+    @cached_property
+    def unanswered(self) -> list[Example]:
+        """The prompts without the truth."""
+        return [replace(example, replies=()) for example in self.examples]
+
+    @cached_property
+    def replies(self) -> list[str]:
+        """The truth, one per probe."""
+        return [reply for example in self.examples for reply in example.replies]
+
+    @cached_property
+    def asked(self) -> list[Int[np.ndarray, " asked"]]:
+        """The items that each prompt asks about."""
+        rows = [e.asked.ravel() for e in self.examples if e.asked is not None]
+        return [row[row >= 0] for row in rows]
+
+    def written(self) -> list[str]:
+        """Return what the model writes."""
+        return self.answers.written(self.task, self.unanswered, self.wording)
+
+
+def sheet_of(
+    recommender: Recommender,
+    family: TaskFamily,
+    part: PartName,
+    wording: str | None,
+    most: int | None,
+) -> Sheet:
+    """Return what is asked of a model in one family of prompts, of at most ``most`` events.
+
+    Raises:
+        NotTrainedError: when the model was not trained on the family.
+        DataError: when the part holds nothing to judge it by.
+    """
+    answers, dataset = recommender.answers, recommender.dataset
+    if family not in answers.tasks:
+        raise NotTrainedError(
+            f"This model was not trained on {family!r}; it answers {', '.join(recommender.tasks)}.",
+            hint="Train one that can, from data that shows how: "
+            "palate train DATASET MODEL --recipe palate",
+        )
+    rng, task = np.random.default_rng(SEED), answers.tasks[family]
+    events = held_out_events(dataset, part)
+    if most is not None:
+        events = [events[place] for place in np.sort(rng.permutation(len(events))[:most])]
+    known = answers.reviews
+    reviews = None if known is None else read_held_out(dataset, part, known)
+    pairs = list(held_out_examples(task, events, reviews, rng))
+    if not pairs:
+        raise DataError(
+            f"The {part} part of {dataset.name!r} holds nothing to judge {family!r} by.",
+            hint="Judge by data whose held-out events have it: ratings, titles or reviews.",
+        )
+    return Sheet(
+        recommender=recommender,
+        task=task,
+        wording=wording or answers.question(task, ()).instruction,
+        events=[event for event, _ in pairs],
+        examples=[example for _, example in pairs],
+        reviews=reviews,
+    )

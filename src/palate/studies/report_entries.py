@@ -1,0 +1,71 @@
+"""From a trained model to its entry in the report."""
+
+from collections.abc import Callable
+
+from palate.data.split import PartName
+from palate.evaluation.report.page import CurvePoint, Example, Recommended, ReportEntry
+from palate.recommender.recommender import Recommender
+
+_NUM_EXAMPLES = 4
+_EVENTS_SHOWN = 6
+
+
+def report_entry(
+    model: Recommender,
+    part: PartName = "test",
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> ReportEntry:
+    """Evaluate a model and return what the report says of it."""
+    log = model.trained.log
+    return ReportEntry(
+        name=model.name,
+        evaluation=model.evaluate(part, progress=progress),
+        curve=[
+            CurvePoint(
+                step=int(str(entry["step"])),
+                seconds=float(str(entry["seconds"])),
+                loss=float(str(entry["loss"])),
+                validation=float(str(entry["validation"])),
+            )
+            for entry in log
+        ],
+        examples=_examples(model, part),
+        facts=_facts(model),
+    )
+
+
+def _facts(model: Recommender) -> dict[str, str]:
+    dataset, recipe = model.dataset, model.trained.recipe
+    return {
+        "Recipe": recipe.title,
+        "Paper": recipe.paper,
+        "Data": f"{dataset.interactions.num_users:,} users, {len(dataset.catalog):,} items, "
+        f"{len(dataset.interactions):,} events",
+        "Split": dataset.split.description,
+        "Seed": str(model.trained.seed),
+    }
+
+
+def _examples(model: Recommender, part: PartName) -> list[Example]:
+    """Show a few users, spread evenly over the part."""
+    cases = model.dataset.cases(part)
+    titles = model.dataset.catalog.titles()
+    chosen = range(0, len(cases), max(1, len(cases) // _NUM_EXAMPLES))[:_NUM_EXAMPLES]
+    examples = []
+    for case in chosen:
+        history = cases.histories[case]
+        ranking = model.recommend([history], 5)[0]
+        reasons = [model.why(history, int(row), n=2) for row in ranking.item_rows]
+        examples.append(
+            Example(
+                history=[titles[row] for row in history.item_rows[-_EVENTS_SHOWN:]],
+                recommended=[
+                    Recommended(
+                        titles[row], ", ".join(titles[history.item_rows[r.event]] for r in found)
+                    )
+                    for row, found in zip(ranking.item_rows, reasons, strict=True)
+                ],
+            )
+        )
+    return examples

@@ -1,0 +1,335 @@
+"""How well the tasks that words answer are done, on held-out events, beside classical baselines.
+
+Baselines are fitted on the training part alone. What is drawn at random (candidates, negatives) is
+drawn alike for every model, so that results of different models can be compared.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from palate.data.split import PartName
+from palate.errors import DataError
+from palate.evaluation.answer_metrics import auc, mae, rmse, score_choices, score_yes_no, user_auc
+from palate.evaluation.rating_baselines import rating_baselines
+from palate.evaluation.task_result import Sample, TaskFamily, TaskResult
+from palate.evaluation.text_baselines import first_sentence, most_relevant_sentence
+from palate.evaluation.text_metrics import embedding_similarity, score_texts
+from palate.language.held_out import HeldOut
+from palate.language.review_tasks import Explanation, Preference, Summary, preference_words
+from palate.language.text.reviews import Reviews
+from palate.language.text_tasks import YES, Choice, NextTitle, Profile, Ranking, Rating
+from palate.recommender.recommender import Recommender
+from palate.studies.answer_sheet import SEED, Sheet, sheet_of
+from palate.types import History
+
+Figures = dict[str, dict[str, float]]
+"""Metrics by system."""
+
+_MODEL = "model"
+_SAMPLES = 5
+_USERS_AT_ONCE = 512
+_MOST_SENTENCES = 400
+"""Sentences of an item's reviews that the most relevant one is looked for among."""
+_MOST_COUNTED = 5_000
+"""Reviews of training that the commonest judgement is counted in."""
+
+
+def evaluate_task(
+    recommender: Recommender,
+    family: TaskFamily,
+    part: PartName = "test",
+    *,
+    wording: str | None = None,
+    most: int | None = None,
+) -> TaskResult:
+    """Judge a model by the answers to one family of prompts on a part that was held out.
+
+    Args:
+        recommender: the model.
+        family: what is asked.
+        part: ``valid`` or ``test``.
+        wording: how it is asked; None is the first wording the model was trained on.
+        most: events to ask about, drawn from the part; None asks about all.
+
+    Raises:
+        NotTrainedError: when the model was not trained on the family.
+        DataError: when the part holds nothing to judge it by.
+    """
+    sheet = sheet_of(recommender, family, part, wording, most)
+    figures, said = _judged(sheet)
+    wanted = [example.replies[0] for example in sheet.examples]
+    return TaskResult(
+        family=family,
+        dataset=recommender.dataset.name,
+        part=part,
+        num_answers=sum(len(example.cuts) for example in sheet.examples),
+        wording=sheet.wording,
+        figures=figures,
+        samples=[Sample(*pair) for pair in zip(said[:_SAMPLES], wanted, strict=False)],
+    )
+
+
+def _judged(sheet: Sheet) -> tuple[Figures, list[str]]:
+    """Return the figures, and what the model said to each prompt."""
+    match sheet.task:
+        case Rating():
+            return _judged_ratings(sheet)
+        case Ranking():
+            return _judged_rankings(sheet)
+        case Choice() as task:
+            return _judged_choices(sheet, task)
+        case Explanation() as task:
+            return _judged_explanations(sheet, task)
+        case Summary():
+            said = sheet.written()
+            firsts = [first_sentence(example.context) for example in sheet.examples]
+            return _of_texts(sheet, {_MODEL: said, "first sentence": firsts}), said
+        case Preference():
+            return _judged_preferences(sheet)
+        case Profile() as task:
+            return _judged_profiles(sheet, task)
+        case NextTitle() as task:
+            return _judged_titles(sheet, task)
+    raise DataError(f"Answers to {sheet.task.name!r} cannot be judged.")
+
+
+# --- Ratings
+
+
+def _judged_ratings(sheet: Sheet) -> tuple[Figures, list[str]]:
+    rated = sheet.answers.ratings(sheet.unanswered, sheet.wording)
+    alone = sheet.answers.ratings(sheet.unanswered, sheet.wording, calibrated=False)
+    actual = np.asarray([event.rating for event in sheet.events], dtype=np.float64)
+    users = np.asarray([event.event.user_row for event in sheet.events], dtype=np.int64)
+    items = np.asarray([event.item_row for event in sheet.events], dtype=np.int64)
+    predicted = {
+        _MODEL: np.asarray([one.value for one in rated]),
+        f"{_MODEL}, likeliest level": np.asarray([one.likeliest for one in rated]),
+        f"{_MODEL}, not calibrated": np.asarray([one.value for one in alone]),
+    }
+    baselines = rating_baselines(sheet.dataset, np.random.default_rng(SEED))
+    predicted |= {name: known.predict(users, items) for name, known in baselines.items()}
+    figures = {
+        name: {"rmse": rmse(values, actual), "mae": mae(values, actual)}
+        for name, values in predicted.items()
+    }
+    return figures, [f"{one.value:.2f} (likeliest {one.words})" for one in rated]
+
+
+# --- Yes or no
+
+
+def _judged_rankings(sheet: Sheet) -> tuple[Figures, list[str]]:
+    chances = sheet.answers.likings(sheet.unanswered, sheet.wording).astype(np.float64)
+    calibrated = sheet.answers.calibrated_likings(sheet.unanswered, sheet.wording)
+    labels = np.asarray([reply == YES for reply in sheet.replies])
+    counts = [len(rows) for rows in sheet.asked]
+    users = np.repeat([event.event.user_row for event in sheet.events], counts).astype(np.int64)
+    figures: Figures = {
+        _MODEL: score_yes_no(calibrated, labels, users),
+        f"{_MODEL}, not calibrated": score_yes_no(chances, labels, users),
+    }
+    others = {"popularity": _popularity(sheet), "the model's item scores": _item_scores(sheet)}
+    for name, scores in others.items():
+        if scores is not None:
+            figures[name] = _order_alone(np.concatenate(scores), labels, users)
+    firsts = np.cumsum(counts) - counts
+    return figures, [f"yes: {calibrated[first]:.3f}" for first in firsts]
+
+
+def _order_alone(
+    scores: Float[np.ndarray, " N"], labels: Bool[np.ndarray, " N"], users: Int[np.ndarray, " N"]
+) -> dict[str, float]:
+    """Return what can be said of scores that are no probabilities."""
+    return {"auc": auc(scores, labels), "uauc": user_auc(scores, labels, users)}
+
+
+def _popularity(sheet: Sheet) -> list[Float[np.ndarray, " asked"]]:
+    return [sheet.dataset.train_counts[rows].astype(np.float64) for rows in sheet.asked]
+
+
+def _item_scores(sheet: Sheet) -> list[Float[np.ndarray, " asked"]] | None:
+    """Return what the model scores the items by that it recommends; None where it has no score."""
+    recommender = sheet.recommender
+    if not recommender.recommends or not recommender.scores_everything:
+        return None
+    found: list[Float[np.ndarray, " asked"]] = []
+    for start in range(0, len(sheet.events), _USERS_AT_ONCE):
+        histories = [event.before for event in sheet.events[start : start + _USERS_AT_ONCE]]
+        scores = recommender.score(histories)
+        asked = sheet.asked[start : start + _USERS_AT_ONCE]
+        found += [own[rows].astype(np.float64) for own, rows in zip(scores, asked, strict=True)]
+    return found
+
+
+# --- Choice among candidates
+
+
+def _judged_choices(sheet: Sheet, task: Choice) -> tuple[Figures, list[str]]:
+    said = sheet.written()
+    picks = sheet.answers.picks(sheet.unanswered, sheet.wording)
+    chosen = {
+        f"{_MODEL}, in free words": said,
+        f"{_MODEL}, one of them": [task.titles[int(pick.item_rows[0])] for pick in picks],
+    }
+    others = {"popularity": _popularity(sheet), "the model's item scores": _item_scores(sheet)}
+    for name, scores in others.items():
+        if scores is not None:
+            best = [rows[own.argmax()] for rows, own in zip(sheet.asked, scores, strict=True)]
+            chosen[name] = [task.titles[int(row)] for row in best]
+    candidates = [[task.titles[row] for row in rows.tolist()] for rows in sheet.asked]
+    figures = {
+        name: score_choices(titles, candidates, sheet.replies) for name, titles in chosen.items()
+    }
+    return figures, said
+
+
+def _judged_titles(sheet: Sheet, task: NextTitle) -> tuple[Figures, list[str]]:
+    said = sheet.written()
+    order = np.argsort(-sheet.dataset.train_counts, kind="stable")
+    titled = [int(row) for row in order if task.titles[row]]
+    popular = [_first_unseen(titled, event.before) for event in sheet.events]
+    systems = {_MODEL: said, "most popular": [task.titles[row] for row in popular]}
+    if sheet.recommender.recommends:
+        best = _recommended(sheet, titled)
+        systems["title of the recommended item"] = [task.titles[row] for row in best]
+    known = {title.lower() for title in task.titles if title}
+    figures = _of_texts(sheet, systems)
+    for name, titles in systems.items():
+        figures[name] |= {
+            "hit_ratio_1": _share_equal(titles, sheet.replies),
+            "valid_ratio": float(np.mean([title.lower() in known for title in titles])),
+        }
+    return figures, said
+
+
+def _first_unseen(rows: Sequence[int], history: History) -> int:
+    seen = set(history.item_rows.tolist())
+    return next((row for row in rows if row not in seen), rows[0])
+
+
+def _recommended(sheet: Sheet, titled: Sequence[int]) -> list[int]:
+    candidates = np.asarray(titled)
+    lists = sheet.recommender.recommend(
+        [event.before for event in sheet.events], 1, candidates=candidates
+    )
+    return [int(found.item_rows[0]) if len(found) else titled[0] for found in lists]
+
+
+# --- Texts
+
+
+def _judged_explanations(sheet: Sheet, task: Explanation) -> tuple[Figures, list[str]]:
+    aspects = [_aspect(sheet, event) for event in sheet.events]
+    hinted = [
+        task.ask(event.before, event.item_row, aspect)
+        for event, aspect in zip(sheet.events, aspects, strict=True)
+    ]
+    said = sheet.answers.explanations(sheet.unanswered, sheet.wording)
+    on_aspect = sheet.answers.explanations(hinted, sheet.wording)
+    systems = {
+        _MODEL: [one.text for one in said],
+        f"{_MODEL}, not checked": [one.written for one in said],
+        f"{_MODEL}, told the aspect": [one.text for one in on_aspect],
+        "most relevant sentence": [_relevant(sheet, event) for event in sheet.events],
+    }
+    figures = _of_texts(sheet, systems, aspects)
+    rows = [event.item_row for event in sheet.events]
+    histories = [example.history.item_rows.tolist() for example in sheet.examples]
+    for name, texts in systems.items():
+        grounded = sheet.answers.grounds.groundedness(texts, rows, histories)
+        figures[name] |= {
+            "grounded": grounded.rate,
+            "claims": float(grounded.num_claims),
+            "invented": float(grounded.num_invented),
+        }
+    mended = {_MODEL: said, f"{_MODEL}, told the aspect": on_aspect}
+    for name, explained in mended.items():
+        figures[name]["mended"] = float(np.mean([one.was_mended for one in explained]))
+    return figures, systems[_MODEL]
+
+
+def _aspect(sheet: Sheet, event: HeldOut) -> str:
+    assert sheet.reviews is not None
+    remark = sheet.reviews.explanation_of(event.place)
+    return "" if remark is None else remark.aspect
+
+
+def _relevant(sheet: Sheet, event: HeldOut) -> str:
+    """Return the sentence of the item's reviews that is nearest to the user's own words."""
+    known, places = sheet.answers.reviews, event.before.places
+    if known is None or places is None:
+        return ""
+    own = [known.of(int(place)) for place in known.among(places)]
+    sentences = known.sentences_about(event.item_row)[:_MOST_SENTENCES]
+    return most_relevant_sentence(sentences, [review.text for review in own if review])
+
+
+def _judged_preferences(sheet: Sheet) -> tuple[Figures, list[str]]:
+    said = sheet.written()
+    systems = {_MODEL: said, "most common": [_common_judgement(sheet.answers.reviews)] * len(said)}
+    figures = _of_texts(sheet, systems)
+    moods = [_mood(reply) for reply in sheet.replies]
+    for name, texts in systems.items():
+        figures[name] |= {
+            "exact": _share_equal(texts, sheet.replies),
+            "mood": _share_equal([_mood(text) for text in texts], moods),
+        }
+    return figures, said
+
+
+def _common_judgement(known: Reviews | None) -> str:
+    if known is None:
+        return ""
+    places = np.flatnonzero(known.lines >= 0)
+    spread = places[:: -(-len(places) // _MOST_COUNTED)]
+    judged = [known.judgement_of(int(place)) for place in spread]
+    return _most_common(preference_words(*one) for one in judged if one is not None)
+
+
+def _mood(text: str) -> str:
+    """Return *likes* or *dislikes*."""
+    return text.partition(" ")[0]
+
+
+def _judged_profiles(sheet: Sheet, task: Profile) -> tuple[Figures, list[str]]:
+    said = sheet.written()
+    told = (task.facts.profile(history.item_rows) for history in sheet.dataset.sequences)
+    common = _most_common(sentence for sentence in told if sentence)
+    by_rule = [task.facts.profile(event.before.item_rows) or "" for event in sheet.events]
+    systems = {_MODEL: said, "most common": [common] * len(said), "counted in the history": by_rule}
+    figures = _of_texts(sheet, systems)
+    for name, texts in systems.items():
+        figures[name]["exact"] = _share_equal(texts, sheet.replies)
+    return figures, said
+
+
+def _of_texts(
+    sheet: Sheet, systems: Mapping[str, Sequence[str]], aspects: Sequence[str] | None = None
+) -> Figures:
+    """Return every metric of texts for each system, with how near the meaning is."""
+    replies = sheet.replies
+    figures = {
+        name: score_texts(texts, replies, aspects=aspects) for name, texts in systems.items()
+    }
+    wanted = sheet.answers.parts.encoders.query_vectors(replies)
+    if wanted is not None:
+        for name, texts in systems.items():
+            vectors = sheet.answers.parts.encoders.query_vectors(texts)
+            assert vectors is not None
+            figures[name]["embedding_similarity"] = embedding_similarity(vectors, wanted)
+    return figures
+
+
+def _share_equal(said: Sequence[str], wanted: Sequence[str]) -> float:
+    pairs = zip(said, wanted, strict=True)
+    return float(np.mean([one.strip().lower() == two.strip().lower() for one, two in pairs]))
+
+
+def _most_common(texts: Iterable[str]) -> str:
+    """Return the commonest text, by the alphabet among equals; empty without one."""
+    counts = Counter(texts)
+    return min(counts, key=lambda text: (-counts[text], text), default="")

@@ -1,0 +1,324 @@
+"""From a dataset and a recipe to everything a run needs, built in the same way every time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int
+
+from palate.data.dataset import Dataset
+from palate.data.split import Part
+from palate.items.behaviour import BehaviourConfig, behaviour_vectors
+from palate.items.codes.index import IndexMaterial, ItemIndex, fit_index
+from palate.items.codes.quantiser import numbered_codes
+from palate.items.encoders import ItemEncoders, item_features
+from palate.items.features import ItemFeatures
+from palate.items.vectors import ItemVectors, Progress, side_by_side
+from palate.language.batch import Writer
+from palate.language.entities import EntityTrie
+from palate.language.item_format import Spelling, Way, title_words
+from palate.language.prompts import Wordings, load_prompts
+from palate.language.queries import QueryPool, make_queries
+from palate.language.tasks import NextFromTitles, Search, Task
+from palate.language.text.plain import rating_words
+from palate.language.text.reviews import Reviews, read_reviews
+from palate.language.text_tasks import NO, YES, rating_levels
+from palate.language.tokenizer import Tokenizer
+from palate.models.backbones.tokenizer import backbone_tokenizer
+from palate.models.language_model import RecommendationModel
+from palate.models.trainable_state import merged
+from palate.training.batches import Curriculum, Mixture
+from palate.training.chosen_tasks import Material, chosen_tasks, footprint
+from palate.training.config import CodesConfig
+from palate.training.recipe import Recipe
+from palate.training.system import Parts, Start
+from palate.training.warm_start import carry_over, carry_rows, nearest_codes
+from palate.types import History
+
+_OF_ITEMS = (
+    "next-item",
+    "objective",
+    "scenario",
+    "category",
+    "search",
+    "direct",
+    "cold-start",
+)
+"""Families whose words a model knows that answers with items alone."""
+
+
+def spelling_of(
+    recipe: Recipe, dataset: Dataset, tokenizer: Tokenizer, index: ItemIndex | None
+) -> Spelling:
+    """Return how the recipe writes the items of a history."""
+    ways = recipe.model.reads
+    return Spelling(
+        ways,
+        index.codes.num_levels if index is not None else 0,
+        _titles(dataset, recipe, tokenizer) if "title" in ways else None,
+        recipe.model.two_positions,
+    )
+
+
+def _titles(
+    dataset: Dataset, recipe: Recipe, tokenizer: Tokenizer
+) -> Int[np.ndarray, "items words"]:
+    return title_words(dataset.catalog.titles(), tokenizer, recipe.model.title_words)
+
+
+def entities_of(recipe: Recipe, dataset: Dataset, tokenizer: Tokenizer) -> EntityTrie | None:
+    """Return the entity pool where the recipe tells two positions."""
+    if not recipe.model.two_positions:
+        return None
+    return EntityTrie.of_titles(dataset.catalog.titles(), tokenizer)
+
+
+def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    seed: int,
+    start: Start | None = None,
+    behaviour: ItemVectors | None = None,
+    prompts: Mapping[str, Wordings] | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[Parts, list[Mixture]]:
+    """Fit encoders, tokenizer and codes, make a fresh model and a mixture of tasks for each stage.
+
+    Args:
+        dataset: what to learn from.
+        recipe: what to build.
+        seed: of all that is drawn.
+        start: what to begin with: encoders, tokenizer and weights are taken over.
+        behaviour: item vectors of the recipe's teacher, in place of those of co-occurrence.
+        prompts: wordings of every family, in place of those of the package.
+        cache: where encoded vectors are kept.
+        progress: told how many items are encoded, of how many.
+    """
+    catalog, sequences = dataset.catalog, dataset.sequences
+    encoders = start.parts.encoders if start else ItemEncoders.fit(catalog, recipe.items, seed=seed)
+    features = item_features(
+        catalog, sequences, encoders, recipe.items, seed=seed, cache=cache, progress=progress
+    )
+    if behaviour is not None:
+        features = replace(features, vectors={**features.vectors, "behaviour": behaviour})
+    prompts = prompts or load_prompts()
+    reviews = read_reviews(dataset) if recipe.says_words else None
+    tokenizer = _tokenizer(recipe, start.parts if start else None)
+    if tokenizer is None:
+        tokenizer = Tokenizer.train(_words(dataset, prompts, reviews, recipe))
+    index = _index(dataset, recipe.codes, features, seed) if recipe.codes is not None else None
+    features = _as_read(features, recipe, dataset, tokenizer, index)
+    ratings = levels_of(dataset) if recipe.says_words else ()
+    torch.manual_seed(seed)
+    model = RecommendationModel(
+        recipe.model,
+        features,
+        vocabulary_size=len(tokenizer),
+        num_event_types=len(dataset.interactions.event_types),
+        num_ratings=len(ratings),
+        codes=index.codes if index is not None else None,
+        says_words=recipe.says_words,
+        entities=entities_of(recipe, dataset, tokenizer),
+    )
+    if recipe.codes is not None and recipe.codes.settle:
+        _settle_codes(model)
+    if start is not None:
+        _carry_over(model, index, start)
+    parts = Parts(
+        recipe=recipe,
+        model=model,
+        features=features,
+        encoders=encoders,
+        tokenizer=tokenizer,
+        prompts=prompts,
+        tasks=(),
+        spelling=spelling_of(recipe.in_turn[-1], dataset, tokenizer, index),
+        index=index,
+        ratings=ratings,
+    )
+    mixtures = [_mixture(parts, each, dataset, reviews, seed) for each in recipe.in_turn]
+    names = dict.fromkeys(task.name for mixture in mixtures for task in mixture.tasks)
+    return replace(parts, tasks=tuple(names)), mixtures
+
+
+def _mixture(
+    parts: Parts, stage: Recipe, dataset: Dataset, reviews: Reviews | None, seed: int
+) -> Mixture:
+    """Return what a stage learns from."""
+    pool = make_queries(dataset.catalog, stage.tasks.queries_per_item, seed=seed)
+    tasks, shares = chosen_tasks(Material(dataset, pool, reviews, parts.ratings), stage.tasks)
+    spelling = spelling_of(stage, dataset, parts.tokenizer, parts.index)
+    own = _own_spellings(parts, stage, dataset, tasks)
+    slots = _slots(stage, parts.index)
+    vectors = _query_vectors(parts.encoders, pool, tasks)
+    return Mixture(
+        sequences=_some_users(dataset.sequences, stage.training.num_users, seed),
+        tasks=tasks,
+        shares=shares,
+        prompts=parts.prompts,
+        writer=Writer(parts.tokenizer, vectors, spelling, parts.ratings),
+        tokens_per_batch=stage.training.tokens_per_batch,
+        footprints=[footprint(task, own.get(n, spelling), slots) for n, task in enumerate(tasks)],
+        seed=seed,
+        curriculum=_curriculum(parts, stage, dataset, vectors),
+        spellings=own,
+        one_cut=stage.model.bidirectional_rows,
+    )
+
+
+def _curriculum(
+    parts: Parts, stage: Recipe, dataset: Dataset, vectors: np.ndarray | None
+) -> Curriculum | None:
+    """Return the easier prompts that the one stage of ``stage`` begins with, if it does."""
+    easier = stage.stages[0].easier
+    if easier is None:
+        return None
+    spelling = spelling_of(_reading(stage, easier), dataset, parts.tokenizer, parts.index)
+    writer = Writer(parts.tokenizer, vectors, spelling, parts.ratings)
+    return Curriculum(writer, stage.training.epochs)
+
+
+def _some_users(sequences: Sequence[History], num_users: int, seed: int) -> Sequence[History]:
+    if not 0 < num_users < len(sequences):
+        return sequences
+    drawn = np.random.default_rng([seed, num_users]).permutation(len(sequences))[:num_users]
+    return [sequences[user] for user in drawn]
+
+
+def _own_spellings(
+    parts: Parts, stage: Recipe, dataset: Dataset, tasks: Sequence[Task]
+) -> dict[int, Spelling]:
+    """Return the spelling of the tasks, by number, that are not told as the stage tells others."""
+    by_title = [number for number, task in enumerate(tasks) if isinstance(task, NextFromTitles)]
+    if not by_title:
+        return {}
+    titles = _reading(stage, ("title",))
+    spelling = spelling_of(titles, dataset, parts.tokenizer, parts.index)
+    return dict.fromkeys(by_title, spelling)
+
+
+def _reading(recipe: Recipe, ways: tuple[Way, ...]) -> Recipe:
+    """Return the recipe with histories spelled in these ways."""
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"reads": ways})})
+
+
+def _tokenizer(recipe: Recipe, start: Parts | None) -> Tokenizer | None:
+    """Return the one that comes with the backbone, or with the model to start from, if any."""
+    if recipe.model.backbone is not None:
+        return backbone_tokenizer(recipe.model.backbone.path)
+    return None if start is None else start.tokenizer
+
+
+def _as_read(
+    features: ItemFeatures,
+    recipe: Recipe,
+    dataset: Dataset,
+    tokenizer: Tokenizer,
+    index: ItemIndex | None,
+) -> ItemFeatures:
+    """Add the codes and the words that item tokens are made of."""
+    if recipe.model.fusion.title_reader is not None:
+        features = replace(features, words=_titles(dataset, recipe, tokenizer))
+    codes = codes_read(recipe, index, features.vectors)
+    if codes is None or index is None or index.quantiser is None:
+        return features
+    return replace(features, codes=codes, num_codes=sum(index.quantiser.sizes))
+
+
+def codes_read(
+    recipe: Recipe, index: ItemIndex | None, vectors: Mapping[str, ItemVectors]
+) -> Int[np.ndarray, "items levels"] | None:
+    """Return the codes that item tokens are made of; None where the recipe makes them of none."""
+    if not recipe.model.fusion.use_codes or recipe.codes is None:
+        return None
+    assert index is not None
+    assert index.quantiser is not None
+    return numbered_codes(index.quantiser, vectors[recipe.codes.vectors].values)
+
+
+@torch.no_grad()
+def _settle_codes(model: RecommendationModel) -> None:
+    """Let fresh codes start where the fresh item tokens are."""
+    if model.codes is not None:
+        model.train(mode=False)
+        rows = torch.arange(model.num_items, device=model.queries.device)
+        parts = [model.items(part).tokens for part in rows.split(65_536)]
+        model.codes.settle(torch.cat(parts))
+        model.train()
+
+
+def _carry_over(model: RecommendationModel, index: ItemIndex | None, start: Start) -> None:
+    known, known_index = start.parts.model, start.parts.index
+    of_items, knew = model.fusion.id, known.fusion.id
+    if start.rows is not None and of_items is not None and knew is not None:
+        carry_rows(of_items.weight, knew.weight, start.rows)
+    if known.tuning.kind not in ("full", "frozen") and known.tuning != model.tuning:
+        known = merged(known)
+    same_events = known.events.num_embeddings == model.events.num_embeddings
+    carried = carry_over(model, known.state_dict(), same_events=same_events)
+    if any(name.startswith("decoder.") for name in carried):
+        ours, theirs = model.config.backbone, known.config.backbone
+        same = ours is not None and theirs is not None and ours.path == theirs.path
+        model.borrowed = model.borrowed and known.borrowed and same
+    table, trained = model.fusion.code, known.fusion.code
+    if table is None or trained is None or index is None or known_index is None:
+        return
+    if index.quantiser is not None and known_index.quantiser is not None:
+        nearest = nearest_codes(index.quantiser, known_index.quantiser)
+        carry_rows(table.weight, trained.weight, nearest)
+
+
+def _slots(recipe: Recipe, index: ItemIndex | None) -> int:
+    """Return the places that answers take at each probe."""
+    of_sets = recipe.model.num_queries if "set" in recipe.forms else 0
+    return of_sets + (index.codes.num_levels if index and "codes" in recipe.forms else 0)
+
+
+def _index(dataset: Dataset, config: CodesConfig, features: ItemFeatures, seed: int) -> ItemIndex:
+    """Index the catalogue; of the events only those of the training part are read."""
+    aligned = config.index.kind == "rqvae" and config.index.alignment > 0
+    known = dict(features.vectors)
+    if aligned or "behaviour" in config.vectors:
+        known["behaviour"] = behaviour_vectors(
+            dataset.sequences, len(dataset.catalog), BehaviourConfig(), seed=seed
+        )
+    wanted = [known[kind] for kind in config.vectors.split("+") if kind in known]
+    vectors = side_by_side(wanted) if wanted else None
+    behaviour = known["behaviour"] if aligned else None
+    material = IndexMaterial(dataset.catalog, dataset.sequences, vectors, behaviour)
+    return fit_index(config.index, material, rng=np.random.default_rng(seed))
+
+
+def _words(
+    dataset: Dataset, prompts: Mapping[str, Wordings], reviews: Reviews | None, recipe: Recipe
+) -> list[str]:
+    """Return the tokenizer's training texts.
+
+    Wordings stand there thrice, and answers of a word thrice too, so that they stay whole.
+    """
+    families = prompts if recipe.says_words else _OF_ITEMS
+    wordings = [w for family in families for w in prompts[family].seen]
+    texts = [*dataset.catalog.texts(("title", "brand", "categories")), *(wordings * 3)]
+    if recipe.says_words:
+        texts += [YES, NO, *(rating_words(level) for level in levels_of(dataset))] * 3
+        texts += [] if reviews is None else [*reviews.texts, *reviews.titles]
+    return texts
+
+
+def levels_of(dataset: Dataset) -> tuple[float, ...]:
+    """Return the ratings that training events carry."""
+    ratings = dataset.interactions.ratings
+    if ratings is None:
+        return ()
+    return rating_levels(ratings[dataset.split.parts == Part.TRAIN])
+
+
+def _query_vectors(
+    encoders: ItemEncoders, pool: QueryPool, tasks: Sequence[Task]
+) -> np.ndarray | None:
+    asked = any(isinstance(task, Search) for task in tasks)
+    return encoders.query_vectors(pool.texts) if asked and pool.texts else None

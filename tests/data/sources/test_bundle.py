@@ -1,0 +1,52 @@
+"""A folder of tables: found by name, joined with image vectors."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from palate.data.sources.bundle import IMAGE_VECTOR, read_bundle
+from palate.errors import DataError
+
+
+def test_tables_of_any_format(tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text("user,item\nu,i\n")
+    (tmp_path / "products.jsonl").write_text('{"id": "i"}\n')
+    pl.DataFrame({"user": ["u"]}).write_parquet(tmp_path / "Users.parquet")
+    (tmp_path / "README.md").write_text("words")
+    source = read_bundle(tmp_path)
+    assert [file.path.name for file in source.files] == [
+        "events.csv",
+        "products.jsonl",
+        "Users.parquet",
+    ]
+
+
+def test_one_table_of_any_name(tmp_path: Path) -> None:
+    (tmp_path / "export.tsv").write_text("user\titem\nu\ti\n")
+    assert read_bundle(tmp_path).events.path.name == "export.tsv"
+
+
+@pytest.mark.parametrize("with_items", [True, False])
+def test_image_vectors(tmp_path: Path, with_items: bool) -> None:
+    (tmp_path / "events.csv").write_text("user_id,item_id\nu,1\nu,2\n")
+    if with_items:
+        (tmp_path / "items.csv").write_text("item_id,title\n2,B\n1,A\n")
+    vectors = pl.DataFrame({"item_id": [1], "image_feature": [[0.5, 1.0]]})
+    vectors.write_parquet(tmp_path / "image_features.parquet")
+    items = read_bundle(tmp_path).items
+    assert items is not None
+    assert items.table[IMAGE_VECTOR].to_list() == ([None] if with_items else []) + [[0.5, 1.0]]
+
+
+def test_no_table_and_two_tables(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="it holds nothing"):
+        read_bundle(tmp_path)
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("user,item\nu,i\n")
+    with pytest.raises(DataError, match=r"it holds a\.csv, b\.csv"):
+        read_bundle(tmp_path)
+    for name in ("events.csv", "events.tsv"):
+        (tmp_path / name).write_text("user,item\nu,i\n")
+    with pytest.raises(DataError, match="which one is meant"):
+        read_bundle(tmp_path)

@@ -1,0 +1,53 @@
+"""Who sees whom, and what each probe follows, known by drawing it."""
+
+import torch
+
+from palate.models.attention_layout import SlotGroup, followed, stream_mask
+
+
+def test_tokens_look_back_and_probes_at_their_prefix() -> None:
+    group = SlotGroup(torch.zeros(1, 3, 2, 4))
+    mask = stream_mask(torch.tensor([[2, 0, -1]]), 3, [group], past=1)[0, 0].int()
+    assert mask.tolist() == [
+        # past | three tokens | two query tokens of each of the three probes
+        [1, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0, 0, 0, 0, 0],
+        [1, 1, 1, 1, 0, 0, 0, 0, 0, 0],
+        [1, 1, 1, 0, 1, 0, 0, 0, 0, 0],
+        [1, 1, 1, 0, 1, 1, 0, 0, 0, 0],
+        [1, 0, 0, 0, 0, 0, 1, 0, 0, 0],
+        [1, 0, 0, 0, 0, 0, 1, 1, 0, 0],
+        [1, 0, 0, 0, 0, 0, 0, 0, 1, 0],
+        [1, 0, 0, 0, 0, 0, 0, 0, 1, 1],
+    ]
+
+
+def test_padding_among_slots_is_seen_by_itself_alone() -> None:
+    visible = torch.tensor([[[True, False, True]]])
+    group = SlotGroup(torch.zeros(1, 1, 3, 4), visible)
+    assert group.steps.tolist() == [[[0, 0, 1]]]
+    mask = stream_mask(torch.tensor([[1]]), 1, [group], past=0)[0, 0].int()
+    assert mask.tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 0, 1]]
+
+
+def test_what_is_read_both_ways_sees_what_comes_after() -> None:
+    """With the last event alone visible to the slots, an earlier one still reaches them."""
+    group = SlotGroup(torch.zeros(2, 1, 1, 4))
+    mask = stream_mask(torch.tensor([[3], [2]]), 3, [group], past=0, both_ways=True)[:, 0].int()
+    assert mask[0].tolist() == [[1, 1, 1, 0]] * 3 + [[1, 1, 1, 1]]
+    assert mask[1].tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 0, 1]]
+
+
+def test_a_probe_follows_the_last_tokens_that_it_sees() -> None:
+    x = torch.tensor([[[1.0], [10.0], [100.0]]])
+    cuts = torch.tensor([[0, 1, 3]])
+    assert followed(x, cuts, 1).flatten().tolist() == [0, 1, 100]
+    assert followed(x, cuts, 2).flatten().tolist() == [0, 1, 110]
+
+
+def test_the_last_slot_is_the_last_that_is_no_padding() -> None:
+    slots = torch.tensor([[[[1.0], [2.0]], [[3.0], [4.0]]]])
+    otherwise = torch.tensor([[[7.0], [8.0]]])
+    there = torch.tensor([[[True, False], [False, False]]])
+    assert SlotGroup(slots, there).last(otherwise).flatten().tolist() == [1, 8]
+    assert SlotGroup(slots).last(otherwise) is otherwise
