@@ -9,18 +9,18 @@ import typer
 
 # In the order of the help page.
 # isort: off
-from palate.cli import making
-from palate.cli import judging
-from palate.cli import asking
-from palate.cli import wording
-from palate.cli import sensitivity
-from palate.cli import service
+from palate.cli import data
+from palate.cli import train
+from palate.cli import evaluate
+from palate.cli import ask
+from palate.cli import study
+from palate.cli import serve
 
 # isort: on
 from palate.cli.application import app
 from palate.errors import PalateError
 
-__all__ = ["app", "asking", "judging", "main", "making", "sensitivity", "service", "wording"]
+__all__ = ["app", "ask", "data", "evaluate", "main", "serve", "study", "train"]
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """The application and the options that several verbs share."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -68,6 +69,11 @@ def write_text(path: Path, text: str) -> None:
         raise ConfigError(
             f"{str(path)!r} cannot be written: {error.strerror}.", hint="Choose another file."
         ) from error
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON, with letters of every language as they are."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def check_extra(package: str, extra: str) -> None:

@@ -1,31 +1,70 @@
-"""What a model says of items, reviews and users, and how it is asked."""
+"""What a model answers: recommend, search, rate, explain, summarise, rank."""
 
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from palate.cli.application import Json, Model, app, listed, load, somebody
+from palate.cli.application import Count, Json, Model, app, listed, load, print_json, somebody
 from palate.errors import ConfigError
-from palate.terminal import show_items, show_rated, show_wordings
+from palate.terminal import show_items, show_rated
 
 if TYPE_CHECKING:
     from palate.recommender.recommender import Recommender
+    from palate.types import History
 
-User = Annotated[str | None, typer.Option(help="A user of the dataset.")]
-History = Annotated[
+KnownUser = Annotated[str | None, typer.Option(help="A user of the dataset.")]
+GivenHistory = Annotated[
     str | None, typer.Option(help="Item ids, oldest first, in place of (or after) a user's.")
 ]
 Item = Annotated[str, typer.Option(help="An item of the catalogue.")]
 
 
 @app.command()
+def recommend(
+    model: Model,
+    user: KnownUser = None,
+    n: Count = 10,
+    prompt: Annotated[str | None, typer.Option(help="Say in words what is wanted.")] = None,
+    history: GivenHistory = None,
+    form: Annotated[
+        Literal["set", "codes", "hybrid", "titles"] | None,
+        typer.Option(help="How to answer; the model's usual form where none is given."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Recommend items to a user, or to anybody with a history, and say why."""
+    loaded = load(model)
+    who = somebody(loaded, user, history)
+    if prompt is not None or form is not None:
+        from palate.inference.ask import Ask
+
+        loaded = loaded.asking(Ask(prompt=prompt, form=form))
+    ranking = loaded.recommend([who], n)[0]
+    reasons = [_because(loaded, who, int(row)) for row in ranking.item_rows]
+    title = f"Recommended to {user or 'somebody with this history'}"
+    show_items(loaded, ranking, title, reasons, as_json=as_json)
+
+
+@app.command()
+def search(
+    model: Model,
+    words: Annotated[str, typer.Argument(help="What to look for.")],
+    n: Count = 10,
+    user: Annotated[str | None, typer.Option(help="Whose taste to follow.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Find items by words."""
+    loaded = load(model)
+    ranking = loaded.search(words, n, loaded.history(user) if user else None)
+    show_items(loaded, ranking, f"Found for “{words}”", None, as_json=as_json)
+
+
+@app.command()
 def rate(
     model: Model,
     item: Item,
-    user: User = None,
-    history: History = None,
+    user: KnownUser = None,
+    history: GivenHistory = None,
     as_json: Json = False,
 ) -> None:
     """Predict how a user rates an item."""
@@ -34,7 +73,7 @@ def rate(
     rated = loaded.rate(somebody(loaded, user, history), row)
     if as_json:
         chances = zip(rated.levels, rated.chances.tolist(), strict=True)
-        _print_json(
+        print_json(
             _named(loaded, row)
             | {
                 "rating": round(rated.value, 4),
@@ -51,8 +90,8 @@ def rate(
 def explain(
     model: Model,
     item: Item,
-    user: User = None,
-    history: History = None,
+    user: KnownUser = None,
+    history: GivenHistory = None,
     aspect: Annotated[str, typer.Option(help="What to speak of: sound, price, ...")] = "",
     as_json: Json = False,
 ) -> None:
@@ -61,7 +100,7 @@ def explain(
     row = loaded.dataset.catalog.vocabulary.row(item)
     explained = loaded.explain(somebody(loaded, user, history), row, aspect)
     if as_json:
-        _print_json(
+        print_json(
             _named(loaded, row)
             | {
                 "explanation": explained.text,
@@ -90,7 +129,7 @@ def summarise(
         raise ConfigError("There is nothing to summarise.", hint='Give --text "a review"')
     summary = load(model).summarise(text)
     if as_json:
-        _print_json({"summary": summary})
+        print_json({"summary": summary})
         return
     typer.echo(summary)
 
@@ -99,8 +138,8 @@ def summarise(
 def rank(
     model: Model,
     items: Annotated[str, typer.Option(help="Item ids with commas between them.")],
-    user: User = None,
-    history: History = None,
+    user: KnownUser = None,
+    history: GivenHistory = None,
     as_json: Json = False,
 ) -> None:
     """Put given items in order for a user."""
@@ -114,50 +153,15 @@ def rank(
     show_items(loaded, ranking, title, None, as_json=as_json)
 
 
-@app.command()
-def prompts(
-    model: Annotated[
-        Path | None, typer.Argument(help="A model folder: its prompts, asked of its users.")
-    ] = None,
-    family: Annotated[str | None, typer.Option(help="Show this family alone.")] = None,
-    user: Annotated[str | None, typer.Option(help="Whom to ask them of.")] = None,
-    file: Annotated[
-        Path | None, typer.Option(help="Your own wordings: check and show them.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Show the prompts: every wording, and one asked in full of a real user."""
-    from palate.language.prompts import SLOTS, load_prompts
-    from palate.studies.shown_prompts import asked_of, show_families
-
-    if family is not None and family not in SLOTS:
-        raise ConfigError(
-            f"Unknown prompt family {family!r}.", hint=f"The families are {', '.join(SLOTS)}."
-        )
-    if user is not None and model is None:
-        raise ConfigError(
-            f"Nobody knows {user!r} without a model.", hint="palate prompts MODEL --user ID"
-        )
-    loaded = None if model is None else load(model)
-    known = load_prompts(file) if file is not None or loaded is None else loaded.prompts
-    shown = show_families(known, family)
-    if loaded is not None:
-        shown = asked_of(shown, loaded.dataset, user)
-    if as_json:
-        _print_json(
-            {
-                each.family: {
-                    "seen": each.wordings.seen,
-                    "unseen": each.wordings.unseen,
-                    "slots": each.slots,
-                    "user_id": each.user_id or None,
-                    "rendered": each.rendered or None,
-                }
-                for each in shown
-            }
-        )
-        return
-    show_wordings(shown, None if loaded is None else loaded.tasks)
+def _because(loaded: "Recommender", who: "History", item_row: int) -> list[dict[str, object]]:
+    """Return the events an item is there because of, the weightiest first."""
+    table = loaded.dataset.catalog.table.select("item_id", "title")
+    found = []
+    for reason in loaded.why(who, item_row):
+        item_id, title = table.row(int(who.item_rows[reason.event]))
+        weight = round(reason.weight, 4)
+        found.append({"item_id": item_id, "title": title or item_id, "weight": weight})
+    return found
 
 
 def _named(loaded: "Recommender", row: int) -> dict[str, object]:
@@ -167,7 +171,3 @@ def _named(loaded: "Recommender", row: int) -> dict[str, object]:
 
 def _called(user: str | None) -> str:
     return user or "somebody with this history"
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

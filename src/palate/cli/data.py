@@ -1,0 +1,79 @@
+"""From tables to a dataset folder: prepare, join."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from palate.cli.application import app, pairs
+from palate.terminal import show_markdown
+
+
+@app.command()
+def prepare(
+    source: Annotated[
+        str, typer.Argument(help="A table, a folder of tables, or the name of a public set.")
+    ],
+    dataset: Annotated[Path, typer.Argument(help="The dataset folder to write.")],
+    name: Annotated[str | None, typer.Option(help="What to call the dataset.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="Where a guess is wrong: --column user_id=buyer.")
+    ] = None,
+    split: Annotated[
+        Literal["leave-last-out", "time", "users", "cold-items"],
+        typer.Option(help="What is held out."),
+    ] = "leave-last-out",
+    valid_fraction: Annotated[float, typer.Option(help="Share held out to choose by.")] = 0.1,
+    test_fraction: Annotated[float, typer.Option(help="Share held out to report on.")] = 0.1,
+    k_core: Annotated[int, typer.Option(help="Keep users and items with so many events.")] = 0,
+    min_rating: Annotated[float | None, typer.Option(help="Drop events rated lower.")] = None,
+    duplicates: Annotated[
+        Literal["keep", "first", "last"], typer.Option(help="Of the same user, item and event.")
+    ] = "keep",
+    allow_missing_items: Annotated[
+        bool, typer.Option(help="Keep events whose item has no row.")
+    ] = False,
+    keep_untouched_items: Annotated[
+        bool, typer.Option(help="Keep items without an event.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Draws rows and what is held out.")] = 0,
+) -> None:
+    """Turn raw tables into a dataset folder."""
+    from palate.config import checked
+    from palate.data.prepare import PrepareOptions
+    from palate.data.prepare import prepare as run
+
+    chosen = {
+        "name": name,
+        "columns": pairs(column or [], "--column"),
+        "split": split,
+        "valid_fraction": valid_fraction,
+        "test_fraction": test_fraction,
+        "k_core": k_core,
+        "min_rating": min_rating,
+        "duplicates": duplicates,
+        "allow_missing_items": allow_missing_items,
+        "keep_untouched_items": keep_untouched_items,
+        "seed": seed,
+    }
+    options = checked(PrepareOptions, chosen, "The options of prepare")
+    made = run(source, dataset, options)
+    show_markdown(made.report)
+    typer.echo(f"Dataset written to {dataset}. Next: palate train {dataset} MODEL")
+
+
+@app.command()
+def join(
+    datasets: Annotated[list[Path], typer.Argument(help="Dataset folders of several shops.")],
+    out: Annotated[Path, typer.Option(help="The dataset folder to write.")],
+    name: Annotated[str | None, typer.Option(help="What to call the whole.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the order of the items.")] = 0,
+) -> None:
+    """Make one dataset of several: shops that a model is pre-trained on together."""
+    from palate.data.dataset import Dataset
+    from palate.data.joining import joined
+
+    made = joined([Dataset.load(folder) for folder in datasets], name=name, seed=seed)
+    made.save(out, made_by=f"join {' '.join(map(str, datasets))} --seed {seed}")
+    show_markdown(made.report)
+    typer.echo(f"Dataset written to {out}. Next: palate train {out} MODEL")

@@ -1,0 +1,138 @@
+"""What is learned about a dataset or a trained model: index, prompts, sensitivity."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from palate.cli.application import Json, Model, app, load, print_json, write_text
+from palate.errors import ConfigError
+from palate.terminal import progress_bar, show, show_wordings
+
+
+@app.command()
+def index(
+    source: Annotated[Path, typer.Argument(help="A dataset folder or a model folder.")],
+    kind: Annotated[
+        str, typer.Option(help="residual-kmeans, rqvae, product, collaborative, semantic, ...")
+    ] = "residual-kmeans",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a setting: --set levels=4.")
+    ] = None,
+    vectors: Annotated[
+        Literal["text", "image", "behaviour"], typer.Option(help="What codes are learned from.")
+    ] = "text",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same codes.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="The codes folder to write.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Give every item a code of a few levels, and say how healthy the codes are."""
+    from dataclasses import asdict
+
+    from palate.studies.index_health import index_config, index_report, load_source
+
+    config = index_config(kind, set_ or [])
+    with progress_bar("Encoding") as progress:
+        made = index_report(
+            load_source(source), config, seed=seed, modality=vectors, progress=progress
+        )
+    if out is not None:
+        made.save(out, made_by=f"index {source} --kind {kind} --seed {seed}")
+    if as_json:
+        typer.echo(json.dumps(asdict(made.health), indent=2))
+        return
+    show(*made.tables)
+    for warning in made.warnings:
+        typer.echo(f"warning: {warning}")
+    typer.echo(
+        "Nothing was written; give --out CODES to keep the codes."
+        if out is None
+        else f"Codes written to {out}, with the plots in {out / 'health.html'}."
+    )
+
+
+@app.command()
+def prompts(
+    model: Annotated[
+        Path | None, typer.Argument(help="A model folder: its prompts, asked of its users.")
+    ] = None,
+    family: Annotated[str | None, typer.Option(help="Show this family alone.")] = None,
+    user: Annotated[str | None, typer.Option(help="Whom to ask them of.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Your own wordings: check and show them.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the prompts: every wording, and one asked in full of a real user."""
+    from palate.language.prompts import SLOTS, load_prompts
+    from palate.studies.shown_prompts import asked_of, show_families
+
+    if family is not None and family not in SLOTS:
+        raise ConfigError(
+            f"Unknown prompt family {family!r}.", hint=f"The families are {', '.join(SLOTS)}."
+        )
+    if user is not None and model is None:
+        raise ConfigError(
+            f"Nobody knows {user!r} without a model.", hint="palate prompts MODEL --user ID"
+        )
+    loaded = None if model is None else load(model)
+    known = load_prompts(file) if file is not None or loaded is None else loaded.prompts
+    shown = show_families(known, family)
+    if loaded is not None:
+        shown = asked_of(shown, loaded.dataset, user)
+    if as_json:
+        print_json(
+            {
+                each.family: {
+                    "seen": each.wordings.seen,
+                    "unseen": each.wordings.unseen,
+                    "slots": each.slots,
+                    "user_id": each.user_id or None,
+                    "rendered": each.rendered or None,
+                }
+                for each in shown
+            }
+        )
+        return
+    show_wordings(shown, None if loaded is None else loaded.tasks)
+
+
+@app.command()
+def sensitivity(
+    model: Model,
+    split: Annotated[
+        Literal["valid", "test"], typer.Option(help="Which part to predict.")
+    ] = "test",
+    search: Annotated[
+        int, typer.Option(min=0, help="Edits to try in search of a better wording.")
+    ] = 0,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write the objective x prompt matrix here, as SVG.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure how answers move with the wording, and with the objective asked for."""
+    from palate.inference.ask import Ask
+    from palate.language.prompts import SLOTS
+    from palate.studies.prompt_search import search_prompt
+    from palate.studies.sensitivity import measure_sensitivity, plain_families
+    from palate.studies.sensitivity_tables import heat_map, search_table, sensitivity_tables
+
+    loaded = load(model)
+    with progress_bar("Asking in many words") as progress:
+        found = measure_sensitivity(loaded, split, progress=progress)
+    better = None
+    if search:
+        family = next((name for name in plain_families(loaded) if not SLOTS[name]), "next-item")
+        with progress_bar("Looking for a better wording") as progress:
+            better = search_prompt(loaded, Ask(family), steps=search, progress=progress)
+    if plot is not None:
+        write_text(plot, heat_map(found))
+    if as_json:
+        said = found.to_json() | ({} if better is None else {"search": better.to_json()})
+        typer.echo(json.dumps(said, indent=2))
+        return
+    show(
+        *sensitivity_tables(loaded.name, found), *([] if better is None else [search_table(better)])
+    )
