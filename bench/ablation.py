@@ -34,7 +34,7 @@ from measure import (
 from palate.data.prepare import PrepareOptions
 from palate.recommender.recommender import Recommender
 from palate.simulation.world import World
-from palate.training.system import Parts
+from palate.training.system import LanguageModelSystem
 
 FUSED = "all fused"
 ID_ONLY = ("items.modalities=[]",)
@@ -88,7 +88,7 @@ def compared(
 def with_and_without_prior(model: Recommender) -> Found:
     """Judge what the vectors know alone, then the whole recipe under names that say so."""
     parts = model.trained.system
-    assert isinstance(parts, Parts)
+    assert isinstance(parts, LanguageModelSystem)
     bare = Recommender(replace(model.trained, system=replace(parts, prior=None)))
     whole = {f"with_prior_{group}": figures for group, figures in accuracy(model).items()}
     return {**accuracy(bare), **whole}

@@ -83,7 +83,8 @@ def stages(epochs: int, *reads: tuple[str, ...]) -> str:
     """Return the stages, one per way of spelling items, as an override of the recipe."""
     training = f"{{ epochs = {epochs}, {CONTRASTS} }}"
     written = [
-        f"{{ reads = {list(ways)}, tasks = {TASKS}, training = {training} }}" for ways in reads
+        f"{{ item_format = {list(ways)}, tasks = {TASKS}, training = {training} }}"
+        for ways in reads
     ]
     return f"stages=[{', '.join(written)}]".replace("'", '"')
 
@@ -102,11 +103,11 @@ def picked(model: Recommender) -> Found:
     scores = model.score([event.before.last(task.max_history) for event, _ in pairs])
     found, candidates, wanted = [], [], []
     for (_, example), of_user in zip(pairs, scores, strict=True):
-        assert example.asked is not None
-        rows = example.asked[0][example.asked[0] >= 0]
+        assert example.candidates is not None
+        rows = example.candidates[0][example.candidates[0] >= 0]
         found.append(task.titles[rows[of_user[rows].argmax()]])
         candidates.append([task.titles[row] for row in rows])
-        wanted.append(example.replies[0])
+        wanted.append(example.target_texts[0])
     return {CHOSEN: score_choices(found, candidates, wanted)}
 
 

@@ -48,18 +48,18 @@ TRAINING = "{ epochs = %d, learning_rate = 1e-3, average = 0.99 }"
 VARIANTS = {
     "titles alone": (
         "collm",
-        f'stages=[{{ reads = ["title"], tasks = {TASKS % 20}, training = {TRAINING % 4} }}]',
+        f'stages=[{{ item_format = ["title"], tasks = {TASKS % 20}, training = {TRAINING % 4} }}]',
     ),
     "titles, then with collaborative vectors": ("collm",),
     "fused tokens of text and collaborative vectors": (
         "collm",
-        'model.reads=["item"]',
+        'model.item_format=["item"]',
         'items.modalities=["text", "attributes", "behaviour"]',
         f"stages=[{{ tasks = {TASKS % 50}, training = {TRAINING % 3} }}]",
     ),
     "fused tokens of text alone": (
         "collm",
-        'model.reads=["item"]',
+        'model.item_format=["item"]',
         'items.modalities=["text", "attributes"]',
         f"stages=[{{ tasks = {TASKS % 50}, training = {TRAINING % 3} }}]",
     ),
@@ -151,7 +151,7 @@ def yes_or_no(model: Recommender, part: PartName) -> dict[str, float]:
     dataset, events = model.dataset, model.dataset.interactions
     parts, wanted = dataset.split.parts, Part.named(part)
     assert events.ratings is not None
-    stage = model.trained.recipe.in_turn[-1]
+    stage = model.trained.recipe.resolved_stages[-1]
     task = Ranking(stage.tasks.max_history, len(dataset.catalog), LIKED)
     places, prompts = np.flatnonzero(parts == wanted), []
     for place in places.tolist():
@@ -161,8 +161,8 @@ def yes_or_no(model: Recommender, part: PartName) -> dict[str, float]:
         history = events.history(user, before)
         prompts.append(task.ask(history, events.item_rows[place : place + 1]))
     liked, users = events.ratings[places] > LIKED, events.user_rows[places]
-    alone = score_yes_no(model.answers.likings(prompts).astype(np.float64), liked, users)
-    mixed = score_yes_no(model.answers.calibrated_likings(prompts), liked, users)
+    alone = score_yes_no(model.answers.like_probabilities(prompts).astype(np.float64), liked, users)
+    mixed = score_yes_no(model.answers.calibrated_like_probabilities(prompts), liked, users)
     return mixed | {f"{name} without biases": value for name, value in alone.items()}
 
 

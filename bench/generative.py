@@ -32,7 +32,7 @@ from palate.data.splitting import SplitName
 from palate.evaluation.report.tables import HEADLINE
 from palate.inference.ask import Ask
 from palate.recommender.recommender import Recommender
-from palate.training.system import Parts
+from palate.training.system import LanguageModelSystem
 
 FORMS = ("set", "codes", "hybrid")
 
@@ -58,7 +58,7 @@ def in_every_form(model: Recommender) -> Found:
     system = model.trained.system
     found = {}
     for form in FORMS:
-        if not isinstance(system, Parts) or form not in system.forms:
+        if not isinstance(system, LanguageModelSystem) or form not in system.forms:
             continue
         asked = model.asking(Ask(form=form))
         test = asked.evaluate("test")

@@ -26,7 +26,7 @@ from rich.table import Table
 
 from palate.data.dataset import Dataset
 from palate.recommender.recommender import Recommender
-from palate.training.system import Parts
+from palate.training.system import LanguageModelSystem
 from palate.trust.leak import probe_leaks, probe_order
 
 PROBE = "order of the codes"
@@ -55,10 +55,10 @@ def main() -> None:
 def with_probes(model: Recommender) -> Found:
     """Judge each form on test, and what somebody finds who knows the order of the codes alone."""
     system = model.trained.system
-    assert isinstance(system, Parts)
+    assert isinstance(system, LanguageModelSystem)
     assert system.index is not None
-    probe = probe_order(system.index.codes.order, model.dataset)
-    return {**in_every_form(model), PROBE: probe}
+    prediction = probe_order(system.index.codes.order, model.dataset)
+    return {**in_every_form(model), PROBE: prediction}
 
 
 def probes_table(runs: list[Measured]) -> Table:

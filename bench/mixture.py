@@ -34,7 +34,7 @@ from palate.data.dataset import Cases, Dataset
 from palate.data.split import PartName
 from palate.inference.ask import Ask
 from palate.inference.engine import LanguageEngine
-from palate.inference.model_folder import Trained
+from palate.inference.model_folder import TrainedModel
 from palate.language.queries import make_queries
 from palate.models.language_model import RecommendationModel
 from palate.recommender.recommender import Recommender
@@ -42,7 +42,7 @@ from palate.simulation.world import World
 from palate.training.build import build_parts
 from palate.training.loop import Run, train
 from palate.training.recipe import Recipe
-from palate.training.system import Parts
+from palate.training.system import LanguageModelSystem
 from palate.types import History, SupportsScore
 
 TASKS = ("next-item", "objective", "scenario", "category", "search", "direct", "cold-start")
@@ -97,13 +97,13 @@ def train_by_own_task(dataset: Dataset, recipe: Recipe, seed: int) -> Recommende
 
     run = Run(mixture=mixture, config=recipe.training, validate=validate, name="bench")
     log = train(parts.model, run)
-    return Recommender(Trained(recipe.title, recipe, dataset, parts, log, seed))
+    return Recommender(TrainedModel(recipe.title, recipe, dataset, parts, log, seed))
 
 
 def ask_all(model: Recommender) -> Found:
     """Ask the model for all it was trained on; objectives are also told apart."""
     parts = model.trained.system
-    assert isinstance(parts, Parts)
+    assert isinstance(parts, LanguageModelSystem)
     found = {}
     for task in parts.tasks:
         questions = task_cases(model.dataset, task, "test")
@@ -117,7 +117,7 @@ def ask_all(model: Recommender) -> Found:
     return found
 
 
-def gains(parts: Parts, questions: Sequence[Question]) -> Float[np.ndarray, " cases"]:
+def gains(parts: LanguageModelSystem, questions: Sequence[Question]) -> Float[np.ndarray, " cases"]:
     """Return NDCG@10 of each case: ``1 / log2(place + 2)`` of its one item, the history masked."""
     engine = LanguageEngine(parts)
     _ = engine.outputs  # the catalogue is read once, not once per question

@@ -30,7 +30,7 @@ from rich.table import Table
 
 from palate.evaluation.metrics import vector_diversity
 from palate.recommender.recommender import Recommender
-from palate.training.system import Parts
+from palate.training.system import LanguageModelSystem
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def accuracy_and_diversity(model: Recommender) -> Found:
     """Add to the usual figures how different the ten recommended items are by their texts."""
     found = accuracy(model)
     parts = model.trained.system
-    if not isinstance(parts, Parts) or "text" not in parts.features.vectors:
+    if not isinstance(parts, LanguageModelSystem) or "text" not in parts.features.vectors:
         return found
     lists = model.recommend(model.dataset.cases("test").histories, 10)
     rows = np.stack([np.resize(ranking.item_rows, 10) for ranking in lists])

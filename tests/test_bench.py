@@ -24,7 +24,7 @@ from palate.data.split import Part
 from palate.recommender.recommender import Recommender
 from palate.simulation.world import World
 from palate.training.recipe import load_recipe
-from palate.training.system import Parts
+from palate.training.system import LanguageModelSystem
 from palate.types import History
 
 SHOP = World(num_users=40, num_items=40, events_per_user=8, seed=3)
@@ -134,7 +134,7 @@ def test_an_expert_learns_and_answers_its_task_alone(options: measure.Options) -
 def test_gains_are_the_ndcg_of_the_evaluation(options: measure.Options) -> None:
     shop = SHOP.dataset()
     model = Recommender.train(shop, load_recipe("urm-small", TINY))
-    assert isinstance(model.trained.system, Parts)
+    assert isinstance(model.trained.system, LanguageModelSystem)
     values = mixture.gains(model.trained.system, mixture.task_cases(shop, "next-item", "test"))
     fresh = [rows[0] not in h.item_rows for h, rows in _pairs(shop.cases("test"))]
     judged = model.evaluate("test").per_user["ndcg@10"]
@@ -188,9 +188,9 @@ def test_variants_of_prompts_are_recipes() -> None:
 
 def test_variants_of_yes_or_no_and_of_pre_training_are_recipes() -> None:
     for name, *changed in collaborative.VARIANTS.values():
-        assert load_recipe(name, changed).in_turn[-1].tasks.ranking > 0
+        assert load_recipe(name, changed).resolved_stages[-1].tasks.ranking > 0
     stages = {
-        label: [stage.tasks.masked > 0 for stage in load_recipe(name, changed).in_turn]
+        label: [stage.tasks.masked > 0 for stage in load_recipe(name, changed).resolved_stages]
         for label, (name, changed) in paradigms.VARIANTS.items()
     }
     assert stages[paradigms.PTUM] == [True, False]

@@ -50,10 +50,10 @@ def _offered() -> dict[str, set[str]]:
     group = typer.main.get_command(app)
     return {
         verb: {
-            spelling
+            item_format
             for parameter in command.params
-            for spelling in [*parameter.opts, *parameter.secondary_opts]
-            if spelling != "--help"
+            for item_format in [*parameter.opts, *parameter.secondary_opts]
+            if item_format != "--help"
         }
         for verb, command in group.commands.items()
     }

@@ -9,12 +9,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from palate import Dataset, Recommender
 from palate.errors import ConfigError, NotTrainedError
-from palate.inference.answers import EXPLAINING, SUMMARISING, Answers
+from palate.inference.answers import EXPLANATION_SAMPLING, SUMMARY_SAMPLING, Answers
 from palate.inference.engine import LanguageEngine
-from palate.inference.generation import Manner
+from palate.inference.generation import SamplingParams
 from palate.language.review_tasks import Explanation
 from palate.language.text_tasks import Choice, Rating, plain_titles
-from palate.language.text_tasks import Ranking as YesOrNo
+from palate.language.text_tasks import Ranking as YesNo
 from palate.training.recipe import load_recipe
 from palate.types import History
 
@@ -66,9 +66,9 @@ def test_ranking_holds_every_candidate_once_with_calibrated_chances(speaker: Rec
 def test_what_an_item_scores_counts_in_yes_or_no(speaker: Recommender) -> None:
     history, rows = speaker.history("u1"), np.asarray([7, 3, 9, 1])
     answers = speaker.answers
-    task = answers.task(YesOrNo, "say yes or no")
+    task = answers.task(YesNo, "say yes or no")
     examples = [task.ask(history, rows), task.ask(speaker.history("u2"), rows[:1])]
-    odds = answers.lifts(examples)
+    odds = answers.log_odds(examples)
     scores = speaker.score([history, speaker.history("u2")])
     shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     expected = np.log(np.append(shares[0, rows], shares[1, 7]) * len(speaker.dataset.catalog))
@@ -78,15 +78,15 @@ def test_what_an_item_scores_counts_in_yes_or_no(speaker: Recommender) -> None:
 
 
 def _all_odds(answers: Answers, history: History) -> np.ndarray:
-    task = answers.task(YesOrNo, "say yes or no")
-    odds = answers.lifts([task.ask(history, np.arange(len(answers.dataset.catalog)))])
+    task = answers.task(YesNo, "say yes or no")
+    odds = answers.log_odds([task.ask(history, np.arange(len(answers.dataset.catalog)))])
     assert odds is not None
     return odds
 
 
 def test_a_model_of_words_alone_has_no_scores_to_mix_in(chooser: Recommender) -> None:
     example = Choice(plain_titles(chooser.dataset.catalog)).ask(NOBODY, np.asarray([1]))
-    assert chooser.answers.lifts([example]) is None
+    assert chooser.answers.log_odds([example]) is None
 
 
 def test_a_model_without_yes_or_no_ranks_by_its_scores(popularity: Recommender) -> None:
@@ -105,7 +105,9 @@ def chooser(tiny_shop: Dataset) -> Recommender:
     """A model that does nothing but choose among candidates."""
     alone = ("tasks={next_item=0, choice=1, max_history=4, candidates=5}", "training.epochs=1")
     small = ("model.decoder={width=16, layers=1, heads=2}", "items.text.dim=16", *alone)
-    recipe = load_recipe("palate", [*small, "model.reads=['title', 'item']", "model.copies=true"])
+    recipe = load_recipe(
+        "palate", [*small, "model.item_format=['title', 'item']", "model.copies=true"]
+    )
     return Recommender.train(tiny_shop, recipe, seed=1)
 
 
@@ -116,7 +118,7 @@ def test_a_model_that_chooses_ranks_by_the_shares_of_the_choice(chooser: Recomme
     assert ranking.scores.sum() == pytest.approx(1.0, abs=1e-5)
     assert (np.diff(ranking.scores) <= 0).all()
     task = chooser.answers.task(Choice, "choose")
-    [pick] = chooser.answers.picks([task.ask(history, np.asarray(rows))])
+    [pick] = chooser.answers.choices([task.ask(history, np.asarray(rows))])
     assert_array_equal(ranking.item_rows, pick.item_rows)
     assert_allclose(np.diff(np.log(ranking.scores)), np.diff(pick.scores), atol=1e-3)
     assert chooser.rank(history, [7]).scores.tolist() == [1.0]
@@ -176,8 +178,8 @@ def test_at_least_the_least_number_of_words_is_said(speaker: Recommender) -> Non
     task = speaker.answers.task(Rating, "rate items")
     example = task.ask(speaker.history("u1"), np.asarray([3]))
     question = speaker.answers.question(task, [example])
-    (short,) = speaker.answers.texts.write(question, Manner(max_words=9))
-    (long,) = speaker.answers.texts.write(question, Manner(max_words=9, min_words=9))
+    (short,) = speaker.answers.texts.write(question, SamplingParams(max_words=9))
+    (long,) = speaker.answers.texts.write(question, SamplingParams(max_words=9, min_words=9))
     assert 1 <= len(short) <= len(long)
 
 
@@ -185,8 +187,8 @@ def test_picks_are_of_the_candidates(speaker: Recommender) -> None:
     task = speaker.answers.task(Choice, "choose among items")
     asked = [np.asarray([4, 8, 2]), np.asarray([1, 6])]
     examples = [task.ask(speaker.history("u2"), rows) for rows in asked]
-    picks = speaker.answers.picks(examples)
-    for rows, pick in zip(asked, picks, strict=True):
+    choices = speaker.answers.choices(examples)
+    for rows, pick in zip(asked, choices, strict=True):
         assert sorted(pick.item_rows.tolist()) == sorted(rows.tolist())
         assert (np.diff(pick.scores) <= 0).all()
 
@@ -261,7 +263,9 @@ def test_what_others_wrote_may_be_quoted_where_it_agrees(
     task = speaker.answers.task(Explanation, "explain")
     told = [row for row in range(30) if len(task.reviews.sentences_about(row)) > 2]
     history = speaker.history("u1")
-    monkeypatch.setattr("palate.inference.answers.EXPLAINING", replace(EXPLAINING, trust=1.0))
+    monkeypatch.setattr(
+        "palate.inference.answers.EXPLAINING", replace(EXPLANATION_SAMPLING, trust=1.0)
+    )
     for row in told[:3]:
         explained = speaker.explain(history, row)
         assert explained.written in task.reviews.sentences_about(row)
@@ -274,7 +278,9 @@ def test_what_others_wrote_may_be_quoted_where_it_agrees(
 def test_a_summary_may_be_the_beginning_of_the_review(
     speaker: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("palate.inference.answers.SUMMARISING", replace(SUMMARISING, trust=1.0))
+    monkeypatch.setattr(
+        "palate.inference.answers.SUMMARISING", replace(SUMMARY_SAMPLING, trust=1.0)
+    )
     assert speaker.summarise("Warm tone, easy to play. It came on time.") in {
         "Warm tone",
         "Warm tone, easy to play.",

@@ -17,7 +17,7 @@ from palate.recommender.validation import _raise_to_share, with_blend
 from palate.simulation.world import World
 from palate.training.build import build_parts
 from palate.training.recipe import load_recipe
-from palate.training.system import Blend, Parts
+from palate.training.system import Blend, LanguageModelSystem
 from palate.types import History
 
 SMALL = (
@@ -34,7 +34,7 @@ def shop() -> Dataset:
     return World(num_users=25, num_items=40, seed=3).dataset()
 
 
-def _parts(shop: Dataset, *more: str, recipe: str = "liger") -> Parts:
+def _parts(shop: Dataset, *more: str, recipe: str = "liger") -> LanguageModelSystem:
     parts, _ = build_parts(shop, load_recipe(recipe, [*SMALL, *more]), seed=1)
     for weight in parts.model.parameters():
         if weight.ndim > 1:
@@ -52,7 +52,7 @@ def _histories(shop: Dataset) -> list[History]:
 def test_a_search_with_enough_beams_is_the_exhaustive_ranking(
     shop: Dataset, reads: list[str]
 ) -> None:
-    engine = LanguageEngine(_parts(shop, f"model.reads={reads}"), Ask(form="codes"))
+    engine = LanguageEngine(_parts(shop, f"model.item_format={reads}"), Ask(form="codes"))
     histories, items = _histories(shop), len(shop.catalog)
     lists = engine.recommend(histories, items, exclude_seen=False)
     scores = np.stack([engine.score_item(histories, row) for row in range(items)], axis=1)
@@ -103,7 +103,12 @@ def test_several_blends_at_once_are_each_alone(shop: Dataset) -> None:
     seen = parts.features.has_id.copy()
     seen[5] = False
     parts = replace(parts, features=replace(parts.features, has_id=seen))
-    blends = [Blend(0.0), Blend(0.5), Blend(0.5, newcomers=2.0), Blend(0.0, newcomers=2.0)]
+    blends = [
+        Blend(0.0),
+        Blend(0.5),
+        Blend(0.5, new_item_boost=2.0),
+        Blend(0.0, new_item_boost=2.0),
+    ]
     engine = LanguageEngine(parts, Ask(form="hybrid"))
     for blend, together in zip(blends, engine.joined(histories, 5, blends), strict=True):
         alone = LanguageEngine(replace(parts, blend=blend), engine.ask).recommend(histories, 5)
@@ -140,7 +145,7 @@ def test_a_model_of_codes_alone_answers_explains_and_is_judged_in_codes(shop: Da
 @pytest.mark.parametrize(
     ("recipe", "change"),
     [
-        ("urm", "model.reads=['codes']"),
+        ("urm", "model.item_format=['codes']"),
         ("urm", "training.set_weight=0"),
         ("tiger", "training.code_weight=0"),
         ("tiger", "training.set_weight=1"),
@@ -168,14 +173,14 @@ def test_the_largest_raise_gives_new_items_their_share_of_the_lists(shop: Datase
 
 
 def test_new_items_are_raised_where_the_valid_part_wants_them(shop: Dataset) -> None:
-    parts = _parts(shop, "codes.raises=[0.0, 1.0]")
+    parts = _parts(shop, "codes.boost_fractions=[0.0, 1.0]")
     wanted = Counter(int(targets[0]) for targets in shop.cases("valid").targets)
     often = [row for row, _ in wanted.most_common(6)]
     for new, expected in ((often, True), (sorted(set(range(40)) - set(wanted))[:6], False)):
         seen = np.ones(len(shop.catalog), dtype=bool)
         seen[new] = False
         known = replace(parts, features=replace(parts.features, has_id=seen))
-        assert (with_blend(known, shop, seed=0).blend.newcomers != 0) == expected
+        assert (with_blend(known, shop, seed=0).blend.new_item_boost != 0) == expected
 
 
 def test_a_hybrid_raises_what_training_never_saw(shop: Dataset) -> None:
@@ -185,10 +190,10 @@ def test_a_hybrid_raises_what_training_never_saw(shop: Dataset) -> None:
     parts = replace(parts, features=replace(parts.features, has_id=seen))
     histories = _histories(shop)
     plain, raised = (
-        LanguageEngine(replace(parts, blend=Blend(0.5, newcomers)), Ask(form="hybrid")).recommend(
-            histories, 40, exclude_seen=False
-        )
-        for newcomers in (0.0, 3.0)
+        LanguageEngine(
+            replace(parts, blend=Blend(0.5, new_item_boost)), Ask(form="hybrid")
+        ).recommend(histories, 40, exclude_seen=False)
+        for new_item_boost in (0.0, 3.0)
     )
     for before, after in zip(plain, raised, strict=True):
         old = dict(zip(before.item_rows.tolist(), before.scores.tolist(), strict=True))

@@ -14,7 +14,7 @@ from palate.data.dataset import Dataset
 from palate.errors import ArtifactError, ConfigError
 from palate.inference.ask import Ask
 from palate.inference.engine import LanguageEngine
-from palate.inference.generation import Manner, _Kept, _ReadAnew
+from palate.inference.generation import SamplingParams, _Kept, _ReadAnew
 from palate.inference.texts import Question, TextEngine
 from palate.language.text_tasks import Choice, NextTitle, Title, plain_titles
 from palate.models.backbones.causal import CausalBackbone, head_of
@@ -22,12 +22,12 @@ from palate.models.baselines import PopularityConfig
 from palate.recommender.recommender import Recommender
 from palate.simulation.world import World
 from palate.training.recipe import Recipe, load_recipe
-from palate.training.system import Parts
+from palate.training.system import LanguageModelSystem
 
 SETTINGS = (
     "items.text.dim=16",
     "items.behaviour.dim=8",
-    "model.reads=['title', 'codes', 'item']",
+    "model.item_format=['title', 'codes', 'item']",
     "codes.index={kind='residual-kmeans', levels=2, size=4}",
     "codes.beams=40",
     "tasks={next_item=1.0, title=0.5, next_title=0.5, max_history=6}",
@@ -88,7 +88,11 @@ def _questions(shop: Dataset) -> Sequence[Question]:
 def _texts(model: Recommender, shop: Dataset) -> list[str]:
     assert isinstance(model.engine, LanguageEngine)
     engine = TextEngine(model.engine)
-    return [text for each in _questions(shop) for text in engine.write(each, Manner(max_words=8))]
+    return [
+        text
+        for each in _questions(shop)
+        for text in engine.write(each, SamplingParams(max_words=8))
+    ]
 
 
 def test_saved_and_read_back_it_answers_alike(
@@ -147,7 +151,7 @@ def test_reading_on_is_reading_anew(
             read, table = engine.engine.with_items(batch)
             quick = _Kept(network, network.prefix(read, table))
             plain = _ReadAnew(network, read, table)
-            said = torch.randint(3, 200, (len(batch.words), 4))
+            said = torch.randint(3, 200, (len(batch.token_ids), 4))
             for length in range(5):
                 one, two = (states.after(said[:, :length]) for states in (quick, plain))
                 torch.testing.assert_close(one, two, atol=1e-4, rtol=1e-4)
@@ -165,18 +169,18 @@ def test_many_at_once_are_each_alone(
         alone = models[kind].score([history.last(1 + n)])[0]
         np.testing.assert_allclose(alone, scores[n], atol=1e-4)
     for question in _questions(shop):
-        texts = engine.write(question, Manner(max_words=6))
+        texts = engine.write(question, SamplingParams(max_words=6))
         for text, example in zip(texts, question.examples, strict=True):
-            assert engine.write(replace(question, examples=[example]), Manner(max_words=6)) == [
-                text
-            ]
+            assert engine.write(
+                replace(question, examples=[example]), SamplingParams(max_words=6)
+            ) == [text]
 
 
 def test_no_word_is_said_that_the_tokenizer_does_not_know(
     models: dict[str, Recommender], shop: Dataset
 ) -> None:
     system = models["llama"].trained.system
-    assert isinstance(system, Parts)
+    assert isinstance(system, LanguageModelSystem)
     unknown = system.model.num_words - len(system.tokenizer)
     assert unknown > 0
     assert isinstance(system.model.decoder, CausalBackbone)
@@ -209,7 +213,7 @@ def test_a_causal_one_copies_alike_however_it_is_read(
     options = [[task.titles[row] for row in rows] for rows in asked]
     question = Question("choose", examples)
     for logs, example, own in zip(engine.weigh(question, options), examples, options, strict=True):
-        pairs = [replace(example, replies=(option,)) for option in own]
+        pairs = [replace(example, target_texts=(option,)) for option in own]
         alone = engine._log_probabilities(Question("choose", pairs))
         np.testing.assert_allclose(logs, alone, rtol=1e-4, atol=1e-4)
 

@@ -13,7 +13,7 @@ from palate.inference.engine import CatalogueVectors, LanguageEngine
 from palate.simulation.world import World
 from palate.training.build import build_parts
 from palate.training.recipe import load_recipe
-from palate.training.system import Parts, Prior
+from palate.training.system import LanguageModelSystem, Prior
 from palate.types import History
 
 
@@ -23,7 +23,7 @@ def shop() -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def parts(shop: Dataset) -> Parts:
+def parts(shop: Dataset) -> LanguageModelSystem:
     """Fresh weights: what is compared here holds whatever was learned."""
     recipe = load_recipe("urm-small", ["items.text.dim=16", "model.decoder.width=32"])
     built = build_parts(shop, recipe, seed=0)[0]
@@ -32,7 +32,7 @@ def parts(shop: Dataset) -> Parts:
 
 
 @pytest.fixture(scope="module")
-def catalogue(parts: Parts) -> CatalogueVectors:
+def catalogue(parts: LanguageModelSystem) -> CatalogueVectors:
     with torch.inference_mode():
         table = parts.model.items(torch.arange(parts.model.num_items))
     return CatalogueVectors(table.tokens, table.outputs)
@@ -53,7 +53,7 @@ ASKS = [
 
 @pytest.mark.parametrize("ask", ASKS)
 def test_looked_up_vectors_give_the_same_answers(
-    ask: Ask, parts: Parts, catalogue: CatalogueVectors, shop: Dataset
+    ask: Ask, parts: LanguageModelSystem, catalogue: CatalogueVectors, shop: Dataset
 ) -> None:
     computed, looked_up = LanguageEngine(parts, ask), LanguageEngine(parts, ask, catalogue)
     for histories in (histories_of(shop), histories_of(shop)[-1:]):
@@ -64,7 +64,11 @@ def test_looked_up_vectors_give_the_same_answers(
 @pytest.mark.parametrize("looked_up", [False, True])
 @pytest.mark.parametrize("family", ["search", "category"])
 def test_each_history_may_come_with_words_of_its_own(
-    family: str, looked_up: bool, parts: Parts, catalogue: CatalogueVectors, shop: Dataset
+    family: str,
+    looked_up: bool,
+    parts: LanguageModelSystem,
+    catalogue: CatalogueVectors,
+    shop: Dataset,
 ) -> None:
     known = catalogue if looked_up else None
     histories = histories_of(shop)
@@ -76,7 +80,7 @@ def test_each_history_may_come_with_words_of_its_own(
 
 
 def test_items_after_the_trained_ones_are_read_and_ranked(
-    parts: Parts, catalogue: CatalogueVectors
+    parts: LanguageModelSystem, catalogue: CatalogueVectors
 ) -> None:
     twice = CatalogueVectors(*(torch.cat([x, x]) for x in (catalogue.tokens, catalogue.outputs)))
     engine = LanguageEngine(parts, catalogue=twice)
@@ -88,7 +92,7 @@ def test_items_after_the_trained_ones_are_read_and_ranked(
 
 
 def test_the_prior_is_left_to_who_brings_a_catalogue(
-    parts: Parts, catalogue: CatalogueVectors, shop: Dataset
+    parts: LanguageModelSystem, catalogue: CatalogueVectors, shop: Dataset
 ) -> None:
     from palate.models.baselines import PopularityConfig, fit_baseline
 

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 from palate.data.dataset import Dataset
 from palate.inference.engine import LanguageEngine
-from palate.inference.generation import Manner, _Kept, _ReadAnew
+from palate.inference.generation import SamplingParams, _Kept, _ReadAnew
 from palate.inference.texts import Question, TextEngine
 from palate.language.blanks import BlankFilling
 from palate.language.entities import EntityTrie
@@ -20,7 +20,7 @@ from palate.recommender.recommender import Recommender
 from palate.simulation.world import World
 from palate.training.build import build_parts
 from palate.training.recipe import Recipe, load_recipe
-from palate.training.system import Parts
+from palate.training.system import LanguageModelSystem
 
 SMALL = ["model.decoder.width=16", "model.decoder.layers=1", "items.text.dim=8"]
 
@@ -60,12 +60,12 @@ def next_titles(shop: Dataset) -> Question:
     return Question("name the next item", [task.ask(h) for h in shop.cases("test").histories[:12]])
 
 
-def _parts(engine: TextEngine) -> Parts:
+def _parts(engine: TextEngine) -> LanguageModelSystem:
     return engine.engine.parts
 
 
 def test_the_inner_positions_are_learned(engine: TextEngine) -> None:
-    two = _parts(engine).model.two_positions
+    two = _parts(engine).model.entity_positions
     assert two is not None
     moved = two.table.abs().sum(dim=1) > 0
     assert bool(moved[:4].all())
@@ -75,7 +75,7 @@ def test_words_kept_are_words_read_anew(
     shop: Dataset, engine: TextEngine, next_titles: Question
 ) -> None:
     title = plain_titles(shop.catalog)[0]
-    words = engine.writer.tokenizer.encode(f"{title} {title}")
+    words = engine.batch_builder.tokenizer.encode(f"{title} {title}")
     for _, batch in engine._batches(next_titles):
         with torch.inference_mode():
             model, read, table = engine._read(batch)
@@ -93,9 +93,9 @@ def test_with_the_entity_pool_every_title_is_real(
     tokenizer = _parts(engine).tokenizer
     trie = EntityTrie.of_titles(titles, tokenizer)
     real = {tokenizer.decode(tokens) for tokens in tokenizer.encode_batch(titles)}
-    for manner in (Manner(), Manner(temperature=2.0, top_p=1.0, seed=4)):
+    for manner in (SamplingParams(), SamplingParams(temperature=2.0, top_p=1.0, seed=4)):
         assert set(engine.write(next_titles, manner, trie=trie)) <= real
-    wild = engine.write(next_titles, Manner(temperature=2.0, top_p=1.0, seed=4))
+    wild = engine.write(next_titles, SamplingParams(temperature=2.0, top_p=1.0, seed=4))
     assert not set(wild) <= real, "so little trained, it makes titles up without"
 
 
@@ -114,7 +114,7 @@ def test_blanks_are_weighed_and_the_first_one_written(shop: Dataset, engine: Tex
     examples: list[Example] = [example for _, example in pairs]
     question = Question("fill in", examples)
     assert engine.log_likelihood(question) < 0
-    assert len(engine.write(question, Manner(max_words=3))) == 6
+    assert len(engine.write(question, SamplingParams(max_words=3))) == 6
 
 
 def test_a_saved_model_answers_the_same(
@@ -132,9 +132,9 @@ def test_rows_read_both_ways_are_asked_at_their_end(shop: Dataset, name: str) ->
     for mixture in mixtures:
         for batch in mixture.batches(0):
             assert batch is not None
-            ends = batch.cuts.amax(dim=1, keepdim=True)
-            assert bool(((batch.cuts == ends) | (batch.cuts < 0)).all())
-            filled = (batch.words >= 0) | (batch.items >= 0)
+            ends = batch.prefix_lengths.amax(dim=1, keepdim=True)
+            assert bool(((batch.prefix_lengths == ends) | (batch.prefix_lengths < 0)).all())
+            filled = (batch.token_ids >= 0) | (batch.items >= 0)
             assert ends[:, 0].tolist() == filled.sum(dim=1).tolist()
 
 

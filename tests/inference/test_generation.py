@@ -2,13 +2,13 @@
 
 import torch
 
-from palate.inference.generation import Manner, _chosen, _likeliest, _repeating
+from palate.inference.generation import SamplingParams, _chosen, _likeliest, _repeating
 
 
 def test_words_are_drawn_with_their_chances() -> None:
     logits = torch.tensor([[0.1, 0.2, 0.6, 0.1]]).log().expand(2, -1)
     generator = torch.Generator().manual_seed(0)
-    manner = Manner(temperature=1.0, top_p=0.85)
+    manner = SamplingParams(temperature=1.0, top_p=0.85)
     drawn = torch.stack([_chosen(logits, manner, generator) for _ in range(2_000)])
     assert bool((drawn[:, 0] == drawn[:, 1]).all()), "prompts of the same chances get the same word"
     shares = torch.bincount(drawn[:, 0], minlength=4) / len(drawn)

@@ -2,18 +2,18 @@
 
 import pytest
 
-from palate.inference.minimum_bayes_risk import most_agreed
+from palate.inference.minimum_bayes_risk import minimum_risk
 
 DRAFTS = ["warm tone", "a warm tone", "cold case"]
 QUOTES = ["the case is cold", "such a cold case"]
 
 
 def test_drafts_alone_agree_on_one_of_them() -> None:
-    assert most_agreed(DRAFTS) == "warm tone"
+    assert minimum_risk(DRAFTS) == "warm tone"
 
 
 def test_without_quotes_trust_in_them_counts_for_nothing() -> None:
-    assert most_agreed(DRAFTS, trust=1.0) == most_agreed(DRAFTS)
+    assert minimum_risk(DRAFTS, trust=1.0) == minimum_risk(DRAFTS)
 
 
 @pytest.mark.parametrize(("trust", "answer"), [(0.0, "warm tone"), (1.0, "such a cold case")])
@@ -21,8 +21,8 @@ def test_trust_moves_the_choice_from_drafts_to_quotes(trust: float, answer: str)
     # F1 of "such a cold case" with "the case is cold" is 4/8, of "the case is cold" with it as
     # much; the first of equals wins only among candidates, and "cold case" reaches (4/6 + 4/6) / 2.
     quotes = [*QUOTES, "such a cold hard case"]
-    assert most_agreed(DRAFTS, quotes, trust=trust) == answer
+    assert minimum_risk(DRAFTS, quotes, trust=trust) == answer
 
 
 def test_the_first_of_equals_is_taken() -> None:
-    assert most_agreed(["b", "a"]) == "b"
+    assert minimum_risk(["b", "a"]) == "b"

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from palate.data.dataset import Dataset
 from palate.errors import NotTrainedError
 from palate.inference.engine import CatalogueVectors, LanguageEngine
-from palate.inference.generation import Manner, _Kept, _ReadAnew
+from palate.inference.generation import SamplingParams, _Kept, _ReadAnew
 from palate.inference.texts import Question, TextEngine
 from palate.language.review_tasks import Explanation
 from palate.language.tasks import Example
@@ -19,7 +19,7 @@ from palate.language.text_tasks import NO, YES, Choice, Ranking, Rating, plain_t
 from palate.recommender.recommender import Recommender
 from palate.simulation.world import World
 from palate.training.recipe import load_recipe
-from palate.training.system import Parts
+from palate.training.system import LanguageModelSystem
 
 SMALL = ["training.epochs=2", "model.decoder.width=32", "model.decoder.layers=1", "tasks.rating=4"]
 
@@ -40,7 +40,7 @@ def engine(trained: Recommender) -> TextEngine:
     return TextEngine(trained.engine)
 
 
-def _parts(engine: TextEngine) -> Parts:
+def _parts(engine: TextEngine) -> LanguageModelSystem:
     return engine.engine.parts
 
 
@@ -52,7 +52,7 @@ def _ratings(shop: Dataset, engine: TextEngine) -> list[Example]:
 def test_options_share_one_probability(shop: Dataset, engine: TextEngine) -> None:
     question = Question("rate it", _ratings(shop, engine))
     shares = engine.choose(question, ["1", "2", "3", "4", "5"])
-    assert shares.shape == (18, 5), "a line per probe, and two probes per prompt"
+    assert shares.shape == (18, 5), "a line per prediction, and two predictions per prompt"
     assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
 
 
@@ -86,7 +86,7 @@ def test_weighing_options_together_is_reading_each_as_a_reply(
     options = [[*(task.titles[row] for row in rows), "a"] for rows in asked]
     together = engine.weigh(Question("choose", examples), options)
     for example, of_prompt, logs in zip(examples, options, together, strict=True):
-        pairs = [replace(example, replies=(option,)) for option in of_prompt]
+        pairs = [replace(example, target_texts=(option,)) for option in of_prompt]
         alone = engine._log_probabilities(Question("choose", pairs))
         assert_allclose(logs, alone, rtol=1e-4, atol=1e-4)
 
@@ -100,7 +100,7 @@ def test_a_prompt_without_options_has_none_to_weigh(shop: Dataset, engine: TextE
 
 
 def test_what_is_copied_is_copied_alike_however_it_is_read(shop: Dataset) -> None:
-    more = ["training.epochs=1", 'model.reads=["title","item"]', "model.copies=true"]
+    more = ["training.epochs=1", 'model.item_format=["title","item"]', "model.copies=true"]
     copying = Recommender.train(shop, load_recipe("palate", [*SMALL, *more]), seed=1)
     assert isinstance(copying.engine, LanguageEngine)
     engine, task = TextEngine(copying.engine), Choice(plain_titles(shop.catalog))
@@ -113,7 +113,7 @@ def test_what_is_copied_is_copied_alike_however_it_is_read(shop: Dataset) -> Non
     options = [[*(task.titles[row] for row in rows), "a"] for rows in asked]
     question = Question("choose", examples)
     for logs, example, own in zip(engine.weigh(question, options), examples, options, strict=True):
-        pairs = [replace(example, replies=(option,)) for option in own]
+        pairs = [replace(example, target_texts=(option,)) for option in own]
         alone = engine._log_probabilities(Question("choose", pairs))
         assert_allclose(logs, alone, rtol=1e-4, atol=1e-4)
     for _, batch in engine._batches(question):
@@ -121,7 +121,7 @@ def test_what_is_copied_is_copied_alike_however_it_is_read(shop: Dataset) -> Non
             read, table = engine.engine.with_items(batch)
             prefix = model.prefix(read, table).copied
             plain = _ReadAnew(model, read, table)
-            plain.after(torch.zeros(len(batch.words), 0, dtype=torch.long))
+            plain.after(torch.zeros(len(batch.token_ids), 0, dtype=torch.long))
         assert prefix is not None
         assert plain.copied is not None
         torch.testing.assert_close(prefix.words, plain.copied.words)
@@ -130,23 +130,28 @@ def test_what_is_copied_is_copied_alike_however_it_is_read(shop: Dataset) -> Non
 
 def test_the_likelihood_is_the_mean_over_the_words(shop: Dataset, engine: TextEngine) -> None:
     [example] = _ratings(shop, engine)[:1]
-    said = replace(example, replies=("4", "a red lamp"))
+    said = replace(example, target_texts=("4", "a red lamp"))
     question = Question("rate it", [said])
-    tokens = [len(engine.writer.reply(engine.writer.tokenizer.encode(r))) for r in said.replies]
-    assert example.asked is not None
+    tokens = [
+        len(engine.batch_builder.reply(engine.batch_builder.tokenizer.encode(r)))
+        for r in said.target_texts
+    ]
+    assert example.candidates is not None
     logs = [
         engine.weigh(
             Question("rate it", [_asking_one(example, asked)]),
             [[reply]],
         )[0][0]
-        for asked, reply in zip(example.asked, said.replies, strict=True)
+        for asked, reply in zip(example.candidates, said.target_texts, strict=True)
     ]
     assert engine.log_likelihood(question) == pytest.approx(sum(logs) / sum(tokens), rel=1e-4)
 
 
 def _asking_one(example: Example, asked: np.ndarray) -> Example:
     nothing = np.zeros((1, 0), dtype=np.int64)
-    return replace(example, cuts=example.cuts[:1], targets=nothing, asked=asked[None])
+    return replace(
+        example, prefix_lengths=example.prefix_lengths[:1], targets=nothing, candidates=asked[None]
+    )
 
 
 def _explained(shop: Dataset, engine: TextEngine) -> Question:
@@ -165,13 +170,13 @@ def test_what_is_written_together_is_written_alone(
     shop: Dataset, engine: TextEngine, temperature: float
 ) -> None:
     question = _explained(shop, engine)
-    manner = Manner(max_words=12, temperature=0.0)
+    manner = SamplingParams(max_words=12, temperature=0.0)
     texts = engine.write(question, manner)
     assert any(texts)
     assert texts == [
         engine.write(Question("explain it", [example]), manner)[0] for example in question.examples
     ]
-    drawn = Manner(max_words=12, temperature=temperature, drafts=3, seed=3)
+    drawn = SamplingParams(max_words=12, temperature=temperature, drafts=3, seed=3)
     assert engine.write(question, drawn) == [
         engine.write(Question("explain it", [example]), drawn)[0] for example in question.examples
     ]
@@ -184,7 +189,7 @@ def test_reading_on_is_reading_anew(shop: Dataset, engine: TextEngine) -> None:
         read, table = engine.engine.with_items(batch)
         quick = _Kept(model, model.prefix(read, table))
         plain = _ReadAnew(model, read, table)
-        said = torch.randint(3, 200, (len(batch.words), 6))
+        said = torch.randint(3, 200, (len(batch.token_ids), 6))
         for length in range(7):
             one, two = (states.after(said[:, :length]) for states in (quick, plain))
             torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
@@ -203,7 +208,9 @@ def test_items_looked_up_are_items_computed(shop: Dataset, engine: TextEngine) -
 
 
 def test_a_character_said_in_part_is_left_out(shop: Dataset, engine: TextEngine) -> None:
-    texts = engine.write(_explained(shop, engine), Manner(max_words=30, temperature=8.0, top_p=1.0))
+    texts = engine.write(
+        _explained(shop, engine), SamplingParams(max_words=30, temperature=8.0, top_p=1.0)
+    )
     assert any(texts)
     assert not any("\ufffd" in text for text in texts)
 

@@ -40,7 +40,7 @@ def titled_shop() -> Dataset:
 
 def _trained(shop: Dataset, *more: str) -> Recommender:
     small = ("model.decoder.width=16", "model.decoder.layers=1")
-    recipe = load_recipe("palate", [*TINY, "model.reads=['title']", *small, *more])
+    recipe = load_recipe("palate", [*TINY, "model.item_format=['title']", *small, *more])
     return Recommender.train(shop, recipe, seed=1)
 
 
@@ -93,7 +93,7 @@ def test_any_backbone_says_titles(
 
 
 def test_two_positions_are_told_of_each_beam(titled_shop: Dataset) -> None:
-    model = _trained(titled_shop, "model.two_positions=true")
+    model = _trained(titled_shop, "model.entity_positions=true")
     _is_exhaustive(model, _histories(titled_shop))
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import torch
 
 from palate.language.batch import (
-    MAX_CONTEXT_WORDS,
-    MAX_INSTRUCTION_WORDS,
+    MAX_CONTEXT_TOKENS,
+    MAX_INSTRUCTION_TOKENS,
     NOTHING,
-    Writer,
+    BatchBuilder,
 )
 from palate.language.tasks import Example
 from palate.language.tokenizer import Tokenizer
@@ -18,14 +18,16 @@ VECTORS = np.arange(6, dtype=np.float32).reshape(3, 2)
 OAK, LAMP = TOKENIZER.encode("oak lamp")
 
 
-def _example(rows: list[int], cuts: list[int], targets: list[list[int]], **more: object) -> Example:
+def _example(
+    rows: list[int], prefix_lengths: list[int], targets: list[list[int]], **more: object
+) -> Example:
     item_rows = np.asarray(rows, np.int64)
     history = History(item_rows=item_rows, event_types=item_rows % 2)
-    return Example(history, np.asarray(cuts), np.asarray(targets), **more)
+    return Example(history, np.asarray(prefix_lengths), np.asarray(targets), **more)
 
 
 def test_words_then_the_described_thing_then_events() -> None:
-    batch = Writer(TOKENIZER, VECTORS).batch(
+    batch = BatchBuilder(TOKENIZER, VECTORS).batch(
         "search",
         [
             _example([7, 8], [2], [[9, -1]], context="oak lamp", query=2),
@@ -34,11 +36,11 @@ def test_words_then_the_described_thing_then_events() -> None:
         ],
     )
     assert batch.instruction.tolist() == [TOKENIZER.begin, *TOKENIZER.encode("search")]
-    assert batch.words.tolist() == [[OAK, LAMP, -1, -1, -1], [-1] * 5, [LAMP, -1, -1, -1, -1]]
+    assert batch.token_ids.tolist() == [[OAK, LAMP, -1, -1, -1], [-1] * 5, [LAMP, -1, -1, -1, -1]]
     assert batch.described.tolist() == [[-1, -1, 0, -1, -1], [-1] * 5, [-1, 1, -1, -1, -1]]
     assert batch.items.tolist() == [[-1, -1, -1, 7, 8], [4, -1, -1, -1, -1], [-1] * 5]
     assert batch.events.tolist() == [[-1, -1, -1, 1, 0], [0, -1, -1, -1, -1], [-1] * 5]
-    assert batch.cuts.tolist() == [[5, -1], [0, 1], [2, -1]]
+    assert batch.prefix_lengths.tolist() == [[5, -1], [0, 1], [2, -1]]
     assert batch.targets.tolist() == [[[9, -1], [-1, -1]], [[4, 5], [6, -1]], [[3, -1], [-1, -1]]]
     assert batch.without_id.tolist() == [False, True, False]
     assert batch.descriptions is not None
@@ -46,49 +48,49 @@ def test_words_then_the_described_thing_then_events() -> None:
 
 
 def test_each_place_holds_one_thing_at_most() -> None:
-    batch = Writer(TOKENIZER, VECTORS).batch(
+    batch = BatchBuilder(TOKENIZER, VECTORS).batch(
         "x", [_example([1, 2, 3], [3], [[4]], context="oak", query=1), _example([5], [1], [[6]])]
     )
-    filled = [(part != NOTHING).int() for part in (batch.words, batch.items, batch.described)]
+    filled = [(part != NOTHING).int() for part in (batch.token_ids, batch.items, batch.described)]
     assert torch.stack(filled).sum(dim=0).tolist() == [[1, 1, 1, 1, 1], [1, 0, 0, 0, 0]]
 
 
 def test_without_text_vectors_a_query_is_its_words_alone() -> None:
     example = _example([7], [1], [[9]], context="oak", query=2)
-    batch = Writer(TOKENIZER).batch("search", [example])
+    batch = BatchBuilder(TOKENIZER).batch("search", [example])
     assert batch.descriptions is None
-    assert batch.words.tolist() == [[OAK, -1]]
+    assert batch.token_ids.tolist() == [[OAK, -1]]
     assert batch.items.tolist() == [[-1, 7]]
-    assert batch.cuts.tolist() == [[2]]
+    assert batch.prefix_lengths.tolist() == [[2]]
 
 
 def test_long_texts_are_cut() -> None:
     example = _example([7], [1], [[9]], context="oak " * 200)
-    batch = Writer(TOKENIZER).batch("lamp " * 100, [example])
-    assert batch.words.shape == (1, MAX_CONTEXT_WORDS + 1)
-    assert len(batch.instruction) == MAX_INSTRUCTION_WORDS + 1
+    batch = BatchBuilder(TOKENIZER).batch("lamp " * 100, [example])
+    assert batch.token_ids.shape == (1, MAX_CONTEXT_TOKENS + 1)
+    assert len(batch.instruction) == MAX_INSTRUCTION_TOKENS + 1
 
 
 def test_events_of_an_unknown_kind_are_left_open() -> None:
     history = History(item_rows=np.asarray([3, 4]))
     example = Example(history, np.asarray([2]), np.asarray([[5]]))
-    batch = Writer(TOKENIZER).batch("next item", [example])
+    batch = BatchBuilder(TOKENIZER).batch("next item", [example])
     assert batch.events.tolist() == [[NOTHING, NOTHING]]
 
 
 def test_a_row_with_nothing_in_it_keeps_one_empty_place() -> None:
-    batch = Writer(TOKENIZER).batch("next item", [_example([], [0], [[3]])])
+    batch = BatchBuilder(TOKENIZER).batch("next item", [_example([], [0], [[3]])])
     assert batch.items.tolist() == [[NOTHING]]
-    assert batch.cuts.tolist() == [[0]]
+    assert batch.prefix_lengths.tolist() == [[0]]
 
 
 def test_a_batch_moves_whole() -> None:
-    batch = Writer(TOKENIZER, VECTORS).batch(
+    batch = BatchBuilder(TOKENIZER, VECTORS).batch(
         "x", [_example([1], [1], [[4]], context="oak", query=1)]
     )
     moved = batch.to(torch.device("meta"))
     assert moved.items.device.type == "meta"
     assert moved.descriptions is not None
     assert moved.descriptions.device.type == "meta"
-    plain = Writer(TOKENIZER).batch("x", [_example([1], [1], [[4]])]).to(torch.device("meta"))
+    plain = BatchBuilder(TOKENIZER).batch("x", [_example([1], [1], [[4]])]).to(torch.device("meta"))
     assert plain.descriptions is None

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from palate.data.catalog import Catalog
 from palate.data.vocabulary import Vocabulary
-from palate.language.batch import MAX_BLANK_WORDS, MAX_CONTEXT_WORDS, Batch, Writer
+from palate.language.batch import MAX_BLANK_TOKENS, MAX_CONTEXT_TOKENS, Batch, BatchBuilder
 from palate.language.blanks import LEVELS, BlankFilling, Level, corrupted, hidden_words
-from palate.language.item_format import Spelled, Spelling, title_words
+from palate.language.item_format import FormattedItems, ItemFormat, title_words
 from palate.language.prompts import render
 from palate.language.tasks import Example
 from palate.language.text.reviews import Reviews, read_reviews
@@ -23,8 +23,10 @@ from palate.types import History
 
 TITLES = [f"oak {word}" for word in ("lamp", "chair", "table", "shelf", "door", "bed")]
 TOKENIZER = Tokenizer.train([*TITLES, "it is good . we like it a lot"] * 3)
-SPELLING = Spelling(("title", "item"), titles=title_words(TITLES, TOKENIZER), two_positions=True)
-WRITER = Writer(TOKENIZER, None, SPELLING, (1.0, 2.0))
+SPELLING = ItemFormat(
+    ("title", "item"), titles=title_words(TITLES, TOKENIZER), entity_positions=True
+)
+WRITER = BatchBuilder(TOKENIZER, None, SPELLING, (1.0, 2.0))
 OAK, LAMP, CHAIR, TABLE = TOKENIZER.encode("oak lamp chair table")
 MASK, END = TOKENIZER.pad, TOKENIZER.end
 SHOP = World(num_users=150, num_items=60, seed=2).dataset()
@@ -56,13 +58,13 @@ def _made(task: BlankFilling, history: History, seed: int) -> Example:
 
 def test_a_hidden_item_is_one_mark_and_its_words_are_the_answer() -> None:
     batch = _batch(_hiding([0, 1, 2], [-1, 0, -1]))
-    assert batch.words.tolist() == [[OAK, LAMP, -1, MASK, OAK, TABLE, -1]]
+    assert batch.token_ids.tolist() == [[OAK, LAMP, -1, MASK, OAK, TABLE, -1]]
     assert batch.items.tolist() == [[-1, -1, 0, -1, -1, -1, 2]]
     assert batch.inner is not None
     assert batch.inner.tolist() == [[1, 2, 3, 0, 1, 2, 3]]
-    assert batch.cuts.tolist() == [[7]]
-    assert batch.replies is not None
-    assert batch.replies.tolist() == [[[OAK, CHAIR, END]]]
+    assert batch.prefix_lengths.tolist() == [[7]]
+    assert batch.target_texts is not None
+    assert batch.target_texts.tolist() == [[[OAK, CHAIR, END]]]
     assert batch.masks is not None
     assert batch.masks.tolist() == [[[3]]]
 
@@ -77,10 +79,10 @@ def test_nothing_is_told_of_a_hidden_event() -> None:
 
 def test_blanks_are_said_in_order_and_a_run_is_one_blank() -> None:
     batch = _batch(_hiding([0, 1, 2, 0], [0, -1, 1, 1]), _hiding([2, 1], [0, -1]))
-    assert batch.words[0].tolist() == [MASK, OAK, CHAIR, -1, MASK]
-    assert batch.replies is not None
+    assert batch.token_ids[0].tolist() == [MASK, OAK, CHAIR, -1, MASK]
+    assert batch.target_texts is not None
     said = [OAK, LAMP, END, OAK, TABLE, OAK, LAMP, END]
-    assert batch.replies.tolist() == [[said], [[OAK, TABLE, END, *[-1] * 5]]]
+    assert batch.target_texts.tolist() == [[said], [[OAK, TABLE, END, *[-1] * 5]]]
     assert batch.masks is not None
     assert batch.masks.tolist() == [[[0, 4]], [[0, 0]]]
 
@@ -93,26 +95,28 @@ def test_a_sentence_is_hidden_where_the_gap_is() -> None:
         np.zeros((1, 0), np.int64),
         context=text,
         gap=12,
-        replies=["we like it."],
+        target_texts=["we like it."],
     )
     batch = _batch(example, _hiding([0], [0]))
     before, after = TOKENIZER.encode(text[:12]), TOKENIZER.encode(text[12:])
-    assert batch.words[0].tolist() == [*before, MASK, *after]
-    assert batch.replies is not None
+    assert batch.token_ids[0].tolist() == [*before, MASK, *after]
+    assert batch.target_texts is not None
     wanted = [*TOKENIZER.encode("we like it."), END]
-    assert batch.replies[0, 0, : len(wanted)].tolist() == wanted
+    assert batch.target_texts[0, 0, : len(wanted)].tolist() == wanted
     assert batch.masks is not None
     assert batch.masks.tolist() == [[[len(before)]], [[0]]]
 
 
 def test_the_mark_in_a_long_text_is_never_cut_off() -> None:
     example = _hiding([0], [0])
-    long = replace(example, context="good " * 400, gap=1500, hidden=None, replies=["it " * 300])
-    batch = _batch(replace(long, history=_history(0), cuts=np.asarray([0])))
-    assert batch.words.shape[1] == MAX_CONTEXT_WORDS
-    assert batch.words[0, -1] == MASK
-    assert batch.replies is not None
-    assert batch.replies.shape[2] == MAX_BLANK_WORDS
+    long = replace(
+        example, context="good " * 400, gap=1500, hidden=None, target_texts=["it " * 300]
+    )
+    batch = _batch(replace(long, history=_history(0), prefix_lengths=np.asarray([0])))
+    assert batch.token_ids.shape[1] == MAX_CONTEXT_TOKENS
+    assert batch.token_ids[0, -1] == MASK
+    assert batch.target_texts is not None
+    assert batch.target_texts.shape[2] == MAX_BLANK_TOKENS
 
 
 def test_items_are_hidden_one_by_one_about_one_in_seven() -> None:
@@ -151,7 +155,7 @@ def test_what_is_hidden_in_a_review_makes_it_whole_again(level: Level) -> None:
         if example is None or example.gap is None:
             continue
         texts += 1
-        said = example.replies[0]
+        said = example.target_texts[0]
         whole = example.context[: example.gap] + said + example.context[example.gap :]
         own = [REVIEWS.of(int(place)) for place in REVIEWS.among(history.places)]
         written = ["".join(review.text.split()) for review in own if review]
@@ -169,16 +173,16 @@ def test_what_is_shown_and_what_is_said_is_the_window(seed: int, length: int, le
     assert example.hidden is not None
     assert len(example.history) == len(example.hidden) <= 12
     assert (example.hidden >= 0).any()
-    spelled = SPELLING.spell(example.history.item_rows)
-    left = corrupted(spelled, example.hidden, MASK)
-    blanks = hidden_words(spelled, example.hidden)
+    formatted = SPELLING.lay_out(example.history.item_rows)
+    left = corrupted(formatted, example.hidden, MASK)
+    blanks = hidden_words(formatted, example.hidden)
     assert (left.words == MASK).sum() == len(blanks)
     assert left.lengths.sum() == len(left.words)
     whole = _filled(left, blanks)
-    assert whole == spelled.words[spelled.words >= 0].tolist()
+    assert whole == formatted.token_ids[formatted.token_ids >= 0].tolist()
 
 
-def _filled(left: Spelled, blanks: Sequence[Sequence[int]]) -> list[int]:
+def _filled(left: FormattedItems, blanks: Sequence[Sequence[int]]) -> list[int]:
     following = iter(blanks)
     words: list[int] = []
     for word in left.words[left.words >= 0].tolist():
@@ -190,7 +194,7 @@ def _filled(left: Spelled, blanks: Sequence[Sequence[int]]) -> list[int]:
 def test_an_item_is_hidden_whole_or_not_at_all(seed: int, level: int) -> None:
     example = _made(BlankFilling(12, levels=(LEVELS[level],)), _history(10), seed)
     batch = _batch(example)
-    shown = batch.words[0][(batch.words[0] >= 0) & (batch.words[0] != MASK)].tolist()
+    shown = batch.token_ids[0][(batch.token_ids[0] >= 0) & (batch.token_ids[0] != MASK)].tolist()
     assert shown.count(OAK) == len(shown) / 2, "every title left is of two words"
 
 
@@ -210,16 +214,16 @@ def test_an_example_can_be_cut_to_one_of_its_points() -> None:
         _history(4),
         np.asarray([1, 3, 3]),
         np.asarray([[7], [8], [9]]),
-        asked=np.asarray([[1], [2], [3]]),
-        replies=["a", "b", "c"],
+        candidates=np.asarray([[1], [2], [3]]),
+        target_texts=["a", "b", "c"],
     )
-    made = [example.with_one_cut(np.random.default_rng(seed)) for seed in range(20)]
-    kinds = {(len(e.history), *e.cuts.tolist(), *e.replies) for e in made}
+    made = [example.with_one_prefix(np.random.default_rng(seed)) for seed in range(20)]
+    kinds = {(len(e.history), *e.prefix_lengths.tolist(), *e.target_texts) for e in made}
     assert kinds == {(1, 1, "a"), (3, 3, 3, "b", "c")}
     late = next(e for e in made if len(e.history) == 3)
     assert late.targets.tolist() == [[8], [9]]
-    assert late.asked is not None
-    assert late.asked.tolist() == [[2], [3]]
+    assert late.candidates is not None
+    assert late.candidates.tolist() == [[2], [3]]
 
 
 def test_a_person_reads_the_blanks_and_what_stands_in_them() -> None:
@@ -234,7 +238,7 @@ def test_a_person_reads_the_blanks_and_what_stands_in_them() -> None:
         np.zeros((1, 0), np.int64),
         context="a lot",
         gap=0,
-        replies=["it is good."],
+        target_texts=["it is good."],
     )
     shown = render("fill in", {}, of_text, catalog).splitlines()
     assert shown == ["fill in", "words: ____ a lot", "answer: it is good."]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palate.errors import UnknownItemError
-from palate.language.batch import MAX_REPLY_WORDS
+from palate.language.batch import MAX_TARGET_TOKENS
 from palate.language.entities import EntityTrie
 from palate.language.tokenizer import Tokenizer
 
@@ -101,7 +101,7 @@ def test_any_walk_that_is_allowed_says_an_entity() -> None:
 def test_titles_are_cut_to_what_a_reply_can_hold() -> None:
     tokenizer = Tokenizer.train(["oak lamp"] * 3)
     trie = EntityTrie.of_titles(["oak " * 100, "", "oak lamp"], tokenizer)
-    assert len(trie.final) == MAX_REPLY_WORDS + 1, "a root, the long title, one lamp"
+    assert len(trie.final) == MAX_TARGET_TOKENS + 1, "a root, the long title, one lamp"
     said = torch.tensor([tokenizer.encode("oak lamp")])
     assert trie.allowed(said).nonzero().tolist() == [[0, tokenizer.end]]
     assert not bool(trie.final[0]), "a title of no words is no entity"

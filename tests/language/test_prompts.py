@@ -135,11 +135,11 @@ def _catalog() -> Catalog:
 def test_a_prompt_is_shown_as_the_model_reads_it() -> None:
     example = Example(
         history=History(item_rows=np.asarray([0, 2, 1]), ratings=np.asarray([4.5, np.nan, 1.0])),
-        cuts=np.asarray([1, 2]),
+        prefix_lengths=np.asarray([1, 2]),
         targets=np.zeros((2, 0), dtype=np.int64),
         context="the\nsound",
-        asked=np.asarray([[2, -1], [1, 0]]),
-        replies=["yes", "no"],
+        candidates=np.asarray([[2, -1], [1, 0]]),
+        target_texts=["yes", "no"],
     )
     shown = render("rate for {event}", {"event": "gift"}, example, _catalog())
     assert shown.splitlines() == [
@@ -151,14 +151,14 @@ def test_a_prompt_is_shown_as_the_model_reads_it() -> None:
         "asked: Oak Desk",
         "answer: no",
     ]
-    first = render("rate", {}, example, _catalog(), probe=0)
+    first = render("rate", {}, example, _catalog(), prediction=0)
     assert first.splitlines()[2:] == ["1. Oak Desk (4.5)", "asked: i2", "answer: yes"]
 
 
 def test_a_prompt_without_an_answer_says_where_it_goes() -> None:
     open_prompt = Example(
         history=History(item_rows=np.asarray([3])),
-        cuts=np.asarray([1]),
+        prefix_lengths=np.asarray([1]),
         targets=np.zeros((1, 0), dtype=np.int64),
     )
     title, answer = render("what next", {}, open_prompt, _catalog()).splitlines()[1:]

@@ -54,7 +54,7 @@ def _pairs(example: Example) -> dict[int, list[int]]:
     """Return the targets by cut."""
     return {
         int(cut): [int(t) for t in targets if t >= 0]
-        for cut, targets in zip(example.cuts, example.targets, strict=True)
+        for cut, targets in zip(example.prefix_lengths, example.targets, strict=True)
     }
 
 
@@ -203,11 +203,11 @@ def test_what_is_asked_for_is_never_in_sight(length: int, max_history: int, seed
     for task in _tasks(max_history):
         for example in _made(task, history, rng, 5):
             assert len(example.history) <= task.max_history
-            assert len(example.cuts) == len(example.targets) > 0
-            assert example.cuts.min() >= 0
-            assert example.cuts.max() <= len(example.history)
+            assert len(example.prefix_lengths) == len(example.targets) > 0
+            assert example.prefix_lengths.min() >= 0
+            assert example.prefix_lengths.max() <= len(example.history)
             for cut, targets in _pairs(example).items():
-                assert targets, "every probe has an answer"
+                assert targets, "every prediction has an answer"
                 seen = example.history.item_rows[:cut]
                 assert all((seen < target).all() for target in targets), task.name
 

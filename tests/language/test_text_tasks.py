@@ -73,32 +73,32 @@ def _made(task: Task, history: History, rng: np.random.Generator, tries: int = 4
 
 
 def _same_prompt(one: Example, other: Example) -> bool:
-    """Return whether all that a model reads of two examples with one probe is equal."""
-    asked = [[] if e.asked is None else e.asked[0].tolist() for e in (one, other)]
-    seen = [e.history.item_rows[: e.cuts[0]].tolist() for e in (one, other)]
+    """Return whether all that a model reads of two examples with one prediction is equal."""
+    asked = [[] if e.candidates is None else e.candidates[0].tolist() for e in (one, other)]
+    seen = [e.history.item_rows[: e.prefix_lengths[0]].tolist() for e in (one, other)]
     return seen[0] == seen[1] and asked[0] == asked[1] and one.context == other.context
 
 
-def _probe(example: Example, probe: int) -> Example:
-    """Return the example with one of its probes, and the history that it sees."""
-    cut = int(example.cuts[probe])
+def _probe(example: Example, prediction: int) -> Example:
+    """Return the example with one of its predictions, and the history that it sees."""
+    cut = int(example.prefix_lengths[prediction])
     return Example(
         history=example.history.take(slice(0, cut)),
-        cuts=example.cuts[probe, None],
-        targets=example.targets[probe, None],
+        prefix_lengths=example.prefix_lengths[prediction, None],
+        targets=example.targets[prediction, None],
         context=example.context,
-        asked=None if example.asked is None else example.asked[probe, None],
-        replies=example.replies[probe : probe + 1],
+        candidates=None if example.candidates is None else example.candidates[prediction, None],
+        target_texts=example.target_texts[prediction : prediction + 1],
     )
 
 
 def test_rating_asks_for_every_rated_event(rng: np.random.Generator) -> None:
     example = Rating(10, LEVELS).example(_history(4, [4, np.nan, 2, 5]), {}, rng)
     assert example is not None
-    assert example.cuts.tolist() == [0, 2, 3]
-    assert example.asked is not None
-    assert example.asked.tolist() == [[0], [2], [3]]
-    assert example.replies == ["4", "2", "5"]
+    assert example.prefix_lengths.tolist() == [0, 2, 3]
+    assert example.candidates is not None
+    assert example.candidates.tolist() == [[0], [2], [3]]
+    assert example.target_texts == ["4", "2", "5"]
     assert example.history.item_rows.tolist() == [0, 1, 2]
     assert Rating(10, LEVELS).example(_history(3), {}, rng) is None
     assert Rating(10, LEVELS).example(_history(2, [np.nan, np.nan]), {}, rng) is None
@@ -119,39 +119,43 @@ def test_levels_are_the_ratings_given() -> None:
 
 
 def test_ranking_tells_the_next_item_from_one_never_had(rng: np.random.Generator) -> None:
-    replies = []
+    target_texts = []
     for example in _made(Ranking(30, NUM_ITEMS), _history(20), rng):
-        assert example.asked is not None
-        assert example.cuts.tolist() == list(range(20))
-        for cut, (row,), reply in zip(example.cuts, example.asked, example.replies, strict=True):
+        assert example.candidates is not None
+        assert example.prefix_lengths.tolist() == list(range(20))
+        for cut, (row,), reply in zip(
+            example.prefix_lengths, example.candidates, example.target_texts, strict=True
+        ):
             assert row == cut if reply == YES else row >= 20
-            replies.append(reply)
-    assert set(replies) == {YES, NO}
-    assert 0.4 < np.mean([reply == YES for reply in replies]) < 0.6
+            target_texts.append(reply)
+    assert set(target_texts) == {YES, NO}
+    assert 0.4 < np.mean([reply == YES for reply in target_texts]) < 0.6
 
 
 def test_ranking_says_yes_where_nothing_else_is_left(rng: np.random.Generator) -> None:
     example = Ranking(5, 3).example(_history(3), {}, rng)
     assert example is not None
-    assert set(example.replies) == {YES}
+    assert set(example.target_texts) == {YES}
 
 
 def test_ranking_by_threshold_asks_of_what_the_user_rated(rng: np.random.Generator) -> None:
     task = Ranking(10, NUM_ITEMS, threshold=3.0)
     example = task.example(_history(4, [4, np.nan, 3, 5]), {}, rng)
     assert example is not None
-    assert example.asked is not None
-    assert example.asked.tolist() == [[0], [2], [3]]
-    assert example.replies == [YES, NO, YES]
+    assert example.candidates is not None
+    assert example.candidates.tolist() == [[0], [2], [3]]
+    assert example.target_texts == [YES, NO, YES]
     assert task.example(_history(3), {}, rng) is None
 
 
 def test_choice_hides_the_next_item_among_unseen_ones(rng: np.random.Generator) -> None:
     places = set()
     for example in _made(Choice(TITLES), _history(12), rng):
-        assert example.asked is not None
+        assert example.candidates is not None
         assert len(example.history) <= 10
-        for cut, asked, reply in zip(example.cuts, example.asked, example.replies, strict=True):
+        for cut, asked, reply in zip(
+            example.prefix_lengths, example.candidates, example.target_texts, strict=True
+        ):
             target = int(example.history.item_rows[0]) + int(cut)
             assert reply == f"Item {target}"
             assert len(set(asked.tolist())) == 20
@@ -165,8 +169,8 @@ def test_choice_hides_the_next_item_among_unseen_ones(rng: np.random.Generator) 
 def test_choice_offers_no_two_of_a_title_and_none_without(rng: np.random.Generator) -> None:
     titles = ["Same"] * 30 + ["", ""] + ["A", "B"]
     for example in _made(Choice(titles), _history(3), rng):
-        assert example.asked is not None
-        for asked in example.asked:
+        assert example.candidates is not None
+        for asked in example.candidates:
             named = [titles[row] for row in asked if row >= 0]
             assert sorted(named) == ["A", "B", "Same"]
     assert not _made(Choice([""] * 30), _history(5), rng)
@@ -175,28 +179,29 @@ def test_choice_offers_no_two_of_a_title_and_none_without(rng: np.random.Generat
 
 def test_title_names_any_item_of_the_catalogue(rng: np.random.Generator) -> None:
     examples = _made(Title(["", *TITLES[1:]]), _history(2), rng)
-    rows = [int(row) for e in examples if e.asked is not None for (row,) in e.asked]
-    assert [reply for e in examples for reply in e.replies] == [f"Item {row}" for row in rows]
+    rows = [int(row) for e in examples if e.candidates is not None for (row,) in e.candidates]
+    assert [reply for e in examples for reply in e.target_texts] == [f"Item {row}" for row in rows]
     assert len(set(rows)) > 50
     assert 0 not in rows
-    assert all(len(e.history) == 0 and not e.cuts.any() for e in examples)
+    assert all(len(e.history) == 0 and not e.prefix_lengths.any() for e in examples)
     assert not _made(Title(["", ""]), _history(2), rng)
 
 
 def test_next_title_is_the_title_of_what_follows(rng: np.random.Generator) -> None:
-    example = NextTitle(10, ["", "B", "", "D"], max_probes=9).example(_history(4), {}, rng)
+    example = NextTitle(10, ["", "B", "", "D"], max_predictions=9).example(_history(4), {}, rng)
     assert example is not None
-    assert example.cuts.tolist() == [1, 3]
-    assert example.replies == ["B", "D"]
-    assert example.asked is None
+    assert example.prefix_lengths.tolist() == [1, 3]
+    assert example.target_texts == ["B", "D"]
+    assert example.candidates is None
     assert all(
-        len(e.cuts) == 3 for e in _made(NextTitle(20, TITLES, max_probes=3), _history(20), rng)
+        len(e.prefix_lengths) == 3
+        for e in _made(NextTitle(20, TITLES, max_predictions=3), _history(20), rng)
     )
 
 
 def test_profile_tells_facts_of_what_was_read(rng: np.random.Generator) -> None:
     for example in _made(Profile(8, FACTS), _history(20), rng):
-        for cut, reply in zip(example.cuts, example.replies, strict=True):
+        for cut, reply in zip(example.prefix_lengths, example.target_texts, strict=True):
             assert reply == FACTS.profile(example.history.item_rows[:cut])
 
 
@@ -233,9 +238,9 @@ def test_explanation_is_a_sentence_of_ones_own_review(rng: np.random.Generator) 
     found = _reviewed(Explanation(5, REVIEWS), rng)
     assert len(found) > 50
     for history, example in found:
-        (sentence,) = example.replies
-        assert example.asked is not None
-        row = int(example.asked[0, 0])
+        (sentence,) = example.target_texts
+        assert example.candidates is not None
+        row = int(example.candidates[0, 0])
         own = [int(p) for p, i in zip(history.places, history.item_rows, strict=True) if i == row]  # type: ignore[arg-type]
         texts = [review.text for place in own if (review := REVIEWS.of(place)) is not None]
         assert any(sentence in text for text in texts)
@@ -251,15 +256,15 @@ def test_summary_is_the_title_of_the_review_shown(rng: np.random.Generator) -> N
     found = _reviewed(Summary(REVIEWS), rng)
     assert len(found) > 50
     for _, example in found:
-        assert (example.context, example.replies[0]) in pairs
+        assert (example.context, example.target_texts[0]) in pairs
         assert len(example.history) == 0
-        assert example.asked is None
+        assert example.candidates is None
 
 
 def test_preference_goes_with_the_rating(rng: np.random.Generator) -> None:
     liked = set()
     for _, example in _reviewed(Preference(REVIEWS), rng):
-        verb, _, aspect = example.replies[0].split(maxsplit=2)
+        verb, _, aspect = example.target_texts[0].split(maxsplit=2)
         liked.add(verb)
         assert all(one in REVIEWS.aspects.words for one in aspect.split(" and the "))
         same_words = REVIEWS.ratings[(REVIEWS.texts == example.context).to_numpy()]
@@ -280,7 +285,7 @@ def test_masked_asks_for_what_was_left_out(rng: np.random.Generator) -> None:
         rows = example.history.item_rows.tolist()
         assert sorted([*rows, int(target)]) == [0, 1, 2, 3]
         assert rows == sorted(rows)
-        assert example.cuts.tolist() == [3]
+        assert example.prefix_lengths.tolist() == [3]
         assert example.context == f"after event {target} of 3"
         missing.add(int(target))
     assert missing == {0, 1, 2, 3}
@@ -291,22 +296,22 @@ def test_next_behaviours_are_the_following_ones(rng: np.random.Generator) -> Non
     example = NextBehaviours(10, num_targets=3).example(_history(5), {}, rng)
     assert example is not None
     assert example.history.item_rows.tolist() == [0, 1, 2, 3]
-    assert example.cuts.tolist() == [1, 2, 3, 4]
+    assert example.prefix_lengths.tolist() == [1, 2, 3, 4]
     assert example.targets.tolist() == [[1, 2, 3], [2, 3, 4], [3, 4, -1], [4, -1, -1]]
     for longer in _made(NextBehaviours(2, num_targets=3), _history(9), rng):
         assert (longer.targets - longer.history.item_rows[:, None] == [1, 2, 3]).all()
 
 
 ASKING: list[tuple[Task, Callable[[Example], Example]]] = [
-    (Rating(6, LEVELS), lambda e: Rating(6, LEVELS).ask(e.history, e.asked[0])),  # type: ignore[index]
-    (Ranking(6, 60), lambda e: Ranking(6, 60).ask(e.history, e.asked[0])),  # type: ignore[index]
-    (Choice(TITLES), lambda e: Choice(TITLES).ask(e.history, e.asked[0])),  # type: ignore[index]
-    (Title(TITLES), lambda e: Title(TITLES).ask(e.asked[0])),  # type: ignore[index]
+    (Rating(6, LEVELS), lambda e: Rating(6, LEVELS).ask(e.history, e.candidates[0])),  # type: ignore[index]
+    (Ranking(6, 60), lambda e: Ranking(6, 60).ask(e.history, e.candidates[0])),  # type: ignore[index]
+    (Choice(TITLES), lambda e: Choice(TITLES).ask(e.history, e.candidates[0])),  # type: ignore[index]
+    (Title(TITLES), lambda e: Title(TITLES).ask(e.candidates[0])),  # type: ignore[index]
     (NextTitle(6, TITLES), lambda e: NextTitle(6, TITLES).ask(e.history)),
     (Profile(6, FACTS), lambda e: Profile(6, FACTS).ask(e.history)),
     (
         Explanation(6, REVIEWS),
-        lambda e: Explanation(6, REVIEWS).ask(e.history, int(e.asked[0, 0]), e.context),  # type: ignore[index]
+        lambda e: Explanation(6, REVIEWS).ask(e.history, int(e.candidates[0, 0]), e.context),  # type: ignore[index]
     ),
     (Summary(REVIEWS), lambda e: Summary(REVIEWS).ask(e.context)),
     (Preference(REVIEWS), lambda e: Preference(REVIEWS).ask(e.context)),
@@ -321,11 +326,11 @@ def test_training_and_asking_show_the_same(
     found = _reviewed(task, rng)
     assert len(found) > 20
     for _, example in found[:20]:
-        for probe in range(len(example.cuts)):
-            trained = _probe(example, probe)
+        for prediction in range(len(example.prefix_lengths)):
+            trained = _probe(example, prediction)
             asked = ask(trained)
             assert _same_prompt(trained, asked)
-            assert not asked.replies
+            assert not asked.target_texts
             assert asked.targets.shape == (1, 0)
 
 
@@ -333,9 +338,9 @@ def test_asking_about_many_items_is_one_example() -> None:
     for task in (Rating(3, LEVELS), Ranking(3, NUM_ITEMS)):
         example = task.ask(_history(5), np.asarray([7, 8]))
         assert example.history.item_rows.tolist() == [2, 3, 4]
-        assert example.cuts.tolist() == [3, 3]
-        assert example.asked is not None
-        assert example.asked.tolist() == [[7], [8]]
+        assert example.prefix_lengths.tolist() == [3, 3]
+        assert example.candidates is not None
+        assert example.candidates.tolist() == [[7], [8]]
     assert MaskedBehaviour(3).ask(_history(5), 4).context == "after event 2 of 3"
 
 
@@ -351,17 +356,17 @@ def test_every_example_is_well_formed(length: int, max_history: int, seed: int) 
 
 def _check_form(task: Task, example: Example) -> None:
     assert len(example.history) <= task.max_history, task.name
-    assert len(example.cuts) == len(example.targets) > 0
-    assert 0 <= example.cuts.min() <= example.cuts.max() <= len(example.history)
-    if example.replies:
-        assert len(example.replies) == len(example.cuts)
-        assert all(reply and reply.isprintable() for reply in example.replies)
+    assert len(example.prefix_lengths) == len(example.targets) > 0
+    assert 0 <= example.prefix_lengths.min() <= example.prefix_lengths.max() <= len(example.history)
+    if example.target_texts:
+        assert len(example.target_texts) == len(example.prefix_lengths)
+        assert all(reply and reply.isprintable() for reply in example.target_texts)
         assert example.targets.shape[1] == 0
     else:
         assert (example.targets[:, 0] >= 0).all()
-    if example.asked is not None:
-        assert len(example.asked) == len(example.cuts)
-        assert ((example.asked >= -1) & (example.asked < NUM_ITEMS)).all()
+    if example.candidates is not None:
+        assert len(example.candidates) == len(example.prefix_lengths)
+        assert ((example.candidates >= -1) & (example.candidates < NUM_ITEMS)).all()
 
 
 @given(seed=st.integers(0, 1_000))
@@ -369,8 +374,10 @@ def test_equal_generators_make_equal_examples(seed: int) -> None:
     history = SHOP.sequences[seed % len(SHOP.sequences)]
     for task in _tasks(6):
         one, two = (_made(task, history, np.random.default_rng(seed), 1) for _ in range(2))
-        assert [(e.replies, e.context, e.cuts.tolist(), e.targets.tolist()) for e in one] == [
-            (e.replies, e.context, e.cuts.tolist(), e.targets.tolist()) for e in two
+        assert [
+            (e.target_texts, e.context, e.prefix_lengths.tolist(), e.targets.tolist()) for e in one
+        ] == [
+            (e.target_texts, e.context, e.prefix_lengths.tolist(), e.targets.tolist()) for e in two
         ]
 
 

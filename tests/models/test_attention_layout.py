@@ -1,4 +1,4 @@
-"""Who sees whom, and what each probe follows, known by drawing it."""
+"""Who sees whom, and what each prediction follows, known by drawing it."""
 
 import torch
 
@@ -9,7 +9,7 @@ def test_tokens_look_back_and_probes_at_their_prefix() -> None:
     group = SlotGroup(torch.zeros(1, 3, 2, 4))
     mask = stream_mask(torch.tensor([[2, 0, -1]]), 3, [group], past=1)[0, 0].int()
     assert mask.tolist() == [
-        # past | three tokens | two query tokens of each of the three probes
+        # past | three tokens | two query tokens of each of the three predictions
         [1, 1, 0, 0, 0, 0, 0, 0, 0, 0],
         [1, 1, 1, 0, 0, 0, 0, 0, 0, 0],
         [1, 1, 1, 1, 0, 0, 0, 0, 0, 0],
@@ -40,9 +40,9 @@ def test_what_is_read_both_ways_sees_what_comes_after() -> None:
 
 def test_a_probe_follows_the_last_tokens_that_it_sees() -> None:
     x = torch.tensor([[[1.0], [10.0], [100.0]]])
-    cuts = torch.tensor([[0, 1, 3]])
-    assert followed(x, cuts, 1).flatten().tolist() == [0, 1, 100]
-    assert followed(x, cuts, 2).flatten().tolist() == [0, 1, 110]
+    prefix_lengths = torch.tensor([[0, 1, 3]])
+    assert followed(x, prefix_lengths, 1).flatten().tolist() == [0, 1, 100]
+    assert followed(x, prefix_lengths, 2).flatten().tolist() == [0, 1, 110]
 
 
 def test_the_last_slot_is_the_last_that_is_no_padding() -> None:

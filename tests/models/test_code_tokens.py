@@ -32,7 +32,7 @@ def test_settled_codes_are_a_residual_quantisation_of_the_vectors() -> None:
     vectors = first[torch.tensor([0, 0, 1, 1])] + second[torch.tensor([1, 2, 1, 2])]
     codes = Codes(np.array([[0, 1], [0, 2], [1, 1], [1, 2]]), (Level("code", 2), Level("code", 3)))
     tokens.set_codes(codes)
-    tokens.settle(vectors)
+    tokens.informed_init(vectors)
     torch.testing.assert_close(tokens.embedding.weight[:2], first)
     torch.testing.assert_close(tokens.embedding.weight[2:], second)
     torch.testing.assert_close(tokens.said.weight, -tokens.embedding.weight)

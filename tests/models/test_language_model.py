@@ -10,9 +10,9 @@ from torch import Tensor
 
 from palate.items.features import ItemFeatures
 from palate.items.vectors import ItemVectors
-from palate.language.batch import Batch, Writer
+from palate.language.batch import Batch, BatchBuilder
 from palate.language.entities import EntityTrie
-from palate.language.item_format import Spelling, title_words
+from palate.language.item_format import ItemFormat, title_words
 from palate.language.tasks import Example
 from palate.language.tokenizer import Tokenizer
 from palate.models.decoder import DecoderConfig
@@ -25,7 +25,7 @@ from palate.types import History
 NUM_ITEMS = 12
 TOKENIZER = Tokenizer.train(["recommend the next item oak lamp search words"] * 3)
 QUERIES = np.random.default_rng(5).normal(size=(3, 6)).astype(np.float32)
-WRITER = Writer(TOKENIZER, QUERIES)
+WRITER = BatchBuilder(TOKENIZER, QUERIES)
 FUSION = FusionConfig(id_dropout=0.0, behaviour_dropout=0.0, id_scale=1.0)
 
 
@@ -58,10 +58,12 @@ def _as_if_trained(model: RecommendationModel) -> None:
             torch.nn.init.normal_(weight, std=0.3)
 
 
-def _example(rows: Sequence[int], cuts: Sequence[int], **more: object) -> Example:
+def _example(rows: Sequence[int], prefix_lengths: Sequence[int], **more: object) -> Example:
     item_rows = np.asarray(rows, dtype=np.int64)
     history = History(item_rows=item_rows, event_types=item_rows % 2)
-    return Example(history, np.asarray(cuts), np.zeros((len(cuts), 1), np.int64), **more)
+    return Example(
+        history, np.asarray(prefix_lengths), np.zeros((len(prefix_lengths), 1), np.int64), **more
+    )
 
 
 def _users(model: RecommendationModel, batch: Batch) -> Tensor:
@@ -88,12 +90,12 @@ def test_a_probe_sees_its_prefix_and_nothing_else(
     num_queries: int, more: dict[str, object]
 ) -> None:
     model = _model(num_queries)
-    cuts = [1, 2, 4, 6]
-    dense = _asked(model, _example(ROWS, cuts, **more))
+    prefix_lengths = [1, 2, 4, 6]
+    dense = _asked(model, _example(ROWS, prefix_lengths, **more))
     assert dense.shape == (4, max(num_queries, 1), 16)
-    for probe, cut in enumerate(cuts):
+    for prediction, cut in enumerate(prefix_lengths):
         plain = _asked(model, _example(ROWS[:cut], [cut], **more))
-        _close(dense[probe : probe + 1], plain)
+        _close(dense[prediction : prediction + 1], plain)
 
 
 @pytest.mark.parametrize("num_queries", [1, 3])
@@ -155,12 +157,14 @@ def test_a_shared_instruction_is_the_instruction_repeated_in_each_row(num_querie
     repeated = replace(
         batch,
         instruction=batch.instruction[:1],
-        words=_after_words(batch.words, words),
+        words=_after_words(batch.token_ids, words),
         items=_after_words(batch.items, nothing),
         levels=_after_words(batch.levels, nothing),
         events=_after_words(batch.events, nothing),
         described=_after_words(batch.described, nothing),
-        cuts=torch.where(batch.cuts >= 0, batch.cuts + told, batch.cuts),
+        prefix_lengths=torch.where(
+            batch.prefix_lengths >= 0, batch.prefix_lengths + told, batch.prefix_lengths
+        ),
     )
     _close(_users(model, batch), _users(model, repeated))
 
@@ -286,10 +290,10 @@ def test_a_described_thing_reads_as_the_table_says() -> None:
 
 
 TITLES = [f"{first} {second}" for first in ("oak", "lamp", "words") for second in "abcd"]
-READER = Writer(
+READER = BatchBuilder(
     TOKENIZER,
     None,
-    Spelling(("title", "item"), titles=title_words(TITLES, TOKENIZER), two_positions=True),
+    ItemFormat(("title", "item"), titles=title_words(TITLES, TOKENIZER), entity_positions=True),
 )
 POOL = EntityTrie.of_titles(TITLES, TOKENIZER)
 
@@ -309,7 +313,7 @@ def _reader(**more: object) -> RecommendationModel:
         vocabulary_size=len(TOKENIZER),
         num_event_types=2,
         says_words=True,
-        entities=POOL if config.two_positions else None,
+        entities=POOL if config.entity_positions else None,
     )
     _as_if_trained(model)
     return model.eval()
@@ -319,13 +323,13 @@ def _words_of(model: RecommendationModel, batch: Batch) -> Tensor:
     with torch.inference_mode():
         read = references_of(batch.items, batch.without_id[:, None], model.num_items)
         table = model.items(read[read >= 0], batch.descriptions)
-        states = model.states(batch, table, users=False, replies=batch.replies).words
+        states = model.states(batch, table, users=False, target_ids=batch.target_ids).words
     assert states is not None
     return states
 
 
-def _replying(rows: Sequence[int], *replies: str, **more: object) -> Example:
-    return _example(rows, [len(rows)] * len(replies), replies=replies, **more)
+def _replying(rows: Sequence[int], *target_ids: str, **more: object) -> Example:
+    return _example(rows, [len(rows)] * len(target_ids), target_ids=target_ids, **more)
 
 
 BOTH = {"bidirectional_rows": True, "two_positions": True}
@@ -362,10 +366,10 @@ def test_a_probe_in_the_middle_of_a_row_read_both_ways_is_refused() -> None:
 
 
 def test_two_positions_start_without_an_effect() -> None:
-    plain, told = _reader(), _reader(two_positions=True)
-    assert told.two_positions is not None
+    plain, told = _reader(), _reader(entity_positions=True)
+    assert told.entity_positions is not None
     with torch.no_grad():
-        told.two_positions.table.zero_()
+        told.entity_positions.table.zero_()
     batch = READER.batch("next item", [_replying(ROWS, "oak a lamp b")])
     assert torch.equal(_words_of(plain, batch), _words_of(told, batch))
     fresh = {name: weight for name, weight in told.state_dict().items() if "two_" not in name}
@@ -376,14 +380,16 @@ def test_words_in_a_blank_stand_where_its_mark_stands() -> None:
     model = _reader(**BOTH)
     hidden = np.asarray([-1, 0, -1, 1])
     batch = READER.batch("x", [_example([0, 1, 2, 3], [4], hidden=hidden)])
-    assert model.two_positions is not None
+    assert model.entity_positions is not None
     assert batch.masks is not None
-    assert batch.replies is not None
+    assert batch.target_ids is not None
     length = len(TOKENIZER.encode(TITLES[1])) + 1
     first, second = batch.masks[0, 0].tolist()
-    places = model.two_positions.of_blanks(batch.replies[:, :, :-1], batch.masks)[0, 0].tolist()
+    places = model.entity_positions.of_blanks(batch.target_ids[:, :, :-1], batch.masks)[
+        0, 0
+    ].tolist()
     assert places == [first] * length + [second] * (len(places) - length)
-    inner = POOL.places(batch.replies[0, 0, :-1]).tolist()
+    inner = POOL.places(batch.target_ids[0, 0, :-1]).tolist()
     assert inner == [*range(1, length + 1)] * 2
 
 

@@ -5,22 +5,22 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from palate.language.batch import Writer
+from palate.language.batch import BatchBuilder
 from palate.language.tasks import Example
 from palate.language.tokenizer import Tokenizer
 from palate.models.references import mentioned, numbered_items, references_of, whole_items
 from palate.types import History
 
-WRITER = Writer(Tokenizer.train(["which item comes next"]))
+WRITER = BatchBuilder(Tokenizer.train(["which item comes next"]))
 
 
 def _example(rows: list[int], asked: list[int] | None = None) -> Example:
     return Example(
         history=History(item_rows=np.asarray(rows, dtype=np.int64)),
-        cuts=np.asarray([len(rows)]),
+        prefix_lengths=np.asarray([len(rows)]),
         targets=np.zeros((1, 0), dtype=np.int64),
-        asked=None if asked is None else np.asarray([asked]),
-        replies=["next"] if asked is not None else (),
+        candidates=None if asked is None else np.asarray([asked]),
+        target_ids=["next"] if asked is not None else (),
     )
 
 
@@ -50,5 +50,5 @@ def test_numbers_of_items_lead_back_to_their_rows() -> None:
         shown = batch.items >= 0
         assert rows[numbered.items[shown]].tolist() == [9, 4]
         assert torch.equal(numbered.items[~shown], batch.items[~shown])
-        if batch.asked is not None and numbered.asked is not None:
-            assert rows[numbered.asked.items].flatten().tolist() == asked
+        if batch.candidates is not None and numbered.candidates is not None:
+            assert rows[numbered.candidates.items].flatten().tolist() == asked

@@ -1,4 +1,4 @@
-"""Answers in words: one pass over many probes says what one pass per probe would say."""
+"""Answers in words: one pass over many predictions says what one pass per prediction would say."""
 
 import math
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from torch import Tensor
 
 from palate.items.features import ItemFeatures
 from palate.items.vectors import ItemVectors
-from palate.language.batch import Batch, Writer
-from palate.language.item_format import Spelling, title_words
+from palate.language.batch import Batch, BatchBuilder
+from palate.language.item_format import ItemFormat, title_words
 from palate.language.tasks import Example
 from palate.language.tokenizer import Tokenizer
 from palate.models.decoder import DecoderConfig
@@ -31,9 +31,9 @@ from palate.types import History
 TITLES = ["oak lamp", "red chair", "blue oak chair", "lamp"]
 TOKENIZER = Tokenizer.train([*TITLES, "is it yes or no", "rate the item"] * 3)
 LEVELS = (1.0, 2.0, 3.0)
-BY_ITEM = Writer(TOKENIZER, levels=LEVELS)
-BY_TITLE = Writer(
-    TOKENIZER, None, Spelling(("title", "item"), titles=title_words(TITLES, TOKENIZER)), LEVELS
+BY_ITEM = BatchBuilder(TOKENIZER, levels=LEVELS)
+BY_TITLE = BatchBuilder(
+    TOKENIZER, None, ItemFormat(("title", "item"), titles=title_words(TITLES, TOKENIZER)), LEVELS
 )
 
 
@@ -63,9 +63,9 @@ def _model(**more: object) -> RecommendationModel:
 
 def _example(
     rows: Sequence[int],
-    cuts: Sequence[int],
+    prefix_lengths: Sequence[int],
     asked: Sequence[Sequence[int]],
-    replies: Sequence[str],
+    target_ids: Sequence[str],
     ratings: Sequence[float] | None = None,
 ) -> Example:
     history = History(
@@ -73,11 +73,17 @@ def _example(
         ratings=None if ratings is None else np.asarray(ratings, dtype=np.float32),
     )
     widest = max((len(one) for one in asked), default=0)
-    padded = np.full((len(cuts), widest), -1)
-    for probe, one in enumerate(asked):
-        padded[probe, : len(one)] = one
-    targets = np.zeros((len(cuts), 0), np.int64)
-    return Example(history, np.asarray(cuts), targets, asked=padded, replies=tuple(replies))
+    padded = np.full((len(prefix_lengths), widest), -1)
+    for prediction, one in enumerate(asked):
+        padded[prediction, : len(one)] = one
+    targets = np.zeros((len(prefix_lengths), 0), np.int64)
+    return Example(
+        history,
+        np.asarray(prefix_lengths),
+        targets,
+        candidates=padded,
+        target_ids=tuple(target_ids),
+    )
 
 
 def _states(model: RecommendationModel, batch: Batch) -> Tensor:
@@ -89,10 +95,10 @@ def _states(model: RecommendationModel, batch: Batch) -> Tensor:
 def _words_of(model: RecommendationModel, batch: Batch) -> States:
     with torch.no_grad():
         table = model.items(mentioned(batch, model.num_items))
-        return model.states(batch, table, users=False, replies=batch.replies)
+        return model.states(batch, table, users=False, target_ids=batch.target_ids)
 
 
-PROBES = [
+PREDICTIONS = [
     (1, [3], "yes"),
     (2, [0, 1], "a red chair"),
     (3, [], "no"),
@@ -100,16 +106,19 @@ PROBES = [
 """How many events each sees, what it asks about, its reply."""
 
 
-@pytest.mark.parametrize("writer", [BY_ITEM, BY_TITLE], ids=["item", "title and item"])
-def test_probes_together_say_what_each_alone_says(writer: Writer) -> None:
+@pytest.mark.parametrize("batch_builder", [BY_ITEM, BY_TITLE], ids=["item", "title and item"])
+def test_probes_together_say_what_each_alone_says(batch_builder: BatchBuilder) -> None:
     model = _model()
     rows, ratings = [2, 0, 1], [1.0, 3.0, np.nan]
-    cuts, asked, replies = zip(*PROBES, strict=True)
-    together = _states(model, writer.batch("rate", [_example(rows, cuts, asked, replies, ratings)]))
-    for probe, (cut, items, reply) in enumerate(PROBES):
+    prefix_lengths, asked, target_ids = zip(*PREDICTIONS, strict=True)
+    together = _states(
+        model,
+        batch_builder.batch("rate", [_example(rows, prefix_lengths, asked, target_ids, ratings)]),
+    )
+    for prediction, (cut, items, reply) in enumerate(PREDICTIONS):
         shown = _example(rows[:cut], [cut], [items], [reply], ratings[:cut])
-        alone = _states(model, writer.batch("rate", [shown]))[0]
-        torch.testing.assert_close(together[probe, : len(alone)], alone, atol=1e-5, rtol=1e-4)
+        alone = _states(model, batch_builder.batch("rate", [shown]))[0]
+        torch.testing.assert_close(together[prediction, : len(alone)], alone, atol=1e-5, rtol=1e-4)
 
 
 def test_rows_of_a_batch_do_not_touch_each_other() -> None:
@@ -153,14 +162,14 @@ def test_an_answer_depends_on(change: dict[str, object]) -> None:
 def test_the_loss_is_that_of_the_words_alone() -> None:
     model = _model()
     batch = BY_ITEM.batch("rate", [_example([0, 1], [1, 2], [[2], [3]], ["yes", "a red chair"])])
-    assert batch.replies is not None
+    assert batch.target_ids is not None
     with torch.no_grad():
         loss = batch_loss(model, batch, TrainingConfig())
-    states, wanted = _states(model, batch), batch.replies[0]
+    states, wanted = _states(model, batch), batch.target_ids[0]
     logs = [
-        model.word_logits(states[probe, place]).log_softmax(dim=0)[word]
-        for probe in range(2)
-        for place, word in enumerate(wanted[probe].tolist())
+        model.word_logits(states[prediction, place]).log_softmax(dim=0)[word]
+        for prediction in range(2)
+        for place, word in enumerate(wanted[prediction].tolist())
         if word >= 0
     ]
     torch.testing.assert_close(loss, -torch.stack(logs).mean().detach())
@@ -208,13 +217,13 @@ def test_a_model_copies_the_words_that_each_probe_is_asked_about() -> None:
     always = torch.nn.Linear(model.width, 1)
     torch.nn.init.constant_(always.bias, 200.0)
     copied, plain = replace(states.copied, gate=always), model.word_logits(states.words)
-    assert batch.replies is not None
-    along = copied.along(batch.replies[0])
+    assert batch.target_ids is not None
+    along = copied.along(batch.target_ids[0])
     drawn = copied.draw(plain, states.words, along)
     for own, chances in zip(words, drawn[:, 0].exp(), strict=True):
         assert not own or set((chances > 1e-9).nonzero()[:, 0].tolist()) == own
     torch.testing.assert_close(drawn[1], plain[1].log_softmax(dim=1))
-    wanted = batch.replies[0] >= 0
+    wanted = batch.target_ids[0] >= 0
     alone = copied.draw(plain[wanted], states.words, along, wanted)
     torch.testing.assert_close(alone, drawn[wanted])
 
@@ -222,15 +231,15 @@ def test_a_model_copies_the_words_that_each_probe_is_asked_about() -> None:
 def test_every_word_is_drawn_by_what_its_whole_item_means() -> None:
     model = _model(copies=True)
     batch = BY_TITLE.batch("rate", [_example([0], [0, 1], [[0, 2], [1]], ["no", "no"])])
-    assert batch.asked is not None
-    ends = batch.asked.ends[0]
+    assert batch.candidates is not None
+    ends = batch.candidates.ends[0]
     assert ends[0].tolist() == [2, 2, 2, 6, 6, 6, 6], "oak lamp and its token, blue oak chair too"
     assert ends[1, :3].tolist() == [2, 2, 2]
     assert model.text is not None
     assert model.text.keys is not None
     assert model.text.whole is not None
     states = torch.randn(2, 7, model.width)
-    read = batch.asked.words[0], batch.asked.begins[0], ends, states
+    read = batch.candidates.token_ids[0], batch.candidates.begins[0], ends, states
     copied = model.text.copied(*read)
     assert copied is not None
     of_items = torch.stack([states[0, [2, 2, 2, 6, 6, 6, 6]], states[1, ends[1]]])
@@ -255,8 +264,8 @@ def test_a_title_is_said_on_as_it_goes_on_in_the_prompt() -> None:
         TOKENIZER.encode(word)[0] for word in ("oak", " lamp", "red", " chair")
     )
     batch = BY_TITLE.batch("rate", [_example([0], [1], [[0, 1]], ["red chair"])])
-    assert batch.asked is not None
-    assert batch.asked.words.tolist() == [[[oak, lamp, -1, red, chair, -1]]]
+    assert batch.candidates is not None
+    assert batch.candidates.token_ids.tolist() == [[[oak, lamp, -1, red, chair, -1]]]
     states = _words_of(model, batch)
     assert states.copied is not None
     always = torch.nn.Linear(model.width, 1)

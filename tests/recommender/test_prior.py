@@ -14,7 +14,7 @@ from palate.recommender.recommender import Recommender
 from palate.recommender.validation import ndcg_of
 from palate.simulation.world import World
 from palate.training.recipe import load_recipe
-from palate.training.system import Parts
+from palate.training.system import LanguageModelSystem
 from palate.types import History
 
 QUICK = [
@@ -30,9 +30,9 @@ def model() -> Recommender:
     return Recommender.train(shop, load_recipe("urm-small", QUICK), seed=0)
 
 
-def parts_of(model: Recommender) -> Parts:
+def parts_of(model: Recommender) -> LanguageModelSystem:
     system = model.trained.system
-    assert isinstance(system, Parts)
+    assert isinstance(system, LanguageModelSystem)
     return system
 
 

@@ -6,7 +6,7 @@ from palate import Recommender
 from palate.models.language_model import RecommendationModel
 from palate.recommender.validation import Validation
 from palate.training.loop import Validate
-from palate.training.system import Parts
+from palate.training.system import LanguageModelSystem
 
 
 def _says(value: float) -> Validate:
@@ -38,5 +38,5 @@ def test_judges_are_weighed_alike(
 
 def _model(recommender: Recommender) -> RecommendationModel:
     system = recommender.trained.system
-    assert isinstance(system, Parts)
+    assert isinstance(system, LanguageModelSystem)
     return system.model

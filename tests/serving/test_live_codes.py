@@ -9,7 +9,7 @@ import torch
 from palate import Dataset
 from palate.inference.ask import Ask
 from palate.inference.engine import LanguageEngine
-from palate.inference.model_folder import Trained
+from palate.inference.model_folder import TrainedModel
 from palate.serving.filters import ItemFilter
 from palate.serving.live import LiveModel
 from palate.serving.questions import Question
@@ -17,7 +17,7 @@ from palate.serving.store.records import DeletedItem, ItemRecord
 from palate.simulation.world import World
 from palate.training.build import build_parts
 from palate.training.recipe import load_recipe
-from palate.training.system import Blend, Parts
+from palate.training.system import Blend, LanguageModelSystem
 from palate.types import History
 
 SMALL = (
@@ -42,11 +42,11 @@ def _live(shop: Dataset, recipe: str = "urm-codes", *more: str) -> LiveModel:
         if weight.ndim > 1:
             torch.nn.init.normal_(weight, std=0.3)
     parts.model.train(mode=False)
-    return LiveModel(Trained("shop", loaded, shop, _blending(parts), [], 0), "version")
+    return LiveModel(TrainedModel("shop", loaded, shop, _blending(parts), [], 0), "version")
 
 
-def _blending(parts: Parts) -> Parts:
-    return replace(parts, blend=Blend(0.5, newcomers=2.0), prior=None)
+def _blending(parts: LanguageModelSystem) -> LanguageModelSystem:
+    return replace(parts, blend=Blend(0.5, new_item_boost=2.0), prior=None)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_the_lists_are_those_of_the_model(
     live: LiveModel, histories: list[History], form: str, exclude_seen: bool
 ) -> None:
     parts = live.trained.system
-    assert isinstance(parts, Parts)
+    assert isinstance(parts, LanguageModelSystem)
     wanted = LanguageEngine(parts, Ask(form="codes" if form == "codes" else "hybrid")).recommend(
         histories, 10, exclude_seen=exclude_seen
     )

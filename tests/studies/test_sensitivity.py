@@ -20,7 +20,7 @@ from palate.studies.sensitivity import (
     measure_sensitivity,
 )
 from palate.training.recipe import load_recipe
-from palate.training.system import Parts
+from palate.training.system import LanguageModelSystem
 
 SMALL = (
     "items.text.dim=16",
@@ -41,7 +41,7 @@ def found(speaker: Recommender) -> Sensitivity:
 def deaf(speaker: Recommender) -> Recommender:
     """The same model, to which every word means nothing."""
     parts = speaker.trained.system
-    assert isinstance(parts, Parts)
+    assert isinstance(parts, LanguageModelSystem)
     assert parts.model.words is not None
     model = parts.model.with_features(
         parts.features, torch.arange(len(parts.features), dtype=torch.long)

@@ -13,7 +13,7 @@ from palate.evaluation.task_result import TaskFamily, TaskResult, task_tables
 from palate.inference.answers import Answers, Rated
 from palate.language.tasks import Example
 from palate.studies.task_evaluation import evaluate_task
-from palate.training.system import Parts
+from palate.training.system import LanguageModelSystem
 
 BASELINE: dict[TaskFamily, tuple[str, str]] = {
     "rating": ("user and item bias", "rmse"),
@@ -76,7 +76,7 @@ def test_calibration_without_another_source_does_not_change_the_order(
     speaker: Recommender,
 ) -> None:
     parts = speaker.trained.system
-    assert isinstance(parts, Parts)
+    assert isinstance(parts, LanguageModelSystem)
     plain = replace(parts, calibration=replace(parts.calibration, trust=0.0))
     alone = Recommender(replace(speaker.trained, system=plain))
     figures = evaluate_task(alone, "ranking").figures
@@ -106,7 +106,7 @@ def test_the_true_rating_has_no_error(
     def told(
         self: Answers, examples: list[Example], wording: str | None = None, calibrated: bool = True
     ) -> list[Rated]:
-        assert not any(example.replies for example in examples), "the truth is not shown"
+        assert not any(example.target_texts for example in examples), "the truth is not shown"
         return [Rated(4.0, 4.0, "4", (4.0,), np.ones(1))] * len(examples)
 
     monkeypatch.setattr(Answers, "ratings", told)

@@ -9,14 +9,14 @@ import torch
 from palate.data.dataset import Dataset
 from palate.errors import ConfigError
 from palate.models.backbones.tuning import TuningConfig
-from palate.models.trainable_state import merged, own_state
+from palate.models.trainable_state import merged, trainable_state
 from palate.recommender.recommender import Recommender
 from palate.simulation.world import World
 from palate.training.build import build_parts
 from palate.training.config import Stage, TrainingConfig
 from palate.training.loop import Report, Run, _compiled, train
 from palate.training.recipe import Recipe, load_recipe
-from palate.training.system import Parts, Start
+from palate.training.system import LanguageModelSystem, Start
 
 SMALL = (
     "items.text.dim=16",
@@ -32,22 +32,22 @@ def shop() -> Dataset:
     return World(num_users=30, num_items=30, events_per_user=8, seed=2, pictures=False).dataset()
 
 
-def _system(model: Recommender) -> Parts:
-    assert isinstance(model.trained.system, Parts)
+def _system(model: Recommender) -> LanguageModelSystem:
+    assert isinstance(model.trained.system, LanguageModelSystem)
     return model.trained.system
 
 
-def _state(parts: Parts) -> dict[str, torch.Tensor]:
+def _state(parts: LanguageModelSystem) -> dict[str, torch.Tensor]:
     return {name: weight.clone() for name, weight in parts.model.state_dict().items()}
 
 
 def _trained(
     shop: Dataset, recipe: Recipe, report: Callable[[Report], None] | None = None
-) -> tuple[Parts, set[str]]:
+) -> tuple[LanguageModelSystem, set[str]]:
     """Return what a recipe left, and the names of the weights that moved."""
     parts, mixtures = build_parts(shop, recipe, seed=1)
     before = _state(parts)
-    for stage, mixture in zip(recipe.in_turn, mixtures, strict=True):
+    for stage, mixture in zip(recipe.resolved_stages, mixtures, strict=True):
         run = Run(mixture, stage.training, lambda _: 0.0, "run", report=report)
         train(parts.model, run)
     after = _state(parts)
@@ -69,7 +69,9 @@ def test_lora_leaves_the_checkpoint_as_it_was(
     assert all("lora_" in name for name in of_backbone)
     assert "fusion.token.weight" in moved
     assert parts.model.borrowed
-    assert not any(n.startswith("decoder.") and "lora_" not in n for n in own_state(parts.model))
+    assert not any(
+        n.startswith("decoder.") and "lora_" not in n for n in trainable_state(parts.model)
+    )
 
 
 def test_a_backbone_that_learns_is_no_longer_borrowed(
@@ -122,7 +124,7 @@ def test_a_stage_may_tune_what_another_learned(shop: Dataset) -> None:
     recipe = recipe.model_copy(update={"stages": stages})
     parts, mixtures = build_parts(shop, recipe, seed=1)
     states = []
-    for stage, mixture in zip(recipe.in_turn, mixtures, strict=True):
+    for stage, mixture in zip(recipe.resolved_stages, mixtures, strict=True):
         train(parts.model, Run(mixture, stage.training, lambda _: 0.0, "run"))
         states.append(_state(parts))
     assert parts.model.tuning == LORA
@@ -242,7 +244,7 @@ def test_tallrec_tunes_a_little_in_words_alone(
 ) -> None:
     more = (f"model.backbone.path={pretrained[kind]}",) if kind else ()
     recipe = _short(load_recipe("tallrec", [SMALL[2], *more]))
-    assert len(recipe.in_turn) == (1 if kind else 2)
+    assert len(recipe.resolved_stages) == (1 if kind else 2)
     model = Recommender.train(shop, recipe, seed=1)
     parts = _system(model)
     assert parts.model.borrowed == bool(kind)
@@ -259,16 +261,18 @@ def test_lc_rec_learns_codes_and_titles_together(
     codes = "codes.index={kind='residual-kmeans', levels=2, size=4, unique='sinkhorn'}"
     recipe = load_recipe("lc-rec", [*SMALL, codes, "training.epochs=1", "codes.beams=12", *more])
     parts, (mixture,) = build_parts(shop, recipe, seed=1)
-    assert parts.spelling.ways == ("codes",)
+    assert parts.item_format.item_parts == ("codes",)
     assert [task.name for task in mixture.tasks] == [
         *("next-item", "next-item", "search", "title", "next-title")
     ]
     (own,) = mixture.spellings.values()
-    assert own.ways == ("title",)
+    assert own.item_parts == ("title",)
     shown = {
         bool((batch.levels >= 0).any())
         for batch in mixture.batches(0)
-        if batch is not None and batch.replies is None and bool((batch.cuts > 12).any())
+        if batch is not None
+        and batch.target_ids is None
+        and bool((batch.prefix_lengths > 12).any())
     }
     assert shown == {True, False}
     model = Recommender.train(shop, recipe, seed=1)

@@ -39,11 +39,11 @@ def _model_and_batch(world: Dataset) -> tuple[RecommendationModel, Batch]:
 
 
 def _logits(model: RecommendationModel, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the scores of all items at each probe, and the items wanted."""
+    """Return the scores of all items at each prediction, and the items wanted."""
     table = model.items(mentioned(batch, model.num_items), batch.descriptions)
     users = model.states(batch, table, users=True).users
     assert users is not None
-    wanted = batch.targets[batch.cuts >= 0][:, 0]
+    wanted = batch.targets[batch.prefix_lengths >= 0][:, 0]
     return model.scale * users[:, 0] @ model.catalogue().T, wanted
 
 
@@ -51,7 +51,7 @@ def test_the_targets_of_other_rows_weigh_as_often_as_they_are_there(shop: Datase
     model, batch = _model_and_batch(shop)
     with torch.no_grad():
         logits, wanted = _logits(model, batch)
-        rows = (batch.cuts >= 0).nonzero()[:, 0].tolist()
+        rows = (batch.prefix_lengths >= 0).nonzero()[:, 0].tolist()
         told = torch.cat([batch.items, batch.targets.flatten(start_dim=1)], dim=1)
         of_the_row = torch.stack([torch.isin(wanted, told[row]) for row in rows])
         others = logits[:, wanted].masked_fill(of_the_row, -torch.inf)

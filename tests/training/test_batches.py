@@ -9,11 +9,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palate.language.batch import Batch, Writer
+from palate.language.batch import Batch, BatchBuilder
 from palate.language.prompts import load_prompts
 from palate.language.tasks import ColdStart, NextItem, Objective
 from palate.language.tokenizer import Tokenizer
-from palate.training.batches import Footprint, Mixture
+from palate.training.batches import Mixture, TokenCost
 from palate.types import History
 
 LENGTHS = [*range(0, 40), *([7] * 20)]
@@ -32,9 +32,9 @@ MIXTURE = Mixture(
     tasks=[NextItem(20), ColdStart()],
     shares=[1.0, 0.5],
     prompts=PROMPTS,
-    writer=Writer(TOKENIZER),
+    batch_builder=BatchBuilder(TOKENIZER),
     tokens_per_batch=200,
-    footprints=[Footprint(2), Footprint(2)],
+    footprints=[TokenCost(2), TokenCost(2)],
     seed=3,
 )
 
@@ -68,7 +68,7 @@ def test_a_share_below_one_takes_others_in_the_next_epoch() -> None:
 
 @given(budget=st.integers(64, 600), places=st.integers(1, 5), epoch=st.integers(0, 5))
 def test_no_batch_exceeds_the_token_budget(budget: int, places: int, epoch: int) -> None:
-    mixture = replace(MIXTURE, tokens_per_batch=budget, footprints=[Footprint(places)] * 2)
+    mixture = replace(MIXTURE, tokens_per_batch=budget, footprints=[TokenCost(places)] * 2)
     for batch in mixture.plan(epoch):
         most = mixture.tasks[batch.task].max_history
         longest = max(min(LENGTHS[user], most) for user in batch.users)

@@ -46,16 +46,16 @@ def test_all_tasks_of_the_recipe_are_learned(tiny_world: Dataset) -> None:
         shares.direct,
         shares.cold_start,
     ]
-    assert mixture.writer.query_vectors is not None
+    assert mixture.batch_builder.query_vectors is not None
 
 
 def test_of_a_title_as_much_is_read_as_the_recipe_says(tiny_world: Dataset) -> None:
-    reads = "model.reads=['title', 'item']"
+    reads = "model.item_format=['title', 'item']"
     for most in (1, 3):
         recipe = _recipe(reads, f"model.title_words={most}", "model.fusion.title_reader={layers=1}")
         parts, _ = build_parts(tiny_world, recipe, seed=0)
-        assert parts.spelling.titles is not None
-        assert parts.spelling.titles.shape == (len(tiny_world.catalog), most)
+        assert parts.item_format.titles is not None
+        assert parts.item_format.titles.shape == (len(tiny_world.catalog), most)
         assert parts.features.words is not None
         assert parts.features.words.shape == (len(tiny_world.catalog), most)
 
@@ -65,7 +65,7 @@ def test_a_task_without_a_share_is_left_out(tiny_world: Dataset) -> None:
     parts, (mixture,) = build_parts(tiny_world, recipe, seed=0)
     assert "search" not in parts.tasks
     assert "direct" not in parts.tasks
-    assert mixture.writer.query_vectors is None
+    assert mixture.batch_builder.query_vectors is None
 
 
 def test_a_task_the_data_has_nothing_for_is_left_out(tiny_world: Dataset) -> None:

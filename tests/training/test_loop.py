@@ -13,7 +13,7 @@ from palate.simulation.world import World
 from palate.training.build import build_parts
 from palate.training.loop import Report, Run, Validate, train
 from palate.training.recipe import load_recipe
-from palate.training.system import Parts
+from palate.training.system import LanguageModelSystem
 
 SETTINGS = (
     "items.text.dim=16",
@@ -26,7 +26,7 @@ SETTINGS = (
     "training.tokens_per_batch=1024",
 )
 
-MakeRun = Callable[..., tuple[Parts, Run]]
+MakeRun = Callable[..., tuple[LanguageModelSystem, Run]]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def make_run() -> MakeRun:
         folder: Path | None = None,
         report: Callable[[Report], None] | None = None,
         name: str = "run",
-    ) -> tuple[Parts, Run]:
+    ) -> tuple[LanguageModelSystem, Run]:
         recipe = load_recipe("urm-small", [*SETTINGS, *settings])
         parts, (mixture,) = build_parts(world, recipe, seed=0)
         run = Run(mixture, recipe.training, validate, name, folder=folder, report=report)

@@ -31,7 +31,7 @@ def _reference(
     excluded: Tensor,
     log_expected: Tensor,
 ) -> Tensor:
-    """The formula of the docstring, probe by probe, with explicit logits."""
+    """The formula of the docstring, prediction by prediction, with explicit logits."""
     losses = []
     for n in range(len(users)):
         own = [int(place) for place in excluded[n] if place >= 0]
@@ -45,7 +45,7 @@ def _reference(
 
 
 def _inputs(num_queries: int, repeats: int = 1) -> tuple[Tensor, ...]:
-    """Seven kinds of probe; some with two or three targets, some of which are negatives too."""
+    """Seven kinds of prediction; some have two or three targets, some of these are negatives."""
     users = _normal(7 * repeats, num_queries, 5, seed=1)
     targets = _normal(7 * repeats, 3, 5, seed=2)
     negatives = _normal(9, 5, seed=3)
@@ -66,7 +66,7 @@ def _inputs(num_queries: int, repeats: int = 1) -> tuple[Tensor, ...]:
 def test_loss_and_gradients_are_those_of_the_formula(
     num_queries: int, repeats: int, safe_logit: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As small as can be: 77 probes take several rounds, nine negatives several blocks.
+    # As small as can be: 77 predictions take several rounds, nine negatives several blocks.
     monkeypatch.setattr(objectives, "_LOGITS_KEPT", 1)
     monkeypatch.setattr(objectives, "_BLOCK", 4)
     monkeypatch.setattr(objectives, "_SAFE_LOGIT", safe_logit)

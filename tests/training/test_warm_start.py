@@ -16,7 +16,7 @@ from palate.recommender.recommender import Recommender
 from palate.simulation.world import World
 from palate.training.build import build_parts
 from palate.training.recipe import load_recipe
-from palate.training.system import Parts, Start
+from palate.training.system import LanguageModelSystem, Start
 from palate.training.warm_start import known_items, meanings, nearest_codes
 
 SMALL = ("model.decoder={width=16, layers=1, heads=2, dropout=0.0}", "training.epochs=1")
@@ -33,7 +33,9 @@ def _catalog(titles: dict[str, str | None]) -> Catalog:
     return Catalog(Vocabulary(list(titles)), table)
 
 
-def _parts(shop: Dataset, recipe: str, *more: str, start: Parts | None = None) -> Parts:
+def _parts(
+    shop: Dataset, recipe: str, *more: str, start: LanguageModelSystem | None = None
+) -> LanguageModelSystem:
     begun = None if start is None else Start(start)
     return build_parts(shop, load_recipe(recipe, [*SMALL, *more]), seed=1, start=begun)[0]
 
@@ -112,7 +114,7 @@ def test_frozen_parts_keep_their_weights() -> None:
     recipe = load_recipe("unisrec", [*SMALL, "training.frozen=['decoder', 'user']"])
     fresh, _ = build_parts(shop, recipe, seed=4)
     trained = Recommender.train(shop, recipe, seed=4).trained.system
-    assert isinstance(trained, Parts)
+    assert isinstance(trained, LanguageModelSystem)
     before, after = fresh.model.state_dict(), trained.model.state_dict()
     changed = {name for name, weight in after.items() if not torch.equal(weight, before[name])}
     assert changed

@@ -18,7 +18,7 @@ from palate.errors import ConfigError, NotTrainedError
 from palate.evaluation.rating_baselines import ItemBiases
 from palate.inference.ask import Ask
 from palate.inference.engine import LanguageEngine
-from palate.inference.generation import Manner
+from palate.inference.generation import SamplingParams
 from palate.inference.texts import Question, TextEngine
 from palate.language.queries import QueryPool
 from palate.language.review_tasks import Explanation, Summary
@@ -26,15 +26,15 @@ from palate.language.tasks import Example, NextItem, Task
 from palate.language.text.plain import one_line, openings, words
 from palate.language.text.reviews import Reviews, read_reviews
 from palate.language.text_tasks import NO, YES, Choice, Profile, Rating
-from palate.language.text_tasks import Ranking as YesOrNo
+from palate.language.text_tasks import Ranking as YesNo
 from palate.training.chosen_tasks import Material, chosen_tasks
 from palate.trust.grounding import Grounds, factual_sentence, mend
 from palate.types import History, Ranking
 
-EXPLAINING = Manner(min_words=4, temperature=0.7, drafts=6, trust=0.75)
+EXPLANATION_SAMPLING = SamplingParams(min_words=4, temperature=0.7, drafts=6, trust=0.75)
 """A word is no explanation, and the likeliest words in turn soon go round in a circle."""
 
-SUMMARISING = Manner(temperature=0.7, drafts=12, trust=0.6)
+SUMMARY_SAMPLING = SamplingParams(temperature=0.7, drafts=12, trust=0.6)
 """Titles of reviews vary so much that the likeliest words in turn say little of the text."""
 
 _SCORED_AT_ONCE = 512
@@ -116,7 +116,7 @@ class Answers:
         material = Material(self.dataset, no_queries, self.reviews, self.parts.ratings)
         return {
             task.name: task
-            for stage in self.parts.recipe.in_turn
+            for stage in self.parts.recipe.resolved_stages
             for task in chosen_tasks(material, stage.tasks)[0]
         }
 
@@ -155,7 +155,7 @@ class Answers:
     def ratings(
         self, examples: Sequence[Example], wording: str | None = None, *, calibrated: bool = True
     ) -> list[Rated]:
-        """Return the rating at each probe of prompts of :class:`Rating`."""
+        """Return the rating at each prediction of prompts of :class:`Rating`."""
         task = self.task(Rating, "rate items")
         words = [task.words_of(level) for level in task.levels]
         chances = self.texts.choose(self.question(task, examples, wording), words)
@@ -187,52 +187,52 @@ class Answers:
             NotTrainedError: when the model was not trained to tell.
             ConfigError: when it chooses, and an item has no title to choose it by.
         """
-        if YesOrNo.name not in self.parts.tasks and Choice.name in self.parts.tasks:
+        if YesNo.name not in self.parts.tasks and Choice.name in self.parts.tasks:
             return self._shares(history, item_rows)
-        task = self.task(YesOrNo, "say yes or no to an item")
-        chances = self.calibrated_likings([task.ask(history, item_rows)])
+        task = self.task(YesNo, "say yes or no to an item")
+        chances = self.calibrated_like_probabilities([task.ask(history, item_rows)])
         order = np.argsort(-chances, kind="stable")
         return Ranking(item_rows[order], chances[order])
 
-    def likings(
+    def like_probabilities(
         self, examples: Sequence[Example], wording: str | None = None
-    ) -> Float[np.ndarray, " probes"]:
-        """Return the chance of *yes* at each probe of prompts of yes or no, not calibrated."""
-        task = self.task(YesOrNo, "say yes or no to an item")
+    ) -> Float[np.ndarray, " predictions"]:
+        """Return the chance of *yes* at each prediction of prompts of yes or no, not calibrated."""
+        task = self.task(YesNo, "say yes or no to an item")
         return self.texts.choose(self.question(task, examples, wording), [YES, NO])[:, 0]
 
-    def calibrated_likings(
+    def calibrated_like_probabilities(
         self, examples: Sequence[Example], wording: str | None = None
-    ) -> Float[np.ndarray, " probes"]:
-        """Return the chance of *yes* at each probe, as often as it is so on the valid part.
+    ) -> Float[np.ndarray, " predictions"]:
+        """Return the chance of *yes* at each prediction, as often as it is so on the valid part.
 
         Where *yes* means liked, what biases know of the item and the user is mixed in; where it
         means that the item comes next, what the model scores it by when it recommends.
         """
-        chances = self.likings(examples, wording).astype(np.float64)
-        prior = self.parts.liking_prior
+        chances = self.like_probabilities(examples, wording).astype(np.float64)
+        prior = self.parts.like_prior
         if prior is None:
             fitted = self.parts.calibration
-            return fitted.applied(chances, self.lifts(examples) if fitted.trust else None)
+            return fitted.applied(chances, self.log_odds(examples) if fitted.trust else None)
         known = above_mean(prior.biases, examples)
         return prior.calibration.applied(no_and_yes(chances), known)[:, 1]
 
-    def lifts(self, examples: Sequence[Example]) -> Float[np.ndarray, " probes"] | None:
-        """Return the log-odds that the item of each probe comes next and was not drawn at random.
+    def log_odds(self, examples: Sequence[Example]) -> Float[np.ndarray, " predictions"] | None:
+        """Return the log-odds that the item of each prediction comes next, not at random.
 
         By Bayes' rule they are ``log p(item | history) - log(1 / items)``, with ``p`` the softmax
-        of the scores by which the model recommends. None where it has no such scores. Every probe
-        of a prompt sees the whole history.
+        of the scores by which the model recommends. None where it has no such scores. Every
+        prediction of a prompt sees the whole history.
         """
         if self._by_set is None or not examples:
             return None
         found = []
         for start in range(0, len(examples), _SCORED_AT_ONCE):
-            asked = examples[start : start + _SCORED_AT_ONCE]
-            scores = self._by_set.score([example.history for example in asked])
-            for logs, example in zip(log_softmax(scores, axis=1), asked, strict=True):
-                assert example.asked is not None
-                found.append(logs[example.asked[:, 0]] + np.log(len(logs)))
+            chunk = examples[start : start + _SCORED_AT_ONCE]
+            scores = self._by_set.score([example.history for example in chunk])
+            for logs, example in zip(log_softmax(scores, axis=1), chunk, strict=True):
+                assert example.candidates is not None
+                found.append(logs[example.candidates[:, 0]] + np.log(len(logs)))
         return np.concatenate(found).astype(np.float64)
 
     @cached_property
@@ -242,19 +242,19 @@ class Answers:
             return None
         return self.engine.asking(Ask(form="set"))
 
-    def picks(self, examples: Sequence[Example], wording: str | None = None) -> list[Ranking]:
+    def choices(self, examples: Sequence[Example], wording: str | None = None) -> list[Ranking]:
         """Return the items of each prompt of :class:`Choice` by the log-probability of their title.
 
         Only what is there can be chosen: such an answer is always valid.
         """
         task = self.task(Choice, "choose among items")
-        asked = [_asked_rows(example) for example in examples]
-        titles = [[task.titles[row] for row in rows] for rows in asked]
+        candidates = [_candidate_rows(example) for example in examples]
+        titles = [[task.titles[row] for row in rows] for rows in candidates]
         weights = self.texts.weigh(self.question(task, examples, wording), titles)
         orders = [np.argsort(-weight, kind="stable") for weight in weights]
         return [
             Ranking(rows[order], weight[order])
-            for rows, weight, order in zip(asked, weights, orders, strict=True)
+            for rows, weight, order in zip(candidates, weights, orders, strict=True)
         ]
 
     def _shares(self, history: History, item_rows: Int[np.ndarray, " candidates"]) -> Ranking:
@@ -267,7 +267,7 @@ class Answers:
                 f"The item {item_id!r} has no title, and this model chooses among titles.",
                 hint="Leave it out, or give it a title in the items table.",
             )
-        pick = self.picks([task.ask(history, item_rows)])[0]
+        pick = self.choices([task.ask(history, item_rows)])[0]
         shares = np.exp(pick.scores - pick.scores.max(initial=-np.inf))
         return replace(pick, scores=shares / shares.sum())
 
@@ -308,7 +308,7 @@ class Answers:
         quoted = written in map(one_line, quotes)
         if not ground:
             return Explained(written, written, quoted=quoted)
-        item_row, history = int(_asked_rows(example)[0]), example.history
+        item_row, history = int(_candidate_rows(example)[0]), example.history
         rows = history.item_rows.tolist()
         verdict = self.grounds.check(written, item_row, rows)
         left = mend(written, verdict).strip()
@@ -342,7 +342,7 @@ class Answers:
         task: Task,
         examples: Sequence[Example],
         wording: str | None = None,
-        manner: Manner | None = None,
+        manner: SamplingParams | None = None,
     ) -> list[str]:
         """Return what the model writes to each prompt of a task, as one printable line.
 
@@ -351,15 +351,15 @@ class Answers:
         """
         manner = manner or _manner(task)
         quotes = [self._quotes(task, example) for example in examples]
-        asked = self.question(task, examples, wording)
-        texts = self.texts.write(asked, manner, quotes=quotes if any(quotes) else ())
+        candidates = self.question(task, examples, wording)
+        texts = self.texts.write(candidates, manner, quotes=quotes if any(quotes) else ())
         return [one_line(text) for text in texts]
 
     def _quotes(self, task: Task, example: Example) -> list[str]:
         """Return what people wrote that may answer a prompt."""
         match task:
             case Explanation():
-                told = task.reviews.sentences_about(int(_asked_rows(example)[0]))
+                told = task.reviews.sentences_about(int(_candidate_rows(example)[0]))
                 wanted = words(example.context)
                 on_aspect = [s for s in told if set(wanted).intersection(words(s))]
                 return (on_aspect or told)[:_MOST_QUOTES]
@@ -368,32 +368,36 @@ class Answers:
         return []
 
 
-def _manner(task: Task) -> Manner:
+def _manner(task: Task) -> SamplingParams:
     match task:
         case Explanation():
-            return EXPLAINING
+            return EXPLANATION_SAMPLING
         case Summary():
-            return SUMMARISING
-    return Manner()
+            return SUMMARY_SAMPLING
+    return SamplingParams()
 
 
-def no_and_yes(chances: Float[np.ndarray, " probes"]) -> Float[np.ndarray, "probes two"]:
+def no_and_yes(chances: Float[np.ndarray, " predictions"]) -> Float[np.ndarray, "predictions two"]:
     """Return the chances of both answers, as of two levels."""
     return np.stack([1 - chances, chances], axis=1)
 
 
-def above_mean(biases: ItemBiases, examples: Sequence[Example]) -> Float[np.ndarray, " probes"]:
-    """Return what biases say of the one item that each probe of the prompts asks about.
+def above_mean(
+    biases: ItemBiases, examples: Sequence[Example]
+) -> Float[np.ndarray, " predictions"]:
+    """Return what biases say of the one item that each prediction of the prompts asks about.
 
-    Every probe of a prompt sees the whole history.
+    Every prediction of a prompt sees the whole history.
     """
-    asked = [example.asked[:, 0] for example in examples if example.asked is not None]
+    candidates = [
+        example.candidates[:, 0] for example in examples if example.candidates is not None
+    ]
     return np.concatenate(
-        [biases.above_mean(e.history, rows) for e, rows in zip(examples, asked, strict=True)]
+        [biases.above_mean(e.history, rows) for e, rows in zip(examples, candidates, strict=True)]
     )
 
 
-def _asked_rows(example: Example) -> Int[np.ndarray, " asked"]:
-    """Return the items that a prompt of one probe asks about."""
-    assert example.asked is not None
-    return np.asarray(example.asked[0][example.asked[0] >= 0])
+def _candidate_rows(example: Example) -> Int[np.ndarray, " candidates"]:
+    """Return the items that a prompt of one prediction asks about."""
+    assert example.candidates is not None
+    return np.asarray(example.candidates[0][example.candidates[0] >= 0])

@@ -9,7 +9,7 @@ from palate.language.tasks import NextItem
 from palate.language.text_tasks import NextTitle
 from palate.training.chosen_tasks import BY_ITEMS
 from palate.training.recipe import Form
-from palate.training.system import Parts
+from palate.training.system import LanguageModelSystem
 
 _RECIPE_WITH: Mapping[Form, str] = {
     "set": "urm",
@@ -37,7 +37,7 @@ class Ask:
     """In which form to answer; None is the model's usual one."""
 
 
-def check_ask(parts: Parts, ask: Ask) -> None:
+def check_ask(parts: LanguageModelSystem, ask: Ask) -> None:
     """Refuse what a model cannot answer with items.
 
     Raises:

@@ -98,8 +98,8 @@ class ModelTitles:
         parents: Int[Tensor, "users beams"],
     ) -> Float[Tensor, "users beams codes"]:
         model = self._model
-        if model.two_positions is not None:
-            x = x + model.two_positions.of_reply(self._said_UKR.flatten(0, 1))[:, -1].view_as(x)
+        if model.entity_positions is not None:
+            x = x + model.entity_positions.of_reply(self._said_UKR.flatten(0, 1))[:, -1].view_as(x)
         return logits_after(model, self._beams.step(x, parents), None).log_softmax(dim=-1)
 
 
@@ -107,14 +107,14 @@ def log_probability(
     model: RecommendationModel,
     batch: Batch,
     table: ItemTable,
-    spelled: Int[Tensor, "batch probes"],
+    target_rows: Int[Tensor, "batch predictions"],
 ) -> Float[Tensor, " answered"]:
-    """Return the log-probability of the item in ``spelled`` at each probe, all its codes known."""
+    """Return the log-probability of all codes of the item that ``target_rows`` names."""
     codes = model.codes
-    states = model.states(batch, table, users=False, spelled=spelled).codes
+    states = model.states(batch, table, users=False, target_rows=target_rows).codes
     assert codes is not None
     assert states is not None
-    tokens = codes.values[spelled[batch.cuts >= 0]] - codes.first_tokens
+    tokens = codes.values[target_rows[batch.prefix_lengths >= 0]] - codes.first_tokens
     said = [
         codes.logits(states[:, level], level)
         .float()

@@ -16,12 +16,12 @@ from palate.inference.code_scorers import ModelCodes, log_probability
 from palate.inference.hybrid import blended, with_raised
 from palate.inference.retrieval import largest_products, retrieve
 from palate.items.codes.prefix_table import PrefixTable
-from palate.language.batch import Batch, Writer
+from palate.language.batch import Batch, BatchBuilder
 from palate.language.tasks import Example
 from palate.models.references import ItemTable, mentioned, numbered_items
 from palate.ranking import mask_scores, rank_scored, top_rankings
 from palate.training.recipe import Form
-from palate.training.system import Blend, Parts, Prior
+from palate.training.system import Blend, LanguageModelSystem, Prior
 from palate.types import History, Ranking
 
 _TOKENS_PER_BATCH = 16_384
@@ -52,7 +52,10 @@ class LanguageEngine:
     """A trained model with its catalogue vectors computed once."""
 
     def __init__(
-        self, parts: Parts, ask: Ask | None = None, catalogue: CatalogueVectors | None = None
+        self,
+        parts: LanguageModelSystem,
+        ask: Ask | None = None,
+        catalogue: CatalogueVectors | None = None,
     ) -> None:
         """Take the trained ``parts``; every later question is asked as ``ask`` says.
 
@@ -168,7 +171,7 @@ class LanguageEngine:
             return self.score(histories)[:, item_row]
         model, scores = self.parts.model, np.empty(len(histories), dtype=np.float32)
         for users, batch in self._batches(histories, None, self._table.num_levels):
-            spelled = torch.full_like(batch.cuts, item_row)
+            spelled = torch.full_like(batch.prefix_lengths, item_row)
             with torch.inference_mode():
                 found = log_probability(model, *self.with_items(batch), spelled)
             scores[users] = found.cpu().numpy()
@@ -203,7 +206,7 @@ class LanguageEngine:
                 self.score(asked), asked, candidates=candidates, exclude_seen=exclude_seen
             )
             for answer, blend in zip(answers, blends, strict=True):
-                raised = with_raised(scores, ~self.parts.features.has_id, blend.newcomers)
+                raised = with_raised(scores, ~self.parts.features.has_id, blend.new_item_boost)
                 answer += [
                     blended(*both, blend.weight, n)
                     for both in zip(raised, top_rankings(raised, found), spelled, strict=True)
@@ -271,24 +274,24 @@ class LanguageEngine:
         slots: int,
         most: int = _BEAMS_AT_ONCE,
     ) -> Iterator[tuple[Int[np.ndarray, " users"], Batch]]:
-        """Yield at most so many histories as prompts of one probe each, of similar lengths."""
+        """Yield at most so many histories as prompts of one prediction each, of similar lengths."""
         model = self.parts.model
         if model.training:
             model.train(mode=False)
-        instruction, examples, writer = self._worded(contexts or [self.ask.context])
+        instruction, examples, batch_builder = self._worded(contexts or [self.ask.context])
         lengths = np.asarray([min(len(h), self._max_history) for h in histories], dtype=np.int64)
         words = max((len(example.context) for example in examples), default=0)
-        places = lengths * writer.spelling.places
+        places = lengths * batch_builder.item_format.places
         for users in cut_by_length(places, words // 3 + 1 + slots, max(1, most)):
             asked = [
                 replace(
                     examples[user if contexts else 0],
                     history=histories[user].last(self._max_history),
-                    cuts=np.asarray([lengths[user]]),
+                    prefix_lengths=np.asarray([lengths[user]]),
                 )
                 for user in users
             ]
-            yield users, writer.batch(instruction, asked).to(model.queries.device)
+            yield users, batch_builder.batch(instruction, asked).to(model.queries.device)
 
     def with_items(self, batch: Batch) -> tuple[Batch, ItemTable]:
         """Return the batch and the vectors of its items, looked up where they are known."""
@@ -307,7 +310,7 @@ class LanguageEngine:
     def _max_history(self) -> int:
         return self.parts.recipe.max_history
 
-    def _worded(self, contexts: Sequence[str]) -> tuple[str, list[Example], Writer]:
+    def _worded(self, contexts: Sequence[str]) -> tuple[str, list[Example], BatchBuilder]:
         """Return the instruction, an example per context to fill, and a writer for them."""
         ask, parts = self.ask, self.parts
         wording = (
@@ -320,14 +323,18 @@ class LanguageEngine:
         examples = [
             Example(
                 history=nothing,
-                cuts=np.zeros(1, np.int64),
+                prefix_lengths=np.zeros(1, np.int64),
                 targets=np.zeros((1, 0), np.int64),
                 context=context,
                 query=None if vectors is None else query,
             )
             for query, context in enumerate(contexts)
         ]
-        return wording, examples, Writer(parts.tokenizer, vectors, parts.spelling, parts.ratings)
+        return (
+            wording,
+            examples,
+            BatchBuilder(parts.tokenizer, vectors, parts.item_format, parts.ratings),
+        )
 
 
 def cut_by_length(

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812 - the name everyone uses
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from palate.language.batch import MAX_REPLY_WORDS, Batch
+from palate.language.batch import MAX_TARGET_TOKENS, Batch
 from palate.language.entities import EntityTrie
 from palate.language.item_format import NOTHING
 from palate.language.tokenizer import Tokenizer
@@ -26,10 +26,10 @@ _LIKELY = 64
 
 
 @dataclass(frozen=True)
-class Manner:
+class SamplingParams:
     """How words are chosen: the likeliest each time, or drawn."""
 
-    max_words: int = MAX_REPLY_WORDS - 1
+    max_words: int = MAX_TARGET_TOKENS - 1
     min_words: int = 1
     """An answer is not left empty."""
     temperature: float = 0.0
@@ -40,7 +40,7 @@ class Manner:
     """No run of so many words is said twice; 0 allows it."""
     drafts: int = 1
     """Of so many drafts, drawn one after the other, the one that agrees most with the others is
-    the answer (see :func:`palate.inference.minimum_bayes_risk.most_agreed`)."""
+    the answer (see :func:`palate.inference.minimum_bayes_risk.minimum_risk`)."""
     trust: float = 0.5
     """What quotes weigh of the drafts and them together."""
     seed: int = 0
@@ -79,15 +79,15 @@ class Marks:
 def say(
     model: RecommendationModel,
     read: tuple[Batch, ItemTable],
-    manner: Manner,
+    manner: SamplingParams,
     marks: Marks,
     trie: EntityTrie | None,
 ) -> Int[Tensor, "prompts words"]:
     """Return the words said to each prompt; after the end mark anything may stand."""
     batch, table = read
-    generator = torch.Generator(device=batch.words.device).manual_seed(manner.seed)
+    generator = torch.Generator(device=batch.token_ids.device).manual_seed(manner.seed)
     states = _states_of(model, batch, table)
-    said, going_on = batch.words.new_zeros(len(batch.words), 0), None
+    said, going_on = batch.token_ids.new_zeros(len(batch.token_ids), 0), None
     while said.shape[1] < manner.max_words and not bool((said == marks.end).any(dim=1).all()):
         before = states.after(said)[:, None]
         copied = states.copied
@@ -111,7 +111,7 @@ def say(
 
 def _chosen(
     logits_UV: Float[Tensor, "prompts vocabulary"],  # noqa: N803 - shape suffix
-    manner: Manner,
+    manner: SamplingParams,
     generator: torch.Generator,
 ) -> Int[Tensor, " prompts"]:
     if not manner.temperature:
@@ -190,8 +190,8 @@ class _Kept:
 
     def after(self, said: Int[Tensor, "prompts words"]) -> Float[Tensor, "prompts width"]:
         x = self._model.embed_words(said[:, -1]) if said.shape[1] else self._first
-        if self._model.two_positions is not None:
-            x = x + self._model.two_positions.of_reply(said)[:, -1]
+        if self._model.entity_positions is not None:
+            x = x + self._model.entity_positions.of_reply(said)[:, -1]
         parents = torch.zeros(len(x), 1, dtype=torch.long, device=x.device)
         return self._beams.step(x[:, None], parents)[:, 0]
 
@@ -205,7 +205,7 @@ class _ReadAnew:
 
     def after(self, said: Int[Tensor, "prompts words"]) -> Float[Tensor, "prompts width"]:
         following = F.pad(said, (0, 1), value=NOTHING)[:, None]
-        states = self._model.states(self._batch, self._table, users=False, replies=following)
+        states = self._model.states(self._batch, self._table, users=False, target_ids=following)
         assert states.words is not None
         self.copied = states.copied
         return states.words[:, -1]

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from palate.language.text.plain import words
 
 
-def most_agreed(drafts: Sequence[str], quotes: Sequence[str] = (), *, trust: float = 0.0) -> str:
+def minimum_risk(drafts: Sequence[str], quotes: Sequence[str] = (), *, trust: float = 0.0) -> str:
     """Return the text whose words are most like those of the others; the first of equals.
 
     Minimum Bayes risk decoding (Kumar & Byrne 2004; Eikema & Aziz 2022): ``argmax_t sum_d

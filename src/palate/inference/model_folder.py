@@ -25,10 +25,10 @@ from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
 from palate.models.baselines import Baseline, load_baseline
 from palate.models.decoder import Decoder
 from palate.models.language_model import RecommendationModel
-from palate.models.trainable_state import load_own_state, own_state, tune_backbone
+from palate.models.trainable_state import load_trainable_state, trainable_state, tune_backbone
 from palate.training.build import entities_of, spelling_of
 from palate.training.recipe import LANGUAGE_MODEL_PARTS, Recipe
-from palate.training.system import Blend, Parts, Prior, RatingPrior
+from palate.training.system import Blend, LanguageModelSystem, Prior, RatingPrior
 
 _WEIGHTS = "weights.safetensors"
 _ARCHITECTURE = "backbone"
@@ -36,19 +36,19 @@ _ARCHITECTURE = "backbone"
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     """What training leaves behind."""
 
     name: str
     recipe: Recipe
     dataset: Dataset
-    system: Parts | Baseline
+    system: LanguageModelSystem | Baseline
     log: Sequence[Mapping[str, object]]
     """The learning curve, one entry per validation."""
     seed: int
 
 
-def save_model(folder: Path, trained: Trained, *, made_by: str = "python") -> None:
+def save_model(folder: Path, trained: TrainedModel, *, made_by: str = "python") -> None:
     """Write the model folder, whole or not at all."""
     recipe, borrowed = _findable(trained.recipe), _borrowed(trained)
     manifest = Manifest(
@@ -58,8 +58,12 @@ def save_model(folder: Path, trained: Trained, *, made_by: str = "python") -> No
         inputs={} if borrowed is None else {"backbone": content_of(borrowed)},
         seed=trained.seed,
         settings={
-            "tasks": list(trained.system.tasks) if isinstance(trained.system, Parts) else [],
-            "ratings": list(trained.system.ratings) if isinstance(trained.system, Parts) else [],
+            "tasks": list(trained.system.tasks)
+            if isinstance(trained.system, LanguageModelSystem)
+            else [],
+            "ratings": list(trained.system.ratings)
+            if isinstance(trained.system, LanguageModelSystem)
+            else [],
             "backbone": borrowed,
         },
     )
@@ -71,13 +75,13 @@ def save_model(folder: Path, trained: Trained, *, made_by: str = "python") -> No
         lines = [json.dumps(dict(entry)) + "\n" for entry in trained.log]
         (temporary / "training.jsonl").write_text("".join(lines))
         trained.dataset.save(temporary / "dataset", made_by=f"copy in model {trained.name}")
-        if isinstance(trained.system, Parts):
+        if isinstance(trained.system, LanguageModelSystem):
             _save_parts(temporary, trained.system)
         else:
             trained.system.save(temporary / "baseline")
 
 
-def load_model(folder: Path) -> Trained:
+def load_model(folder: Path) -> TrainedModel:
     """Read a model folder.
 
     Raises:
@@ -93,7 +97,7 @@ def load_model(folder: Path) -> Trained:
         ) from error
     dataset = Dataset.load(folder / "dataset")
     lines = (folder / "training.jsonl").read_text().splitlines()
-    return Trained(
+    return TrainedModel(
         name=manifest.name,
         recipe=recipe,
         dataset=dataset,
@@ -115,7 +119,7 @@ def _tasks(manifest: Manifest) -> tuple[str, ...]:
     return tuple(str(name) for name in names)
 
 
-def _save_parts(folder: Path, parts: Parts) -> None:
+def _save_parts(folder: Path, parts: LanguageModelSystem) -> None:
     _save_weights(folder, parts.model)
     parts.features.save(folder / "features.safetensors")
     parts.tokenizer.save(folder / "tokenizer.json")
@@ -126,7 +130,7 @@ def _save_parts(folder: Path, parts: Parts) -> None:
     if "ranking" in parts.tasks:
         calibration = json.dumps(asdict(parts.calibration))
         (folder / "calibration.json").write_text(calibration + "\n")
-    for name, prior in (("rating", parts.rating_prior), ("liking", parts.liking_prior)):
+    for name, prior in (("rating", parts.rating_prior), ("liking", parts.like_prior)):
         if prior is not None:
             _save_biases(folder, name, prior)
     if parts.index is not None:
@@ -141,7 +145,9 @@ def _ratings(manifest: Manifest) -> tuple[float, ...]:
     return tuple(float(level) for level in levels) if isinstance(levels, list) else ()
 
 
-def _load_parts(folder: Path, recipe: Recipe, dataset: Dataset, manifest: Manifest) -> Parts:
+def _load_parts(
+    folder: Path, recipe: Recipe, dataset: Dataset, manifest: Manifest
+) -> LanguageModelSystem:
     features = ItemFeatures.load(folder / "features.safetensors")
     tokenizer = Tokenizer.load(folder / "tokenizer.json")
     index = ItemIndex.load(folder / "codes") if recipe.codes is not None else None
@@ -162,7 +168,7 @@ def _load_parts(folder: Path, recipe: Recipe, dataset: Dataset, manifest: Manife
     _load_weights(folder, model)
     model.train(mode=False)
     prompts = json.loads((folder / "prompts.json").read_text())
-    return Parts(
+    return LanguageModelSystem(
         recipe=recipe,
         model=model,
         features=features,
@@ -173,13 +179,13 @@ def _load_parts(folder: Path, recipe: Recipe, dataset: Dataset, manifest: Manife
         },
         tasks=_tasks(manifest),
         prior=_load_prior(folder),
-        spelling=spelling_of(recipe.in_turn[-1], dataset, tokenizer, index),
+        item_format=spelling_of(recipe.resolved_stages[-1], dataset, tokenizer, index),
         blend=_load_blend(folder),
         index=index,
         ratings=_ratings(manifest),
         calibration=_load_calibration(folder),
         rating_prior=_load_biases(folder, "rating"),
-        liking_prior=_load_biases(folder, "liking"),
+        like_prior=_load_biases(folder, "liking"),
     )
 
 
@@ -208,10 +214,12 @@ def _load_calibration(folder: Path) -> Calibration:
     return Calibration(**json.loads(path.read_text())) if path.is_file() else Calibration()
 
 
-def _borrowed(trained: Trained) -> str | None:
+def _borrowed(trained: TrainedModel) -> str | None:
     """Return the name of the backbone that the folder will need, where it needs one."""
     system, backbone = trained.system, _findable(trained.recipe).model.backbone
-    needed = isinstance(system, Parts) and system.model.borrowed and backbone is not None
+    needed = (
+        isinstance(system, LanguageModelSystem) and system.model.borrowed and backbone is not None
+    )
     return backbone.path if needed and backbone is not None else None
 
 
@@ -256,7 +264,7 @@ def _check_borrowed(config: BackboneConfig, manifest: Manifest) -> None:
 
 def _tune(model: RecommendationModel, recipe: Recipe) -> None:
     """Add what the stages added."""
-    for stage in recipe.in_turn:
+    for stage in recipe.resolved_stages:
         if stage.training.tuning is not None:
             tune_backbone(model, stage.training.tuning)
 
@@ -265,7 +273,7 @@ def _save_weights(folder: Path, model: RecommendationModel) -> None:
     """Write the model's own weights; of two that are one, as tied embeddings are, the first."""
     known: dict[tuple[int, torch.Size], str] = {}
     weights, same = {}, {}
-    for name, weight in own_state(model).items():
+    for name, weight in trainable_state(model).items():
         first = known.setdefault((weight.data_ptr(), weight.shape), name)
         if first == name:
             weights[name] = weight.detach().cpu().contiguous()
@@ -280,7 +288,7 @@ def _load_weights(folder: Path, model: RecommendationModel) -> None:
     with safe_open(folder / _WEIGHTS, "pt") as file:
         same = file.metadata() or {}
     weights = load_file(folder / _WEIGHTS)
-    load_own_state(model, weights | {name: weights[first] for name, first in same.items()})
+    load_trainable_state(model, weights | {name: weights[first] for name, first in same.items()})
 
 
 def _load_blend(folder: Path) -> Blend:

@@ -15,10 +15,10 @@ from palate.errors import NotTrainedError
 from palate.inference.beam import beam_search
 from palate.inference.code_scorers import ModelTitles
 from palate.inference.engine import BEAM_LOGITS_AT_ONCE, LanguageEngine, cut_by_length
-from palate.inference.generation import Manner, Marks, logits_after, say
-from palate.inference.minimum_bayes_risk import most_agreed
+from palate.inference.generation import Marks, SamplingParams, logits_after, say
+from palate.inference.minimum_bayes_risk import minimum_risk
 from palate.items.codes.prefix_table import PrefixTable
-from palate.language.batch import MAX_CONTEXT_WORDS, MAX_REPLY_WORDS, Batch, Writer
+from palate.language.batch import MAX_CONTEXT_TOKENS, MAX_TARGET_TOKENS, Batch, BatchBuilder
 from palate.language.entities import EntityTrie
 from palate.language.item_format import NOTHING
 from palate.language.tasks import Example
@@ -33,7 +33,7 @@ _PROMPTS_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Question:
-    """Prompts of one probe each, worded alike."""
+    """Prompts of one prediction each, worded alike."""
 
     instruction: str
     examples: Sequence[Example]
@@ -56,12 +56,12 @@ class TextEngine:
                 hint="Train one that can: palate train DATASET MODEL --recipe palate",
             )
         self.engine = engine
-        self.writer = Writer(parts.tokenizer, None, parts.spelling, parts.ratings)
+        self.batch_builder = BatchBuilder(parts.tokenizer, None, parts.item_format, parts.ratings)
 
     def weigh(
         self, question: Question, options: Sequence[Sequence[str]]
     ) -> list[Float[np.ndarray, " options"]]:
-        """Return for each prompt of one probe the log-probability of each of its own options.
+        """Return for each prompt of one prediction the log-probability of each of its own options.
 
         Each option is read as the reply, its end included, so that options of different lengths
         are compared as whole answers. The prompt is read once for all its options.
@@ -72,22 +72,24 @@ class TextEngine:
             if not any(options[prompt] for prompt in chosen):
                 continue
             encoded = [tokenizer.encode_batch(list(options[prompt])) for prompt in chosen]
-            replies = [[self.writer.reply(words) for words in each] for each in encoded]
+            target_texts = [
+                [self.batch_builder.target(words) for words in each] for each in encoded
+            ]
             with torch.inference_mode():
                 model, read, table = self._read(batch)
                 prefix = model.prefix(read, table)
-                logs = option_log_probabilities(model, prefix, _padded(replies)).cpu().numpy()
+                logs = option_log_probabilities(model, prefix, _padded(target_texts)).cpu().numpy()
             for prompt, of_prompt in zip(chosen, logs, strict=True):
                 found[prompt] = of_prompt[: len(options[prompt])]
         return found
 
     def choose(
         self, question: Question, options: Sequence[str]
-    ) -> Float[np.ndarray, "probes options"]:
-        """Return the probability of each option among ``options``, the same for all probes.
+    ) -> Float[np.ndarray, "predictions options"]:
+        """Return the probability of each option among ``options``, the same for all predictions.
 
         Where every option is a single word one pass tells; else each is read as a reply. The
-        probes of all prompts stand one after the other.
+        predictions of all prompts stand one after the other.
         """
         tokens = self.engine.parts.tokenizer.encode_batch(list(options))
         if all(len(words) == 1 for words in tokens):
@@ -105,8 +107,8 @@ class TextEngine:
             with torch.inference_mode():
                 model, read, table = self._read(batch)
                 said += float(reply_log_probabilities(model, read, table).sum())
-            assert batch.replies is not None
-            words += int((batch.replies >= 0).sum())
+            assert batch.target_ids is not None
+            words += int((batch.target_ids >= 0).sum())
         return said / max(words, 1)
 
     def search(
@@ -118,7 +120,7 @@ class TextEngine:
         beams: int,
         seen: Int[np.ndarray, "prompts seen"] | None = None,
     ) -> list[Ranking]:
-        """Return the items whose titles are the likeliest replies to each prompt of one probe.
+        """Return the items whose titles are the likeliest replies to each prompt of one prediction.
 
         Args:
             question: the prompts.
@@ -131,7 +133,9 @@ class TextEngine:
         rankings: dict[int, Ranking] = {}
         most = max(1, BEAM_LOGITS_AT_ONCE // max(titles.sizes) // beams)
         for prompts, batch in self._batches(question, min(most, _PROMPTS_AT_ONCE)):
-            gone = None if seen is None else torch.from_numpy(seen[prompts]).to(batch.words.device)
+            gone = (
+                None if seen is None else torch.from_numpy(seen[prompts]).to(batch.token_ids.device)
+            )
             with torch.inference_mode():
                 model, read, table = self._read(batch)
                 scorer = ModelTitles(
@@ -147,37 +151,37 @@ class TextEngine:
                 rankings[prompt] = Ranking(row[row >= 0], score[row >= 0])
         return [rankings[prompt] for prompt in range(len(question.examples))]
 
-    def _log_probabilities(self, question: Question) -> Float[np.ndarray, " probes"]:
-        found = np.empty(sum(len(e.cuts) for e in question.examples), dtype=np.float32)
-        for probes, batch in self._batches(question):
+    def _log_probabilities(self, question: Question) -> Float[np.ndarray, " predictions"]:
+        found = np.empty(sum(len(e.prefix_lengths) for e in question.examples), dtype=np.float32)
+        for predictions, batch in self._batches(question):
             with torch.inference_mode():
-                found[probes] = reply_log_probabilities(*self._read(batch)).cpu().numpy()
+                found[predictions] = reply_log_probabilities(*self._read(batch)).cpu().numpy()
         return found
 
     def _first_words(
         self, question: Question, words: Sequence[int]
-    ) -> Float[np.ndarray, "probes options"]:
-        asked = _replying(question, "")
-        count = sum(len(example.cuts) for example in asked.examples)
+    ) -> Float[np.ndarray, "predictions options"]:
+        prompts = _replying(question, "")
+        count = sum(len(example.prefix_lengths) for example in prompts.examples)
         found = np.empty((count, len(words)), dtype=np.float32)
-        for probes, batch in self._batches(asked):
+        for predictions, batch in self._batches(prompts):
             with torch.inference_mode():
                 model, read, table = self._read(batch)
-                states = model.states(read, table, users=False, replies=read.replies)
+                states = model.states(read, table, users=False, target_ids=read.target_ids)
                 assert states.words is not None
                 logits = logits_after(model, states.words, states.copied)[:, 0]
-                found[probes] = logits.log_softmax(dim=-1)[:, list(words)].cpu().numpy()
+                found[predictions] = logits.log_softmax(dim=-1)[:, list(words)].cpu().numpy()
         return found
 
     def write(
         self,
         question: Question,
-        manner: Manner | None = None,
+        manner: SamplingParams | None = None,
         *,
         trie: EntityTrie | None = None,
         quotes: Sequence[Sequence[str]] = (),
     ) -> list[str]:
-        """Return the reply to each prompt, which is of one probe, word by word.
+        """Return the reply to each prompt, which is of one prediction, word by word.
 
         Args:
             question: the prompts; of one with blanks the first is filled.
@@ -185,7 +189,7 @@ class TextEngine:
             trie: the only replies there may be; they may repeat words.
             quotes: for each prompt what people wrote that may be the reply, beside the drafts.
         """
-        manner = manner or Manner()
+        manner = manner or SamplingParams()
         if manner.drafts > 1 or quotes:
             each = [
                 self.write(question, replace(manner, drafts=1, seed=manner.seed + draft), trie=trie)
@@ -193,7 +197,7 @@ class TextEngine:
             ]
             beside = quotes or [()] * len(question.examples)
             return [
-                most_agreed(drafts, quoted, trust=manner.trust)
+                minimum_risk(drafts, quoted, trust=manner.trust)
                 for *drafts, quoted in zip(*each, beside, strict=True)
             ]
         trie = None if trie is None else trie.to(self.engine.parts.model.queries.device)
@@ -215,29 +219,31 @@ class TextEngine:
 
     def _batches(
         self, question: Question, at_once: int = _PROMPTS_AT_ONCE
-    ) -> Iterator[tuple[Int[np.ndarray, " probes"], Batch]]:
-        """Yield the prompts, similar lengths together, with the places of their probes."""
+    ) -> Iterator[tuple[Int[np.ndarray, " predictions"], Batch]]:
+        """Yield the prompts, similar lengths together, with the places of their predictions."""
         model, examples = self.engine.parts.model, question.examples
         if model.training:
             model.train(mode=False)
-        counts = np.asarray([len(example.cuts) for example in examples])
+        counts = np.asarray([len(example.prefix_lengths) for example in examples])
         firsts = np.cumsum(counts) - counts
         lengths = np.asarray([self._length(example) for example in examples], dtype=np.int64)
-        for chosen in cut_by_length(lengths, MAX_REPLY_WORDS, at_once):
-            batch = self.writer.batch(question.instruction, [examples[n] for n in chosen])
-            probes = [np.arange(firsts[n], firsts[n] + counts[n]) for n in chosen]
-            yield np.concatenate(probes), batch.to(model.queries.device)
+        for chosen in cut_by_length(lengths, MAX_TARGET_TOKENS, at_once):
+            batch = self.batch_builder.batch(question.instruction, [examples[n] for n in chosen])
+            predictions = [np.arange(firsts[n], firsts[n] + counts[n]) for n in chosen]
+            yield np.concatenate(predictions), batch.to(model.queries.device)
 
     def _length(self, example: Example) -> int:
         """Return about how many places a prompt takes."""
-        asked = 0 if example.asked is None else example.asked.size
-        items = (len(example.history) + asked) * self.writer.spelling.places
-        return items + min(len(example.context), MAX_CONTEXT_WORDS)
+        candidates = 0 if example.candidates is None else example.candidates.size
+        items = (len(example.history) + candidates) * self.batch_builder.item_format.places
+        return items + min(len(example.context), MAX_CONTEXT_TOKENS)
 
 
 def _replying(question: Question, reply: str) -> Question:
-    """Return the question with the same reply to every probe."""
-    examples = [replace(e, replies=(reply,) * len(e.cuts)) for e in question.examples]
+    """Return the question with the same reply to every prediction."""
+    examples = [
+        replace(e, target_texts=(reply,) * len(e.prefix_lengths)) for e in question.examples
+    ]
     return replace(question, examples=examples)
 
 
@@ -245,9 +251,9 @@ def reply_log_probabilities(
     model: RecommendationModel, batch: Batch, table: ItemTable
 ) -> Float[Tensor, " prompts"]:
     """Return the log-probability of the whole reply of each prompt."""
-    assert batch.replies is not None
-    states = model.states(batch, table, users=False, replies=batch.replies)
-    wanted = batch.replies[batch.cuts >= 0]
+    assert batch.target_ids is not None
+    states = model.states(batch, table, users=False, target_ids=batch.target_ids)
+    wanted = batch.target_ids[batch.prefix_lengths >= 0]
     assert states.words is not None
     along = None if states.copied is None else states.copied.along(wanted)
     logs = logits_after(model, states.words, states.copied, along).log_softmax(dim=-1)
@@ -277,8 +283,8 @@ def option_log_probabilities(
     totals = prefix.carried.new_zeros(U, K)
     going_on = None if prefix.copied is None else prefix.copied.first
     for place in range(R):
-        if model.two_positions is not None:
-            x = x + model.two_positions.of_reply(said.flatten(0, 1))[:, -1].view_as(x)
+        if model.entity_positions is not None:
+            x = x + model.entity_positions.of_reply(said.flatten(0, 1))[:, -1].view_as(x)
         logits = logits_after(model, beams.step(x, parents), prefix.copied, going_on)
         logs, words = logits.log_softmax(dim=-1).expand(-1, K, -1), options_UKR[:, :, place]
         if prefix.copied is not None and going_on is not None:
@@ -292,14 +298,16 @@ def option_log_probabilities(
     return totals
 
 
-def _padded(replies: Sequence[Sequence[Sequence[int]]]) -> Int[Tensor, "prompts options words"]:
+def _padded(
+    target_texts: Sequence[Sequence[Sequence[int]]],
+) -> Int[Tensor, "prompts options words"]:
     """Return words as a tensor, NOTHING where a prompt has fewer options, or a reply is shorter."""
     shape = (
-        max(len(of_prompt) for of_prompt in replies),
-        max(len(words) for of_prompt in replies for words in of_prompt),
+        max(len(of_prompt) for of_prompt in target_texts),
+        max(len(words) for of_prompt in target_texts for words in of_prompt),
     )
-    padded = np.full((len(replies), *shape), NOTHING)
-    for prompt, of_prompt in enumerate(replies):
+    padded = np.full((len(target_texts), *shape), NOTHING)
+    for prompt, of_prompt in enumerate(target_texts):
         for option, words in enumerate(of_prompt):
             padded[prompt, option, : len(words)] = words
     return torch.from_numpy(padded)

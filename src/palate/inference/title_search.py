@@ -70,10 +70,10 @@ class TitleSearch:
     @cached_property
     def _codes(self) -> Codes:
         texts = self.answers.texts
-        tokens = texts.writer.tokenizer.encode_batch(list(self.task.titles))
+        tokens = texts.batch_builder.tokenizer.encode_batch(list(self.task.titles))
         return title_codes(
-            [texts.writer.reply(words) for words in tokens],
-            end=texts.writer.tokenizer.end,
+            [texts.batch_builder.target(words) for words in tokens],
+            end=texts.batch_builder.tokenizer.end,
             num_words=self.answers.parts.model.num_words,
         )
 

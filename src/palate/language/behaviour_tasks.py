@@ -28,7 +28,7 @@ class MaskedBehaviour:
         after = max(0, place - (len(history) - len(shown)))
         return Example(
             history=shown,
-            cuts=np.asarray([len(shown)]),
+            prefix_lengths=np.asarray([len(shown)]),
             targets=np.zeros((1, 0), dtype=np.int64),
             context=f"after event {after} of {len(shown)}",
         )
@@ -59,7 +59,7 @@ class NextBehaviours:
         """Ask for the items that come next."""
         shown = history.last(self.max_history)
         targets = np.zeros((1, 0), dtype=np.int64)
-        return Example(history=shown, cuts=np.asarray([len(shown)]), targets=targets)
+        return Example(history=shown, prefix_lengths=np.asarray([len(shown)]), targets=targets)
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
         """After every event the targets are the events that follow, at most ``num_targets``."""
@@ -67,7 +67,7 @@ class NextBehaviours:
         if len(window) < 2:
             return None
         shown = window.take(slice(0, min(self.max_history, len(window) - 1)))
-        cuts = np.arange(1, len(shown) + 1)
-        following = cuts[:, None] + np.arange(self.num_targets)
+        prefix_lengths = np.arange(1, len(shown) + 1)
+        following = prefix_lengths[:, None] + np.arange(self.num_targets)
         rows = np.append(window.item_rows, np.full(self.num_targets, -1))
-        return replace(self.ask(shown), cuts=cuts, targets=rows[following])
+        return replace(self.ask(shown), prefix_lengths=prefix_lengths, targets=rows[following])

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int
 
-from palate.language.item_format import NOTHING, Spelled
+from palate.language.item_format import NOTHING, FormattedItems
 from palate.language.tasks import Example, Slots, random_window
 from palate.language.text.reviews import Reviews
 from palate.trust.sentences import split_sentences
@@ -80,7 +80,7 @@ class BlankFilling:
 def _hiding(history: History, hidden: Int[np.ndarray, " events"]) -> Example:
     return Example(
         history=history,
-        cuts=np.asarray([len(history)]),
+        prefix_lengths=np.asarray([len(history)]),
         targets=np.zeros((1, 0), dtype=np.int64),
         hidden=np.where(hidden >= 0, hidden, NOTHING),
     )
@@ -113,11 +113,11 @@ def _in_review(text: str, level: Level, rng: np.random.Generator) -> Example | N
     before = joint.join(pieces[:first])
     return Example(
         history=History(item_rows=np.zeros(0, dtype=np.int64)),
-        cuts=np.asarray([0]),
+        prefix_lengths=np.asarray([0]),
         targets=np.zeros((1, 0), dtype=np.int64),
         context=before + joint.join(pieces[after:]),
         gap=len(before),
-        replies=[joint.join(pieces[first:after]).strip()],
+        target_texts=[joint.join(pieces[first:after]).strip()],
     )
 
 
@@ -137,23 +137,25 @@ def concealed(example: Example) -> Example:
     )
 
 
-def corrupted(spelled: Spelled, hidden: Int[np.ndarray, " events"], mark: int) -> Spelled:
+def corrupted(
+    formatted: FormattedItems, hidden: Int[np.ndarray, " events"], mark: int
+) -> FormattedItems:
     """Return the places of a history, one ``mark`` standing for the events of each blank."""
-    table = np.stack([spelled.words, spelled.items, spelled.levels])
+    table = np.stack([formatted.token_ids, formatted.items, formatted.levels])
     stand_in = np.asarray([[mark], [NOTHING], [NOTHING]])
     before = np.append(NOTHING, hidden[:-1])
     pieces = [
         piece if blank < 0 else stand_in[:, : int(blank != previous)]
-        for piece, blank, previous in zip(_of_events(table, spelled), hidden, before, strict=True)
+        for piece, blank, previous in zip(_of_events(table, formatted), hidden, before, strict=True)
     ]
     words, items, levels = np.concatenate(pieces, axis=1)
     lengths = np.asarray([piece.shape[1] for piece in pieces])
-    return Spelled(words, items, levels, lengths)
+    return FormattedItems(words, items, levels, lengths)
 
 
-def hidden_words(spelled: Spelled, hidden: Int[np.ndarray, " events"]) -> list[list[int]]:
+def hidden_words(formatted: FormattedItems, hidden: Int[np.ndarray, " events"]) -> list[list[int]]:
     """Return the words of each blank, in order."""
-    of_events = _of_events(spelled.words, spelled)
+    of_events = _of_events(formatted.token_ids, formatted)
     blanks = [
         np.concatenate([of_events[event] for event in np.flatnonzero(hidden == blank)])
         for blank in range(int(hidden.max(initial=-1)) + 1)
@@ -161,6 +163,8 @@ def hidden_words(spelled: Spelled, hidden: Int[np.ndarray, " events"]) -> list[l
     return [words[words >= 0].tolist() for words in blanks]
 
 
-def _of_events(table: Int[np.ndarray, "*rows places"], spelled: Spelled) -> list[np.ndarray]:
+def _of_events(
+    table: Int[np.ndarray, "*rows places"], formatted: FormattedItems
+) -> list[np.ndarray]:
     """Cut places into those of each event."""
-    return np.split(table, np.cumsum(spelled.lengths)[:-1], axis=-1)
+    return np.split(table, np.cumsum(formatted.lengths)[:-1], axis=-1)

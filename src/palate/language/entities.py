@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from palate.errors import UnknownItemError
-from palate.language.batch import MAX_REPLY_WORDS
+from palate.language.batch import MAX_TARGET_TOKENS
 from palate.language.tokenizer import Tokenizer
 
 _ROOT, _NOWHERE = 0, -1
@@ -63,7 +63,7 @@ class EntityTrie:
     def of_titles(cls, titles: Sequence[str], tokenizer: Tokenizer) -> "EntityTrie":
         """Build the tree of the titles of a catalogue, each cut to what a reply can hold."""
         encoded = tokenizer.encode_batch([title for title in titles if title])
-        cut = (tokens[: MAX_REPLY_WORDS - 1] for tokens in encoded)
+        cut = (tokens[: MAX_TARGET_TOKENS - 1] for tokens in encoded)
         return cls.of(cut, vocabulary=len(tokenizer), end=tokenizer.end)
 
     def to(self, device: torch.device) -> "EntityTrie":

@@ -92,22 +92,22 @@ def _example(
             if event.rating is None:
                 return None
             reply = task.words_of(event.rating)
-            return replace(task.ask(before, np.asarray([row])), replies=[reply])
+            return replace(task.ask(before, np.asarray([row])), target_texts=[reply])
         case Ranking():
             return _ranking(task, event, rng)
         case Choice():
             if not task.titles[row]:
                 return None
-            asked = task.candidates(before, row, rng)
-            return replace(task.ask(before, asked), replies=[task.titles[row]])
+            candidates = task.candidates(before, row, rng)
+            return replace(task.ask(before, candidates), target_texts=[task.titles[row]])
         case BlankFilling():
             return task.ask_last(before.extended(event.event))
         case NextTitle():
             title = task.titles[row]
-            return replace(task.ask(before), replies=[title]) if title else None
+            return replace(task.ask(before), target_texts=[title]) if title else None
         case Profile():
             told = task.facts.profile(before.extended(event.event).item_rows)
-            return None if told is None else replace(task.ask(before), replies=[told])
+            return None if told is None else replace(task.ask(before), target_texts=[told])
         case Explanation() | Summary() | Preference():
             return None if reviews is None else _of_review(task, event, reviews)
     return None
@@ -116,12 +116,14 @@ def _example(
 def _ranking(task: Ranking, event: HeldOut, rng: np.random.Generator) -> Example | None:
     if task.threshold is None:
         others = unseen_items(event.before, 1, task.num_items, rng)
-        asked = np.concatenate([[event.item_row], others])
-        return replace(task.ask(event.before, asked), replies=[YES, NO][: len(asked)])
+        candidates = np.concatenate([[event.item_row], others])
+        return replace(
+            task.ask(event.before, candidates), target_texts=[YES, NO][: len(candidates)]
+        )
     if event.rating is None:
         return None
     reply = YES if event.rating > task.threshold else NO
-    return replace(task.ask(event.before, np.asarray([event.item_row])), replies=[reply])
+    return replace(task.ask(event.before, np.asarray([event.item_row])), target_texts=[reply])
 
 
 def _of_review(
@@ -134,11 +136,15 @@ def _of_review(
         case Explanation():
             remark = reviews.explanation_of(event.place)
             prompt = task.ask(event.before, event.item_row)
-            return None if remark is None else replace(prompt, replies=[remark.sentence])
+            return None if remark is None else replace(prompt, target_texts=[remark.sentence])
         case Summary():
             written = review.text and review.title
-            return replace(task.ask(review.text), replies=[review.title]) if written else None
+            return replace(task.ask(review.text), target_texts=[review.title]) if written else None
         case Preference():
             judged = reviews.judgement_of(event.place)
             prompt = task.ask(review.text)
-            return None if judged is None else replace(prompt, replies=[preference_words(*judged)])
+            return (
+                None
+                if judged is None
+                else replace(prompt, target_texts=[preference_words(*judged)])
+            )

@@ -13,20 +13,20 @@ from jaxtyping import Int
 from palate.language.tokenizer import Tokenizer
 
 NOTHING = -1
-"""Fills places that hold no word, no item, no event, no probe or no target."""
+"""Fills places that hold no word, no item, no event, no prediction or no target."""
 
 MAX_TITLE_WORDS = 12
 """Of a title, so many are read where nobody says otherwise."""
 
-Way = Literal["title", "codes", "item"]
+ItemPart = Literal["title", "codes", "item"]
 """A way to spell an item."""
 
 
 @dataclass(frozen=True)
-class Spelled:
+class FormattedItems:
     """The places of a history, in order."""
 
-    words: Int[np.ndarray, " places"]
+    token_ids: Int[np.ndarray, " places"]
     items: Int[np.ndarray, " places"]
     """Catalogue rows, of fused tokens and of codes."""
     levels: Int[np.ndarray, " places"]
@@ -42,46 +42,46 @@ class Spelled:
 
 
 @dataclass(frozen=True, eq=False)
-class Spelling:
+class ItemFormat:
     """How histories are written; the fused token, which says most, always comes last.
 
     Example:
-        >>> spelled = Spelling(("codes", "item"), num_levels=2).spell(np.array([7]))
-        >>> spelled.items.tolist(), spelled.levels.tolist()
+        >>> formatted = ItemFormat(("codes", "item"), num_levels=2).lay_out(np.array([7]))
+        >>> formatted.items.tolist(), formatted.levels.tolist()
         ([7, 7, 7], [0, 1, -1])
     """
 
-    ways: tuple[Way, ...] = ("item",)
+    item_parts: tuple[ItemPart, ...] = ("item",)
     num_levels: int = 0
-    """Codes of an item, where codes are spelled."""
+    """Codes of an item, where codes are formatted."""
     titles: Int[np.ndarray, "items words"] | None = None
-    """Words of each title, padded with NOTHING, where titles are spelled."""
-    two_positions: bool = False
+    """Words of each title, padded with NOTHING, where titles are formatted."""
+    entity_positions: bool = False
     """Whether each part is told its place inside its item too."""
 
     @property
     def places(self) -> int:
         """Places of an item at most."""
         words = 0 if self.titles is None else self.titles.shape[1]
-        return words + ("codes" in self.ways) * self.num_levels + ("item" in self.ways)
+        return words + ("codes" in self.item_parts) * self.num_levels + ("item" in self.item_parts)
 
-    def spell(self, rows: Int[np.ndarray, " events"]) -> Spelled:
+    def lay_out(self, rows: Int[np.ndarray, " events"]) -> FormattedItems:
         """Return the places of the items in ``rows``."""
-        if self.ways == ("item",):
+        if self.item_parts == ("item",):
             nothing = np.full(len(rows), NOTHING)
-            return Spelled(nothing, rows, nothing, np.ones(len(rows), dtype=np.int64))
+            return FormattedItems(nothing, rows, nothing, np.ones(len(rows), dtype=np.int64))
         words, items, levels = (np.full((len(rows), self.places), NOTHING) for _ in range(3))
         at = 0
         if self.titles is not None:
             at = self.titles.shape[1]
             words[:, :at] = self.titles[rows]
-        if "codes" in self.ways:
+        if "codes" in self.item_parts:
             items[:, at : at + self.num_levels] = rows[:, None]
             levels[:, at : at + self.num_levels] = np.arange(self.num_levels)
-        if "item" in self.ways:
+        if "item" in self.item_parts:
             items[:, -1] = rows
         there = (words >= 0) | (items >= 0)
-        return Spelled(words[there], items[there], levels[there], there.sum(axis=1))
+        return FormattedItems(words[there], items[there], levels[there], there.sum(axis=1))
 
 
 def title_words(

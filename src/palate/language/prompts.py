@@ -82,7 +82,7 @@ def load_prompts(path: Path | None = None) -> dict[str, Wordings]:
 
 
 def render(
-    wording: str, slots: Slots, example: Example, catalog: Catalog, *, probe: int = -1
+    wording: str, slots: Slots, example: Example, catalog: Catalog, *, prediction: int = -1
 ) -> str:
     """Return a prompt as a person reads it, one line for each thing the model reads.
 
@@ -91,10 +91,10 @@ def render(
         slots: values of its slots.
         example: what the task made.
         catalog: names the items; their titles are cut to one short line.
-        probe: which cut point to show, the last by default.
+        prediction: which cut point to show, the last by default.
     """
     titles = catalog.titles()
-    rows = example.history.item_rows[: example.cuts[probe]].tolist()
+    rows = example.history.item_rows[: example.prefix_lengths[prediction]].tolist()
     lines = [wording.format(**slots)]
     if example.context or example.gap is not None:
         lines.append(f"words: {one_line(_with_gap(example), _LONGEST_CONTEXT)}")
@@ -108,14 +108,14 @@ def render(
             zip(rows, ratings, hidden, strict=False), start=1
         )
     ]
-    if example.asked is not None:
-        lines += [f"asked: {title}" for title in _named(example.asked[probe], titles)]
-    if example.replies:
-        answer = one_line(example.replies[probe], _LONGEST_CONTEXT)
+    if example.candidates is not None:
+        lines += [f"asked: {title}" for title in _named(example.candidates[prediction], titles)]
+    if example.target_texts:
+        answer = one_line(example.target_texts[prediction], _LONGEST_CONTEXT)
     elif example.hidden is not None:
         answer = " | ".join(_named(example.history.item_rows[example.hidden >= 0], titles))
     else:
-        answer = " | ".join(_named(example.targets[probe], titles))
+        answer = " | ".join(_named(example.targets[prediction], titles))
     return "\n".join([*lines, f"answer: {answer or _OPEN}"])
 
 

@@ -35,7 +35,10 @@ class Explanation:
         """Ask why the item fits, on an aspect if one is given."""
         seen = history.last(self.max_history)
         return asking(
-            seen, [len(seen)], asked=np.asarray([[item_row]]), context=one_line(aspect, _MAX_ASPECT)
+            seen,
+            [len(seen)],
+            candidates=np.asarray([[item_row]]),
+            context=one_line(aspect, _MAX_ASPECT),
         )
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
@@ -47,7 +50,7 @@ class Explanation:
                 aspect = remark.aspect if rng.random() < 0.5 else ""
                 row = int(history.item_rows[event])
                 prompt = self.ask(history.take(slice(0, event)), row, aspect)
-                return replace(prompt, replies=[remark.sentence])
+                return replace(prompt, target_texts=[remark.sentence])
         return None
 
 
@@ -71,7 +74,7 @@ class Summary:
         """Choose a review that has both."""
         for _, review in _written(self.reviews, history, rng):
             if review.text and review.title:
-                return replace(_about_text(review.text), replies=[review.title])
+                return replace(_about_text(review.text), target_texts=[review.title])
         return None
 
 
@@ -96,7 +99,9 @@ class Preference:
         for place, review in _written(self.reviews, history, rng):
             judgement = self.reviews.judgement_of(place)
             if judgement is not None:
-                return replace(_about_text(review.text), replies=[preference_words(*judgement)])
+                return replace(
+                    _about_text(review.text), target_texts=[preference_words(*judgement)]
+                )
         return None
 
 

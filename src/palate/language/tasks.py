@@ -21,40 +21,42 @@ Slots = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One sequence to learn from: words, then events, read by probes at several cut points."""
+    """One sequence to learn from: words, then events, read by predictions at several cut points."""
 
     history: History
-    cuts: Int[np.ndarray, " probes"]
-    """How many events each probe sees."""
-    targets: Int[np.ndarray, "probes targets"]
-    """Rows of the items that answer each probe, padded with -1."""
+    prefix_lengths: Int[np.ndarray, " predictions"]
+    """How many events each prediction sees."""
+    targets: Int[np.ndarray, "predictions targets"]
+    """Rows of the items that answer each prediction, padded with -1."""
     context: str = ""
     """Words of this example alone (a query, a category), read before the events."""
     query: int | None = None
     """Number of the query in the pool, whose text vector is read after the context."""
     without_id: bool = False
     """Show every item as if it were new: by its content alone."""
-    asked: Int[np.ndarray, "probes asked"] | None = None
-    """Rows of the items asked about at each probe, padded with -1: read after the events."""
-    replies: Sequence[str] = ()
-    """Words that answer each probe; none where items answer. At inference they are empty."""
+    candidates: Int[np.ndarray, "predictions candidates"] | None = None
+    """Rows of the items asked about at each prediction, padded with -1: read after the events."""
+    target_texts: Sequence[str] = ()
+    """Words that answer each prediction; none where items answer. At inference they are empty."""
     hidden: Int[np.ndarray, " events"] | None = None
     """Number of the blank that hides each event, -1 where it is shown; the events of a blank stand
     side by side. Their words are the answer."""
     gap: int | None = None
     """How many characters of the context stand before a blank in it."""
 
-    def with_one_cut(self, rng: np.random.Generator) -> "Example":
+    def with_one_prefix(self, rng: np.random.Generator) -> "Example":
         """Return the example as one of its cut points sees it: what comes later is left out."""
-        cut = int(self.cuts[rng.integers(len(self.cuts))])
-        same = np.flatnonzero(self.cuts == cut)
+        cut = int(self.prefix_lengths[rng.integers(len(self.prefix_lengths))])
+        same = np.flatnonzero(self.prefix_lengths == cut)
         return replace(
             self,
             history=self.history.take(slice(0, cut)),
-            cuts=self.cuts[same],
+            prefix_lengths=self.prefix_lengths[same],
             targets=self.targets[same],
-            asked=None if self.asked is None else self.asked[same],
-            replies=[self.replies[probe] for probe in same.tolist()] if self.replies else (),
+            candidates=None if self.candidates is None else self.candidates[same],
+            target_texts=[self.target_texts[prediction] for prediction in same.tolist()]
+            if self.target_texts
+            else (),
         )
 
 
@@ -99,7 +101,7 @@ class NextItem:
             return None
         return Example(
             history=window.take(slice(0, len(window) - 1)),
-            cuts=np.arange(1, len(window)),
+            prefix_lengths=np.arange(1, len(window)),
             targets=window.item_rows[1:, None],
         )
 
@@ -201,7 +203,7 @@ class Search:
             return None
         return Example(
             history=before,
-            cuts=np.asarray([len(before)]),
+            prefix_lengths=np.asarray([len(before)]),
             targets=np.asarray([[target]]),
             context=self.pool.texts[query],
             query=query,
@@ -231,7 +233,7 @@ class Direct:
         chosen = rng.permutation(later)[: self.num_targets]
         targets[0, : len(chosen)] = chosen
         before = window.take(rng.permutation(cut)[-self.max_history :])
-        return Example(history=before, cuts=np.asarray([len(before)]), targets=targets)
+        return Example(history=before, prefix_lengths=np.asarray([len(before)]), targets=targets)
 
 
 @dataclass(frozen=True)
@@ -252,7 +254,7 @@ class ColdStart:
             return None
         return Example(
             history=window.take(slice(0, len(window) - 1)),
-            cuts=np.arange(len(window)),
+            prefix_lengths=np.arange(len(window)),
             targets=window.item_rows[:, None],
             without_id=bool(rng.random() < 0.5),
         )
@@ -272,11 +274,11 @@ def _next_where(window: History, wanted: "np.ndarray", *, context: str = "") -> 
     places = places[places > 0]
     if len(places) == 0:
         return None
-    cuts = np.arange(1, places[-1] + 1)
-    following = places[np.searchsorted(places, cuts)]
+    prefix_lengths = np.arange(1, places[-1] + 1)
+    following = places[np.searchsorted(places, prefix_lengths)]
     return Example(
         history=window.take(slice(0, int(places[-1]))),
-        cuts=cuts,
+        prefix_lengths=prefix_lengths,
         targets=window.item_rows[following][:, None],
         context=context,
     )

@@ -1,4 +1,4 @@
-"""Tasks answered in words: each asks about items or a user, and has a reply per probe.
+"""Tasks answered in words: each asks about items or a user, and has a reply per prediction.
 
 Every task makes its prompt for training and for asking by the same function, so that the two
 cannot differ: ``example`` puts the replies into what ``ask`` returns.
@@ -39,7 +39,7 @@ class Rating:
         return {}
 
     def ask(self, history: History, item_rows: Int[np.ndarray, " items"]) -> Example:
-        """Ask for the rating of each item by the user, one probe per item."""
+        """Ask for the rating of each item by the user, one prediction per item."""
         return _of_each(history.last(self.max_history), item_rows)
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
@@ -48,8 +48,8 @@ class Rating:
         if window.ratings is None:
             return None
         places = np.flatnonzero(~np.isnan(window.ratings))
-        replies = [self.words_of(float(rating)) for rating in window.ratings[places]]
-        return _before(window, places, window.item_rows[places], replies)
+        target_texts = [self.words_of(float(rating)) for rating in window.ratings[places]]
+        return _before(window, places, window.item_rows[places], target_texts)
 
     def words_of(self, rating: float) -> str:
         """Return the words of the level nearest to a rating."""
@@ -83,7 +83,7 @@ class Ranking:
         return {}
 
     def ask(self, history: History, item_rows: Int[np.ndarray, " items"]) -> Example:
-        """Ask of each item whether it is for the user, one probe per item."""
+        """Ask of each item whether it is for the user, one prediction per item."""
         return _of_each(history.last(self.max_history), item_rows)
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
@@ -116,7 +116,7 @@ class Choice:
     """Of every item; empty where it has none: such an item is no candidate."""
     max_history: int = 10
     num_candidates: int = 20
-    max_probes: int = 2
+    max_predictions: int = 2
     """At most so many places of a window are asked from, since each reads all its candidates."""
     name: str = "choice"
 
@@ -127,21 +127,23 @@ class Choice:
     def ask(self, history: History, item_rows: Int[np.ndarray, " candidates"]) -> Example:
         """Ask which of the items comes next."""
         seen = history.last(self.max_history)
-        return asking(seen, [len(seen)], asked=item_rows[None])
+        return asking(seen, [len(seen)], candidates=item_rows[None])
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
         """The true next item is put among others that the user never had, in any order."""
         window = random_window(history, self.max_history + 1, rng)
         titled = [p for p in range(1, len(window)) if self.titles[window.item_rows[p]]]
-        places = _some(titled, self.max_probes, rng)
+        places = _some(titled, self.max_predictions, rng)
         asked = np.full((len(places), self.num_candidates), -1)
         for candidates, place in zip(asked, places, strict=True):
             found = self.candidates(history, int(window.item_rows[place]), rng)
             candidates[: len(found)] = found
         if len(places) == 0 or (asked >= 0).sum(axis=1).min() < 2:
             return None
-        prompt = asking(window.take(slice(0, int(places[-1]))), places, asked=asked)
-        return replace(prompt, replies=[self.titles[window.item_rows[place]] for place in places])
+        prompt = asking(window.take(slice(0, int(places[-1]))), places, candidates=asked)
+        return replace(
+            prompt, target_texts=[self.titles[window.item_rows[place]] for place in places]
+        )
 
     def candidates(
         self, history: History, target: int, rng: np.random.Generator
@@ -170,7 +172,7 @@ class Title:
         return {}
 
     def ask(self, item_rows: Int[np.ndarray, " items"]) -> Example:
-        """Ask for the title of each item, one probe per item."""
+        """Ask for the title of each item, one prediction per item."""
         return _of_each(_NOTHING, item_rows)
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
@@ -179,7 +181,7 @@ class Title:
         rows = np.asarray([row for row in drawn.tolist() if self.titles[row]], dtype=np.int64)
         if len(rows) == 0:
             return None
-        return replace(self.ask(rows), replies=[self.titles[row] for row in rows])
+        return replace(self.ask(rows), target_texts=[self.titles[row] for row in rows])
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ class NextTitle:
     max_history: int
     titles: Sequence[str]
     """Of every item; empty where it has none: such an item is not asked for."""
-    max_probes: int = 6
+    max_predictions: int = 6
     """At most so many places of a window are asked from, since titles are long."""
     name: str = "next-title"
 
@@ -206,11 +208,13 @@ class NextTitle:
         """Some events of a window are asked for, each seen from those before it."""
         window = random_window(history, self.max_history + 1, rng)
         titled = [p for p in range(1, len(window)) if self.titles[window.item_rows[p]]]
-        places = _some(titled, self.max_probes, rng)
+        places = _some(titled, self.max_predictions, rng)
         if len(places) == 0:
             return None
         prompt = asking(window.take(slice(0, int(places[-1]))), places)
-        return replace(prompt, replies=[self.titles[window.item_rows[place]] for place in places])
+        return replace(
+            prompt, target_texts=[self.titles[window.item_rows[place]] for place in places]
+        )
 
 
 @dataclass(frozen=True)
@@ -219,7 +223,7 @@ class Profile:
 
     max_history: int
     facts: Facts
-    max_probes: int = 4
+    max_predictions: int = 4
     name: str = "profile"
 
     def slots(self, rng: np.random.Generator) -> Slots:
@@ -234,13 +238,13 @@ class Profile:
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
         """After some events of a window the reply tells of the items so far."""
         window = random_window(history, self.max_history, rng)
-        cuts = _some(range(1, len(window) + 1), self.max_probes, rng)
-        told = {int(cut): self.facts.profile(window.item_rows[:cut]) for cut in cuts}
-        replies = {cut: sentence for cut, sentence in told.items() if sentence is not None}
-        if not replies:
+        prefix_lengths = _some(range(1, len(window) + 1), self.max_predictions, rng)
+        told = {int(cut): self.facts.profile(window.item_rows[:cut]) for cut in prefix_lengths}
+        target_texts = {cut: sentence for cut, sentence in told.items() if sentence is not None}
+        if not target_texts:
             return None
-        prompt = asking(window.take(slice(0, max(replies))), list(replies))
-        return replace(prompt, replies=list(replies.values()))
+        prompt = asking(window.take(slice(0, max(target_texts))), list(target_texts))
+        return replace(prompt, target_texts=list(target_texts.values()))
 
 
 def rating_levels(ratings: Float[np.ndarray, " events"]) -> tuple[float, ...]:
@@ -272,41 +276,41 @@ def unseen_items(
 
 def asking(
     history: History,
-    cuts: Sequence[int] | Int[np.ndarray, " probes"],
+    prefix_lengths: Sequence[int] | Int[np.ndarray, " predictions"],
     *,
-    asked: Int[np.ndarray, "probes asked"] | None = None,
+    candidates: Int[np.ndarray, "predictions candidates"] | None = None,
     context: str = "",
 ) -> Example:
     """Return a prompt that words answer: it has no targets, and no replies yet."""
     return Example(
         history=history,
-        cuts=np.asarray(cuts),
-        targets=np.zeros((len(cuts), 0), dtype=np.int64),
+        prefix_lengths=np.asarray(prefix_lengths),
+        targets=np.zeros((len(prefix_lengths), 0), dtype=np.int64),
         context=context,
-        asked=asked,
+        candidates=candidates,
     )
 
 
 def _of_each(history: History, item_rows: Int[np.ndarray, " items"]) -> Example:
     """Ask about each item at the end of the history."""
-    cuts = np.full(len(item_rows), len(history))
-    return asking(history, cuts, asked=item_rows[:, None])
+    prefix_lengths = np.full(len(item_rows), len(history))
+    return asking(history, prefix_lengths, candidates=item_rows[:, None])
 
 
 def _before(
     window: History,
-    places: Int[np.ndarray, " probes"],
-    asked: Int[np.ndarray, " probes"],
-    replies: Sequence[str],
+    places: Int[np.ndarray, " predictions"],
+    asked: Int[np.ndarray, " predictions"],
+    target_texts: Sequence[str],
 ) -> Example | None:
     """Ask about one item before each of some events; None where there is not one."""
     if len(places) == 0:
         return None
-    prompt = asking(window.take(slice(0, int(places[-1]))), places, asked=asked[:, None])
-    return replace(prompt, replies=replies)
+    prompt = asking(window.take(slice(0, int(places[-1]))), places, candidates=asked[:, None])
+    return replace(prompt, target_texts=target_texts)
 
 
-def _yes_or_no(true: Bool[np.ndarray, " probes"]) -> list[str]:
+def _yes_or_no(true: Bool[np.ndarray, " predictions"]) -> list[str]:
     return [YES if one else NO for one in true]
 
 

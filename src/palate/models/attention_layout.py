@@ -1,6 +1,6 @@
-"""Who sees whom while a batch is read: the stream first, then the slots of its probes.
+"""Who sees whom while a batch is read: the stream first, then the slots of its predictions.
 
-Shape suffixes: B rows, T tokens of a row, P probes of a row, S slots of a probe, D width.
+Shape suffixes: B rows, T tokens of a row, P predictions of a row, S slots of a prediction, D width.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812 - the name everyone uses
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from palate.language.batch import Asked
+from palate.language.batch import CandidateItems
 from palate.models.backbones.causal import CausalBackbone
 from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
 from palate.models.decoder import Decoder, KeyValue
@@ -40,25 +40,25 @@ class Instruction:
 
 @dataclass(frozen=True)
 class SlotGroup:
-    """Slots of every probe that see their prefix and each other, and none of another group."""
+    """Slots of every prediction that see their prefix and each other, and none of another group."""
 
-    x: Float[Tensor, "batch probes slots width"]
-    visible: Bool[Tensor, "batch probes slots"] | None = None
+    x: Float[Tensor, "batch predictions slots width"]
+    visible: Bool[Tensor, "batch predictions slots"] | None = None
     """False where a slot is padding: no other slot sees it, and no position is counted for it."""
-    places: Int[Tensor, "batch probes slots"] | None = None
-    """Places after its probe's prefix where the slots do not follow one another; below 0 before its
-    end."""
-    asked: int = 0
+    places: Int[Tensor, "batch predictions slots"] | None = None
+    """Places after its prediction's prefix where the slots do not follow one another; below 0
+    before its end."""
+    candidates: int = 0
     """How many of the first slots end the prompt and are not answered; an encoder reads them."""
 
     @property
     def size(self) -> int:
-        """Slots of a probe."""
+        """Slots of a prediction."""
         return self.x.shape[2]
 
     @property
-    def steps(self) -> Int[Tensor, "#batch #probes slots"]:
-        """Place of each slot after its probe's prefix, padding left out."""
+    def steps(self) -> Int[Tensor, "#batch #predictions slots"]:
+        """Place of each slot after its prediction's prefix, padding left out."""
         if self.places is not None:
             return self.places
         if self.visible is None:
@@ -66,9 +66,9 @@ class SlotGroup:
         return (self.visible.long().cumsum(dim=2) - 1).clamp(min=0)
 
     def last(
-        self, otherwise: Float[Tensor, "batch probes width"]
-    ) -> Float[Tensor, "batch probes width"]:
-        """Return the last slot of each probe that is no padding, ``otherwise`` where none is."""
+        self, otherwise: Float[Tensor, "batch predictions width"]
+    ) -> Float[Tensor, "batch predictions width"]:
+        """Return each prediction's last slot that is no padding, ``otherwise`` where none is."""
         if self.visible is None or not self.size:
             return otherwise
         counts = self.visible.sum(dim=2)
@@ -78,105 +78,106 @@ class SlotGroup:
 
 def followed(
     x_BTD: Float[Tensor, "batch time width"],  # noqa: N803 - shape suffix
-    cuts_BP: Int[Tensor, "batch probes"],  # noqa: N803
+    prefix_lengths_BP: Int[Tensor, "batch predictions"],  # noqa: N803
     span: int,
-) -> Float[Tensor, "batch probes width"]:
-    """Return the sum of the last ``span`` tokens of its row that each probe sees."""
-    found = x_BTD.new_zeros(*cuts_BP.shape, x_BTD.shape[2])
+) -> Float[Tensor, "batch predictions width"]:
+    """Return the sum of the last ``span`` tokens of its row that each prediction sees."""
+    found = x_BTD.new_zeros(*prefix_lengths_BP.shape, x_BTD.shape[2])
     for back in range(1, span + 1):
-        place = (cuts_BP - back).clamp(min=0)[..., None].expand(-1, -1, x_BTD.shape[2])
-        found = found + x_BTD.gather(1, place) * (cuts_BP >= back)[..., None]
+        place = (prefix_lengths_BP - back).clamp(min=0)[..., None].expand(-1, -1, x_BTD.shape[2])
+        found = found + x_BTD.gather(1, place) * (prefix_lengths_BP >= back)[..., None]
     return found
 
 
 def answered_from(
-    asked: Asked | None,
+    candidates: CandidateItems | None,
     read: SlotGroup | None,
-    carried_BPD: Float[Tensor, "batch probes width"],  # noqa: N803
-) -> Float[Tensor, "batch probes width"]:
+    carried_BPD: Float[Tensor, "batch predictions width"],  # noqa: N803
+) -> Float[Tensor, "batch predictions width"]:
     """Return what an answer in words starts from: the item asked about, else the last event.
 
     Of several items none is meant before the answer says which.
 
     Args:
-        asked: items that the probes ask about.
+        candidates: items that the predictions ask about.
         read: what is read of them.
-        carried_BPD: the last event of each probe.
+        carried_BPD: the last event of each prediction.
     """
-    if asked is None or read is None:
+    if candidates is None or read is None:
         return carried_BPD
-    several = asked.num_items > 1
+    several = candidates.num_items > 1
     return torch.where(several[..., None], carried_BPD, read.last(carried_BPD))
 
 
 def read_slots(
     backbone: Backbone,
     x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
-    cuts_BP: Int[Tensor, "batch probes"],  # noqa: N803
+    prefix_lengths_BP: Int[Tensor, "batch predictions"],  # noqa: N803
     groups: Sequence[SlotGroup],
     instruction: Instruction | None,
     *,
     both_ways: bool = False,
 ) -> Float[Tensor, "answered slots width"]:
-    """Read the slots of all probes, each after its prefix of its row, padding probes left out.
+    """Read the slots of all predictions, each after its prefix of its row, without padding.
 
     A decoder reads them in one sequence with the rows, so that a row is read once for all its
-    probes. An encoder reads the prefix of each probe as a row of its own; nothing comes back from
-    the places asked about.
+    predictions. An encoder reads the prefix of each prediction as a row of its own; nothing comes
+    back from the places asked about.
 
     Args:
         backbone: what reads.
         x_BTD: embeddings of the rows.
-        cuts_BP: how many tokens of its row each probe sees; -1 where there is no probe.
-        groups: slots of the probes.
+        prefix_lengths_BP: how many tokens of its row each prediction sees; -1 where there is no
+            prediction.
+        groups: slots of the predictions.
         instruction: what all rows share, where they share anything.
         both_ways: whether the tokens of a row see those after them too; an encoder always does.
     """
     if isinstance(backbone, EncoderDecoderBackbone):
-        return _from_encoded(backbone, x_BTD, cuts_BP, groups, instruction)
+        return _from_encoded(backbone, x_BTD, prefix_lengths_BP, groups, instruction)
     B, T, D = x_BTD.shape
-    P, past = cuts_BP.shape[1], past_length(instruction)
+    P, past = prefix_lengths_BP.shape[1], past_length(instruction)
     slots = torch.cat([group.x for group in groups], dim=2).view(B, -1, D)
     steps = torch.cat([group.steps.expand(B, P, -1) for group in groups], dim=2)
-    probe_positions = (cuts_BP.clamp(min=0)[:, :, None] + steps).reshape(B, -1)
+    prediction_positions = (prefix_lengths_BP.clamp(min=0)[:, :, None] + steps).reshape(B, -1)
     row_positions = torch.arange(T, device=x_BTD.device).expand(B, T)
-    positions = torch.cat([row_positions, probe_positions], dim=1) + past
+    positions = torch.cat([row_positions, prediction_positions], dim=1) + past
     hidden: Tensor = backbone(
         torch.cat([x_BTD, slots], dim=1),
         positions,
-        mask=stream_mask(cuts_BP, T, groups, past, both_ways=both_ways),
+        mask=stream_mask(prefix_lengths_BP, T, groups, past, both_ways=both_ways),
         past=instruction.past if instruction else None,
         answer_from=T,
     )[0]
-    return hidden.view(B, P, -1, D)[cuts_BP >= 0]
+    return hidden.view(B, P, -1, D)[prefix_lengths_BP >= 0]
 
 
 def _from_encoded(
     backbone: EncoderDecoderBackbone,
     x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
-    cuts_BP: Int[Tensor, "batch probes"],  # noqa: N803
+    prefix_lengths_BP: Int[Tensor, "batch predictions"],  # noqa: N803
     groups: Sequence[SlotGroup],
     instruction: Instruction | None,
 ) -> Float[Tensor, "answered slots width"]:
-    rows, probes = (cuts_BP >= 0).nonzero(as_tuple=True)
+    rows, predictions = (prefix_lengths_BP >= 0).nonzero(as_tuple=True)
     hidden: list[Tensor] = []
     history: Encoded | None = None
     for group in groups:
-        if group.asked:
-            read = Encoded.of(backbone, x_BTD, cuts_BP, instruction, group)
+        if group.candidates:
+            read = Encoded.of(backbone, x_BTD, prefix_lengths_BP, instruction, group)
         else:
-            history = history or Encoded.of(backbone, x_BTD, cuts_BP, instruction)
+            history = history or Encoded.of(backbone, x_BTD, prefix_lengths_BP, instruction)
             read = history
         # Padding stands on the right alone, where no slot that counts can see it.
-        slots = group.x[rows, probes, group.asked :]
+        slots = group.x[rows, predictions, group.candidates :]
         answered = backbone.answer(read.states, read.visible, slots)
-        hidden.append(F.pad(answered, (0, 0, group.asked, 0)))
+        hidden.append(F.pad(answered, (0, 0, group.candidates, 0)))
     return torch.cat(hidden, dim=1)
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Prompts as an encoder left them, one row per probe."""
+    """Prompts as an encoder left them, one row per prediction."""
 
     states: Float[Tensor, "answered time width"]
     visible: Bool[Tensor, "answered time"]
@@ -186,16 +187,18 @@ class Encoded:
         cls,
         backbone: EncoderDecoderBackbone,
         x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
-        cuts_BP: Int[Tensor, "batch probes"],  # noqa: N803
+        prefix_lengths_BP: Int[Tensor, "batch predictions"],  # noqa: N803
         instruction: Instruction | None,
         group: SlotGroup | None = None,
     ) -> "Encoded":
-        """Read the instruction, what each probe sees, and the items that ``group`` asks about."""
-        rows, probes = (cuts_BP >= 0).nonzero(as_tuple=True)
-        x, visible = x_BTD[rows], _prefix(cuts_BP, x_BTD.shape[1])[rows, probes]
+        """Read the instruction, each prediction's prefix, and the candidates of ``group``."""
+        rows, predictions = (prefix_lengths_BP >= 0).nonzero(as_tuple=True)
+        x, visible = x_BTD[rows], _prefix(prefix_lengths_BP, x_BTD.shape[1])[rows, predictions]
         if group is not None:
-            x = torch.cat([x, group.x[rows, probes, : group.asked]], dim=1)
-            visible = torch.cat([visible, _visible([group])[rows, probes, : group.asked]], dim=1)
+            x = torch.cat([x, group.x[rows, predictions, : group.candidates]], dim=1)
+            visible = torch.cat(
+                [visible, _visible([group])[rows, predictions, : group.candidates]], dim=1
+            )
         x, visible = _packed(x, visible)
         if instruction is not None:
             words = instruction.x.shape[1]
@@ -216,14 +219,14 @@ def _packed(
 def read_in_place(
     backbone: Backbone,
     x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
-    cuts_BP: Int[Tensor, "batch probes"],  # noqa: N803
+    prefix_lengths_BP: Int[Tensor, "batch predictions"],  # noqa: N803
     instruction: Instruction | None,
 ) -> Float[Tensor, "answered 1 width"]:
-    """Return the state of the last token that each probe sees."""
+    """Return the state of the last token that each prediction sees."""
     assert not isinstance(backbone, EncoderDecoderBackbone), "an encoder-decoder needs slots"
     hidden = read_rows(backbone, x_BTD, instruction)
-    rows, probes = (cuts_BP >= 0).nonzero(as_tuple=True)
-    return hidden[rows, (cuts_BP[rows, probes] - 1).clamp(min=0)][:, None]
+    rows, predictions = (prefix_lengths_BP >= 0).nonzero(as_tuple=True)
+    return hidden[rows, (prefix_lengths_BP[rows, predictions] - 1).clamp(min=0)][:, None]
 
 
 def read_rows(
@@ -247,45 +250,51 @@ def read_rows(
 def read_prefix(  # noqa: PLR0913 - the rows, what is asked of them, and how they are read
     backbone: Backbone,
     x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
-    cuts_B1: Int[Tensor, "batch 1"],  # noqa: N803
-    asked: SlotGroup,
+    prefix_lengths_B1: Int[Tensor, "batch 1"],  # noqa: N803
+    candidates: SlotGroup,
     carried_B1D: Float[Tensor, "batch 1 width"],  # noqa: N803
     instruction: Instruction | None,
     *,
     both_ways: bool,
 ) -> Prefix:
-    """Read rows of one probe each and the items ``asked`` about, so that answers can follow."""
+    """Read rows of one prediction each and their ``candidates``, so that answers can follow."""
     B, T, _ = x_BTD.shape
-    past, cuts, carried = past_length(instruction), cuts_B1[:, 0], carried_B1D[:, 0]
+    past, prefix_lengths, carried = (
+        past_length(instruction),
+        prefix_lengths_B1[:, 0],
+        carried_B1D[:, 0],
+    )
     if isinstance(backbone, EncoderDecoderBackbone):
-        read = Encoded.of(backbone, x_BTD, cuts_B1, instruction, asked)
-        return Prefix([], read.visible, torch.zeros_like(cuts), carried, read.states)
+        read = Encoded.of(backbone, x_BTD, prefix_lengths_B1, instruction, candidates)
+        return Prefix([], read.visible, torch.zeros_like(prefix_lengths), carried, read.states)
     own_positions = torch.arange(T, device=x_BTD.device).expand(B, T)
-    positions = torch.cat([own_positions, cuts[:, None] + asked.steps[:, 0].expand(B, -1)], 1)
+    positions = torch.cat(
+        [own_positions, prefix_lengths[:, None] + candidates.steps[:, 0].expand(B, -1)], 1
+    )
     hidden, own = backbone(
-        torch.cat([x_BTD, asked.x[:, 0]], dim=1),
+        torch.cat([x_BTD, candidates.x[:, 0]], dim=1),
         positions + past,
-        mask=stream_mask(cuts_B1, T, [asked], past, both_ways=both_ways)
-        if past or asked.size or both_ways
+        mask=stream_mask(prefix_lengths_B1, T, [candidates], past, both_ways=both_ways)
+        if past or candidates.size or both_ways
         else None,
         past=instruction.past if instruction else None,
-        answer_from=T if asked.size else max(T - 1, 0),
+        answer_from=T if candidates.size else max(T - 1, 0),
     )
-    seen = own_positions < cuts[:, None]
-    there = seen.new_ones(B, 0) if asked.visible is None else asked.visible[:, 0]
+    seen = own_positions < prefix_lengths[:, None]
+    there = seen.new_ones(B, 0) if candidates.visible is None else candidates.visible[:, 0]
     return Prefix(
         past=[joined(*both, B) for both in zip(instruction.past, own, strict=True)]
         if instruction
         else own,
         visible=F.pad(torch.cat([seen, there], dim=1), (past, 0), value=True),
-        positions=cuts + there.sum(dim=1) + past,
+        positions=prefix_lengths + there.sum(dim=1) + past,
         carried=carried,
-        asked=hidden[:, -asked.size :] if asked.size else None,
+        candidates=hidden[:, -candidates.size :] if candidates.size else None,
     )
 
 
 def stream_mask(
-    cuts_BP: Int[Tensor, "batch probes"],  # noqa: N803
+    prefix_lengths_BP: Int[Tensor, "batch predictions"],  # noqa: N803
     num_tokens: int,
     groups: Sequence[SlotGroup],
     past: int,
@@ -295,20 +304,22 @@ def stream_mask(
     """Say who sees whom.
 
     Tokens see earlier tokens, or all of their row where it is read ``both_ways``; a slot sees its
-    probe's prefix, and of its group itself and the earlier slots that are no padding. Rows of the
-    result are the tokens of the stream and then the slots; columns are the instruction, the tokens
-    of the stream, the slots.
+    prediction's prefix, and of its group itself and the earlier slots that are no padding. Rows of
+    the result are the tokens of the stream and then the slots; columns are the instruction, the
+    tokens of the stream, the slots.
     """
-    B, P = cuts_BP.shape
-    T, S, device = num_tokens, sum(group.size for group in groups), cuts_BP.device
+    B, P = prefix_lengths_BP.shape
+    T, S, device = num_tokens, sum(group.size for group in groups), prefix_lengths_BP.device
     mask = torch.zeros(B, 1, T + P * S, past + T + P * S, dtype=torch.bool, device=device)
     mask[..., :past] = True
     mask[:, :, :T, past : past + T] = torch.ones(T, T, dtype=torch.bool, device=device).tril()
     if both_ways:
-        whole = cuts_BP.amax(dim=1, keepdim=True)
-        assert bool(((cuts_BP == whole) | (cuts_BP < 0)).all()), "a probe must see its whole row"
+        whole = prefix_lengths_BP.amax(dim=1, keepdim=True)
+        assert bool(((prefix_lengths_BP == whole) | (prefix_lengths_BP < 0)).all()), (
+            "a prediction must see its whole row"
+        )
         mask[:, :, :T, past : past + T] |= _prefix(whole, T)[:, None]
-    mask[:, 0, T:, past : past + T] = _prefix(cuts_BP, T).repeat_interleave(S, dim=1)
+    mask[:, 0, T:, past : past + T] = _prefix(prefix_lengths_BP, T).repeat_interleave(S, dim=1)
     mask[:, 0, T:, past + T :] = torch.block_diag(*[_earlier(groups)] * P)
     if any(group.visible is not None for group in groups):
         own = torch.eye(P * S, dtype=torch.bool, device=device)
@@ -317,11 +328,11 @@ def stream_mask(
 
 
 def _prefix(
-    cuts_BP: Int[Tensor, "batch probes"],  # noqa: N803
+    prefix_lengths_BP: Int[Tensor, "batch predictions"],  # noqa: N803
     num_tokens: int,
-) -> Bool[Tensor, "batch probes time"]:
-    """Mark the tokens of its row that each probe sees."""
-    return torch.arange(num_tokens, device=cuts_BP.device) < cuts_BP[:, :, None]
+) -> Bool[Tensor, "batch predictions time"]:
+    """Mark the tokens of its row that each prediction sees."""
+    return torch.arange(num_tokens, device=prefix_lengths_BP.device) < prefix_lengths_BP[:, :, None]
 
 
 def _earlier(groups: Sequence[SlotGroup]) -> Bool[Tensor, "slots slots"]:
@@ -333,7 +344,7 @@ def _earlier(groups: Sequence[SlotGroup]) -> Bool[Tensor, "slots slots"]:
     return blocks
 
 
-def _visible(groups: Sequence[SlotGroup]) -> Bool[Tensor, "batch probes slots"]:
+def _visible(groups: Sequence[SlotGroup]) -> Bool[Tensor, "batch predictions slots"]:
     seen = [
         torch.ones(group.x.shape[:3], dtype=torch.bool, device=group.x.device)
         if group.visible is None

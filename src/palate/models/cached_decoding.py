@@ -119,14 +119,14 @@ class LoudT5Beams:
         visible: Bool[Tensor, "users time"],
     ) -> None:
         """Start after prompts that were encoded to ``states``."""
-        self.loudness, self.dtype = backbone.loudness, states.dtype
+        self.embedding_scale, self.dtype = backbone.embedding_scale, states.dtype
         self.beams = T5Beams(backbone.decoder, states, visible)
 
     def step(
         self, x: Float[Tensor, "users beams width"], parents: Int[Tensor, "users beams"]
     ) -> Float[Tensor, "users beams width"]:
         """Return the hidden state after one more token per beam (see :class:`Continuation`)."""
-        return self.beams.step((x * self.loudness).to(self.dtype), parents).to(x.dtype)
+        return self.beams.step((x * self.embedding_scale).to(self.dtype), parents).to(x.dtype)
 
 
 class AnswerBeams:

@@ -19,8 +19,8 @@ FRESH_STD = 0.02
 class CodeTokens(nn.Module):
     """The alphabet of an index; levels that speak the same words share their letters.
 
-    An answer is spelled level by level: the place of level ``l`` reads what the history ended with,
-    plus what was said so far, and the logit of code ``c`` is ``v_l <W h, E_c> / sqrt(D)``.
+    An answer is target_rows level by level: the place of level ``l`` reads what the history ended
+    with, plus what was said so far, and the logit of code ``c`` is ``v_l <W h, E_c> / sqrt(D)``.
     """
 
     values: Tensor
@@ -59,7 +59,7 @@ class CodeTokens(nn.Module):
         self.register_buffer("values", flat, persistent=False)
 
     @torch.no_grad()
-    def settle(self, vectors_ID: Float[Tensor, "items width"]) -> None:  # noqa: N803
+    def informed_init(self, vectors_ID: Float[Tensor, "items width"]) -> None:  # noqa: N803
         """Start where codes mean their items: ``E_c`` is what the items with ``c`` still share.
 
         ``E_c = mean of r_l over the items with c``, ``r_(l+1) = r_l - E_(c_l)``, ``r_0`` the item's

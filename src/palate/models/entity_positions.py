@@ -9,10 +9,10 @@ import torch.nn.functional as F  # noqa: N812 - the name everyone uses
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from palate.language.batch import MAX_REPLY_WORDS
+from palate.language.batch import MAX_TARGET_TOKENS
 from palate.language.entities import EntityTrie
 
-MOST_PLACES = MAX_REPLY_WORDS + 1
+MOST_PLACES = MAX_TARGET_TOKENS + 1
 """Places inside an entity that are told apart, the start symbol's included."""
 
 
@@ -52,9 +52,9 @@ class TwoPositions(nn.Module):
 
     def of_blanks(
         self,
-        said: Int[Tensor, "batch probes words"],
-        masks: Int[Tensor, "batch probes blanks"],
-    ) -> Int[Tensor, "batch probes places"]:
+        said: Int[Tensor, "batch predictions words"],
+        masks: Int[Tensor, "batch predictions blanks"],
+    ) -> Int[Tensor, "batch predictions places"]:
         """Return for each place of an answer where in the row the mark of its blank stands."""
         filled = F.pad((said == self.end).long().cumsum(dim=2), (1, 0))
         return masks.gather(2, filled.clamp(max=masks.shape[2] - 1))

@@ -6,8 +6,8 @@ forward pass scores the whole catalogue. Codes out (TIGER, arXiv 2305.05065): at
 stands a place per code of the answer, which reads the codes before it and gives the next one. Words
 out (P5, arXiv 2203.13366): the same with a place per word, after the items that are asked about.
 
-Shape suffixes: B rows, T tokens of a row, P probes of a row, M query tokens of a probe, L codes of
-an item, A places asked about, R words of a reply, D width, N probes of a batch.
+Shape suffixes: B rows, T tokens of a row, P predictions of a row, M query tokens of a prediction, L
+codes of an item, A places asked about, R words of a reply, D width, N predictions of a batch.
 """
 
 import copy
@@ -104,7 +104,7 @@ class RecommendationModel(nn.Module):
         self.ratings = nn.Embedding(num_ratings, width) if num_ratings else None
         if self.ratings is not None:
             nn.init.zeros_(self.ratings.weight)
-        self.two_positions = None if entities is None else TwoPositions(entities, width)
+        self.entity_positions = None if entities is None else TwoPositions(entities, width)
         if self.words is not None:
             nn.init.normal_(self.words.weight, std=0.5)
         nn.init.zeros_(self.events.weight)
@@ -172,8 +172,10 @@ class RecommendationModel(nn.Module):
         tokens: Tensor = self.fusion.token(self.fusion(nothing, None, descriptions))
         return tokens
 
-    def user_vectors(self, batch: Batch, table: ItemTable) -> Float[Tensor, "probes queries width"]:
-        """Return the user vectors of every probe of the batch, row by row, padding left out."""
+    def user_vectors(
+        self, batch: Batch, table: ItemTable
+    ) -> Float[Tensor, "predictions queries width"]:
+        """Return the user vectors of every prediction, row by row, without padding."""
         users = self.states(batch, table).users
         assert users is not None
         return users
@@ -184,45 +186,45 @@ class RecommendationModel(nn.Module):
         table: ItemTable,
         *,
         users: bool = True,
-        spelled: Int[Tensor, "batch probes"] | None = None,
-        replies: Int[Tensor, "batch probes words"] | None = None,
+        target_rows: Int[Tensor, "batch predictions"] | None = None,
+        target_ids: Int[Tensor, "batch predictions words"] | None = None,
         keep_rows: bool = False,
     ) -> States:
-        """Read the batch once and return what is asked for at its probes.
+        """Read the batch once and return what is asked for at its predictions.
 
         Args:
             batch: prompts.
             table: vectors of the items in it.
             users: whether user vectors are wanted.
-            spelled: rows of the items whose codes are to be said at the probes; anything where
-                there is no probe.
-            replies: words to be said at the probes, after the items of ``batch.asked``; padded with
-                NOTHING on the right.
+            target_rows: rows of the items whose codes are to be said at the predictions; anything
+                where there is no prediction.
+            target_ids: token ids to be said at the predictions, after the items of
+                ``batch.candidates``; padded with NOTHING on the right.
             keep_rows: whether the states of the rows themselves are wanted.
         """
         x_BTD = self._embed(batch, table)
         instruction = self._instruction(batch)
-        if not self.config.num_queries and spelled is None and replies is None:
-            hidden = read_in_place(self.decoder, x_BTD, batch.cuts, instruction)
+        if not self.config.num_queries and target_rows is None and target_ids is None:
+            hidden = read_in_place(self.decoder, x_BTD, batch.prefix_lengths, instruction)
             return States(self._unit(self.user(hidden)))
-        carried = self._carried(x_BTD, batch.cuts)
+        carried = self._carried(x_BTD, batch.prefix_lengths)
         groups = [SlotGroup(carried[:, :, None] + self.queries)] if users else []
-        if spelled is not None:
-            groups.append(SlotGroup(self._code_slots(carried, spelled)))
-        if replies is not None:
-            groups.append(self._word_slots(batch, table, carried, replies))
+        if target_rows is not None:
+            groups.append(SlotGroup(self._code_slots(carried, target_rows)))
+        if target_ids is not None:
+            groups.append(self._word_slots(batch, table, carried, target_ids))
         both_ways = self.config.bidirectional_rows
         hidden = read_slots(
-            self.decoder, x_BTD, batch.cuts, groups, instruction, both_ways=both_ways
+            self.decoder, x_BTD, batch.prefix_lengths, groups, instruction, both_ways=both_ways
         )
         parts = iter(hidden.split([group.size for group in groups], dim=1))
         of_users = self._unit(self.user(next(parts))) if users else None
-        of_codes = None if spelled is None else next(parts)
+        of_codes = None if target_rows is None else next(parts)
         rows = read_rows(self.decoder, x_BTD, instruction) if keep_rows else None
-        if replies is None:
+        if target_ids is None:
             return States(of_users, of_codes, rows=rows)
-        asked, words = next(parts).tensor_split([-replies.shape[2]], dim=1)
-        return States(of_users, of_codes, words, rows, self._copied(batch, asked))
+        candidates, words = next(parts).tensor_split([-target_ids.shape[2]], dim=1)
+        return States(of_users, of_codes, words, rows, self._copied(batch, candidates))
 
     def read_alone(self, words: Int[Tensor, "texts words"]) -> Float[Tensor, "texts words width"]:
         """Return the states of texts that are read with nothing before them."""
@@ -245,23 +247,23 @@ class RecommendationModel(nn.Module):
         return self.text.logits(states, self.words.weight)
 
     def prefix(self, batch: Batch, table: ItemTable) -> Prefix:
-        """Read rows of one probe each, so that codes or words can be said one by one."""
+        """Read rows of one prediction each, so that codes or words can be said one by one."""
         x_BTD = self._embed(batch, table)
-        asked = SlotGroup(x_BTD.new_zeros(len(x_BTD), 1, 0, self.width))
-        if batch.asked is not None:
-            asked = self._asked(batch, table)
+        candidates = SlotGroup(x_BTD.new_zeros(len(x_BTD), 1, 0, self.width))
+        if batch.candidates is not None:
+            candidates = self._asked(batch, table)
         prefix = read_prefix(
             self.decoder,
             x_BTD,
-            batch.cuts,
-            asked,
-            answered_from(batch.asked, asked, self._carried(x_BTD, batch.cuts)),
+            batch.prefix_lengths,
+            candidates,
+            answered_from(batch.candidates, candidates, self._carried(x_BTD, batch.prefix_lengths)),
             self._instruction(batch),
             both_ways=self.config.bidirectional_rows,
         )
-        if prefix.asked is None:
+        if prefix.candidates is None:
             return prefix
-        return replace(prefix, copied=self._copied(batch, prefix.asked))
+        return replace(prefix, copied=self._copied(batch, prefix.candidates))
 
     @property
     def num_words(self) -> int:
@@ -284,7 +286,9 @@ class RecommendationModel(nn.Module):
 
     def _embed(self, batch: Batch, table: ItemTable) -> Float[Tensor, "batch time width"]:
         """Put words, items and described things in their places."""
-        x = self._spelled(batch.words, batch.items, batch.levels, batch.without_id[:, None], table)
+        x = self._embed_parts(
+            batch.token_ids, batch.items, batch.levels, batch.without_id[:, None], table
+        )
         if batch.descriptions is not None:
             known = len(table.tokens) - len(batch.descriptions)
             of_described = table.tokens[known + batch.described.clamp(min=0)]
@@ -292,12 +296,12 @@ class RecommendationModel(nn.Module):
         x = x + self.events(batch.events.clamp(min=0)) * (batch.events >= 0)[..., None]
         if self.ratings is not None and batch.ratings is not None:
             x = x + self.ratings(batch.ratings.clamp(min=0)) * (batch.ratings >= 0)[..., None]
-        if self.two_positions is not None and batch.inner is not None:
-            x = x + self.two_positions.of(batch.inner)
+        if self.entity_positions is not None and batch.inner is not None:
+            x = x + self.entity_positions.of(batch.inner)
         embedded: Tensor = self.dropout(x)
         return embedded
 
-    def _spelled(
+    def _embed_parts(
         self,
         words: Int[Tensor, "*any"],
         items: Int[Tensor, "*any"],
@@ -307,7 +311,7 @@ class RecommendationModel(nn.Module):
     ) -> Float[Tensor, "*any width"]:
         """Return what is read where a word, an item or one of its codes stands."""
         x = table.read(references_of(whole_items(items, levels), without_id, self.num_items))
-        if self.codes is not None and "codes" in self.config.reads:
+        if self.codes is not None and "codes" in self.config.item_format:
             said = self.codes.read(items.clamp(min=0), levels.clamp(min=0))
             x = x + said * (levels >= 0)[..., None]
         if bool((words >= 0).any()):
@@ -315,55 +319,61 @@ class RecommendationModel(nn.Module):
         return x
 
     def _asked(self, batch: Batch, table: ItemTable) -> SlotGroup:
-        """Return what is read of the items that the probes ask about."""
-        asked = batch.asked
-        assert asked is not None
+        """Return what is read of the items that the predictions ask about."""
+        candidates = batch.candidates
+        assert candidates is not None
         assert self.text is not None
         without_id = batch.without_id[:, None, None]
-        x = self._spelled(asked.words, asked.items, asked.levels, without_id, table)
-        if self.two_positions is not None and asked.inner is not None:
-            x = x + self.two_positions.of(asked.inner)
-        marked: Tensor = self.dropout(x + self.text.asked)
-        return SlotGroup(marked, asked.there, asked=marked.shape[2])
+        x = self._embed_parts(
+            candidates.token_ids, candidates.items, candidates.levels, without_id, table
+        )
+        if self.entity_positions is not None and candidates.inner is not None:
+            x = x + self.entity_positions.of(candidates.inner)
+        marked: Tensor = self.dropout(x + self.text.candidates)
+        return SlotGroup(marked, candidates.there, candidates=marked.shape[2])
 
-    def _copied(self, batch: Batch, asked: Float[Tensor, "probes asked width"]) -> Copied | None:
+    def _copied(
+        self, batch: Batch, candidates: Float[Tensor, "predictions candidates width"]
+    ) -> Copied | None:
         """Return what may be copied of the items asked about, whose states are ``asked``."""
-        if batch.asked is None or self.text is None:
+        if batch.candidates is None or self.text is None:
             return None
-        there, read = batch.cuts >= 0, batch.asked
-        return self.text.copied(read.words[there], read.begins[there], read.ends[there], asked)
+        there, read = batch.prefix_lengths >= 0, batch.candidates
+        return self.text.copied(
+            read.token_ids[there], read.begins[there], read.ends[there], candidates
+        )
 
     def _word_slots(
         self,
         batch: Batch,
         table: ItemTable,
-        carried_BPD: Float[Tensor, "batch probes width"],  # noqa: N803
-        replies_BPR: Int[Tensor, "batch probes words"],  # noqa: N803
+        carried_BPD: Float[Tensor, "batch predictions width"],  # noqa: N803
+        target_ids_BPR: Int[Tensor, "batch predictions words"],  # noqa: N803
     ) -> SlotGroup:
         """Return the items asked about, then the place of each word of the reply."""
         assert self.text is not None
-        known = replies_BPR[:, :, :-1]
+        known = target_ids_BPR[:, :, :-1]
         said = self.dropout(self.embed_words(known.clamp(min=0)))
         visible = F.pad(known >= 0, (1, 0), value=True)
-        asked = None if batch.asked is None else self._asked(batch, table)
-        places = self.text.places(answered_from(batch.asked, asked, carried_BPD), said)
-        if self.two_positions is not None:
-            places = places + self.two_positions.of_reply(known)
-        if asked is None or batch.asked is None:
+        candidates = None if batch.candidates is None else self._asked(batch, table)
+        places = self.text.places(answered_from(batch.candidates, candidates, carried_BPD), said)
+        if self.entity_positions is not None:
+            places = places + self.entity_positions.of_reply(known)
+        if candidates is None or batch.candidates is None:
             return SlotGroup(places, visible, self._in_blanks(batch, known))
         return SlotGroup(
-            torch.cat([asked.x, places], dim=2),
-            torch.cat([batch.asked.there, visible], dim=2),
-            asked=asked.size,
+            torch.cat([candidates.x, places], dim=2),
+            torch.cat([batch.candidates.there, visible], dim=2),
+            candidates=candidates.size,
         )
 
     def _in_blanks(
-        self, batch: Batch, known: Int[Tensor, "batch probes words"]
-    ) -> Int[Tensor, "batch probes places"] | None:
+        self, batch: Batch, known: Int[Tensor, "batch predictions words"]
+    ) -> Int[Tensor, "batch predictions places"] | None:
         """Return how far from the end of its row each word stands that fills a blank."""
-        if self.two_positions is None or batch.masks is None:
+        if self.entity_positions is None or batch.masks is None:
             return None
-        return self.two_positions.of_blanks(known, batch.masks) - batch.cuts[..., None]
+        return self.entity_positions.of_blanks(known, batch.masks) - batch.prefix_lengths[..., None]
 
     def _instruction(self, batch: Batch) -> Instruction | None:
         """Read the soft prompt, where there is one, and the instruction once, for all rows."""
@@ -376,24 +386,24 @@ class RecommendationModel(nn.Module):
     def _carried(
         self,
         x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
-        cuts_BP: Int[Tensor, "batch probes"],  # noqa: N803
-    ) -> Float[Tensor, "batch probes width"]:
-        """Return the token that each probe follows; of an item in codes alone, all its codes.
+        prefix_lengths_BP: Int[Tensor, "batch predictions"],  # noqa: N803
+    ) -> Float[Tensor, "batch predictions width"]:
+        """Return the token that each prediction follows; of an item in codes alone, all its codes.
 
         Every slot stands on top of it. Without that head start a slot would first have to learn
         where the last event is.
         """
-        in_codes = self.codes is not None and set(self.config.reads) & {"codes", "item"} == {
+        in_codes = self.codes is not None and set(self.config.item_format) & {"codes", "item"} == {
             "codes"
         }
         span = self.codes.num_levels if self.codes is not None and in_codes else 1
-        return followed(x_BTD, cuts_BP, span)
+        return followed(x_BTD, prefix_lengths_BP, span)
 
     def _code_slots(
         self,
-        carried_BPD: Float[Tensor, "batch probes width"],  # noqa: N803
-        spelled_BP: Int[Tensor, "batch probes"],  # noqa: N803
-    ) -> Float[Tensor, "batch probes levels width"]:
+        carried_BPD: Float[Tensor, "batch predictions width"],  # noqa: N803
+        target_rows_BP: Int[Tensor, "batch predictions"],  # noqa: N803
+    ) -> Float[Tensor, "batch predictions levels width"]:
         assert self.codes is not None
-        slots = self.codes.slots(carried_BPD.flatten(0, 1), spelled_BP.clamp(min=0).flatten())
-        return slots.view(*spelled_BP.shape, *slots.shape[1:])
+        slots = self.codes.slots(carried_BPD.flatten(0, 1), target_rows_BP.clamp(min=0).flatten())
+        return slots.view(*target_rows_BP.shape, *slots.shape[1:])

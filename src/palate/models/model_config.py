@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from palate.language.item_format import MAX_TITLE_WORDS, Way
+from palate.language.item_format import MAX_TITLE_WORDS, ItemPart
 from palate.models.backbones.config import BackboneConfig
 from palate.models.decoder import DecoderConfig
 from palate.models.fusion import FusionConfig
@@ -19,7 +19,7 @@ class ModelConfig(BaseModel):
     """A pre-trained model in place of the compact one."""
     fusion: FusionConfig = Field(default_factory=FusionConfig)
     num_queries: int = Field(default=1, ge=0)
-    """Query tokens M per probe; 0 reads the user vector at the last event itself, as SASRec
+    """Query tokens M per prediction; 0 reads the user vector at the last event itself, as SASRec
     does."""
     cosine: bool = True
     """Score by the cosine of user and item vector instead of their plain inner product."""
@@ -27,14 +27,14 @@ class ModelConfig(BaseModel):
     """Divides the cosine; without ``cosine`` it is not used."""
     read_words: bool = True
     """Whether the instruction is read; without it every task would sound alike."""
-    reads: tuple[Way, ...] = ("item",)
-    """How the items of a history are spelled."""
+    item_format: tuple[ItemPart, ...] = ("item",)
+    """How the items of a history are target_rows."""
     title_words: int = Field(default=MAX_TITLE_WORDS, ge=1)
     """Words of a title that are read at most."""
     bidirectional_rows: bool = False
     """Whether what is read sees what comes after it too (a prefix language model, as T5 and GLM
     are); then each row is asked at its end alone."""
-    two_positions: bool = False
+    entity_positions: bool = False
     """Whether each word is told its place inside its entity too (RecSysLLM)."""
     copies: bool = False
     """Whether answers may copy words of the items they are asked about; needs a decoder that reads

@@ -1,4 +1,4 @@
-"""What a batch leaves once it is read: states at its probes, or prompts ready to be answered."""
+"""Outputs of the forward pass: states at the predictions, or prompts ready to be answered."""
 
 from dataclasses import dataclass
 
@@ -11,13 +11,13 @@ from palate.models.text_head import Copied
 
 @dataclass(frozen=True)
 class States:
-    """What stands at the probes of a batch, row by row, padding left out."""
+    """What stands at the predictions of a batch, row by row, padding left out."""
 
-    users: Float[Tensor, "probes queries width"] | None
+    users: Float[Tensor, "predictions queries width"] | None
     """User vectors, where asked for."""
-    codes: Float[Tensor, "probes levels width"] | None = None
-    """State before each code of the items that are spelled, where there are such."""
-    words: Float[Tensor, "probes words width"] | None = None
+    codes: Float[Tensor, "predictions levels width"] | None = None
+    """State before each code of the items that are target_rows, where there are such."""
+    words: Float[Tensor, "predictions words width"] | None = None
     """State before each word of the replies, where there are such."""
     rows: Float[Tensor, "batch time width"] | None = None
     """State of each token of the rows, where kept."""
@@ -38,7 +38,7 @@ class Prefix:
     """What each prompt ended with."""
     states: Float[Tensor, "batch time width"] | None = None
     """What an encoder made of it; it leaves no past."""
-    asked: Float[Tensor, "batch asked width"] | None = None
+    candidates: Float[Tensor, "batch candidates width"] | None = None
     """State of each place of the items asked about; an encoder leaves none."""
     copied: Copied | None = None
     """What an answer in words may copy, in a model that copies."""

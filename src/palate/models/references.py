@@ -44,9 +44,11 @@ def whole_items(items: Int[Tensor, "*any"], levels: Int[Tensor, "*any"]) -> Int[
 def mentioned(batch: Batch, num_items: int) -> Int[Tensor, " references"]:
     """Return references to all items that the batch shows, some of them more than once."""
     read = references_of(batch.whole, batch.without_id[:, None], num_items).flatten()
-    if batch.asked is not None:
-        asked = references_of(batch.asked.whole, batch.without_id[:, None, None], num_items)
-        read = torch.cat([read, asked.flatten()])
+    if batch.candidates is not None:
+        candidates = references_of(
+            batch.candidates.whole, batch.without_id[:, None, None], num_items
+        )
+        read = torch.cat([read, candidates.flatten()])
     return read[read >= 0]
 
 
@@ -60,17 +62,17 @@ def references_of(
 def numbered_items(batch: Batch) -> tuple[Batch, Int[Tensor, " items"]]:
     """Return the batch with its items numbered from 0, and the catalogue row of each number."""
     shown = batch.whole >= 0
-    if batch.asked is None:
+    if batch.candidates is None:
         needed, places = batch.items[shown].unique(return_inverse=True)
         return replace(batch, items=batch.items.masked_scatter(shown, places)), needed
-    asked = batch.asked.whole >= 0
-    both = torch.cat([batch.items[shown], batch.asked.items[asked]])
+    candidates = batch.candidates.whole >= 0
+    both = torch.cat([batch.items[shown], batch.candidates.items[candidates]])
     needed, places = both.unique(return_inverse=True)
     count = int(shown.sum())
-    of_asked = batch.asked.items.masked_scatter(asked, places[count:])
+    of_candidates = batch.candidates.items.masked_scatter(candidates, places[count:])
     numbered = replace(
         batch,
         items=batch.items.masked_scatter(shown, places[:count]),
-        asked=replace(batch.asked, items=of_asked),
+        candidates=replace(batch.candidates, items=of_candidates),
     )
     return numbered, needed

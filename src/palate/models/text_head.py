@@ -1,7 +1,7 @@
 """Answers in words: what is read before the first one, and how likely each next one is.
 
-Shape suffixes: B rows, P probes of a row, R words of a reply, D width, V vocabulary, N probes
-there are, A places of the items asked about.
+Shape suffixes: B rows, P predictions of a row, R words of a reply, D width, V vocabulary, N
+predictions there are, A places of the items asked about.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _GOES_ON = 4.0
 
 @dataclass(frozen=True)
 class Copied:
-    """Words that answers may copy: those of the items that each probe asks about.
+    """Words that answers may copy: those of the items that each prediction asks about.
 
     ``p(w) = (1 - g) p_V(w) + g sum of q_a`` over the places ``a`` where ``w`` stands, with ``p_V =
     softmax(logits)`` and ``q = softmax over places of (logit of the word there + <h, k_a> / sqrt(D)
@@ -32,11 +32,11 @@ class Copied:
     from the vocabulary's opinion.)
     """
 
-    words: Int[Tensor, "probes places"]
+    words: Int[Tensor, "predictions places"]
     """Below 0 where no word stands."""
-    begins: Bool[Tensor, "probes places"]
+    begins: Bool[Tensor, "predictions places"]
     """Where an item begins."""
-    keys: Float[Tensor, "probes places width"]
+    keys: Float[Tensor, "predictions places width"]
     """What draws an answer to each place."""
     gate: nn.Linear
     """Tells from the state ``h`` the logit of ``g``."""
@@ -44,15 +44,15 @@ class Copied:
     """What speaks for going on, ``f``."""
 
     @property
-    def first(self) -> Bool[Tensor, "probes 1 places"]:
+    def first(self) -> Bool[Tensor, "predictions 1 places"]:
         """Where answers may go on before anything was said: at the beginnings."""
         return self.begins[:, None]
 
     def goes_on(
         self,
-        next_NSA: Bool[Tensor, "probes _ places"],  # noqa: N803
-        words_NS: Int[Tensor, "probes said"],  # noqa: N803
-    ) -> Bool[Tensor, "probes said places"]:
+        next_NSA: Bool[Tensor, "predictions _ places"],  # noqa: N803
+        words_NS: Int[Tensor, "predictions said"],  # noqa: N803
+    ) -> Bool[Tensor, "predictions said places"]:
         """Return where answers go on in the items that begin with them, after one more word.
 
         Args:
@@ -62,19 +62,22 @@ class Copied:
         said = next_NSA & (self.words[:, None] == words_NS[..., None])
         return F.pad(said, (1, -1), value=False) & ~self.begins[:, None]
 
-    def along(self, replies_NR: Int[Tensor, "probes words"]) -> Bool[Tensor, "probes words places"]:  # noqa: N803
+    def along(
+        self,
+        target_ids_NR: Int[Tensor, "predictions words"],  # noqa: N803
+    ) -> Bool[Tensor, "predictions words places"]:
         """Return for each word of some replies where they could go on before it."""
         found = [self.first]
-        for words in replies_NR.T[:-1]:
+        for words in target_ids_NR.T[:-1]:
             found.append(self.goes_on(found[-1], words[:, None]))
         return torch.cat(found, dim=1)
 
     def draw(
         self,
         logits: Float[Tensor, "*any vocabulary"],
-        hidden: Float[Tensor, "probes said width"],
-        next_NSA: Bool[Tensor, "probes said places"],  # noqa: N803
-        where: Bool[Tensor, "probes said"] | None = None,
+        hidden: Float[Tensor, "predictions said width"],
+        next_NSA: Bool[Tensor, "predictions said places"],  # noqa: N803
+        where: Bool[Tensor, "predictions said"] | None = None,
     ) -> Float[Tensor, "*any vocabulary"]:
         """Return the log-probabilities after the states ``hidden``, copying included.
 
@@ -110,7 +113,7 @@ class TextHead(nn.Module):
     def __init__(self, width: int, *, copies: bool = False) -> None:
         """Start as an echo: ``W`` the identity, ``v`` one."""
         super().__init__()
-        self.asked = nn.Parameter(torch.zeros(width))
+        self.candidates = nn.Parameter(torch.zeros(width))
         """Added to items asked about, so that they differ from those of the history."""
         self.start = nn.Parameter(torch.zeros(width))
         self.output = nn.Linear(width, width, bias=False)
@@ -129,10 +132,10 @@ class TextHead(nn.Module):
 
     def copied(
         self,
-        words_NA: Int[Tensor, "probes places"],  # noqa: N803
-        begins_NA: Bool[Tensor, "probes places"],  # noqa: N803
-        ends_NA: Int[Tensor, "probes places"],  # noqa: N803
-        asked_NAD: Float[Tensor, "probes places width"],  # noqa: N803
+        words_NA: Int[Tensor, "predictions places"],  # noqa: N803
+        begins_NA: Bool[Tensor, "predictions places"],  # noqa: N803
+        ends_NA: Int[Tensor, "predictions places"],  # noqa: N803
+        asked_NAD: Float[Tensor, "predictions places width"],  # noqa: N803
     ) -> Copied | None:
         """Return what may be copied of words with the states ``asked_NAD``; None copies none.
 
@@ -150,9 +153,9 @@ class TextHead(nn.Module):
 
     def places(
         self,
-        carried_BPD: Float[Tensor, "batch probes width"],  # noqa: N803 - shape suffix
-        said_BPRD: Float[Tensor, "batch probes said width"],  # noqa: N803
-    ) -> Float[Tensor, "batch probes places width"]:
+        carried_BPD: Float[Tensor, "batch predictions width"],  # noqa: N803 - shape suffix
+        said_BPRD: Float[Tensor, "batch predictions said width"],  # noqa: N803
+    ) -> Float[Tensor, "batch predictions places width"]:
         """Return what is read at the place of each word: the words before it, never the word."""
         first = (carried_BPD + self.start)[:, :, None]
         return torch.cat([first, said_BPRD], dim=2)

@@ -43,7 +43,7 @@ def merged(model: RecommendationModel) -> RecommendationModel:
     return other
 
 
-def own_state(model: RecommendationModel) -> dict[str, Tensor]:
+def trainable_state(model: RecommendationModel) -> dict[str, Tensor]:
     """Return the weights by name; those borrowed from a checkpoint are not among them."""
     added = model.trainable if model.tuning.kind != "full" else frozenset[str]()
     return {
@@ -53,13 +53,13 @@ def own_state(model: RecommendationModel) -> dict[str, Tensor]:
     }
 
 
-def load_own_state(model: RecommendationModel, state: Mapping[str, Tensor]) -> None:
-    """Put in what :func:`own_state` of a model of the same shape returned.
+def load_trainable_state(model: RecommendationModel, state: Mapping[str, Tensor]) -> None:
+    """Put in what :func:`trainable_state` of a model of the same shape returned.
 
     Raises:
         ArtifactError: when names or shapes differ.
     """
-    own = own_state(model)
+    own = trainable_state(model)
     odd = sorted(
         name
         for name in own.keys() | state.keys()

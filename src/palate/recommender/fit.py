@@ -9,7 +9,7 @@ from palate.artifacts import hash_text
 from palate.data.dataset import Dataset
 from palate.errors import ConfigError
 from palate.inference.engine import LanguageEngine
-from palate.inference.model_folder import Trained
+from palate.inference.model_folder import TrainedModel
 from palate.items.vectors import ItemVectors
 from palate.language.prompts import Wordings
 from palate.models.baselines import fit_baseline
@@ -19,7 +19,7 @@ from palate.training.batches import Mixture
 from palate.training.build import build_parts
 from palate.training.loop import Report, Run, train
 from palate.training.recipe import Recipe, load_recipe
-from palate.training.system import Parts, Start
+from palate.training.system import LanguageModelSystem, Start
 from palate.training.warm_start import known_items
 
 
@@ -32,7 +32,7 @@ class TrainingRun:
     name: str
     """What a person calls the recipe."""
     seed: int = 0
-    start: Trained | None = None
+    start: TrainedModel | None = None
     """A trained model to start from."""
     prompts: Mapping[str, Wordings] | None = None
     """Wordings in place of those of the package, or beside them."""
@@ -41,7 +41,7 @@ class TrainingRun:
     report: Callable[[Report], None] | None = None
     encoding: Callable[[int, int], None] | None = None
 
-    def trained(self) -> Trained:
+    def trained(self) -> TrainedModel:
         """Do the work, or what is left of it.
 
         Raises:
@@ -52,7 +52,7 @@ class TrainingRun:
             fitted = fit_baseline(
                 recipe.baseline, dataset.sequences, len(dataset.catalog), seed=seed
             )
-            return Trained(self.name, recipe, dataset, fitted, [], seed)
+            return TrainedModel(self.name, recipe, dataset, fitted, [], seed)
         parts, mixtures = build_parts(
             dataset,
             recipe,
@@ -66,7 +66,7 @@ class TrainingRun:
         log = self._learn(parts, mixtures)
         parts = with_blend(with_prior(parts, dataset, seed), dataset, seed)
         parts = with_calibration(parts, dataset, seed)
-        return Trained(self.name, recipe, dataset, parts, log, seed)
+        return TrainedModel(self.name, recipe, dataset, parts, log, seed)
 
     def _taught(self) -> ItemVectors | None:
         """Train the teacher, where the recipe has one, and return its item vectors."""
@@ -82,10 +82,12 @@ class TrainingRun:
         )
         return item_vectors(teacher.trained())
 
-    def _learn(self, parts: Parts, mixtures: list[Mixture]) -> list[Mapping[str, object]]:
+    def _learn(
+        self, parts: LanguageModelSystem, mixtures: list[Mixture]
+    ) -> list[Mapping[str, object]]:
         """Train the stages in turn and return what each said of itself."""
         origin, log = self._origin(parts), list[Mapping[str, object]]()
-        work, stages = self.folder, self.recipe.in_turn
+        work, stages = self.folder, self.recipe.resolved_stages
         for number, (stage, mixture) in enumerate(zip(stages, mixtures, strict=True)):
             validate = validation(self.dataset, parts, stage, mixture, self.seed)
             run = Run(
@@ -100,7 +102,7 @@ class TrainingRun:
             log += train(parts.model, run)
         return log
 
-    def _origin(self, parts: Parts) -> list[object]:
+    def _origin(self, parts: LanguageModelSystem) -> list[object]:
         """Return everything that decides the run."""
         recipe, start = self.recipe.model_dump(mode="json"), _hash_of_weights(self.start)
         origin: list[object] = [recipe, self.seed, fingerprint(self.dataset), start]
@@ -109,14 +111,14 @@ class TrainingRun:
         return origin
 
 
-def item_vectors(teacher: Trained) -> ItemVectors:
+def item_vectors(teacher: TrainedModel) -> ItemVectors:
     """Return what users are compared with, as behaviour vectors: of items it learned of alone.
 
     Raises:
         ConfigError: when it is a baseline that has no such vectors.
     """
     system = teacher.system
-    if isinstance(system, Parts):
+    if isinstance(system, LanguageModelSystem):
         values = LanguageEngine(system).outputs.float().cpu().numpy()
     elif isinstance(system, Als | Bpr):
         values = system.item_factors
@@ -128,8 +130,8 @@ def item_vectors(teacher: Trained) -> ItemVectors:
     return ItemVectors.normalised(values, teacher.dataset.train_counts > 0)
 
 
-def _beginning(start: Trained, dataset: Dataset) -> Start:
-    if not isinstance(start.system, Parts):
+def _beginning(start: TrainedModel, dataset: Dataset) -> Start:
+    if not isinstance(start.system, LanguageModelSystem):
         raise ConfigError(
             f"The baseline {start.name!r} has no weights to start from.",
             hint="Start from a language model: palate train DATASET MODEL --start OTHER",
@@ -137,9 +139,9 @@ def _beginning(start: Trained, dataset: Dataset) -> Start:
     return Start(start.system, known_items(dataset.catalog, start.dataset.catalog))
 
 
-def _hash_of_weights(start: Trained | None) -> str:
+def _hash_of_weights(start: TrainedModel | None) -> str:
     """Return a hash of the weights a run starts from."""
-    if start is None or not isinstance(start.system, Parts):
+    if start is None or not isinstance(start.system, LanguageModelSystem):
         return ""
     weights = start.system.model.state_dict().values()
     return hash_text("".join(hash_text(w.cpu().numpy().tobytes().hex()) for w in weights))

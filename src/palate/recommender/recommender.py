@@ -16,7 +16,7 @@ from palate.evaluation.result import Evaluation
 from palate.inference.answers import Answers, Explained, Rated
 from palate.inference.ask import Ask
 from palate.inference.engine import LanguageEngine
-from palate.inference.model_folder import Trained, load_model, save_model
+from palate.inference.model_folder import TrainedModel, load_model, save_model
 from palate.inference.title_search import TitleSearch
 from palate.language.prompts import Wordings, load_prompts
 from palate.models.baselines import Baseline
@@ -24,7 +24,7 @@ from palate.models.trainable_state import merged
 from palate.recommender.fit import TrainingRun
 from palate.training.loop import Report
 from palate.training.recipe import Recipe, load_recipe
-from palate.training.system import Parts
+from palate.training.system import LanguageModelSystem
 from palate.types import History, Ranking
 
 
@@ -40,7 +40,7 @@ class Reason:
 class Recommender:
     """A trained system with its catalogue and users; a baseline and a model are used alike."""
 
-    def __init__(self, trained: Trained) -> None:
+    def __init__(self, trained: TrainedModel) -> None:
         """Use :meth:`train` or :meth:`load` instead."""
         self.trained = trained
 
@@ -108,7 +108,7 @@ class Recommender:
             ConfigError: when there is no LoRA update in it.
         """
         system = self.trained.system
-        if not isinstance(system, Parts):
+        if not isinstance(system, LanguageModelSystem):
             raise ConfigError(
                 f"The baseline {self.name!r} has nothing to merge.",
                 hint="Merge a model that was tuned by LoRA.",
@@ -131,19 +131,19 @@ class Recommender:
     def engine(self) -> LanguageEngine | Baseline:
         """What scores."""
         system = self.trained.system
-        return LanguageEngine(system) if isinstance(system, Parts) else system
+        return LanguageEngine(system) if isinstance(system, LanguageModelSystem) else system
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """The families of prompts it was trained on; none for a baseline."""
         system = self.trained.system
-        return system.tasks if isinstance(system, Parts) else ()
+        return system.tasks if isinstance(system, LanguageModelSystem) else ()
 
     @property
     def prompts(self) -> Mapping[str, Wordings]:
         """The wordings it was trained with; those of the package for a baseline."""
         system = self.trained.system
-        return system.prompts if isinstance(system, Parts) else load_prompts()
+        return system.prompts if isinstance(system, LanguageModelSystem) else load_prompts()
 
     def history(self, user_id: str) -> History:
         """Return everything a known user did.
@@ -199,8 +199,8 @@ class Recommender:
             NotTrainedError: when the model was not trained to search.
         """
         who = history or History(item_rows=np.zeros(0, dtype=np.int64))
-        asked = self.asking(Ask(family="search", context=words))
-        return asked.recommend([who], n, exclude_seen=False)[0]
+        candidates = self.asking(Ask(family="search", context=words))
+        return candidates.recommend([who], n, exclude_seen=False)[0]
 
     def why(self, history: History, item_row: int, n: int = 3) -> list[Reason]:
         """Return the ``n`` events without which the item's score falls most.
@@ -312,7 +312,7 @@ class Recommender:
     def recommends(self) -> bool:
         """Whether it finds items in the whole catalogue by itself."""
         system = self.trained.system
-        return not isinstance(system, Parts) or bool(system.forms)
+        return not isinstance(system, LanguageModelSystem) or bool(system.forms)
 
     def evaluate(
         self, part: PartName = "test", *, progress: Callable[[int, int], None] | None = None

@@ -19,7 +19,7 @@ from palate.language.held_out import HeldOut, held_out_events, held_out_examples
 from palate.language.prompts import SLOTS
 from palate.language.text.reviews import read_held_out, read_reviews
 from palate.language.text_tasks import YES, Rating
-from palate.language.text_tasks import Ranking as YesOrNo
+from palate.language.text_tasks import Ranking as YesNo
 from palate.models.baselines import fit_baseline
 from palate.models.language_model import RecommendationModel
 from palate.ranking import mask_scores, top_rows
@@ -27,7 +27,7 @@ from palate.training.batches import Mixture
 from palate.training.chosen_tasks import BY_ITEMS
 from palate.training.loop import Validate
 from palate.training.recipe import Recipe
-from palate.training.system import Blend, Parts, Prior, RatingPrior
+from palate.training.system import Blend, LanguageModelSystem, Prior, RatingPrior
 from palate.types import History, Ranking
 
 _logger = logging.getLogger(__name__)
@@ -81,16 +81,16 @@ class Validation:
 
 
 def validation(
-    dataset: Dataset, parts: Parts, stage: Recipe, mixture: Mixture, seed: int
+    dataset: Dataset, parts: LanguageModelSystem, stage: Recipe, mixture: Mixture, seed: int
 ) -> Validation:
     """Return what a stage is judged by while it learns."""
     names = tuple(task.name for task in mixture.tasks)
-    parts = replace(parts, recipe=stage, tasks=names, spelling=mixture.writer.spelling)
+    parts = replace(parts, recipe=stage, tasks=names, item_format=mixture.batch_builder.item_format)
     by_items = _by_items(dataset, parts, seed) if stage.by_items else None
     return Validation(by_items, _in_words(dataset, parts, mixture, seed))
 
 
-def _by_items(dataset: Dataset, parts: Parts, seed: int) -> Validate:
+def _by_items(dataset: Dataset, parts: LanguageModelSystem, seed: int) -> Validate:
     searched = parts.forms[0] == "codes"
     most = _SEARCHED_USERS if searched else _VALIDATION_USERS
     cases = _sample(dataset.cases("valid"), most, seed)
@@ -105,7 +105,9 @@ def _by_items(dataset: Dataset, parts: Parts, seed: int) -> Validate:
     return validate
 
 
-def _in_words(dataset: Dataset, parts: Parts, mixture: Mixture, seed: int) -> list[Validate]:
+def _in_words(
+    dataset: Dataset, parts: LanguageModelSystem, mixture: Mixture, seed: int
+) -> list[Validate]:
     """Return a judge for each task that the valid part has replies for."""
     if not parts.recipe.tasks.in_words:
         return []
@@ -124,7 +126,7 @@ def _in_words(dataset: Dataset, parts: Parts, mixture: Mixture, seed: int) -> li
     return judges
 
 
-def _chance_of_words(parts: Parts, question: Question) -> Validate:
+def _chance_of_words(parts: LanguageModelSystem, question: Question) -> Validate:
     def validate(model: RecommendationModel) -> float:
         engine = TextEngine(LanguageEngine(replace(parts, model=model)))
         return float(np.exp(engine.log_likelihood(question)))
@@ -132,7 +134,7 @@ def _chance_of_words(parts: Parts, question: Question) -> Validate:
     return validate
 
 
-def _main_ask(parts: Parts, dataset: Dataset) -> Ask:
+def _main_ask(parts: LanguageModelSystem, dataset: Dataset) -> Ask:
     """Return the question a model is validated by: the next item where it was trained on that."""
     answered = [name for name in parts.tasks if name in BY_ITEMS]
     usual = [name for name in ("next-item", "next-behaviours") if name in answered]
@@ -142,7 +144,7 @@ def _main_ask(parts: Parts, dataset: Dataset) -> Ask:
     return Ask(family=family, slots={name: slots[name] for name in SLOTS[family]})
 
 
-def with_prior(parts: Parts, dataset: Dataset, seed: int) -> Parts:
+def with_prior(parts: LanguageModelSystem, dataset: Dataset, seed: int) -> LanguageModelSystem:
     """Fit the recipe's prior and give it the weight that is best on the valid part."""
     config = parts.recipe.prior
     cases = _sample(dataset.cases("valid"), _VALIDATION_USERS, seed)
@@ -155,7 +157,7 @@ def with_prior(parts: Parts, dataset: Dataset, seed: int) -> Parts:
     return replace(parts, prior=Prior(baseline, config.weights[best]))
 
 
-def with_blend(parts: Parts, dataset: Dataset, seed: int) -> Parts:
+def with_blend(parts: LanguageModelSystem, dataset: Dataset, seed: int) -> LanguageModelSystem:
     """Weigh codes against the set in hybrid answers as is best on the valid part.
 
     Then items that training never saw are raised, at most until they have their share of the lists,
@@ -178,11 +180,11 @@ def with_blend(parts: Parts, dataset: Dataset, seed: int) -> Parts:
     chosen = best_of([Blend(weight) for weight in config.blend_weights])
     if not parts.features.has_id.all():
         most = _raise_to_share(parts, ask, cases.histories[:_USERS_WEIGHED])
-        chosen = best_of([Blend(chosen.weight, share * most) for share in config.raises])
+        chosen = best_of([Blend(chosen.weight, share * most) for share in config.boost_fractions])
     return replace(parts, blend=chosen)
 
 
-def _raise_to_share(parts: Parts, ask: Ask, histories: Sequence[History]) -> float:
+def _raise_to_share(parts: LanguageModelSystem, ask: Ask, histories: Sequence[History]) -> float:
     """Return what gives items that training never saw as much of the lists as of the catalogue.
 
     A model that knows items by their IDs prefers those, so that without a raise new items all but
@@ -204,7 +206,9 @@ def _raise_to_share(parts: Parts, ask: Ask, histories: Sequence[History]) -> flo
     return low
 
 
-def with_calibration(parts: Parts, dataset: Dataset, seed: int) -> Parts:
+def with_calibration(
+    parts: LanguageModelSystem, dataset: Dataset, seed: int
+) -> LanguageModelSystem:
     """Make chances the frequencies of the valid part, where yes or no, or ratings, are asked."""
     if not {"ranking", "rating"}.intersection(parts.tasks):
         return parts
@@ -216,28 +220,34 @@ def with_calibration(parts: Parts, dataset: Dataset, seed: int) -> Parts:
 
 
 def _saying_yes(
-    parts: Parts, answers: Answers, events: Sequence[HeldOut], rng: np.random.Generator
-) -> Parts:
+    parts: LanguageModelSystem,
+    answers: Answers,
+    events: Sequence[HeldOut],
+    rng: np.random.Generator,
+) -> LanguageModelSystem:
     task = answers.tasks.get("ranking")
     examples = [] if task is None else [e for _, e in held_out_examples(task, events, None, rng)]
     if not examples:
         return parts
-    labels = np.asarray([reply == YES for example in examples for reply in example.replies])
-    likings = answers.likings(examples).astype(np.float64)
-    if isinstance(task, YesOrNo) and task.threshold is not None:
+    labels = np.asarray([reply == YES for example in examples for reply in example.target_texts])
+    like_probabilities = answers.like_probabilities(examples).astype(np.float64)
+    if isinstance(task, YesNo) and task.threshold is not None:
         biases = fit_item_biases(answers.dataset)
         known, places = above_mean(biases, examples), labels.astype(np.int64)
-        drawn = fit_levels(no_and_yes(likings), known, places)
+        drawn = fit_levels(no_and_yes(like_probabilities), known, places)
         _logger.info("liking: slope %.3f, trust in biases %.3f", drawn.slope, drawn.trust)
-        return replace(parts, liking_prior=RatingPrior(biases, drawn))
-    found = fit_calibration(likings, labels, answers.lifts(examples))
+        return replace(parts, like_prior=RatingPrior(biases, drawn))
+    found = fit_calibration(like_probabilities, labels, answers.log_odds(examples))
     _logger.info("calibration: slope %.3f, trust in scores %.3f", found.slope, found.trust)
     return replace(parts, calibration=found)
 
 
 def _rating_by_biases(
-    parts: Parts, answers: Answers, events: Sequence[HeldOut], rng: np.random.Generator
-) -> Parts:
+    parts: LanguageModelSystem,
+    answers: Answers,
+    events: Sequence[HeldOut],
+    rng: np.random.Generator,
+) -> LanguageModelSystem:
     task = answers.tasks.get("rating")
     if not isinstance(task, Rating):
         return parts
@@ -249,7 +259,7 @@ def _rating_by_biases(
     found = fit_levels(
         np.stack([one.chances for one in rated]),
         above_mean(biases, examples),
-        np.asarray([words.index(example.replies[0]) for example in examples]),
+        np.asarray([words.index(example.target_texts[0]) for example in examples]),
     )
     _logger.info("rating calibration: slope %.3f, trust in biases %.3f", found.slope, found.trust)
     return replace(parts, rating_prior=RatingPrior(biases, found))

@@ -6,12 +6,12 @@ from typing import Literal
 
 from palate.errors import ConfigError, NotTrainedError
 from palate.inference.ask import Ask
-from palate.inference.model_folder import Trained
+from palate.inference.model_folder import TrainedModel
 from palate.language.prompts import SLOTS
 from palate.models.baselines import Popularity
 from palate.training.chosen_tasks import BY_ITEMS
 from palate.training.recipe import Form, Recipe, load_recipe, recipe_names
-from palate.training.system import Parts
+from palate.training.system import LanguageModelSystem
 
 _WORDS_NEED = "urm"
 """The recipe to name where free words are wanted."""
@@ -29,11 +29,11 @@ _IN_WORDS: Mapping[str, tuple[str, str]] = {
 class Abilities:
     """Judges questions before they are answered; nothing here reads a history."""
 
-    def __init__(self, trained: Trained) -> None:
+    def __init__(self, trained: TrainedModel) -> None:
         """Look at what was trained."""
         system = trained.system
         self._trained = trained
-        self._parts = system if isinstance(system, Parts) else None
+        self._parts = system if isinstance(system, LanguageModelSystem) else None
         self._slots = {
             "event": trained.dataset.interactions.event_types,
             "scenario": trained.dataset.interactions.scenarios,
@@ -207,7 +207,10 @@ def _families(recipe: Recipe) -> list[str]:
     return [
         family
         for family in SLOTS
-        if any(getattr(stage.tasks, family.replace("-", "_"), 0) > 0 for stage in recipe.in_turn)
+        if any(
+            getattr(stage.tasks, family.replace("-", "_"), 0) > 0
+            for stage in recipe.resolved_stages
+        )
     ]
 
 

@@ -20,7 +20,7 @@ from palate.language.text.plain import rating_words
 from palate.recommender.recommender import Reason
 from palate.serving.filters import ItemFilter
 from palate.serving.histories import history_of
-from palate.serving.id_generator import Numbering
+from palate.serving.id_generator import IdGenerator
 from palate.serving.live import LiveModel
 from palate.serving.overload import Overloaded
 from palate.serving.pool import ModelPool, Served
@@ -39,7 +39,7 @@ from palate.serving.schemas import (
     SimilarQuery,
 )
 from palate.serving.store import Event
-from palate.serving.telemetry import Visit
+from palate.serving.telemetry import RequestContext
 from palate.serving.titles import Titles
 from palate.types import History
 
@@ -60,7 +60,7 @@ class Answering:
         """Ask the models of ``pool`` and remember what was answered in ``recorder``."""
         self._pool, self._recorder, self._titles = pool, recorder, titles
         self._renderers: dict[str, Renderer] = {}
-        self._numbering = Numbering()
+        self._numbering = IdGenerator()
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="palate-aside")
         self._num_aside = 0
 
@@ -68,7 +68,7 @@ class Answering:
         """End the thread."""
         self._aside.shutdown(cancel_futures=True)
 
-    async def recommend(self, visit: Visit, body: RecommendBody) -> Response:
+    async def recommend(self, visit: RequestContext, body: RecommendBody) -> Response:
         """Answer with the best items of the catalogue."""
         served = self._chosen(body.user_id, body.model)
         visit.model = served.live.version
@@ -85,7 +85,7 @@ class Answering:
         whys = await self._whys(served, question, found) if body.explain else None
         return self._answer(visit, served, question, found, whys, missing)
 
-    async def rank(self, visit: Visit, body: RankBody) -> Response:
+    async def rank(self, visit: RequestContext, body: RankBody) -> Response:
         """Answer with the candidates in order."""
         served = self._chosen(body.user_id, body.model)
         visit.model = served.live.version
@@ -102,7 +102,7 @@ class Answering:
         whys = await self._whys(served, question, found) if body.explain else None
         return self._answer(visit, served, question, found, whys, [*missing, *unknown])
 
-    async def search(self, visit: Visit, body: SearchBody) -> Response:
+    async def search(self, visit: RequestContext, body: SearchBody) -> Response:
         """Answer with items by words; by their titles where the model was not taught to search."""
         served = self._chosen(body.user_id, body.model)
         visit.model = served.live.version
@@ -124,7 +124,7 @@ class Answering:
             found = replace(await served.batcher.ask(plain), fallback="titles")
         return self._answer(visit, served, question, found, None, [])
 
-    async def similar(self, visit: Visit, item_id: str, asked: SimilarQuery) -> Response:
+    async def similar(self, visit: RequestContext, item_id: str, asked: SimilarQuery) -> Response:
         """Answer with the nearest items of an item."""
         served = self._chosen(None, asked.model)
         visit.model = served.live.version
@@ -133,7 +133,7 @@ class Answering:
         found = await self.aside(live.similar, live.row_of(item_id), asked.n)
         return self._answer(visit, served, Question(None, _NOTHING), found, None, [])
 
-    async def explain(self, visit: Visit, body: ExplainBody) -> Response:
+    async def explain(self, visit: RequestContext, body: ExplainBody) -> Response:
         """Answer with the events that weighed most for one item, and in words where asked to."""
         served = self._chosen(body.user_id, body.model)
         visit.model = served.live.version
@@ -158,7 +158,7 @@ class Answering:
         }
         return _single(visit, live, told, None if said is None else said.fallback, missing)
 
-    async def rate(self, visit: Visit, body: RateBody) -> Response:
+    async def rate(self, visit: RequestContext, body: RateBody) -> Response:
         """Answer with the rating that somebody would give an item."""
         served = self._chosen(body.user_id, body.model)
         visit.model = served.live.version
@@ -246,7 +246,7 @@ class Answering:
 
     def _answer(
         self,
-        visit: Visit,
+        visit: RequestContext,
         served: Served,
         question: Question,
         found: Answer,
@@ -352,7 +352,7 @@ def _check_text(live: LiveModel) -> None:
 
 
 def _single(
-    visit: Visit,
+    visit: RequestContext,
     live: LiveModel,
     told: Mapping[str, object],
     fallback: str | None,
@@ -364,7 +364,7 @@ def _single(
     return _json({**told, **more, "missing_ids": missing})
 
 
-def _took_ms(visit: Visit) -> float:
+def _took_ms(visit: RequestContext) -> float:
     return round(1e3 * (time.perf_counter() - visit.started), 3)
 
 

@@ -18,7 +18,7 @@ from palate.serving.auth import is_loopback
 from palate.serving.documentation import STYLE_HASH, openapi_of, page_of
 from palate.serving.http_io import answer
 from palate.serving.limits import Limits
-from palate.serving.middleware import Door, visit_of
+from palate.serving.middleware import Middleware, visit_of
 from palate.serving.page import SECURITY_HEADERS, PageFile, page_files
 from palate.serving.problems import invalid_fields, problem, problem_response
 from palate.serving.retention import DAYS_KEPT
@@ -104,7 +104,7 @@ def create_app(settings: ServeSettings, *, log: RequestLog | None = None) -> Fas
     app.state.service = service
     app.add_middleware(Lane, routes=[*recommendations.router.routes, *feedback.router.routes])
     # Added last, it stands first.
-    app.add_middleware(Door, metrics=service.metrics, log=log, limits=settings.limits)
+    app.add_middleware(Middleware, metrics=service.metrics, log=log, limits=settings.limits)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
     for part in (recommendations, feedback, items, users, models, keys, operator, health):

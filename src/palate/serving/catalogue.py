@@ -26,7 +26,7 @@ from palate.language.item_format import title_words
 from palate.serving.filters import ItemColumns, ItemFilter, grown
 from palate.serving.views import ItemView
 from palate.training.build import codes_read
-from palate.training.system import Parts
+from palate.training.system import LanguageModelSystem
 
 _MASK_BYTES = 32_000_000
 """Memory for the masks of recent filters."""
@@ -188,7 +188,7 @@ class CatalogueState:
 class ItemReader:
     """Reads what items say of themselves, as the encoders of a trained model do."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: LanguageModelSystem) -> None:
         """Take the trained ``parts``, which are never changed."""
         self._parts = parts
 

@@ -4,7 +4,7 @@ import itertools
 import secrets
 
 
-class Numbering:
+class IdGenerator:
     """A random beginning, drawn once per process, and a count.
 
     >>> numbers = Numbering()

@@ -15,7 +15,7 @@ from jaxtyping import Int
 from palate.data.dataset import Dataset
 from palate.errors import NotTrainedError, UnknownItemError
 from palate.inference.answers import Rated
-from palate.inference.model_folder import Trained
+from palate.inference.model_folder import TrainedModel
 from palate.recommender.recommender import Reason
 from palate.serving.abilities import Abilities
 from palate.serving.catalogue import CatalogueState, ItemReader
@@ -28,7 +28,7 @@ from palate.serving.reader import POPULAR, HistoryReader
 from palate.serving.readings import CacheCounts, Reading, ReadingCache, fingerprint
 from palate.serving.store.records import DeletedItem, ItemRecord
 from palate.serving.views import ItemView
-from palate.training.system import Parts
+from palate.training.system import LanguageModelSystem
 from palate.types import History
 
 __all__ = ["Answer", "LiveModel", "Question"]
@@ -41,7 +41,9 @@ _MOST_REASONS = 50
 class LiveModel:
     """A trained system that answers; safe to ask from several threads while it is updated."""
 
-    def __init__(self, trained: Trained, version: str, *, cache_bytes: int = _CACHE_BYTES) -> None:
+    def __init__(
+        self, trained: TrainedModel, version: str, *, cache_bytes: int = _CACHE_BYTES
+    ) -> None:
         """Compute the catalogue's vectors once; :meth:`load` is the usual way in.
 
         Args:
@@ -52,7 +54,7 @@ class LiveModel:
         self.trained = trained
         self.version = version
         self.abilities = Abilities(trained)
-        self._parts = trained.system if isinstance(trained.system, Parts) else None
+        self._parts = trained.system if isinstance(trained.system, LanguageModelSystem) else None
         self._items = None if self._parts is None else ItemReader(self._parts)
         self._histories = HistoryReader(trained)
         self._words = (

@@ -13,7 +13,7 @@ from palate.inference.engine import LanguageEngine
 from palate.serving.catalogue import CatalogueState, catalog_of
 from palate.serving.reader import HistoryReader
 from palate.serving.views import ItemView
-from palate.training.system import Parts
+from palate.training.system import LanguageModelSystem
 from palate.trust.grounding import Grounds, factual_sentence
 from palate.types import History
 
@@ -46,7 +46,7 @@ class _Facts:
 class LiveWords:
     """Asks a trained model for words; nothing of it is changed by a question."""
 
-    def __init__(self, parts: Parts, dataset: Dataset, reader: HistoryReader) -> None:
+    def __init__(self, parts: LanguageModelSystem, dataset: Dataset, reader: HistoryReader) -> None:
         """Answer with the trained ``parts``; ``reader`` tells what of a history they can read."""
         self._parts, self._dataset, self._reader = parts, dataset, reader
         self._last: _Facts | None = None

@@ -7,12 +7,12 @@ from safetensors import SafetensorError
 
 from palate.artifacts import read_manifest
 from palate.errors import ArtifactError, NotTrainedError
-from palate.inference.model_folder import Trained, load_model
-from palate.training.system import Parts
+from palate.inference.model_folder import TrainedModel, load_model
+from palate.training.system import LanguageModelSystem
 from palate.types import History
 
 
-def load_servable(folder: Path) -> tuple[Trained, str]:
+def load_servable(folder: Path) -> tuple[TrainedModel, str]:
     """Return what a model folder holds, and the hash that names its content.
 
     Raises:
@@ -32,13 +32,13 @@ def load_servable(folder: Path) -> tuple[Trained, str]:
     return trained, version
 
 
-def _check_form(trained: Trained) -> None:
+def _check_form(trained: TrainedModel) -> None:
     """Refuse a model that the service has no way to ask.
 
     Raises:
         NotTrainedError: naming the recipes of those it can.
     """
-    if not isinstance(trained.system, Parts):
+    if not isinstance(trained.system, LanguageModelSystem):
         return
     if not trained.system.recipe.by_items:
         raise NotTrainedError(
@@ -49,7 +49,7 @@ def _check_form(trained: Trained) -> None:
         )
 
 
-def _check_sizes(trained: Trained) -> None:
+def _check_sizes(trained: TrainedModel) -> None:
     """Refuse a folder whose parts are not of one catalogue.
 
     Raises:
@@ -57,7 +57,7 @@ def _check_sizes(trained: Trained) -> None:
     """
     items = len(trained.dataset.catalog)
     system = trained.system
-    if isinstance(system, Parts):
+    if isinstance(system, LanguageModelSystem):
         found = len(system.features)
     else:
         nobody = History(item_rows=np.zeros(0, dtype=np.int64))

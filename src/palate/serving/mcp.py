@@ -21,7 +21,7 @@ from palate.serving.schemas import EventBody, ExplainBody, RecommendBody, Search
 from palate.serving.service import Service
 from palate.serving.startup import open_service
 from palate.serving.store import Event
-from palate.serving.telemetry import Visit, log_as_json
+from palate.serving.telemetry import RequestContext, log_as_json
 
 try:
     from mcp.server import MCPServer
@@ -168,8 +168,10 @@ async def _stored(service: Service, body: EventBody) -> Reply:
     return {"outcome": outcome, "missing_ids": service.missing({body.item_id})}
 
 
-def _visit(tool: str) -> Visit:
-    return Visit(request_id="", client="mcp", started=time.perf_counter(), route=f"mcp:{tool}")
+def _visit(tool: str) -> RequestContext:
+    return RequestContext(
+        request_id="", client="mcp", started=time.perf_counter(), route=f"mcp:{tool}"
+    )
 
 
 def _checked(kind: type[Body], asked: Mapping[str, object]) -> Body:

@@ -14,11 +14,11 @@ from urllib.parse import unquote
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from palate.errors import PalateError
-from palate.serving.id_generator import Numbering
+from palate.serving.id_generator import IdGenerator
 from palate.serving.limits import ClientGoneError, Limits
 from palate.serving.overload import Overloaded
 from palate.serving.problems import BadRequest, problem, problem_response
-from palate.serving.telemetry import UNMATCHED, Metrics, RequestLog, Visit
+from palate.serving.telemetry import UNMATCHED, Metrics, RequestContext, RequestLog
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 VISIT = "palate.visit"
-"""Where the ASGI scope keeps the :class:`Visit`."""
+"""Where the ASGI scope keeps the :class:`RequestContext`."""
 
 SLASH = "\x00"
 """Stands for a slash inside an id until routing is over: ``/v1/items/a%2Fb`` names ``a/b``."""
@@ -46,13 +46,13 @@ _USUAL = 2
 """Headers of nearly every answer, its length and type: none of those above is among them."""
 
 
-class Door:
+class Middleware:
     """The ASGI layer around the whole application."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics, log: RequestLog, limits: Limits) -> None:
         """Stand before ``app``."""
         self._app, self._metrics, self._log, self._limits = app, metrics, log, limits
-        self._numbering = Numbering()
+        self._numbering = IdGenerator()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request in and its answer out."""
@@ -64,7 +64,7 @@ class Door:
             return
         started = time.perf_counter()
         client = scope.get("client")
-        visit = Visit(
+        visit = RequestContext(
             _request_id(scope["headers"], self._numbering), client[0] if client else "", started
         )
         scope[VISIT] = visit
@@ -111,7 +111,7 @@ class _Answer:
 
     __slots__ = ("_private", "_send", "visit")
 
-    def __init__(self, send: Send, visit: Visit, *, private: bool) -> None:
+    def __init__(self, send: Send, visit: RequestContext, *, private: bool) -> None:
         self._send, self.visit, self._private = send, visit, private
 
     async def __call__(self, message: Message) -> None:
@@ -127,15 +127,15 @@ class _Answer:
         await self._send(message)
 
 
-def visit_of(request: "Request") -> Visit:
+def visit_of(request: "Request") -> RequestContext:
     """Return the visit of a request, to be filled in by its route."""
-    visit: Visit = request.scope[VISIT]
+    visit: RequestContext = request.scope[VISIT]
     if visit.route == UNMATCHED:
         visit.route = getattr(request.scope.get("route"), "path", UNMATCHED)
     return visit
 
 
-def _request_id(headers: list[tuple[bytes, bytes]], numbering: Numbering) -> str:
+def _request_id(headers: list[tuple[bytes, bytes]], numbering: IdGenerator) -> str:
     for name, value in headers:
         if name == b"x-request-id" and _SANE_ID.fullmatch(value):
             return value.decode()

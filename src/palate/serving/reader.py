@@ -10,14 +10,14 @@ from jaxtyping import Bool, Float, Int
 
 from palate.inference.ask import Ask
 from palate.inference.engine import LanguageEngine
-from palate.inference.model_folder import Trained
+from palate.inference.model_folder import TrainedModel
 from palate.models.baselines import Baseline, Popularity
 from palate.serving.catalogue import CatalogueState
 from palate.serving.questions import Question
 from palate.serving.readings import Reading
 from palate.serving.searches import Search
 from palate.training.recipe import Form
-from palate.training.system import Parts
+from palate.training.system import LanguageModelSystem
 from palate.types import History, Ranking
 
 POPULAR = "popular"
@@ -43,10 +43,10 @@ class Way:
 class HistoryReader:
     """Reads histories with one trained system, which is never changed."""
 
-    def __init__(self, trained: Trained) -> None:
+    def __init__(self, trained: TrainedModel) -> None:
         """Take what was trained."""
         self._dataset = trained.dataset
-        self._parts = trained.system if isinstance(trained.system, Parts) else None
+        self._parts = trained.system if isinstance(trained.system, LanguageModelSystem) else None
         self._baseline = trained.system if isinstance(trained.system, Baseline) else None
 
     def reads(
@@ -54,7 +54,7 @@ class HistoryReader:
     ) -> Bool[np.ndarray, " rows"]:
         """Return which items a prompt can tell the model of."""
         known: np.ndarray = state.readable[rows]
-        if self._parts is not None and self._parts.spelling.ways != ("item",):
+        if self._parts is not None and self._parts.item_format.item_parts != ("item",):
             # Titles and codes are spelled for the items of training alone.
             known = known & (rows < len(self._dataset.catalog))
         return known
@@ -162,11 +162,11 @@ class HistoryReader:
     def _with_newcomers(
         self, state: CatalogueState, extra: Float[np.ndarray, " trained"] | None
     ) -> Float[np.ndarray, " items"]:
-        """Raise what training never saw, as hybrid answers do (see ``Blend.newcomers``)."""
+        """Raise what training never saw, as hybrid answers do (see ``Blend.new_item_boost``)."""
         assert self._parts is not None
         known = np.zeros(len(state), dtype=bool)
         known[: len(self._parts.features)] = self._parts.features.has_id
-        raised = np.where(known, 0, self._parts.blend.newcomers).astype(np.float32)
+        raised = np.where(known, 0, self._parts.blend.new_item_boost).astype(np.float32)
         if extra is not None:
             raised[: len(extra)] += extra
         return raised

@@ -49,7 +49,7 @@ class Service:
     ) -> None:
         """Take the parts, and how long answers are remembered; models come into the pool."""
         self.store, self.gate, self.metrics, self.limits = store, gate, metrics, limits
-        self.writer = EventWriter(store)
+        self.batch_builder = EventWriter(store)
         self.pool = ModelPool(store)
         self.titles = Titles()
         self.recorder = Recorder(store)
@@ -96,7 +96,7 @@ class Service:
             self.answering.close()
             for served in [*self._leaving, *self.pool.models]:
                 await served.batcher.close()
-            await asyncio.to_thread(self.writer.close)
+            await asyncio.to_thread(self.batch_builder.close)
             await asyncio.to_thread(self.store.close)
 
     async def call(self, function: Callable[..., Result], *arguments: object) -> Result:
@@ -270,7 +270,7 @@ class Service:
 
     async def feedback(self, events: Sequence[Event], mode: Mode) -> list[Outcome]:
         """Store events for good; the next question sees them."""
-        outcomes = await self.writer.add(events, mode)
+        outcomes = await self.batch_builder.add(events, mode)
         for event, outcome in zip(events, outcomes, strict=True):
             self.pool.append(event, outcome)
         self.metrics.events += len(events)
@@ -322,7 +322,7 @@ class Service:
             "events_acknowledged": self.metrics.events,
             "health": await self.call(self.listing.health),
             "queue_length": self.queue_length,
-            "events_waiting": self.writer.num_waiting,
+            "events_waiting": self.batch_builder.num_waiting,
             "answers_not_recorded": self.recorder.lost,
             "cache": {"hits": hits, "misses": misses},
             "open": self.gate.is_open,

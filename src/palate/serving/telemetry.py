@@ -45,7 +45,7 @@ UNMATCHED = "unmatched"
 
 
 @dataclass(slots=True)
-class Visit:
+class RequestContext:
     """One request on its way through: routes fill in what the log and the metrics will say."""
 
     request_id: str
@@ -127,7 +127,7 @@ class Metrics(Collector):
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
 
-    def add(self, visit: Visit, seconds: float) -> None:
+    def add(self, visit: RequestContext, seconds: float) -> None:
         """Count one answered request."""
         histogram = self._latency.get((visit.route, visit.model))
         if histogram is None:
@@ -276,7 +276,7 @@ class RequestLog:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
-    def add(self, visit: Visit, seconds: float, method: str) -> None:
+    def add(self, visit: RequestContext, seconds: float, method: str) -> None:
         """Note one answered request."""
         self._lines.append(
             orjson.dumps(

@@ -47,17 +47,17 @@ class Sheet:
     @cached_property
     def unanswered(self) -> list[Example]:
         """The prompts without the truth."""
-        return [replace(example, replies=()) for example in self.examples]
+        return [replace(example, target_texts=()) for example in self.examples]
 
     @cached_property
-    def replies(self) -> list[str]:
-        """The truth, one per probe."""
-        return [reply for example in self.examples for reply in example.replies]
+    def target_texts(self) -> list[str]:
+        """The truth, one per prediction."""
+        return [reply for example in self.examples for reply in example.target_texts]
 
     @cached_property
-    def asked(self) -> list[Int[np.ndarray, " asked"]]:
+    def candidates(self) -> list[Int[np.ndarray, " candidates"]]:
         """The items that each prompt asks about."""
-        rows = [e.asked.ravel() for e in self.examples if e.asked is not None]
+        rows = [e.candidates.ravel() for e in self.examples if e.candidates is not None]
         return [row[row >= 0] for row in rows]
 
     def written(self) -> list[str]:

@@ -22,7 +22,7 @@ from palate.items.codes.index import About, IndexConfig, IndexMaterial, ItemInde
 from palate.items.encoders import ItemEncoders, ItemsConfig
 from palate.items.vectors import ItemVectors, Progress
 from palate.recommender.recommender import Recommender
-from palate.training.system import Parts
+from palate.training.system import LanguageModelSystem
 
 Modality = Literal["text", "image", "behaviour"]
 """What learned codes are learned from."""
@@ -231,7 +231,7 @@ def _content(
 ) -> ItemVectors | None:
     """Return the vectors that a model was trained with, else those of freshly fitted encoders."""
     if isinstance(source, Recommender):
-        if isinstance(source.trained.system, Parts):
+        if isinstance(source.trained.system, LanguageModelSystem):
             return source.trained.system.features.vectors.get(modality)
         return _content(source.dataset, modality, seed=seed, progress=progress)
     config = ItemsConfig(modalities=(modality,))

@@ -60,12 +60,12 @@ def evaluate_task(
     """
     sheet = sheet_of(recommender, family, part, wording, most)
     figures, said = _judged(sheet)
-    wanted = [example.replies[0] for example in sheet.examples]
+    wanted = [example.target_texts[0] for example in sheet.examples]
     return TaskResult(
         family=family,
         dataset=recommender.dataset.name,
         part=part,
-        num_answers=sum(len(example.cuts) for example in sheet.examples),
+        num_answers=sum(len(example.prefix_lengths) for example in sheet.examples),
         wording=sheet.wording,
         figures=figures,
         samples=[Sample(*pair) for pair in zip(said[:_SAMPLES], wanted, strict=False)],
@@ -123,10 +123,10 @@ def _judged_ratings(sheet: Sheet) -> tuple[Figures, list[str]]:
 
 
 def _judged_rankings(sheet: Sheet) -> tuple[Figures, list[str]]:
-    chances = sheet.answers.likings(sheet.unanswered, sheet.wording).astype(np.float64)
-    calibrated = sheet.answers.calibrated_likings(sheet.unanswered, sheet.wording)
-    labels = np.asarray([reply == YES for reply in sheet.replies])
-    counts = [len(rows) for rows in sheet.asked]
+    chances = sheet.answers.like_probabilities(sheet.unanswered, sheet.wording).astype(np.float64)
+    calibrated = sheet.answers.calibrated_like_probabilities(sheet.unanswered, sheet.wording)
+    labels = np.asarray([reply == YES for reply in sheet.target_texts])
+    counts = [len(rows) for rows in sheet.candidates]
     users = np.repeat([event.event.user_row for event in sheet.events], counts).astype(np.int64)
     figures: Figures = {
         _MODEL: score_yes_no(calibrated, labels, users),
@@ -147,21 +147,23 @@ def _order_alone(
     return {"auc": auc(scores, labels), "uauc": user_auc(scores, labels, users)}
 
 
-def _popularity(sheet: Sheet) -> list[Float[np.ndarray, " asked"]]:
-    return [sheet.dataset.train_counts[rows].astype(np.float64) for rows in sheet.asked]
+def _popularity(sheet: Sheet) -> list[Float[np.ndarray, " candidates"]]:
+    return [sheet.dataset.train_counts[rows].astype(np.float64) for rows in sheet.candidates]
 
 
-def _item_scores(sheet: Sheet) -> list[Float[np.ndarray, " asked"]] | None:
+def _item_scores(sheet: Sheet) -> list[Float[np.ndarray, " candidates"]] | None:
     """Return what the model scores the items by that it recommends; None where it has no score."""
     recommender = sheet.recommender
     if not recommender.recommends or not recommender.scores_everything:
         return None
-    found: list[Float[np.ndarray, " asked"]] = []
+    found: list[Float[np.ndarray, " candidates"]] = []
     for start in range(0, len(sheet.events), _USERS_AT_ONCE):
         histories = [event.before for event in sheet.events[start : start + _USERS_AT_ONCE]]
         scores = recommender.score(histories)
-        asked = sheet.asked[start : start + _USERS_AT_ONCE]
-        found += [own[rows].astype(np.float64) for own, rows in zip(scores, asked, strict=True)]
+        candidates = sheet.candidates[start : start + _USERS_AT_ONCE]
+        found += [
+            own[rows].astype(np.float64) for own, rows in zip(scores, candidates, strict=True)
+        ]
     return found
 
 
@@ -170,19 +172,20 @@ def _item_scores(sheet: Sheet) -> list[Float[np.ndarray, " asked"]] | None:
 
 def _judged_choices(sheet: Sheet, task: Choice) -> tuple[Figures, list[str]]:
     said = sheet.written()
-    picks = sheet.answers.picks(sheet.unanswered, sheet.wording)
+    choices = sheet.answers.choices(sheet.unanswered, sheet.wording)
     chosen = {
         f"{_MODEL}, in free words": said,
-        f"{_MODEL}, one of them": [task.titles[int(pick.item_rows[0])] for pick in picks],
+        f"{_MODEL}, one of them": [task.titles[int(pick.item_rows[0])] for pick in choices],
     }
     others = {"popularity": _popularity(sheet), "the model's item scores": _item_scores(sheet)}
     for name, scores in others.items():
         if scores is not None:
-            best = [rows[own.argmax()] for rows, own in zip(sheet.asked, scores, strict=True)]
+            best = [rows[own.argmax()] for rows, own in zip(sheet.candidates, scores, strict=True)]
             chosen[name] = [task.titles[int(row)] for row in best]
-    candidates = [[task.titles[row] for row in rows.tolist()] for rows in sheet.asked]
+    candidates = [[task.titles[row] for row in rows.tolist()] for rows in sheet.candidates]
     figures = {
-        name: score_choices(titles, candidates, sheet.replies) for name, titles in chosen.items()
+        name: score_choices(titles, candidates, sheet.target_texts)
+        for name, titles in chosen.items()
     }
     return figures, said
 
@@ -200,7 +203,7 @@ def _judged_titles(sheet: Sheet, task: NextTitle) -> tuple[Figures, list[str]]:
     figures = _of_texts(sheet, systems)
     for name, titles in systems.items():
         figures[name] |= {
-            "hit_ratio_1": _share_equal(titles, sheet.replies),
+            "hit_ratio_1": _share_equal(titles, sheet.target_texts),
             "valid_ratio": float(np.mean([title.lower() in known for title in titles])),
         }
     return figures, said
@@ -272,10 +275,10 @@ def _judged_preferences(sheet: Sheet) -> tuple[Figures, list[str]]:
     said = sheet.written()
     systems = {_MODEL: said, "most common": [_common_judgement(sheet.answers.reviews)] * len(said)}
     figures = _of_texts(sheet, systems)
-    moods = [_mood(reply) for reply in sheet.replies]
+    moods = [_mood(reply) for reply in sheet.target_texts]
     for name, texts in systems.items():
         figures[name] |= {
-            "exact": _share_equal(texts, sheet.replies),
+            "exact": _share_equal(texts, sheet.target_texts),
             "mood": _share_equal([_mood(text) for text in texts], moods),
         }
     return figures, said
@@ -303,7 +306,7 @@ def _judged_profiles(sheet: Sheet, task: Profile) -> tuple[Figures, list[str]]:
     systems = {_MODEL: said, "most common": [common] * len(said), "counted in the history": by_rule}
     figures = _of_texts(sheet, systems)
     for name, texts in systems.items():
-        figures[name]["exact"] = _share_equal(texts, sheet.replies)
+        figures[name]["exact"] = _share_equal(texts, sheet.target_texts)
     return figures, said
 
 
@@ -311,11 +314,11 @@ def _of_texts(
     sheet: Sheet, systems: Mapping[str, Sequence[str]], aspects: Sequence[str] | None = None
 ) -> Figures:
     """Return every metric of texts for each system, with how near the meaning is."""
-    replies = sheet.replies
+    target_texts = sheet.target_texts
     figures = {
-        name: score_texts(texts, replies, aspects=aspects) for name, texts in systems.items()
+        name: score_texts(texts, target_texts, aspects=aspects) for name, texts in systems.items()
     }
-    wanted = sheet.answers.parts.encoders.query_vectors(replies)
+    wanted = sheet.answers.parts.encoders.query_vectors(target_texts)
     if wanted is not None:
         for name, texts in systems.items():
             vectors = sheet.answers.parts.encoders.query_vectors(texts)

@@ -1,4 +1,4 @@
-"""What a batch costs, whichever way its probes are answered: as a set, in codes or in words."""
+"""The loss of a batch: set, code and text answers."""
 
 from dataclasses import dataclass
 
@@ -24,14 +24,14 @@ from palate.training.objectives import (
 def batch_loss(model: RecommendationModel, batch: Batch, config: TrainingConfig) -> Tensor:
     """Return the loss of one batch, answered in words, as a set or in codes."""
     read = mentioned(batch, model.num_items)
-    if batch.replies is not None:
-        return config.text_weight * _word_loss(model, batch, batch.replies, config)
+    if batch.target_ids is not None:
+        return config.text_weight * _word_loss(model, batch, batch.target_ids, config)
     sets = _SetAnswers.of(model, batch, config) if config.set_weight else None
     needed = read if sets is None else torch.cat([read, sets.mentioned])
     table = model.items(needed, batch.descriptions)
     in_codes = model.codes is not None and config.code_weight > 0
-    spelled = batch.targets[:, :, 0] if in_codes else None
-    states = model.states(batch, table, users=sets is not None, spelled=spelled)
+    target_rows = batch.targets[:, :, 0] if in_codes else None
+    states = model.states(batch, table, users=sets is not None, target_rows=target_rows)
     losses = []
     if sets is not None and states.users is not None:
         losses.append(config.set_weight * sets.loss(model, states.users.float(), table, config))
@@ -44,19 +44,21 @@ def batch_loss(model: RecommendationModel, batch: Batch, config: TrainingConfig)
 class _SetAnswers:
     """Targets and negatives of a batch whose answers are sets."""
 
-    targets: Int[Tensor, "probes targets"]
-    references: Int[Tensor, "probes targets"]
+    targets: Int[Tensor, "predictions targets"]
+    references: Int[Tensor, "predictions targets"]
     negatives: Int[Tensor, " negatives"]
     log_expected: Float[Tensor, " negatives"]
     """How often each negative is expected, as :func:`sampled_softmax` wants it."""
-    own: Int[Tensor, "probes own"]
-    """Items that are no negatives of a probe; -1 is padding."""
+    own: Int[Tensor, "predictions own"]
+    """Items that are no negatives of a prediction; -1 is padding."""
 
     @classmethod
     def of(cls, model: RecommendationModel, batch: Batch, config: TrainingConfig) -> "_SetAnswers":
         """Choose the negatives."""
-        targets = batch.targets[batch.cuts >= 0]
-        without_id = batch.without_id[:, None].expand(batch.cuts.shape)[batch.cuts >= 0]
+        targets = batch.targets[batch.prefix_lengths >= 0]
+        without_id = batch.without_id[:, None].expand(batch.prefix_lengths.shape)[
+            batch.prefix_lengths >= 0
+        ]
         references = references_of(targets, without_id[:, None], model.num_items)
         negatives = _negatives(model.num_items, config, targets)
         own = _of_the_row(batch) if config.negatives == "in-batch" else targets
@@ -71,7 +73,7 @@ class _SetAnswers:
     def loss(
         self,
         model: RecommendationModel,
-        users: Float[Tensor, "probes queries width"],
+        users: Float[Tensor, "predictions queries width"],
         table: ItemTable,
         config: TrainingConfig,
     ) -> Tensor:
@@ -98,15 +100,17 @@ class _SetAnswers:
 def _word_loss(
     model: RecommendationModel,
     batch: Batch,
-    replies: Int[Tensor, "batch probes words"],
+    target_ids: Int[Tensor, "batch predictions words"],
     config: TrainingConfig,
 ) -> Tensor:
     """Return the loss of the replies, with the contrasts that ``config`` wants."""
     contrasted = config.target_contrast + config.user_contrast
     table = model.items(mentioned(batch, model.num_items), batch.descriptions)
-    states = model.states(batch, table, users=False, replies=replies, keep_rows=contrasted > 0)
+    states = model.states(
+        batch, table, users=False, target_ids=target_ids, keep_rows=contrasted > 0
+    )
     assert states.words is not None
-    wanted = replies[batch.cuts >= 0]
+    wanted = target_ids[batch.prefix_lengths >= 0]
     logits = model.word_logits(states.words[wanted >= 0])
     if states.copied is not None:
         along = states.copied.along(wanted)
@@ -118,9 +122,14 @@ def _word_loss(
     temperature = config.contrast_temperature
     together = _mean_state(states.words, wanted >= 0)
     loss = loss + config.target_contrast * contrast(together, alone, temperature=temperature)
-    read = torch.arange(states.rows.shape[1], device=batch.cuts.device) < batch.cuts[:, :, None]
-    rows = states.rows[:, None].expand(-1, batch.cuts.shape[1], -1, -1)[batch.cuts >= 0]
-    users = _mean_state(rows, read[batch.cuts >= 0])
+    read = (
+        torch.arange(states.rows.shape[1], device=batch.prefix_lengths.device)
+        < batch.prefix_lengths[:, :, None]
+    )
+    rows = states.rows[:, None].expand(-1, batch.prefix_lengths.shape[1], -1, -1)[
+        batch.prefix_lengths >= 0
+    ]
+    users = _mean_state(rows, read[batch.prefix_lengths >= 0])
     return loss + config.user_contrast * contrast(users, alone, temperature=temperature)
 
 
@@ -133,32 +142,32 @@ def _mean_state(
 
 def _code_loss(
     codes: CodeTokens,
-    states: Float[Tensor, "probes levels width"],
+    states: Float[Tensor, "predictions levels width"],
     batch: Batch,
     config: TrainingConfig,
 ) -> Tensor:
-    """Return the loss of the codes of each probe's first target."""
-    wanted = codes.values[batch.targets[:, :, 0][batch.cuts >= 0]] - codes.first_tokens
+    """Return the loss of the codes of each prediction's first target."""
+    wanted = codes.values[batch.targets[:, :, 0][batch.prefix_lengths >= 0]] - codes.first_tokens
     logits = [codes.logits(states[:, level], level) for level in range(codes.num_levels)]
     return next_code(logits, wanted, temperature=config.code_temperature)
 
 
-def _of_the_row(batch: Batch) -> Int[Tensor, "probes own"]:
-    """Return for each probe all items that its row reads or wants.
+def _of_the_row(batch: Batch) -> Int[Tensor, "predictions own"]:
+    """Return for each prediction all items that its row reads or wants.
 
     What else a user took is so much like the target that, drawn along with it in every batch, it
     would teach that like things do not belong together.
     """
     own = torch.cat([batch.items, batch.targets.flatten(start_dim=1)], dim=1)
-    return own[:, None].expand(-1, batch.cuts.shape[1], -1)[batch.cuts >= 0]
+    return own[:, None].expand(-1, batch.prefix_lengths.shape[1], -1)[batch.prefix_lengths >= 0]
 
 
 def _negatives(
-    num_items: int, config: TrainingConfig, targets: Int[Tensor, "probes targets"]
+    num_items: int, config: TrainingConfig, targets: Int[Tensor, "predictions targets"]
 ) -> tuple[Int[Tensor, " negatives"], Float[Tensor, " negatives"]]:
     """Return negatives and the logarithm of how often each is expected.
 
-    Drawn uniformly they are one per probe for ``bce``, else distinct ones for the batch. The
+    Drawn uniformly they are one per prediction for ``bce``, else distinct ones for the batch. The
     targets of the batch weigh as often as they are there and are not corrected for it.
     """
     device = targets.device

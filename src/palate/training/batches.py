@@ -11,8 +11,8 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Int
 
-from palate.language.batch import Batch, Writer
-from palate.language.item_format import Spelling
+from palate.language.batch import Batch, BatchBuilder
+from palate.language.item_format import ItemFormat
 from palate.language.prompts import Wordings
 from palate.language.tasks import Example, Task
 from palate.types import History
@@ -30,8 +30,8 @@ class PlannedBatch:
 
 
 @dataclass(frozen=True)
-class Footprint:
-    """Places of the stream that an example takes, its probes included."""
+class TokenCost:
+    """Places of the stream that an example takes, its predictions included."""
 
     per_event: int
     per_row: int = _CONTEXT_TOKENS
@@ -41,7 +41,7 @@ class Footprint:
 class Curriculum:
     """Prompts that are written in an easier way at first."""
 
-    writer: Writer
+    batch_builder: BatchBuilder
     epochs: int
     """In which the share of easier prompts falls from one to nothing."""
 
@@ -55,16 +55,16 @@ class Mixture:
     shares: Sequence[float]
     """Share of each task: 1 passes over all sequences once per epoch."""
     prompts: Mapping[str, Wordings]
-    writer: Writer
+    batch_builder: BatchBuilder
     tokens_per_batch: int
-    footprints: Sequence[Footprint]
+    footprints: Sequence[TokenCost]
     """Of each task."""
     seed: int
     curriculum: Curriculum | None = None
-    spellings: Mapping[int, Spelling] = field(default_factory=dict)
+    spellings: Mapping[int, ItemFormat] = field(default_factory=dict)
     """Of the tasks, by their number, whose histories are spelled in a way of their own."""
     one_cut: bool = False
-    """Show of each example what one of its probes sees: rows read both ways have no other."""
+    """Show of each example what one of its predictions sees: rows read both ways have no other."""
 
     @cached_property
     def _lengths(self) -> Int[np.ndarray, " users"]:
@@ -88,10 +88,10 @@ class Mixture:
                 rng = np.random.default_rng([self.seed, epoch, number])
                 yield self._make(planned, self._writer(epoch, rng), rng)
 
-    def _writer(self, epoch: int, rng: np.random.Generator) -> Writer:
+    def _writer(self, epoch: int, rng: np.random.Generator) -> BatchBuilder:
         if self.curriculum is None or rng.random() < (epoch + 0.5) / self.curriculum.epochs:
-            return self.writer
-        return self.curriculum.writer
+            return self.batch_builder
+        return self.curriculum.batch_builder
 
     def _chosen(self, share: float, rng: np.random.Generator) -> Int[np.ndarray, " users"]:
         """Return ``share`` times all users, each as often as the others give or take one."""
@@ -104,23 +104,23 @@ class Mixture:
         self, number: int, users: Int[np.ndarray, " users"], rng: np.random.Generator
     ) -> list[Int[np.ndarray, " _"]]:
         """Sort users by length (ties at random) and cut by token budget: padding is waste."""
-        footprint, longest_read = self.footprints[number], self.tasks[number].max_history
-        tokens = np.minimum(self._lengths[users], longest_read) * footprint.per_event
+        token_cost, longest_read = self.footprints[number], self.tasks[number].max_history
+        tokens = np.minimum(self._lengths[users], longest_read) * token_cost.per_event
         order = np.lexsort((rng.random(len(users)), tokens))
         batches, start = [], 0
         for end in range(1, len(order) + 1):
             longest = tokens[order[end]] if end < len(order) else np.inf
-            if (end - start + 1) * (longest + footprint.per_row) > self.tokens_per_batch:
+            if (end - start + 1) * (longest + token_cost.per_row) > self.tokens_per_batch:
                 batches.append(users[order[start:end]])
                 start = end
         return batches
 
     def _make(
-        self, planned: PlannedBatch, writer: Writer, rng: np.random.Generator
+        self, planned: PlannedBatch, batch_builder: BatchBuilder, rng: np.random.Generator
     ) -> Batch | None:
         task = self.tasks[planned.task]
         if planned.task in self.spellings:
-            writer = replace(writer, spelling=self.spellings[planned.task])
+            batch_builder = replace(batch_builder, item_format=self.spellings[planned.task])
         slots = task.slots(rng)
         wordings = self.prompts[task.name].seen
         made = (task.example(self.sequences[user], slots, rng) for user in planned.users)
@@ -128,6 +128,6 @@ class Mixture:
         if not examples:
             return None
         if self.one_cut:
-            examples = [example.with_one_cut(rng) for example in examples]
+            examples = [example.with_one_prefix(rng) for example in examples]
         wording = wordings[rng.integers(len(wordings))]
-        return writer.batch(wording.format(**slots), examples)
+        return batch_builder.batch(wording.format(**slots), examples)

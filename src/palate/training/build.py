@@ -16,9 +16,9 @@ from palate.items.codes.quantiser import numbered_codes
 from palate.items.encoders import ItemEncoders, item_features
 from palate.items.features import ItemFeatures
 from palate.items.vectors import ItemVectors, Progress, side_by_side
-from palate.language.batch import Writer
+from palate.language.batch import BatchBuilder
 from palate.language.entities import EntityTrie
-from palate.language.item_format import Spelling, Way, title_words
+from palate.language.item_format import ItemFormat, ItemPart, title_words
 from palate.language.prompts import Wordings, load_prompts
 from palate.language.queries import QueryPool, make_queries
 from palate.language.tasks import NextFromTitles, Search, Task
@@ -30,11 +30,11 @@ from palate.models.backbones.tokenizer import backbone_tokenizer
 from palate.models.language_model import RecommendationModel
 from palate.models.trainable_state import merged
 from palate.training.batches import Curriculum, Mixture
-from palate.training.chosen_tasks import Material, chosen_tasks, footprint
+from palate.training.chosen_tasks import Material, chosen_tasks, token_cost
 from palate.training.config import CodesConfig
 from palate.training.recipe import Recipe
-from palate.training.system import Parts, Start
-from palate.training.warm_start import carry_over, carry_rows, nearest_codes
+from palate.training.system import LanguageModelSystem, Start
+from palate.training.warm_start import nearest_codes, warm_start, warm_start_rows
 from palate.types import History
 
 _OF_ITEMS = (
@@ -51,14 +51,14 @@ _OF_ITEMS = (
 
 def spelling_of(
     recipe: Recipe, dataset: Dataset, tokenizer: Tokenizer, index: ItemIndex | None
-) -> Spelling:
+) -> ItemFormat:
     """Return how the recipe writes the items of a history."""
-    ways = recipe.model.reads
-    return Spelling(
-        ways,
+    item_parts = recipe.model.item_format
+    return ItemFormat(
+        item_parts,
         index.codes.num_levels if index is not None else 0,
-        _titles(dataset, recipe, tokenizer) if "title" in ways else None,
-        recipe.model.two_positions,
+        _titles(dataset, recipe, tokenizer) if "title" in item_parts else None,
+        recipe.model.entity_positions,
     )
 
 
@@ -70,7 +70,7 @@ def _titles(
 
 def entities_of(recipe: Recipe, dataset: Dataset, tokenizer: Tokenizer) -> EntityTrie | None:
     """Return the entity pool where the recipe tells two positions."""
-    if not recipe.model.two_positions:
+    if not recipe.model.entity_positions:
         return None
     return EntityTrie.of_titles(dataset.catalog.titles(), tokenizer)
 
@@ -85,7 +85,7 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
     prompts: Mapping[str, Wordings] | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
-) -> tuple[Parts, list[Mixture]]:
+) -> tuple[LanguageModelSystem, list[Mixture]]:
     """Fit encoders, tokenizer and codes, make a fresh model and a mixture of tasks for each stage.
 
     Args:
@@ -124,11 +124,11 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
         says_words=recipe.says_words,
         entities=entities_of(recipe, dataset, tokenizer),
     )
-    if recipe.codes is not None and recipe.codes.settle:
+    if recipe.codes is not None and recipe.codes.informed_init:
         _settle_codes(model)
     if start is not None:
         _carry_over(model, index, start)
-    parts = Parts(
+    parts = LanguageModelSystem(
         recipe=recipe,
         model=model,
         features=features,
@@ -136,22 +136,22 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
         tokenizer=tokenizer,
         prompts=prompts,
         tasks=(),
-        spelling=spelling_of(recipe.in_turn[-1], dataset, tokenizer, index),
+        item_format=spelling_of(recipe.resolved_stages[-1], dataset, tokenizer, index),
         index=index,
         ratings=ratings,
     )
-    mixtures = [_mixture(parts, each, dataset, reviews, seed) for each in recipe.in_turn]
+    mixtures = [_mixture(parts, each, dataset, reviews, seed) for each in recipe.resolved_stages]
     names = dict.fromkeys(task.name for mixture in mixtures for task in mixture.tasks)
     return replace(parts, tasks=tuple(names)), mixtures
 
 
 def _mixture(
-    parts: Parts, stage: Recipe, dataset: Dataset, reviews: Reviews | None, seed: int
+    parts: LanguageModelSystem, stage: Recipe, dataset: Dataset, reviews: Reviews | None, seed: int
 ) -> Mixture:
     """Return what a stage learns from."""
     pool = make_queries(dataset.catalog, stage.tasks.queries_per_item, seed=seed)
     tasks, shares = chosen_tasks(Material(dataset, pool, reviews, parts.ratings), stage.tasks)
-    spelling = spelling_of(stage, dataset, parts.tokenizer, parts.index)
+    item_format = spelling_of(stage, dataset, parts.tokenizer, parts.index)
     own = _own_spellings(parts, stage, dataset, tasks)
     slots = _slots(stage, parts.index)
     vectors = _query_vectors(parts.encoders, pool, tasks)
@@ -160,9 +160,11 @@ def _mixture(
         tasks=tasks,
         shares=shares,
         prompts=parts.prompts,
-        writer=Writer(parts.tokenizer, vectors, spelling, parts.ratings),
+        batch_builder=BatchBuilder(parts.tokenizer, vectors, item_format, parts.ratings),
         tokens_per_batch=stage.training.tokens_per_batch,
-        footprints=[footprint(task, own.get(n, spelling), slots) for n, task in enumerate(tasks)],
+        footprints=[
+            token_cost(task, own.get(n, item_format), slots) for n, task in enumerate(tasks)
+        ],
         seed=seed,
         curriculum=_curriculum(parts, stage, dataset, vectors),
         spellings=own,
@@ -171,15 +173,15 @@ def _mixture(
 
 
 def _curriculum(
-    parts: Parts, stage: Recipe, dataset: Dataset, vectors: np.ndarray | None
+    parts: LanguageModelSystem, stage: Recipe, dataset: Dataset, vectors: np.ndarray | None
 ) -> Curriculum | None:
     """Return the easier prompts that the one stage of ``stage`` begins with, if it does."""
-    easier = stage.stages[0].easier
-    if easier is None:
+    curriculum = stage.stages[0].curriculum
+    if curriculum is None:
         return None
-    spelling = spelling_of(_reading(stage, easier), dataset, parts.tokenizer, parts.index)
-    writer = Writer(parts.tokenizer, vectors, spelling, parts.ratings)
-    return Curriculum(writer, stage.training.epochs)
+    item_format = spelling_of(_reading(stage, curriculum), dataset, parts.tokenizer, parts.index)
+    batch_builder = BatchBuilder(parts.tokenizer, vectors, item_format, parts.ratings)
+    return Curriculum(batch_builder, stage.training.epochs)
 
 
 def _some_users(sequences: Sequence[History], num_users: int, seed: int) -> Sequence[History]:
@@ -190,23 +192,25 @@ def _some_users(sequences: Sequence[History], num_users: int, seed: int) -> Sequ
 
 
 def _own_spellings(
-    parts: Parts, stage: Recipe, dataset: Dataset, tasks: Sequence[Task]
-) -> dict[int, Spelling]:
+    parts: LanguageModelSystem, stage: Recipe, dataset: Dataset, tasks: Sequence[Task]
+) -> dict[int, ItemFormat]:
     """Return the spelling of the tasks, by number, that are not told as the stage tells others."""
     by_title = [number for number, task in enumerate(tasks) if isinstance(task, NextFromTitles)]
     if not by_title:
         return {}
     titles = _reading(stage, ("title",))
-    spelling = spelling_of(titles, dataset, parts.tokenizer, parts.index)
-    return dict.fromkeys(by_title, spelling)
+    item_format = spelling_of(titles, dataset, parts.tokenizer, parts.index)
+    return dict.fromkeys(by_title, item_format)
 
 
-def _reading(recipe: Recipe, ways: tuple[Way, ...]) -> Recipe:
+def _reading(recipe: Recipe, item_parts: tuple[ItemPart, ...]) -> Recipe:
     """Return the recipe with histories spelled in these ways."""
-    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"reads": ways})})
+    return recipe.model_copy(
+        update={"model": recipe.model.model_copy(update={"reads": item_parts})}
+    )
 
 
-def _tokenizer(recipe: Recipe, start: Parts | None) -> Tokenizer | None:
+def _tokenizer(recipe: Recipe, start: LanguageModelSystem | None) -> Tokenizer | None:
     """Return the one that comes with the backbone, or with the model to start from, if any."""
     if recipe.model.backbone is not None:
         return backbone_tokenizer(recipe.model.backbone.path)
@@ -247,7 +251,7 @@ def _settle_codes(model: RecommendationModel) -> None:
         model.train(mode=False)
         rows = torch.arange(model.num_items, device=model.queries.device)
         parts = [model.items(part).tokens for part in rows.split(65_536)]
-        model.codes.settle(torch.cat(parts))
+        model.codes.informed_init(torch.cat(parts))
         model.train()
 
 
@@ -255,11 +259,11 @@ def _carry_over(model: RecommendationModel, index: ItemIndex | None, start: Star
     known, known_index = start.parts.model, start.parts.index
     of_items, knew = model.fusion.id, known.fusion.id
     if start.rows is not None and of_items is not None and knew is not None:
-        carry_rows(of_items.weight, knew.weight, start.rows)
+        warm_start_rows(of_items.weight, knew.weight, start.rows)
     if known.tuning.kind not in ("full", "frozen") and known.tuning != model.tuning:
         known = merged(known)
     same_events = known.events.num_embeddings == model.events.num_embeddings
-    carried = carry_over(model, known.state_dict(), same_events=same_events)
+    carried = warm_start(model, known.state_dict(), same_events=same_events)
     if any(name.startswith("decoder.") for name in carried):
         ours, theirs = model.config.backbone, known.config.backbone
         same = ours is not None and theirs is not None and ours.path == theirs.path
@@ -269,11 +273,11 @@ def _carry_over(model: RecommendationModel, index: ItemIndex | None, start: Star
         return
     if index.quantiser is not None and known_index.quantiser is not None:
         nearest = nearest_codes(index.quantiser, known_index.quantiser)
-        carry_rows(table.weight, trained.weight, nearest)
+        warm_start_rows(table.weight, trained.weight, nearest)
 
 
 def _slots(recipe: Recipe, index: ItemIndex | None) -> int:
-    """Return the places that answers take at each probe."""
+    """Return the places that answers take at each prediction."""
     of_sets = recipe.model.num_queries if "set" in recipe.forms else 0
     return of_sets + (index.codes.num_levels if index and "codes" in recipe.forms else 0)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from palate.errors import ArtifactError
 from palate.models.language_model import RecommendationModel
-from palate.models.trainable_state import load_own_state, own_state
+from palate.models.trainable_state import load_trainable_state, trainable_state
 
 _FILE = "checkpoint.safetensors"
 
@@ -60,7 +60,7 @@ class State:
 
 def save_checkpoint(folder: Path, state: State) -> None:
     """Write the state; until the last moment the checkpoint before it is what a reader finds."""
-    tensors = {f"model.{k}": v for k, v in own_state(state.model).items()}
+    tensors = {f"model.{k}": v for k, v in trainable_state(state.model).items()}
     tensors |= {f"average.{k}": v for k, v in state.average.items()}
     tensors |= {f"best.{k}": v for k, v in state.best.items()}
     for number, values in state.optimizer.state_dict()["state"].items():
@@ -101,7 +101,7 @@ def load_checkpoint(folder: Path, state: State) -> bool:
             f"The checkpoint {str(path)!r} cannot be read: {error}.",
             hint="Delete it to start afresh.",
         ) from error
-    load_own_state(state.model, _under(tensors, "model."))
+    load_trainable_state(state.model, _under(tensors, "model."))
     device = next(state.model.parameters()).device
     state.average = {k: v.to(device) for k, v in _under(tensors, "average.").items()}
     state.best = _under(tensors, "best.")

@@ -6,10 +6,10 @@ from functools import cached_property
 import numpy as np
 
 from palate.data.dataset import Dataset
-from palate.language.batch import MAX_CONTEXT_WORDS
+from palate.language.batch import MAX_CONTEXT_TOKENS
 from palate.language.behaviour_tasks import MaskedBehaviour, NextBehaviours
 from palate.language.blanks import BlankFilling
-from palate.language.item_format import MAX_TITLE_WORDS, Spelling
+from palate.language.item_format import MAX_TITLE_WORDS, ItemFormat
 from palate.language.queries import QueryPool
 from palate.language.review_tasks import Explanation, Preference, Summary
 from palate.language.tasks import (
@@ -34,7 +34,7 @@ from palate.language.text_tasks import (
     Title,
     plain_titles,
 )
-from palate.training.batches import Footprint
+from palate.training.batches import TokenCost
 from palate.training.config import TasksConfig
 
 BY_ITEMS = frozenset(
@@ -135,31 +135,31 @@ def _about_reviews(reviews: Reviews | None, config: TasksConfig) -> list[Offered
     ]
 
 
-def footprint(task: Task, spelling: Spelling, slots: int) -> Footprint:
+def token_cost(task: Task, item_format: ItemFormat, slots: int) -> TokenCost:
     """Return the places that an example of ``task`` takes.
 
     Args:
         task: what is asked.
-        spelling: how items are written.
-        slots: places at each probe that items answer.
+        item_format: how items are written.
+        slots: places at each prediction that items answer.
     """
-    item, title, sentence = spelling.places, MAX_TITLE_WORDS + 2, _SENTENCE_WORDS
+    item, title, sentence = item_format.places, MAX_TITLE_WORDS + 2, _SENTENCE_WORDS
     match task:
         case Rating() | Ranking():
-            return Footprint(2 * item + 2)
+            return TokenCost(2 * item + 2)
         case Choice():
-            return Footprint(item, task.max_probes * (task.num_candidates * item + title))
+            return TokenCost(item, task.max_predictions * (task.num_candidates * item + title))
         case Title():
-            return Footprint(0, task.items_per_example * (item + title))
+            return TokenCost(0, task.items_per_example * (item + title))
         case NextTitle():
-            return Footprint(item, task.max_probes * title)
+            return TokenCost(item, task.max_predictions * title)
         case Profile():
-            return Footprint(item, task.max_probes * sentence)
+            return TokenCost(item, task.max_predictions * sentence)
         case BlankFilling():
-            row = 0 if task.reviews is None else MAX_CONTEXT_WORDS
-            return Footprint(item + MAX_TITLE_WORDS, row + title)
+            row = 0 if task.reviews is None else MAX_CONTEXT_TOKENS
+            return TokenCost(item + MAX_TITLE_WORDS, row + title)
         case Explanation():
-            return Footprint(item, item + sentence)
+            return TokenCost(item, item + sentence)
         case Summary() | Preference():
-            return Footprint(0, MAX_CONTEXT_WORDS + sentence)
-    return Footprint(item + slots)
+            return TokenCost(0, MAX_CONTEXT_TOKENS + sentence)
+    return TokenCost(item + slots)

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from palate.items.codes.index import IndexConfig
-from palate.language.item_format import Way
+from palate.language.item_format import ItemPart
 from palate.models.backbones.tuning import TuningConfig
 from palate.models.baselines import BaselineConfig
 
@@ -18,7 +18,7 @@ class TasksConfig(BaseModel):
     next_item: float = Field(default=1.0, ge=0)
     from_titles: float = Field(default=0.0, ge=0)
     """The next item after a history told in titles alone, whatever the model reads otherwise
-    (LC-Rec's asymmetric prediction); needs ``title`` in ``model.reads``."""
+    (LC-Rec's asymmetric prediction); needs ``title`` in ``model.item_format``."""
     objective: float = Field(default=0.0, ge=0)
     """Left out by itself where the data has one event type."""
     scenario: float = Field(default=0.0, ge=0)
@@ -81,13 +81,13 @@ class CodesConfig(BaseModel):
     index: IndexConfig
     vectors: Literal["text", "image", "behaviour", "text+behaviour"] = "text"
     """What learned codes are learned from; of two, one vector after the other."""
-    settle: bool = True
+    informed_init: bool = True
     """Let codes start as what their items have in common, instead of at random."""
     beams: int = Field(default=50, ge=1)
     """Beams of a search, at least as many as items asked for."""
     blend_weights: tuple[float, ...] = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
     """Weights of the codes in hybrid answers tried on the validation part; the best is kept."""
-    raises: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
+    boost_fractions: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
     """How far new items are raised in hybrid answers: of what gives them the share of the lists
     that they have of the catalogue. The best of the validation part is kept."""
 
@@ -176,9 +176,9 @@ class Stage(BaseModel):
     """Left out where the backbone is pre-trained: it brings along what is learned here."""
     tasks: TasksConfig | None = None
     training: TrainingConfig | None = None
-    reads: tuple[Way, ...] | None = None
-    """How the items of a history are spelled, of the ways in ``model.reads``."""
-    easier: tuple[Way, ...] | None = None
+    item_format: tuple[ItemPart, ...] | None = None
+    """How the items of a history are spelled, of the ways in ``model.item_format``."""
+    curriculum: tuple[ItemPart, ...] | None = None
     """How they are spelled at first: the share of batches spelled so falls from all to none over
     the stage (the curriculum of LLaRA, arXiv 2312.02445)."""
 

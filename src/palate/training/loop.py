@@ -19,7 +19,7 @@ from palate.errors import ConfigError
 from palate.language.batch import Batch
 from palate.models.backbones.estimate import Estimate, peak_bytes
 from palate.models.language_model import RecommendationModel
-from palate.models.trainable_state import load_own_state, own_state, tune_backbone
+from palate.models.trainable_state import load_trainable_state, trainable_state, tune_backbone
 from palate.training.batch_loss import batch_loss
 from palate.training.batches import Mixture
 from palate.training.checkpoint import Progress, State, load_checkpoint, save_checkpoint
@@ -95,7 +95,7 @@ def train(model: RecommendationModel, run: Run) -> Sequence[Mapping[str, object]
             _epoch(state, run, clock, trial)
             _close_epoch(state, run, clock, steps_per_epoch)
     if state.best:
-        load_own_state(model, state.best)
+        load_trainable_state(model, state.best)
     model.train(mode=False)
     return state.progress.log
 
@@ -193,7 +193,7 @@ def _close_epoch(state: State, run: Run, clock: _Clock, steps_per_epoch: int) ->
         report = replace(_report(state, run, clock, steps_per_epoch), validation=value)
         better = value > at.best
         if better:
-            kept = state.average or own_state(state.model)
+            kept = state.average or trainable_state(state.model)
             state.best = {name: weight.detach().clone() for name, weight in kept.items()}
         entry = {
             "epoch": at.epoch + 1,
@@ -217,10 +217,10 @@ def _close_epoch(state: State, run: Run, clock: _Clock, steps_per_epoch: int) ->
 
 
 def _validate_average(state: State, run: Run) -> float:
-    own = {name: weight.detach().clone() for name, weight in own_state(state.model).items()}
-    load_own_state(state.model, state.average)
+    own = {name: weight.detach().clone() for name, weight in trainable_state(state.model).items()}
+    load_trainable_state(state.model, state.average)
     value = run.validate(state.model)
-    load_own_state(state.model, own)
+    load_trainable_state(state.model, own)
     return value
 
 
@@ -288,7 +288,7 @@ def _set_learning_rate(
 
 @torch.no_grad()
 def _update_average(state: State, decay: float) -> None:
-    weights = own_state(state.model)
+    weights = trainable_state(state.model)
     if not state.average:
         state.average = {name: weight.detach().clone() for name, weight in weights.items()}
         return

@@ -1,6 +1,7 @@
 """What is minimised: each objective is one pure function of vectors.
 
-Shape suffixes: N probes, M query tokens of a probe, K targets of a probe, Q negatives, D width.
+Shape suffixes: N predictions, M query tokens of a prediction, K targets of a prediction, Q
+negatives, D width.
 """
 
 import math
@@ -27,12 +28,12 @@ its exponentials are summed, and the product runs twice as fast as over all colu
 
 
 def sampled_softmax(  # noqa: PLR0913 - the terms of one formula
-    users_NMD: Float[Tensor, "probes queries width"],  # noqa: N803 - shape suffixes
-    targets_NKD: Float[Tensor, "probes targets width"],  # noqa: N803
+    users_NMD: Float[Tensor, "predictions queries width"],  # noqa: N803 - shape suffixes
+    targets_NKD: Float[Tensor, "predictions targets width"],  # noqa: N803
     negatives_QD: Float[Tensor, "negatives width"],  # noqa: N803
     *,
-    weights_NK: Float[Tensor, "probes targets"],  # noqa: N803
-    excluded: Int[Tensor, "probes excluded"],
+    weights_NK: Float[Tensor, "predictions targets"],  # noqa: N803
+    excluded: Int[Tensor, "predictions excluded"],
     log_expected: Float[Tensor, " negatives"],
     scale: float,
 ) -> Float[Tensor, ""]:
@@ -48,17 +49,18 @@ def sampled_softmax(  # noqa: PLR0913 - the terms of one formula
     items as negatives and ``E = 1`` this *is* the full softmax. The maximum over query tokens is
     URM's set-out score (arXiv 2502.03041); with M = 1 it is the plain two-tower softmax.
 
-    The gradient is worked out on the way forward, some probes at a time, so that no N x Q matrix is
-    ever kept; each block of negatives has its own largest logit, and the blocks are brought to one
-    scale at the end (Milakov & Gimelshein 2018). On a CPU that takes a quarter of the time.
+    The gradient is worked out on the way forward, some predictions at a time, so that no N x Q
+    matrix is ever kept; each block of negatives has its own largest logit, and the blocks are
+    brought to one scale at the end (Milakov & Gimelshein 2018). On a CPU that takes a quarter of
+    the time.
 
     Args:
         users_NMD: user vectors.
         targets_NKD: output vectors of the targets; anything where the weight is 0.
         negatives_QD: output vectors of the negatives.
         weights_NK: share of each target; 0 for padding; rows sum to 1.
-        excluded: places of those negatives that are none of a probe, its targets above all; -1 is
-            padding.
+        excluded: places of those negatives that are none of a prediction, its targets above all; -1
+            is padding.
         log_expected: ``log E_j`` per negative.
         scale: logit per unit of inner product.
     """
@@ -73,33 +75,33 @@ def sampled_softmax(  # noqa: PLR0913 - the terms of one formula
 class _Vectors:
     """The vectors a loss is made of, or its gradient with respect to each of them."""
 
-    users: Float[Tensor, "probes queries width"]
-    targets: Float[Tensor, "probes targets width"]
+    users: Float[Tensor, "predictions queries width"]
+    targets: Float[Tensor, "predictions targets width"]
     negatives: Float[Tensor, "negatives width"]
 
-    def of(self, probes: slice) -> "_Vectors":
-        return _Vectors(self.users[probes], self.targets[probes], self.negatives)
+    def of(self, predictions: slice) -> "_Vectors":
+        return _Vectors(self.users[predictions], self.targets[predictions], self.negatives)
 
 
 @dataclass(frozen=True)
 class _Given:
     """What the loss is told beside the vectors; no gradient flows into it."""
 
-    weights: Float[Tensor, "probes targets"]
-    excluded: Int[Tensor, "probes excluded"]
+    weights: Float[Tensor, "predictions targets"]
+    excluded: Int[Tensor, "predictions excluded"]
     log_expected: Float[Tensor, " negatives"]
     scale: float
 
-    def of(self, probes: slice) -> "_Given":
-        return replace(self, weights=self.weights[probes], excluded=self.excluded[probes])
+    def of(self, predictions: slice) -> "_Given":
+        return replace(self, weights=self.weights[predictions], excluded=self.excluded[predictions])
 
 
 class _SampledSoftmax(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: BackwardCFunction,
-        users: Float[Tensor, "probes queries width"],
-        targets: Float[Tensor, "probes targets width"],
+        users: Float[Tensor, "predictions queries width"],
+        targets: Float[Tensor, "predictions targets width"],
         negatives: Float[Tensor, "negatives width"],
         given: _Given,
     ) -> Float[Tensor, ""]:
@@ -111,8 +113,10 @@ class _SampledSoftmax(torch.autograd.Function):
         table = _table(vectors, given, rows)
         loss = users.new_zeros(())
         for start in range(0, len(users), rows):
-            probes = slice(start, start + rows)
-            loss += _chunk(vectors.of(probes), given.of(probes), table, gradients.of(probes))
+            predictions = slice(start, start + rows)
+            loss += _chunk(
+                vectors.of(predictions), given.of(predictions), table, gradients.of(predictions)
+            )
         gradients.negatives.mul_(table.inverse[:, None])
         ctx.save_for_backward(gradients.users, gradients.targets, gradients.negatives)
         return loss / max(len(users), 1)
@@ -128,7 +132,7 @@ class _SampledSoftmax(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class _Table:
-    """What is worked out of the negatives once for all probes."""
+    """What is worked out of the negatives once for all predictions."""
 
     inverse: Float[Tensor, " negatives"]
     """``1 / E``: the correction multiplies a whole column, so the column's vector bears it."""
@@ -160,7 +164,7 @@ def _table(vectors: _Vectors, given: _Given, rows: int) -> _Table:
 def _chunk(
     vectors: _Vectors, given: _Given, table: _Table, gradients: _Vectors
 ) -> Float[Tensor, ""]:
-    """Return the summed loss of some probes and write the gradients of that sum."""
+    """Return the summed loss of some predictions and write the gradients of that sum."""
     positive, best_positive = _positive_scores(vectors, given)
     louder = replace(vectors, users=vectors.users * given.scale)
     blocks = [_block(louder, given, table, number) for number in range(len(table.spans))]
@@ -180,7 +184,7 @@ def _chunk(
 
 def _positive_scores(
     vectors: _Vectors, given: _Given
-) -> tuple[Float[Tensor, "probes targets"], Int[Tensor, "probes targets"]]:
+) -> tuple[Float[Tensor, "predictions targets"], Int[Tensor, "predictions targets"]]:
     """Return the targets' scores, -inf for padding, and the query tokens that gave them."""
     logits_NMK = given.scale * torch.einsum("nmd,nkd->nmk", vectors.users, vectors.targets)
     positive, best = logits_NMK.max(dim=1)
@@ -189,14 +193,14 @@ def _positive_scores(
 
 @dataclass(frozen=True)
 class _Block:
-    """Some negatives of all probes: ``exp(score - shift)``, which :func:`_chunk` weighs later."""
+    """Some negatives of all predictions: ``exp(score - shift)``; :func:`_chunk` weighs it later."""
 
     span: slice
-    shares: Float[Tensor, "probes block"]
-    best: Int[Tensor, "probes block"] | None
+    shares: Float[Tensor, "predictions block"]
+    best: Int[Tensor, "predictions block"] | None
     """The query token that gave the score; None where there is but one."""
-    shift: Float[Tensor, " probes"]
-    total: Float[Tensor, " probes"]
+    shift: Float[Tensor, " predictions"]
+    total: Float[Tensor, " predictions"]
     """Sum of the shares, each divided by its ``E``."""
 
 
@@ -222,8 +226,8 @@ def _block(vectors: _Vectors, given: _Given, table: _Table, number: int) -> _Blo
 class _Slope:
     """The derivative of the loss by each score, and the query token that gave the score."""
 
-    by_score: Float[Tensor, "probes scored"]
-    best: Int[Tensor, "probes scored"]
+    by_score: Float[Tensor, "predictions scored"]
+    best: Int[Tensor, "predictions scored"]
 
 
 def _write_positive_gradients(vectors: _Vectors, towards: _Slope, gradients: _Vectors) -> None:
@@ -237,7 +241,7 @@ def _add_block_gradients(
     vectors: _Vectors,
     table: _Table,
     block: _Block,
-    factor: Float[Tensor, " probes"],
+    factor: Float[Tensor, " predictions"],
     gradients: _Vectors,
 ) -> None:
     """Add what the negatives of a block push away: slopes ``factor * shares``."""
@@ -261,13 +265,13 @@ def _sideways(x: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]
 
 
 def binary_cross_entropy(
-    users_NMD: Float[Tensor, "probes queries width"],  # noqa: N803
-    targets_NKD: Float[Tensor, "probes targets width"],  # noqa: N803
-    negatives_ND: Float[Tensor, "probes width"],  # noqa: N803
+    users_NMD: Float[Tensor, "predictions queries width"],  # noqa: N803
+    targets_NKD: Float[Tensor, "predictions targets width"],  # noqa: N803
+    negatives_ND: Float[Tensor, "predictions width"],  # noqa: N803
     *,
     scale: float,
 ) -> Float[Tensor, ""]:
-    """SASRec's own loss: one target against one random negative per probe (Kang & McAuley 2018).
+    """SASRec's own loss: one random negative per target (Kang & McAuley 2018).
 
     ``loss = mean_n [-log sigmoid(s(n, t_n)) - log(1 - sigmoid(s(n, j_n)))]`` with ``s`` as in
     :func:`sampled_softmax`.
@@ -278,8 +282,8 @@ def binary_cross_entropy(
 
 
 def next_code(
-    logits: Sequence[Float[Tensor, "probes _"]],
-    codes_NL: Int[Tensor, "probes levels"],  # noqa: N803
+    logits: Sequence[Float[Tensor, "predictions _"]],
+    codes_NL: Int[Tensor, "predictions levels"],  # noqa: N803
     *,
     temperature: float = 1.0,
 ) -> Float[Tensor, ""]:

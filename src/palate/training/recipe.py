@@ -68,10 +68,10 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _codes_where_they_are_needed(self) -> "Recipe":
         fusion, training = self.model.fusion, self.training
-        wanted = "codes" in self.model.reads or fusion.use_codes or not training.set_weight
+        wanted = "codes" in self.model.item_format or fusion.use_codes or not training.set_weight
         if self.codes is None and wanted:
             raise ValueError(
-                "model.reads of 'codes', model.fusion.use_codes and training.set_weight of 0 "
+                "model.item_format of 'codes', model.fusion.use_codes and training.set_weight of 0 "
                 "need [codes]"
             )
         if fusion.use_codes and (self.codes is None or self.codes.index.kind not in _LEARNED):
@@ -89,10 +89,15 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _titles_where_they_are_needed(self) -> "Recipe":
-        if any(each.tasks.from_titles for each in self.in_turn) and "title" not in self.model.reads:
-            raise ValueError("tasks.from_titles needs 'title' in model.reads")
-        if self.model.copies and "title" not in self.model.reads:
-            raise ValueError("model.copies needs 'title' in model.reads: titles are what is copied")
+        if (
+            any(each.tasks.from_titles for each in self.resolved_stages)
+            and "title" not in self.model.item_format
+        ):
+            raise ValueError("tasks.from_titles needs 'title' in model.item_format")
+        if self.model.copies and "title" not in self.model.item_format:
+            raise ValueError(
+                "model.copies needs 'title' in model.item_format: titles are what is copied"
+            )
         return self
 
     @model_validator(mode="after")
@@ -110,29 +115,34 @@ class Recipe(BaseModel):
                 "model.bidirectional_rows needs model.num_queries of 1 or more: the state of an "
                 "event would know the events after it"
             )
-        trainings = [each.training for each in self.in_turn]
+        trainings = [each.training for each in self.resolved_stages]
         if any(each.target_contrast + each.user_contrast for each in trainings):
             raise ValueError("model.bidirectional_rows has no target_contrast and no user_contrast")
         return self
 
     @model_validator(mode="after")
     def _blanks_are_said_in_words(self) -> "Recipe":
-        if any(each.tasks.blanks and "title" not in each.model.reads for each in self.in_turn):
+        if any(
+            each.tasks.blanks and "title" not in each.model.item_format
+            for each in self.resolved_stages
+        ):
             raise ValueError("tasks.blanks needs 'title' among what the model (or stage) reads")
         return self
 
     @model_validator(mode="after")
     def _stages_read_what_the_model_reads(self) -> "Recipe":
         for stage in self.stages:
-            unknown = {*(stage.reads or ()), *(stage.easier or ())} - set(self.model.reads)
+            unknown = {*(stage.item_format or ()), *(stage.curriculum or ())} - set(
+                self.model.item_format
+            )
             if unknown:
                 raise ValueError(
-                    f"a stage reads {', '.join(sorted(unknown))}, model.reads does not"
+                    f"a stage reads {', '.join(sorted(unknown))}, model.item_format does not"
                 )
         return self
 
     @property
-    def in_turn(self) -> tuple["Recipe", ...]:
+    def resolved_stages(self) -> tuple["Recipe", ...]:
         """The recipe of each stage, in the order in which they are run."""
         return tuple(
             self.model_copy(
@@ -141,7 +151,7 @@ class Recipe(BaseModel):
                     "tasks": stage.tasks or self.tasks,
                     "training": stage.training or self.training,
                     "model": self.model.model_copy(
-                        update={"reads": stage.reads or self.model.reads}
+                        update={"item_format": stage.item_format or self.model.item_format}
                     ),
                 }
             )
@@ -177,7 +187,7 @@ class Recipe(BaseModel):
     @property
     def says_words(self) -> bool:
         """Whether any stage trains a task that is answered in words."""
-        return any(recipe.tasks.in_words for recipe in self.in_turn)
+        return any(recipe.tasks.in_words for recipe in self.resolved_stages)
 
     @property
     def by_items(self) -> bool:
@@ -187,7 +197,7 @@ class Recipe(BaseModel):
     @property
     def max_history(self) -> int:
         """Events read for an answer with items: what the last stage with such a task was taught."""
-        stages = [recipe.tasks for recipe in self.in_turn]
+        stages = [recipe.tasks for recipe in self.resolved_stages]
         return ([tasks for tasks in stages if tasks.by_items] or stages)[-1].max_history
 
     @property
@@ -200,8 +210,8 @@ class Recipe(BaseModel):
         known = (["ID"] if fusion.use_id else []) + content
         known += ["codes"] if fusion.use_codes else []
         known += ["title, word by word"] if fusion.title_reader is not None else []
-        whole = "item" in self.model.reads or "set" in self.forms
-        parts.append("reads " + " + ".join(self.model.reads))
+        whole = "item" in self.model.item_format or "set" in self.forms
+        parts.append("reads " + " + ".join(self.model.item_format))
         parts += ["items of " + ", ".join(known)] if whole else []
         parts += [f"codes by {self.codes.index.kind}"] if self.codes is not None else []
         parts.append(
@@ -213,7 +223,7 @@ class Recipe(BaseModel):
             if backbone is None
             else f"backbone {Path(backbone.path).name}"
         )
-        tunings = [each.training.tuning for each in self.in_turn if each.training.tuning]
+        tunings = [each.training.tuning for each in self.resolved_stages if each.training.tuning]
         tunings += [backbone.tuning] if backbone is not None and not tunings else []
         parts += [f"tuned by {', '.join(each.kind for each in tunings)}"] if tunings else []
         parts += [f"taught by {self.teacher}"] if self.teacher else []
@@ -223,14 +233,14 @@ class Recipe(BaseModel):
     @property
     def forms(self) -> tuple[Form, ...]:
         """How a model of this recipe answers with items, its usual way first."""
-        asked = any(recipe.tasks.by_items for recipe in self.in_turn)
+        asked = any(recipe.tasks.by_items for recipe in self.resolved_stages)
         says_codes = asked and self.codes is not None and self.training.code_weight > 0
         says_sets = asked and self.training.set_weight > 0
         forms: dict[Form, bool] = {
             "set": says_sets,
             "codes": says_codes,
             "hybrid": says_sets and says_codes,
-            "titles": any(recipe.tasks.next_title for recipe in self.in_turn),
+            "titles": any(recipe.tasks.next_title for recipe in self.resolved_stages),
         }
         return tuple(form for form, said in forms.items() if said)
 

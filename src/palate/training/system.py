@@ -11,7 +11,7 @@ from palate.evaluation.rating_baselines import ItemBiases
 from palate.items.codes.index import ItemIndex
 from palate.items.encoders import ItemEncoders
 from palate.items.features import ItemFeatures
-from palate.language.item_format import Spelling
+from palate.language.item_format import ItemFormat
 from palate.language.prompts import Wordings
 from palate.language.tokenizer import Tokenizer
 from palate.models.baselines import Baseline
@@ -42,7 +42,7 @@ class Blend:
 
     weight: float
     """Chosen on the validation part; 0 where that was not done."""
-    newcomers: float = 0.0
+    new_item_boost: float = 0.0
     """Added to the set's score of an item that training never saw: as much as is best on the
     validation part, at most what gives such items the share of the lists that they have of the
     catalogue."""
@@ -61,7 +61,7 @@ class RatingPrior:
 
 
 @dataclass(frozen=True)
-class Parts:
+class LanguageModelSystem:
     """A language model with all that is needed to ask it something."""
 
     recipe: Recipe
@@ -73,7 +73,7 @@ class Parts:
     tasks: tuple[str, ...]
     """Families of prompts it was trained on."""
     prior: Prior | None = None
-    spelling: Spelling = field(default_factory=Spelling)
+    item_format: ItemFormat = field(default_factory=ItemFormat)
     """How the items of a history are written."""
     blend: Blend = Blend(0.0)
     """What a hybrid answer is made of."""
@@ -83,7 +83,7 @@ class Parts:
     """Levels of rating that events are shown with; none where they are not shown."""
     calibration: Calibration = field(default_factory=Calibration)
     """What makes the chance of *yes* a frequency."""
-    liking_prior: RatingPrior | None = None
+    like_prior: RatingPrior | None = None
     """The same of *no* and *yes*, where they mean disliked and liked."""
     rating_prior: RatingPrior | None = None
     """What makes the chances of ratings frequencies."""
@@ -98,7 +98,7 @@ class Parts:
 class Start:
     """A trained model to begin with."""
 
-    parts: Parts
+    parts: LanguageModelSystem
     rows: Int[np.ndarray, " items"] | None = None
     """The row that it knew each item by, -1 where it did not (see
     :func:`palate.training.warm_start.known_items`): only these keep their embeddings."""

@@ -22,12 +22,12 @@ _OF_CODES = ("codes.", "fusion.code.")
 """Weights that belong to the codebooks of one index."""
 
 
-def carry_over(
+def warm_start(
     model: RecommendationModel, weights: Mapping[str, Tensor], *, same_events: bool
 ) -> list[str]:
     """Give a fresh model the weights of another that do not belong to that one's data.
 
-    What belongs to single items or codes is for :func:`carry_rows`.
+    What belongs to single items or codes is for :func:`warm_start_rows`.
 
     Args:
         model: the fresh one, of the same widths.
@@ -64,7 +64,7 @@ def known_items(catalog: Catalog, known: Catalog) -> Int[np.ndarray, " items"]:
 
 
 @torch.no_grad()
-def carry_rows(
+def warm_start_rows(
     table: Float[Tensor, "rows width"],
     known: Float[Tensor, "known width"],
     rows: Int[np.ndarray, " rows"],

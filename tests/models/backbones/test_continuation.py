@@ -92,4 +92,4 @@ def test_words_are_as_loud_as_ones_and_come_back_bit_for_bit(
     words = backbone.embed(torch.arange(50))
     assert 2**-0.51 < words.square().mean().sqrt() < 2**0.51
     table = backbone.model.get_input_embeddings()(torch.arange(50))
-    assert torch.equal(words * backbone.loudness, table)
+    assert torch.equal(words * backbone.embedding_scale, table)

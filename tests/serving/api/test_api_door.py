@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from palate.serving.limits import ClientGoneError, Limits, read_body
-from palate.serving.middleware import Door
+from palate.serving.middleware import Middleware
 from palate.serving.problems import BodyTimeout, TooLarge
 from palate.serving.telemetry import Metrics, RequestLog
 
@@ -32,7 +32,9 @@ def _answers(app: object, path: str = "/v1/x", headers: list | None = None) -> l
         "client": ("1.2.3.4", 5),
     }
     metrics = Metrics()
-    door = Door(app, metrics=metrics, log=RequestLog(io.StringIO()), limits=Limits(in_flight=1))
+    door = Middleware(
+        app, metrics=metrics, log=RequestLog(io.StringIO()), limits=Limits(in_flight=1)
+    )
     asyncio.run(door(scope, receive, send))
     assert metrics.in_flight == 0
     return sent

@@ -51,15 +51,15 @@ async def _served(talk: Callable[[int], Awaitable[object]]) -> object:
 
 async def _sent(port: int, data: bytes) -> bytes:
     """Send something and return everything that comes until the server ends it."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(data)
+    reader, batch_builder = await asyncio.open_connection("127.0.0.1", port)
+    batch_builder.write(data)
     try:
         async with asyncio.timeout(20):
             return await reader.read()
     except ConnectionError:
         return b""
     finally:
-        writer.close()
+        batch_builder.close()
 
 
 @pytest.mark.parametrize(
@@ -79,13 +79,13 @@ def test_a_whole_request_is_answered_and_the_idle_connection_closed() -> None:
 
 def test_a_client_that_does_not_read_is_dropped() -> None:
     async def talk(port: int) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
-        writer.write(b"GET /50000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+        reader, batch_builder = await asyncio.open_connection("127.0.0.1", port, limit=1)
+        batch_builder.write(b"GET /50000000 HTTP/1.1\r\nHost: x\r\n\r\n")
         await asyncio.sleep(3)  # keep-alive, then two looks at an answer that does not move
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             async with asyncio.timeout(20):
                 await reader.readexactly(50_000_000)
-        writer.close()
+        batch_builder.close()
 
     asyncio.run(_served(talk))
 
@@ -95,8 +95,8 @@ def test_one_connection_too_many_gets_a_503_and_can_come_back() -> None:
         idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
         await asyncio.sleep(0.05)
         found = await _sent(port, b"GET /5 HTTP/1.1\r\nHost: x\r\n\r\n")
-        for _, writer in idle:
-            writer.close()
+        for _, batch_builder in idle:
+            batch_builder.close()
         return found
 
     found = asyncio.run(_served(talk))

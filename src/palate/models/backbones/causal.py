@@ -25,7 +25,7 @@ class CausalBackbone(nn.Module):
     with (see :func:`loudness_of`): item tokens beside its words neither drown nor deafen.
     """
 
-    loudness: Tensor
+    embedding_scale: Tensor
 
     def __init__(self, model: "PreTrainedModel") -> None:
         """Wrap a model made by ``AutoModelForCausalLM``."""
@@ -56,7 +56,7 @@ class CausalBackbone(nn.Module):
     def embed(self, tokens: Int[Tensor, "*any"]) -> Float[Tensor, "*any width"]:
         """Return what is read for words."""
         embedded: Tensor = self.model.get_input_embeddings()(tokens)
-        return embedded / self.loudness
+        return embedded / self.embedding_scale
 
     def word_logits(self, hidden: Float[Tensor, "*any width"]) -> Float[Tensor, "*any vocabulary"]:
         """Return the logit of every word after each state, by the model's own head."""
@@ -91,7 +91,7 @@ class CausalBackbone(nn.Module):
         dtype = self.words.dtype
         cache = remembering(past, self.num_layers)
         read = self.model.base_model(
-            inputs_embeds=(x * self.loudness).to(dtype),
+            inputs_embeds=(x * self.embedding_scale).to(dtype),
             position_ids=positions,
             attention_mask=None if mask is None else additive(mask, dtype),
             past_key_values=cache,

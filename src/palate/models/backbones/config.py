@@ -156,7 +156,7 @@ def _prepared(
         recompute_layers(model)
     both = model.config.is_encoder_decoder
     backbone = EncoderDecoderBackbone(model) if both else CausalBackbone(model)
-    return tune(backbone, config.tuning, words=backbone.words / backbone.loudness)
+    return tune(backbone, config.tuning, words=backbone.words / backbone.embedding_scale)
 
 
 def _open(found: "PreTrainedConfig", config: BackboneConfig) -> "PreTrainedModel":

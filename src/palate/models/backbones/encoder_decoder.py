@@ -23,7 +23,7 @@ class EncoderDecoderBackbone(nn.Module):
     :class:`palate.models.backbones.causal.CausalBackbone`.
     """
 
-    loudness: Tensor
+    embedding_scale: Tensor
 
     def __init__(self, model: "PreTrainedModel") -> None:
         """Wrap a model made by ``AutoModelForSeq2SeqLM``."""
@@ -69,7 +69,7 @@ class EncoderDecoderBackbone(nn.Module):
     def embed(self, tokens: Int[Tensor, "*any"]) -> Float[Tensor, "*any width"]:
         """Return what is read for words."""
         embedded: Tensor = self.model.get_input_embeddings()(tokens)
-        return embedded / self.loudness
+        return embedded / self.embedding_scale
 
     def word_logits(self, hidden: Float[Tensor, "*any width"]) -> Float[Tensor, "*any vocabulary"]:
         """Return the logit of every word after each slot, by the model's own head."""
@@ -129,4 +129,4 @@ class EncoderDecoderBackbone(nn.Module):
         return hidden.to(x_slots.dtype)
 
     def _loud(self, x: Float[Tensor, "rows any width"]) -> Float[Tensor, "rows any width"]:
-        return (x * self.loudness).to(self.words.dtype)
+        return (x * self.embedding_scale).to(self.words.dtype)
