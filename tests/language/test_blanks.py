@@ -63,8 +63,8 @@ def test_a_hidden_item_is_one_mark_and_its_words_are_the_answer() -> None:
     assert batch.inner is not None
     assert batch.inner.tolist() == [[1, 2, 3, 0, 1, 2, 3]]
     assert batch.prefix_lengths.tolist() == [[7]]
-    assert batch.target_texts is not None
-    assert batch.target_texts.tolist() == [[[OAK, CHAIR, END]]]
+    assert batch.target_ids is not None
+    assert batch.target_ids.tolist() == [[[OAK, CHAIR, END]]]
     assert batch.masks is not None
     assert batch.masks.tolist() == [[[3]]]
 
@@ -80,9 +80,9 @@ def test_nothing_is_told_of_a_hidden_event() -> None:
 def test_blanks_are_said_in_order_and_a_run_is_one_blank() -> None:
     batch = _batch(_hiding([0, 1, 2, 0], [0, -1, 1, 1]), _hiding([2, 1], [0, -1]))
     assert batch.token_ids[0].tolist() == [MASK, OAK, CHAIR, -1, MASK]
-    assert batch.target_texts is not None
+    assert batch.target_ids is not None
     said = [OAK, LAMP, END, OAK, TABLE, OAK, LAMP, END]
-    assert batch.target_texts.tolist() == [[said], [[OAK, TABLE, END, *[-1] * 5]]]
+    assert batch.target_ids.tolist() == [[said], [[OAK, TABLE, END, *[-1] * 5]]]
     assert batch.masks is not None
     assert batch.masks.tolist() == [[[0, 4]], [[0, 0]]]
 
@@ -100,9 +100,9 @@ def test_a_sentence_is_hidden_where_the_gap_is() -> None:
     batch = _batch(example, _hiding([0], [0]))
     before, after = TOKENIZER.encode(text[:12]), TOKENIZER.encode(text[12:])
     assert batch.token_ids[0].tolist() == [*before, MASK, *after]
-    assert batch.target_texts is not None
+    assert batch.target_ids is not None
     wanted = [*TOKENIZER.encode("we like it."), END]
-    assert batch.target_texts[0, 0, : len(wanted)].tolist() == wanted
+    assert batch.target_ids[0, 0, : len(wanted)].tolist() == wanted
     assert batch.masks is not None
     assert batch.masks.tolist() == [[[len(before)]], [[0]]]
 
@@ -115,8 +115,8 @@ def test_the_mark_in_a_long_text_is_never_cut_off() -> None:
     batch = _batch(replace(long, history=_history(0), prefix_lengths=np.asarray([0])))
     assert batch.token_ids.shape[1] == MAX_CONTEXT_TOKENS
     assert batch.token_ids[0, -1] == MASK
-    assert batch.target_texts is not None
-    assert batch.target_texts.shape[2] == MAX_BLANK_TOKENS
+    assert batch.target_ids is not None
+    assert batch.target_ids.shape[2] == MAX_BLANK_TOKENS
 
 
 def test_items_are_hidden_one_by_one_about_one_in_seven() -> None:
@@ -176,8 +176,8 @@ def test_what_is_shown_and_what_is_said_is_the_window(seed: int, length: int, le
     formatted = SPELLING.lay_out(example.history.item_rows)
     left = corrupted(formatted, example.hidden, MASK)
     blanks = hidden_words(formatted, example.hidden)
-    assert (left.words == MASK).sum() == len(blanks)
-    assert left.lengths.sum() == len(left.words)
+    assert (left.token_ids == MASK).sum() == len(blanks)
+    assert left.lengths.sum() == len(left.token_ids)
     whole = _filled(left, blanks)
     assert whole == formatted.token_ids[formatted.token_ids >= 0].tolist()
 
@@ -185,7 +185,7 @@ def test_what_is_shown_and_what_is_said_is_the_window(seed: int, length: int, le
 def _filled(left: FormattedItems, blanks: Sequence[Sequence[int]]) -> list[int]:
     following = iter(blanks)
     words: list[int] = []
-    for word in left.words[left.words >= 0].tolist():
+    for word in left.token_ids[left.token_ids >= 0].tolist():
         words += next(following) if word == MASK else [word]
     return words
 

@@ -157,7 +157,7 @@ def test_a_shared_instruction_is_the_instruction_repeated_in_each_row(num_querie
     repeated = replace(
         batch,
         instruction=batch.instruction[:1],
-        words=_after_words(batch.token_ids, words),
+        token_ids=_after_words(batch.token_ids, words),
         items=_after_words(batch.items, nothing),
         levels=_after_words(batch.levels, nothing),
         events=_after_words(batch.events, nothing),
@@ -304,7 +304,7 @@ def _reader(**more: object) -> RecommendationModel:
     config = ModelConfig(
         decoder=DecoderConfig(width=16, layers=2, heads=2, dropout=0.5),
         fusion=FUSION,
-        reads=("title", "item"),
+        item_format=("title", "item"),
         **more,
     )
     model = RecommendationModel(
@@ -329,13 +329,13 @@ def _words_of(model: RecommendationModel, batch: Batch) -> Tensor:
 
 
 def _replying(rows: Sequence[int], *target_ids: str, **more: object) -> Example:
-    return _example(rows, [len(rows)] * len(target_ids), target_ids=target_ids, **more)
+    return _example(rows, [len(rows)] * len(target_ids), target_texts=target_ids, **more)
 
 
-BOTH = {"bidirectional_rows": True, "two_positions": True}
+BOTH = {"bidirectional_rows": True, "entity_positions": True}
 
 
-@pytest.mark.parametrize("more", [{"bidirectional_rows": True}, {"two_positions": True}, BOTH])
+@pytest.mark.parametrize("more", [{"bidirectional_rows": True}, {"entity_positions": True}, BOTH])
 def test_padding_stays_invisible_where_rows_are_read_both_ways(more: dict[str, object]) -> None:
     model = _reader(**more)
     examples = [

@@ -28,7 +28,7 @@ class ModelConfig(BaseModel):
     read_words: bool = True
     """Whether the instruction is read; without it every task would sound alike."""
     item_format: tuple[ItemPart, ...] = ("item",)
-    """How the items of a history are target_rows."""
+    """What stands for each item of a history: its title, its codes, one fused token."""
     title_words: int = Field(default=MAX_TITLE_WORDS, ge=1)
     """Words of a title that are read at most."""
     bidirectional_rows: bool = False

@@ -16,7 +16,7 @@ class States:
     users: Float[Tensor, "predictions queries width"] | None
     """User vectors, where asked for."""
     codes: Float[Tensor, "predictions levels width"] | None = None
-    """State before each code of the items that are target_rows, where there are such."""
+    """State before each code of the target items, where there are such."""
     words: Float[Tensor, "predictions words width"] | None = None
     """State before each word of the replies, where there are such."""
     rows: Float[Tensor, "batch time width"] | None = None

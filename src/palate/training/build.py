@@ -206,7 +206,7 @@ def _own_spellings(
 def _reading(recipe: Recipe, item_parts: tuple[ItemPart, ...]) -> Recipe:
     """Return the recipe with histories spelled in these ways."""
     return recipe.model_copy(
-        update={"model": recipe.model.model_copy(update={"reads": item_parts})}
+        update={"model": recipe.model.model_copy(update={"item_format": item_parts})}
     )
 
 
