@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,7 +30,8 @@ from palate import __version__
 from palate.data.dataset import Dataset
 from palate.data.prepare import PrepareOptions, prepare
 from palate.evaluation.report.tables import HEADLINE
-from palate.recommender.fit import fingerprint
+from palate.inference.model_folder import TrainedModel
+from palate.recommender.fit import TrainingRun, fingerprint
 from palate.recommender.recommender import Recommender
 from palate.simulation.world import World
 from palate.training.loop import Report
@@ -172,7 +173,10 @@ def seeded(options: Options, *jobs: Job) -> list[Job]:
 
 def plainly(dataset: Dataset, recipe: Recipe, seed: int) -> Recommender:
     """Train as everybody does, and say so at the beginning and at every validation."""
+    return Recommender.train(dataset, recipe, seed=seed, report=_teller(dataset, recipe, seed))
 
+
+def _teller(dataset: Dataset, recipe: Recipe, seed: int) -> Callable[[Report], None]:
     def tell(at: Report) -> None:
         if at.estimate is not None:
             console.print(
@@ -187,7 +191,59 @@ def plainly(dataset: Dataset, recipe: Recipe, seed: int) -> Recommender:
                 highlight=False,
             )
 
-    return Recommender.train(dataset, recipe, seed=seed, report=tell)
+    return tell
+
+
+class Refit(Recommender):
+    """A model that learned from train and valid, with the one that its epochs were found with."""
+
+    def __init__(self, trained: TrainedModel, before: Recommender, seconds: float) -> None:
+        """Keep both; ``seconds`` were spent before the refit."""
+        super().__init__(trained)
+        self.before = before
+        self.seconds = seconds
+
+
+def refitted(dataset: Dataset, recipe: Recipe, seed: int) -> Recommender:
+    """Train as with ``--fit valid``, and keep the model before the refit too."""
+    started = time.perf_counter()
+    run = TrainingRun(
+        dataset, recipe, recipe.title, seed=seed, report=_teller(dataset, recipe, seed), fit="valid"
+    )
+    found = run.found()
+    seconds = time.perf_counter() - started
+    return Refit(run.refitted(found), Recommender(found.trained), seconds)
+
+
+def refitted_accuracy(model: Recommender) -> Found:
+    """Judge a :class:`Refit` on test, and the model before it as :func:`accuracy` does."""
+    assert isinstance(model, Refit)
+    test, before = model.evaluate("test"), accuracy(model.before)
+    return {
+        "masked": dict(test.masked),
+        "unmasked": dict(test.unmasked),
+        "beyond": dict(test.beyond_accuracy),
+        "valid": before["valid"],
+        "cost": {"seconds before": model.seconds, "epochs": sum(model.trained.epochs)},
+        **{f"before, {kind}": before[kind] for kind in ("masked", "unmasked", "beyond")},
+    }
+
+
+def both_fits(runs: Sequence[Measured]) -> list[Measured]:
+    """Return each run of :func:`refitted` as two: as if without the refit, and the refit."""
+    before = [
+        replace(
+            run,
+            seconds=run.found["cost"]["seconds before"],
+            found={kind: run.found[f"before, {kind}"] for kind in ("masked", "unmasked", "beyond")},
+        )
+        for run in runs
+    ]
+    after = [
+        replace(run, label=f"{run.label} (refit)", epochs=int(run.found["cost"]["epochs"]))
+        for run in runs
+    ]
+    return [*before, *after]
 
 
 def accuracy(model: Recommender) -> Found:

@@ -79,6 +79,21 @@ def test_without_data_a_benchmark_says_so_and_exits_with_2(
     assert "PALATE_SHARED_DATA" in capsys.readouterr().err
 
 
+def test_a_refit_is_reported_below_the_model_its_epochs_were_found_with(
+    options: measure.Options,
+) -> None:
+    folder = measure.world_data(options, SHOP)
+    job = measure.Job("urm", folder, "urm-small", TINY, seed=1)
+    plain = measure.measure(options, [job])
+    runs = measure.measure(options, [job], judge=measure.refitted_accuracy, train=measure.refitted)
+    before, after = measure.both_fits(runs)
+    assert before.found["masked"] == plain[0].found["masked"]
+    assert (before.label, after.label) == ("urm", "urm (refit)")
+    assert after.found["masked"] != before.found["masked"]
+    assert (before.epochs, after.epochs) == (1, 1)
+    assert before.seconds < after.seconds
+
+
 def test_the_table_shows_both_ways_to_rank(options: measure.Options) -> None:
     folder = measure.world_data(options, SHOP)
     jobs = measure.seeded(options, measure.Job("popularity", folder, "popularity"))

@@ -165,6 +165,32 @@ def test_compare_sets_models_side_by_side(folder: Path, palate: Palate) -> None:
     assert "two models or more" in alone.err
 
 
+def test_a_model_that_learned_from_everything_is_not_evaluated(
+    folder: Path, palate: Palate
+) -> None:
+    words = ("train", folder / "shop", folder / "live", "--recipe", "popularity", "--fit", "all")
+    done = palate(*words)
+    assert done.code == 0, done.err
+    assert "can no longer be evaluated" in done.out
+    for verb in (("evaluate",), ("compare", folder / "popular")):
+        done = palate(*verb, folder / "live")
+        assert done.code == 2
+        assert "error: This model learned from the test events (fit 'all')" in done.err
+        assert "hint: Judge a model that has not seen them" in done.err
+
+
+def test_a_refit_is_evaluated_on_test_alone_and_marked(folder: Path, palate: Palate) -> None:
+    words = ("--recipe", "urm-small", "--seed", 1, "--fit", "valid", *SETS)
+    done = palate("train", folder / "shop", folder / "again", *words)
+    assert done.code == 0, done.err
+    assert "only test can be evaluated" in done.out
+    done = palate("evaluate", folder / "again", "--json", folder / "again.json")
+    assert done.code == 0, done.err
+    assert "urm-small (refit)" in done.out
+    assert json.loads((folder / "again.json").read_text())["fit"] == "valid"
+    assert palate("evaluate", folder / "again", "--split", "valid").code == 2
+
+
 def test_recommend_prints_json(folder: Path, palate: Palate) -> None:
     done = palate("recommend", folder / "model", "--user", "u1", "-n", 4, "--json")
     assert done.code == 0, done.err

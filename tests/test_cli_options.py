@@ -17,7 +17,7 @@ VERBS: dict[str, set[str]] = {
         *("--split", "--valid-fraction", "--test-fraction"),
     },
     "join": {"datasets", "--out", "--name", "--seed"},
-    "train": {"dataset", "model", "--recipe", "--seed", "--start", "--prompts", "--set"},
+    "train": {"dataset", "model", "--recipe", "--seed", "--fit", "--start", "--prompts", "--set"},
     "evaluate": {"model", "--task", "--split", "--json"},
     "compare": {"models", "--split"},
     "recommend": {"model", "--user", "-n", "--prompt", "--history", "--form", "--json"},

@@ -169,7 +169,7 @@ def training_progress() -> Iterator[TrainingBar]:
         def report(at: "Report") -> None:
             speed = f"{at.interactions_per_second:,.0f}/s"
             rest = f"loss {at.loss:.3f} · {speed} · {at.seconds_left:,.0f} s left"
-            name = f"Epoch {at.epoch}/{at.epochs}"
+            name = f"{'Refit, epoch' if at.refit else 'Epoch'} {at.epoch}/{at.epochs}"
             bar.update(task, completed=at.step, total=at.steps, description=name, rest=rest)
             if at.estimate is not None:
                 bar.print(str(at.estimate))

@@ -1,15 +1,23 @@
 """The four splits, by hand and by the rules that hold for all."""
 
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 
 from palate.data.interactions import Interactions
 from palate.data.split import Part, Split
-from palate.data.splitting import SplitName, cut_time, leave_last_out, split_events
+from palate.data.splitting import (
+    SplitName,
+    cut_time,
+    leave_last_out,
+    moved_into_training,
+    split_events,
+)
 from palate.data.vocabulary import Vocabulary
 from palate.errors import ConfigError, DataError
 
@@ -39,6 +47,54 @@ def test_time_cut_puts_equal_times_on_one_side_and_first_events_in_context() -> 
     assert cut_time(events, 0.1, 0.1).parts.tolist() == [0, 0, 0, 0, VALID, VALID, 0, 0, 0, TEST]
     late = shop([5, 3], [1, 2, 3, 4, 5, 9, 10, 11])
     assert cut_time(late, 0.2, 0.2).parts.tolist() == [0, 0, 0, 0, 0, CONTEXT, TEST, TEST]
+
+
+def test_valid_events_move_into_training_and_test_stays() -> None:
+    events = shop([4, 2, 3])
+    split = leave_last_out(events)
+    moved = moved_into_training(split, events, "valid")
+    assert moved.parts.tolist() == [0, 0, 0, TEST, 0, 0, 0, 0, TEST]
+    assert (moved.fit, split.fit) == ("valid", "train")
+    assert moved.description != split.description
+    assert moved_into_training(split, events, "train") is split
+    assert moved_into_training(split, events, "all").parts.tolist() == [TRAIN] * 9
+
+
+def test_context_is_learned_from_where_it_is_that_of_the_valid_part() -> None:
+    # By user: train; valid; test. Items: 0 to 2 are sold, 3 and 4 are held out for test.
+    events = replace(shop([2, 3, 3]), item_rows=np.array([0, 1, 3, 2, 1, 0, 1, 4]))
+    parts = [TRAIN, TRAIN, CONTEXT, CONTEXT, VALID, CONTEXT, CONTEXT, TEST]
+    split = Split(np.array(parts, dtype=np.int8), "by hand")
+    moved = moved_into_training(split, events, "valid")
+    assert moved.parts.tolist() == [TRAIN, TRAIN, CONTEXT, CONTEXT, TRAIN, CONTEXT, CONTEXT, TEST]
+    known = replace(events, item_rows=np.array([2, 1, 3, 2, 1, 0, 1, 4]))
+    moved = moved_into_training(split, known, "valid")
+    assert moved.parts.tolist() == [TRAIN, TRAIN, CONTEXT, TRAIN, TRAIN, CONTEXT, CONTEXT, TEST]
+    assert moved_into_training(split, events, "all").parts.tolist() == [TRAIN] * 8
+
+
+@pytest.mark.parametrize("kind", get_args(SplitName))
+def test_moving_the_valid_part_leaves_the_test_cases_alone(kind: SplitName) -> None:
+    events = shop([6] * 30, list(range(180)), num_items=25)
+    split = split_events(events, kind, np.random.default_rng(0), valid_fraction=0.2)
+    moved = moved_into_training(split, events, "valid")
+    assert_array_equal(moved.parts == TEST, split.parts == TEST)
+    assert not (moved.parts == VALID).any()
+    assert set(np.flatnonzero(split.parts == TRAIN)) < set(np.flatnonzero(moved.parts == TRAIN))
+    for user in range(30):
+        own = moved.parts[6 * user : 6 * user + 6]
+        after_target = np.cumsum(own == TEST) > 0
+        assert not (after_target & (own == TRAIN)).any()
+    if kind == "cold-items":
+        cold = np.unique(events.item_rows[split.parts == TEST])
+        assert not np.isin(events.item_rows[moved.parts == TRAIN], cold).any()
+
+
+def test_a_moved_split_is_not_moved_again() -> None:
+    events = shop([4, 3])
+    moved = moved_into_training(leave_last_out(events), events, "valid")
+    with pytest.raises(ConfigError, match="as it was made"):
+        moved_into_training(moved, events, "all")
 
 
 def test_time_cut_needs_times() -> None:

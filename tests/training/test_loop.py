@@ -11,7 +11,7 @@ from palate.errors import ArtifactError
 from palate.models.language_model import RecommendationModel
 from palate.simulation.world import World
 from palate.training.build import build_parts
-from palate.training.loop import Report, Run, Validate, train
+from palate.training.loop import Report, Run, Validate, best_epoch, train
 from palate.training.recipe import load_recipe
 from palate.training.system import LanguageModelSystem
 
@@ -36,14 +36,17 @@ def make_run() -> MakeRun:
 
     def make(
         *settings: str,
-        validate: Validate = lambda model: 0.0,
+        validate: Validate | None = lambda model: 0.0,
+        epochs: int | None = None,
         folder: Path | None = None,
         report: Callable[[Report], None] | None = None,
         name: str = "run",
     ) -> tuple[LanguageModelSystem, Run]:
         recipe = load_recipe("urm-small", [*SETTINGS, *settings])
         parts, (mixture,) = build_parts(world, recipe, seed=0)
-        run = Run(mixture, recipe.training, validate, name, folder=folder, report=report)
+        run = Run(
+            mixture, recipe.training, validate, name, folder=folder, report=report, epochs=epochs
+        )
         return parts, run
 
     return make
@@ -208,6 +211,24 @@ def test_training_stops_after_patience_and_keeps_the_best_weights(
     assert [entry["validation"] for entry in log] == [0.1, 0.3, 0.2, 0.3]
     assert _equal(_weights(parts.model), validate.shown[1])
     assert not _equal(validate.shown[1], validate.shown[3])
+
+
+@pytest.mark.parametrize("average", ["0.0", "0.5"])
+def test_fixed_epochs_are_the_first_of_a_longer_run(make_run: MakeRun, average: str) -> None:
+    settings = ("training.epochs=4", f"training.average={average}")
+    validate = Scripted([0.1, 0.2, 0.3, 0.4])
+    longer, run = make_run(*settings, validate=validate)
+    assert best_epoch(train(longer.model, run)) == 4
+    fixed, run = make_run(*settings, validate=None, epochs=2)
+    assert train(fixed.model, run) == ()
+    assert _equal(_weights(fixed.model), validate.shown[1])
+
+
+def test_the_best_epoch_is_the_one_whose_weights_were_kept(make_run: MakeRun) -> None:
+    validate = Scripted([0.1, 0.3, 0.2, 0.3])
+    parts, run = make_run("training.epochs=8", "training.validate_every=2", validate=validate)
+    assert best_epoch(train(parts.model, run)) == 4
+    assert _equal(_weights(parts.model), validate.shown[1])
 
 
 def test_validation_is_as_rare_as_asked_and_comes_last(make_run: MakeRun) -> None:

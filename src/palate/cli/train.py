@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from palate.data.dataset import Dataset
 
 
+_AFTER = {
+    "train": "Next: palate evaluate {model}",
+    "valid": "It learned from the valid events too: only test can be evaluated.\n"
+    "Next: palate evaluate {model}",
+    "all": "It learned from every event: it can no longer be evaluated on them.\n"
+    "Next: palate serve {model}",
+}
+"""What to say of a new model."""
+
+
 @app.command()
 def train(
     dataset: Annotated[
@@ -21,6 +31,10 @@ def train(
     model: Annotated[Path, typer.Argument(help="The model folder to write.")],
     recipe: Annotated[str, typer.Option(help="A recipe's name, or a TOML file.")] = "urm",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
+    fit: Annotated[
+        Literal["train", "valid", "all"],
+        typer.Option(help="What to learn from in the end: all, for a model that goes live."),
+    ] = "train",
     start: Annotated[
         Path | None, typer.Option(help="A model to start from, of this data or of other.")
     ] = None,
@@ -47,6 +61,7 @@ def train(
                 data,
                 chosen,
                 seed=seed,
+                fit=fit,
                 start=load(start) if start is not None else None,
                 prompts=prompts,
                 folder=work,
@@ -60,9 +75,10 @@ def train(
         raise typer.Exit(130) from None
     name = Path(recipe).stem if recipe.endswith(".toml") else recipe
     trained = Recommender(replace(trained.trained, name=name))
-    trained.save(model, made_by=f"train {dataset} --recipe {recipe} --seed {seed}")
+    more = "" if fit == "train" else f" --fit {fit}"
+    trained.save(model, made_by=f"train {dataset} --recipe {recipe} --seed {seed}{more}")
     rmtree(work, ignore_errors=True)
-    typer.echo(f"Model written to {model}. Next: palate evaluate {model}")
+    typer.echo(f"Model written to {model}. {_AFTER[fit].format(model=model)}")
 
 
 @app.command()

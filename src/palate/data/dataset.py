@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import cast, get_args
 
 import numpy as np
 import polars as pl
@@ -13,7 +14,9 @@ from jaxtyping import Int
 from palate.artifacts import Manifest, read_manifest, verify, writing
 from palate.data.catalog import Catalog
 from palate.data.interactions import Interactions
-from palate.data.split import Part, PartName, Split
+from palate.data.split import Fit, Part, PartName, Split
+from palate.data.splitting import moved_into_training
+from palate.errors import ArtifactError
 from palate.types import History
 
 
@@ -64,7 +67,11 @@ class Dataset:
         """Return what to predict in ``valid`` or ``test``.
 
         All of a user's events before the first target are the history.
+
+        Raises:
+            ConfigError: when the part was moved into training (see :meth:`with_train_through`).
         """
+        self.split.check_held_out(part)
         wanted = Part.named(part)
         places = np.flatnonzero(self.split.parts == wanted)
         users = self.interactions.user_rows[places]
@@ -75,6 +82,17 @@ class Dataset:
             histories.append(self.interactions.history(user, before))
             targets.append(self.interactions.item_rows[places[start:end]])
         return Cases(histories=histories, targets=targets)
+
+    def with_train_through(self, fit: Fit) -> "Dataset":
+        """Return the same data whose training part also holds ``valid``, or every event (``all``).
+
+        Whatever reads training events then reads those too; the parts that were moved can no longer
+        be asked for. ``train`` is the split as it was made.
+
+        Raises:
+            ConfigError: when there is no such fit, or events were moved before.
+        """
+        return replace(self, split=moved_into_training(self.split, self.interactions, fit))
 
     def history(self, user_id: str) -> History:
         """Return everything a user did, the input for a recommendation *now*.
@@ -107,7 +125,11 @@ class Dataset:
             inputs: content hash of each source file by name.
             options: what decided the content, JSON values only.
         """
-        settings = {"split": self.split.description, "options": dict(options or {})}
+        settings = {
+            "split": self.split.description,
+            "fit": self.split.fit,
+            "options": dict(options or {}),
+        }
         with writing(
             Path(folder),
             Manifest(
@@ -140,7 +162,7 @@ class Dataset:
             name=manifest.name,
             catalog=Catalog.read(folder / "catalog.parquet"),
             interactions=Interactions.read(folder),
-            split=Split.read(folder, str(manifest.settings["split"])),
+            split=Split.read(folder, str(manifest.settings["split"]), _fit(manifest)),
             users=pl.read_parquet(users) if users.exists() else None,
             report=(folder / "report.md").read_text(),
         )
@@ -148,6 +170,18 @@ class Dataset:
     def renamed(self, name: str) -> "Dataset":
         """Return the same data under another name."""
         return replace(self, name=name)
+
+
+def _fit(manifest: Manifest) -> Fit:
+    """Return what the folder says; folders of before this was told hold the split as made."""
+    told = manifest.settings.get("fit", "train")
+    for fit in get_args(Fit):
+        if told == fit:
+            return cast("Fit", fit)
+    raise ArtifactError(
+        f"The dataset {manifest.name!r} has an unknown fit {told!r}.",
+        hint="Upgrade with: pip install -U palate",
+    )
 
 
 def _runs(values: Int[np.ndarray, " places"]) -> Iterable[tuple[int, int]]:

@@ -4,13 +4,14 @@ Each event gets one :class:`Part`. Whatever the split, a target has an earlier e
 user, and no training event of a user comes after a target of that user.
 """
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Int
 
 from palate.data.interactions import Interactions
-from palate.data.split import Part, Split
+from palate.data.split import LEARNED_TOO, Fit, Part, Split
 from palate.errors import ConfigError, DataError
 
 SplitName = Literal["leave-last-out", "time", "users", "cold-items"]
@@ -136,6 +137,39 @@ def hold_out_items(
         parts[last[cold[last]]] = part
     words = f"cold items: {len(valid):,} for valid, {len(test):,} for test are never learned from"
     return Split(parts, words)
+
+
+def moved_into_training(split: Split, interactions: Interactions, fit: Fit) -> Split:
+    """Return the split whose training part also holds the valid events, or every event.
+
+    With ``all`` every event is for training, context too. With ``valid`` context is learned from
+    where it is that of the valid part: its user and its item both have an event in train or valid.
+    That leaves alone the histories of users held out for test, items held out for test, and first
+    events behind the later cut in time.
+
+    Raises:
+        ConfigError: when there is no such fit, or the split is not as it was made.
+    """
+    if fit not in LEARNED_TOO:
+        raise ConfigError(
+            f"Unknown fit {fit!r}.", hint=f"A model learns through {', '.join(LEARNED_TOO)}."
+        )
+    if fit == split.fit:
+        return split
+    if split.fit != "train":
+        raise ConfigError(
+            f"Fit {fit!r} needs the split as it was made; this one has fit {split.fit!r}.",
+            hint="Start from the dataset folder, not from the copy in a model.",
+        )
+    if fit == "all":
+        parts = np.full_like(split.parts, Part.TRAIN)
+        return replace(split, parts=parts, fit=fit, description=f"{split.description}; all learned")
+    parts = split.parts.copy()
+    learned = (parts == Part.TRAIN) | (parts == Part.VALID)
+    users, items = interactions.user_rows, interactions.item_rows
+    among = np.isin(users, users[learned]) & np.isin(items, items[learned])
+    parts[learned | (among & (parts == Part.CONTEXT))] = Part.TRAIN
+    return replace(split, parts=parts, fit=fit, description=f"{split.description}; valid learned")
 
 
 def _drawn(

@@ -60,7 +60,8 @@ def evaluate(  # noqa: PLR0913 - each is a choice of its own, none belongs to an
         progress: called after each batch with the users done and the users in all.
 
     Raises:
-        ConfigError: when ``cutoffs`` is empty or holds a number below 1.
+        ConfigError: when ``cutoffs`` is empty or holds a number below 1, or the part was moved
+            into training.
         DataError: when the part holds nothing to predict.
         NotTrainedError: when the scores are not numbers.
     """
@@ -99,6 +100,7 @@ def evaluate(  # noqa: PLR0913 - each is a choice of its own, none belongs to an
             [-1 if h.user_row is None else h.user_row for h in cases.histories], dtype=np.int64
         ),
         per_user=per_user,
+        fit=dataset.split.fit,
     )
 
 

@@ -213,8 +213,8 @@ def rating_baselines(dataset: Dataset, rng: np.random.Generator) -> dict[str, Ra
     }
 
 
-def fit_item_biases(dataset: Dataset) -> ItemBiases:
-    """Return the biases of items, their penalty chosen on the valid part.
+def fit_item_biases(dataset: Dataset, penalty: float | None = None) -> ItemBiases:
+    """Return the biases of items; their penalty is chosen on the valid part unless given.
 
     Raises:
         DataError: when the training part has no rating.
@@ -225,7 +225,8 @@ def fit_item_biases(dataset: Dataset) -> ItemBiases:
     def biases(penalty: float) -> Biases:
         return fit_biases(train, shape, penalty=penalty)
 
-    penalty = _best_penalty(biases, BIAS_PENALTIES, valid)
+    if penalty is None:
+        penalty = _best_penalty(biases, BIAS_PENALTIES, valid)
     fitted = biases(penalty)
     return ItemBiases(fitted.mean, fitted.items, penalty)
 

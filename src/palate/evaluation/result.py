@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Int
 
-from palate.data.split import PartName
+from palate.data.split import Fit, PartName, refit_mark
 from palate.errors import ArtifactError
 
 Interval = tuple[float, float]
@@ -57,6 +57,13 @@ class Evaluation:
     user_rows: Int[np.ndarray, " users"] = field(repr=False, compare=False)
     per_user: Mapping[str, Float[np.ndarray, " users"]] = field(repr=False, compare=False)
     """The values behind :attr:`masked`, in the order of ``user_rows``."""
+    fit: Fit = "train"
+    """Through which part of the data the model learned."""
+
+    @property
+    def mark(self) -> str:
+        """What to say beside the model's name: `` (refit)`` where it learned from valid too."""
+        return refit_mark(self.fit)
 
     def __str__(self) -> str:
         """Return what a person wants to know first, in three lines."""
@@ -104,6 +111,7 @@ class Evaluation:
             "split_description": self.split,
             "cases": self.cases,
             "seconds": self.seconds,
+            "fit": self.fit,
         }
 
     @classmethod
@@ -190,6 +198,7 @@ def _from_json(values: Mapping[str, object]) -> Evaluation:
         seconds=_number(values["seconds"]),
         user_rows=np.zeros(0, dtype=np.int64),
         per_user={},
+        fit=_fit(values.get("fit", "train")),
     )
 
 
@@ -237,6 +246,13 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"a text was wanted, not {value!r:.60}")
     return value
+
+
+def _fit(value: object) -> Fit:
+    for name in get_args(Fit):
+        if value == name:
+            return cast("Fit", name)
+    raise ValueError(f"{value!r:.60} is no fit")
 
 
 def _part(value: object) -> PartName:

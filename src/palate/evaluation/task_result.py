@@ -8,7 +8,7 @@ from typing import Literal
 from rich.markup import escape
 from rich.table import Table
 
-from palate.data.split import PartName
+from palate.data.split import Fit, PartName, refit_mark
 
 TaskFamily = Literal[
     "rating",
@@ -55,6 +55,8 @@ class TaskResult:
     figures: Mapping[str, Mapping[str, float]]
     """Metrics by system: ways to ask the model first, baselines after; NaN where undefined."""
     samples: Sequence[Sample] = ()
+    fit: Fit = "train"
+    """Through which part of the data the model learned."""
 
     def to_json(self) -> dict[str, object]:
         """Return everything as JSON values; what is undefined is null."""
@@ -69,6 +71,7 @@ class TaskResult:
                 for system, values in self.figures.items()
             },
             "samples": [{"said": s.said, "wanted": s.wanted} for s in self.samples],
+            "fit": self.fit,
         }
 
 
@@ -81,7 +84,7 @@ def task_tables(name: str, result: TaskResult) -> list[Table]:
 def figures_table(name: str, result: TaskResult) -> Table:
     """Return one row per metric, one column per system."""
     table = Table(
-        title=f"How well {escape(name)} {TITLES[result.family]}",
+        title=f"How well {escape(name)}{refit_mark(result.fit)} {TITLES[result.family]}",
         caption=f"{escape(result.dataset)}, {result.part} part, {result.num_answers:,} answers, "
         f"asked: {escape(result.wording)}",
     )

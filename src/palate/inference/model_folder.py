@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from palate.artifacts import Manifest, read_manifest, verify, writing
 from palate.data.dataset import Dataset
+from palate.data.split import LEARNED_TOO, Fit
 from palate.errors import ArtifactError, ConfigError
 from palate.evaluation.calibration import Calibration, LevelCalibration
 from palate.evaluation.rating_baselines import ItemBiases
@@ -46,6 +47,13 @@ class TrainedModel:
     log: Sequence[Mapping[str, object]]
     """The learning curve, one entry per validation."""
     seed: int
+    epochs: tuple[int, ...] = ()
+    """Epochs whose weights it has, of each stage: the best on valid; none for a baseline."""
+
+    @property
+    def fit(self) -> Fit:
+        """Through which part of its data it learned; ``dataset`` has those events for training."""
+        return self.dataset.split.fit
 
 
 def save_model(folder: Path, trained: TrainedModel, *, made_by: str = "python") -> None:
@@ -65,6 +73,9 @@ def save_model(folder: Path, trained: TrainedModel, *, made_by: str = "python") 
             if isinstance(trained.system, LanguageModelSystem)
             else [],
             "backbone": borrowed,
+            "fit": trained.fit,
+            "epochs": list(trained.epochs),
+            "cannot_be_evaluated_on": list(LEARNED_TOO[trained.fit]),
         },
     )
     with writing(folder, manifest) as temporary:
@@ -106,7 +117,13 @@ def load_model(folder: Path) -> TrainedModel:
         else _load_parts(folder, recipe, dataset, manifest),
         log=[json.loads(line) for line in lines],
         seed=manifest.seed or 0,
+        epochs=_epochs(manifest),
     )
+
+
+def _epochs(manifest: Manifest) -> tuple[int, ...]:
+    told = manifest.settings.get("epochs", [])
+    return tuple(int(each) for each in told) if isinstance(told, list) else ()
 
 
 def _tasks(manifest: Manifest) -> tuple[str, ...]:

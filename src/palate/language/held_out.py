@@ -51,7 +51,12 @@ class HeldOut:
 
 
 def held_out_events(dataset: Dataset, part: PartName) -> list[HeldOut]:
-    """Return every event of a part held out, with all that its user did before the part began."""
+    """Return every event of a part held out, with all that its user did before the part began.
+
+    Raises:
+        ConfigError: when the part was moved into training.
+    """
+    dataset.split.check_held_out(part)
     interactions = dataset.interactions
     places = np.flatnonzero(dataset.split.parts == Part.named(part))
     users = interactions.user_rows[places]

@@ -1,26 +1,41 @@
 """From data and a recipe to a trained system: its teacher, its stages, and what is tuned after."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from palate.artifacts import hash_text
 from palate.data.dataset import Dataset
+from palate.data.split import Fit
 from palate.errors import ConfigError
 from palate.inference.engine import LanguageEngine
 from palate.inference.model_folder import TrainedModel
 from palate.items.vectors import ItemVectors
 from palate.language.prompts import Wordings
-from palate.models.baselines import fit_baseline
+from palate.models.baselines import BaselineConfig, fit_baseline
 from palate.models.baselines.factors import Als, Bpr
-from palate.recommender.validation import validation, with_blend, with_calibration, with_prior
+from palate.recommender.validation import (
+    validation,
+    with_blend,
+    with_calibration,
+    with_prior,
+    with_weights_of,
+)
 from palate.training.batches import Mixture
 from palate.training.build import build_parts
-from palate.training.loop import Report, Run, train
+from palate.training.loop import Report, Run, best_epoch, train
 from palate.training.recipe import Recipe, load_recipe
 from palate.training.system import LanguageModelSystem, Start
 from palate.training.warm_start import known_items
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model trained on the split, and the teacher it had."""
+
+    trained: TrainedModel
+    teacher: "Found | None" = None
 
 
 @dataclass(frozen=True)
@@ -41,66 +56,124 @@ class TrainingRun:
     report: Callable[[Report], None] | None = None
     encoding: Callable[[int, int], None] | None = None
 
+    fit: Fit = "train"
+    """Through which part to learn in the end; epochs, weights of mixtures and calibrations are
+    found on the split in any case."""
+
     def trained(self) -> TrainedModel:
         """Do the work, or what is left of it.
 
         Raises:
-            ConfigError: when the recipe cannot be used, or what to start from is a baseline.
+            ConfigError: when the recipe cannot be used, or what to start from is a baseline, or
+                the dataset is one whose held-out parts were moved into training already.
         """
-        recipe, dataset, seed = self.recipe, self.dataset, self.seed
-        if recipe.baseline is not None:
-            fitted = fit_baseline(
-                recipe.baseline, dataset.sequences, len(dataset.catalog), seed=seed
-            )
-            return TrainedModel(self.name, recipe, dataset, fitted, [], seed)
-        parts, mixtures = build_parts(
+        for fit in ("train", self.fit):  # refuses a split not as it was made, and an unknown fit
+            self.dataset.with_train_through(fit)
+        if self.recipe.baseline is not None:  # it has nothing to find on the valid part
+            return self._counted(self.recipe.baseline, self.dataset.with_train_through(self.fit))
+        found = self.found()
+        return found.trained if self.fit == "train" else self.refitted(found)
+
+    def found(self) -> Found:
+        """Train on the split, and find what is to be found on its valid part."""
+        dataset, seed = self.dataset, self.seed
+        if self.recipe.baseline is not None:
+            return Found(self._counted(self.recipe.baseline, dataset))
+        teacher = self._teacher()
+        taught = None if teacher is None else teacher.found()
+        parts, mixtures = self._built(dataset, taught)
+        logs = self._learned(parts, mixtures)
+        parts = with_blend(with_prior(parts, dataset, seed), dataset, seed)
+        parts = with_calibration(parts, dataset, seed)
+        log, epochs = [entry for each in logs for entry in each], tuple(map(best_epoch, logs))
+        trained = TrainedModel(self.name, self.recipe, dataset, parts, log, seed, epochs)
+        return Found(trained, taught)
+
+    def refitted(self, found: Found) -> TrainedModel:
+        """Train anew, from the start, on all that may be learned from, with what was found."""
+        larger, system = self.dataset.with_train_through(self.fit), found.trained.system
+        if self.recipe.baseline is not None:
+            return self._counted(self.recipe.baseline, larger)
+        assert isinstance(system, LanguageModelSystem)
+        teacher, taught = self._teacher(), None
+        if teacher is not None and found.teacher is not None:
+            taught = Found(teacher.refitted(found.teacher))
+        parts, mixtures = self._built(larger, taught)
+        again = replace(self, folder=self.folder / "refit" if self.folder else None)
+        again._learned(parts, mixtures, found.trained.epochs)
+        parts = with_weights_of(parts, system, larger, self.seed)
+        return replace(found.trained, dataset=larger, system=parts)
+
+    def _counted(self, config: BaselineConfig, dataset: Dataset) -> TrainedModel:
+        """Fit a baseline."""
+        items, seed = len(dataset.catalog), self.seed
+        fitted = fit_baseline(config, dataset.sequences, items, seed=seed)
+        return TrainedModel(self.name, self.recipe, dataset, fitted, [], seed)
+
+    def _built(
+        self, dataset: Dataset, taught: Found | None
+    ) -> tuple[LanguageModelSystem, list[Mixture]]:
+        """Return a fresh model and what each of its stages learns from."""
+        return build_parts(
             dataset,
-            recipe,
-            seed=seed,
-            behaviour=self._taught(),
+            self.recipe,
+            seed=self.seed,
+            behaviour=None if taught is None else item_vectors(taught.trained),
             start=None if self.start is None else _beginning(self.start, dataset),
             prompts=self.prompts,
             cache=self.folder / "vectors" if self.folder else None,
             progress=self.encoding,
         )
-        log = self._learn(parts, mixtures)
-        parts = with_blend(with_prior(parts, dataset, seed), dataset, seed)
-        parts = with_calibration(parts, dataset, seed)
-        return TrainedModel(self.name, recipe, dataset, parts, log, seed)
 
-    def _taught(self) -> ItemVectors | None:
-        """Train the teacher, where the recipe has one, and return its item vectors."""
+    def _teacher(self) -> "TrainingRun | None":
+        """Return the run of the recipe's teacher, where it has one."""
         if not self.recipe.teacher:
             return None
-        teacher = TrainingRun(
+        return TrainingRun(
             self.dataset,
             load_recipe(self.recipe.teacher),
             name=self.recipe.teacher,
             seed=self.seed,
             folder=self.folder / "teacher" if self.folder else None,
             report=self.report,
+            fit=self.fit,
         )
-        return item_vectors(teacher.trained())
 
-    def _learn(
-        self, parts: LanguageModelSystem, mixtures: list[Mixture]
-    ) -> list[Mapping[str, object]]:
-        """Train the stages in turn and return what each said of itself."""
-        origin, log = self._origin(parts), list[Mapping[str, object]]()
+    def _learned(
+        self,
+        parts: LanguageModelSystem,
+        mixtures: list[Mixture],
+        epochs: Sequence[int] | None = None,
+    ) -> list[Sequence[Mapping[str, object]]]:
+        """Train the stages in turn and return what each said of itself.
+
+        With ``epochs``, one number per stage, so many are done and nothing is validated.
+        """
+        origin, logs = self._origin(parts), list[Sequence[Mapping[str, object]]]()
+        if epochs is not None:
+            origin += [self.fit, list(epochs)]
         work, stages = self.folder, self.recipe.resolved_stages
         for number, (stage, mixture) in enumerate(zip(stages, mixtures, strict=True)):
-            validate = validation(self.dataset, parts, stage, mixture, self.seed)
+            validate = None
+            if epochs is None:
+                validate = validation(self.dataset, parts, stage, mixture, self.seed)
             run = Run(
                 mixture=mixture,
                 config=stage.training,
                 validate=validate,
-                measure=validate.measure,
+                measure="" if validate is None else validate.measure,
                 name=hash_text(json.dumps([*origin, number])),
                 folder=work / f"stage-{number + 1}" if work and self.recipe.stages else work,
-                report=self.report,
+                report=self.report if epochs is None else self._as_refit(),
+                epochs=None if epochs is None else epochs[number],
             )
-            log += train(parts.model, run)
-        return log
+            logs.append(train(parts.model, run))
+        return logs
+
+    def _as_refit(self) -> Callable[[Report], None] | None:
+        """Return whom to report to that epochs found before are done again."""
+        report = self.report
+        return None if report is None else lambda at: report(replace(at, refit=True))
 
     def _origin(self, parts: LanguageModelSystem) -> list[object]:
         """Return everything that decides the run."""

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from palate.data.dataset import Dataset
-from palate.data.split import PartName
+from palate.data.split import Fit, PartName
 from palate.errors import ConfigError, NotTrainedError
 from palate.evaluation.protocol import evaluate
 from palate.evaluation.result import Evaluation
@@ -51,6 +51,7 @@ class Recommender:
         recipe: str | Recipe = "urm",
         *,
         seed: int = 0,
+        fit: Fit = "train",
         start: "Recommender | None" = None,
         prompts: Path | str | None = None,
         folder: Path | str | None = None,
@@ -60,10 +61,13 @@ class Recommender:
         """Train the system a recipe describes.
 
         Args:
-            dataset: what to learn from; only its training part is read, and the valid part to stop
-                in time.
+            dataset: what to learn from.
             recipe: a name from ``palate recipes``, a path to a TOML file, or a recipe.
             seed: decides weights, batches, negatives: the same seed gives the same model on a CPU.
+            fit: ``train`` learns from the training part alone and looks at the valid part to stop
+                in time. ``valid`` then trains once more from the start, on both, for as many epochs
+                as were best: only test can still be evaluated. ``all`` does so on every event: for
+                a model that goes live and is never evaluated.
             start: a trained model to start from, of this data or of other: its encoders and all
                 weights are taken over but for those of items that are not in this data.
             prompts: a file of wordings that replace those of the package, or add to them.
@@ -85,6 +89,7 @@ class Recommender:
             folder=None if folder is None else Path(folder),
             report=report,
             encoding=encoding,
+            fit=fit,
         )
         return cls(run.trained())
 
@@ -317,7 +322,11 @@ class Recommender:
     def evaluate(
         self, part: PartName = "test", *, progress: Callable[[int, int], None] | None = None
     ) -> Evaluation:
-        """Judge the model on its own dataset by full ranking."""
+        """Judge the model on its own dataset by full ranking.
+
+        Raises:
+            ConfigError: when it learned from the part (see ``fit`` of :meth:`train`).
+        """
         judged = self if self.scores_everything else _Lists(self)
         return evaluate(judged, self.dataset, part, progress=progress)
 

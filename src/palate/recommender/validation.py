@@ -206,6 +206,36 @@ def _raise_to_share(parts: LanguageModelSystem, ask: Ask, histories: Sequence[Hi
     return low
 
 
+def with_weights_of(
+    parts: LanguageModelSystem, found: LanguageModelSystem, dataset: Dataset, seed: int
+) -> LanguageModelSystem:
+    """Return ``parts`` with the weights and calibrations of ``found``.
+
+    What they weigh and calibrate (the prior's baseline, the biases of items) is fitted to the
+    training part of ``dataset``, with the settings it was found with.
+    """
+
+    def biased(prior: RatingPrior | None) -> RatingPrior | None:
+        if prior is None:
+            return None
+        biases = fit_item_biases(dataset, penalty=prior.biases.penalty)
+        return replace(prior, biases=biases)
+
+    prior, config = found.prior, found.recipe.prior
+    if prior is not None and config is not None:
+        items = len(dataset.catalog)
+        baseline = fit_baseline(config.baseline, dataset.sequences, items, seed=seed)
+        prior = replace(prior, baseline=baseline)
+    return replace(
+        parts,
+        prior=prior,
+        blend=found.blend,
+        calibration=found.calibration,
+        rating_prior=biased(found.rating_prior),
+        like_prior=biased(found.like_prior),
+    )
+
+
 def with_calibration(
     parts: LanguageModelSystem, dataset: Dataset, seed: int
 ) -> LanguageModelSystem:

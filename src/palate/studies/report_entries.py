@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from palate.data.split import PartName
+from palate.data.split import PartName, refit_mark
 from palate.evaluation.report.page import CurvePoint, Example, Recommended, ReportEntry
 from palate.recommender.recommender import Recommender
 
@@ -19,7 +19,7 @@ def report_entry(
     """Evaluate a model and return what the report says of it."""
     log = model.trained.log
     return ReportEntry(
-        name=model.name,
+        name=model.name + refit_mark(model.trained.fit),
         evaluation=model.evaluate(part, progress=progress),
         curve=[
             CurvePoint(

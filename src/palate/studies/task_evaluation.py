@@ -57,6 +57,7 @@ def evaluate_task(
     Raises:
         NotTrainedError: when the model was not trained on the family.
         DataError: when the part holds nothing to judge it by.
+        ConfigError: when the model learned from the part.
     """
     sheet = sheet_of(recommender, family, part, wording, most)
     figures, said = _judged(sheet)
@@ -69,6 +70,7 @@ def evaluate_task(
         wording=sheet.wording,
         figures=figures,
         samples=[Sample(*pair) for pair in zip(said[:_SAMPLES], wanted, strict=False)],
+        fit=recommender.trained.fit,
     )
 
 

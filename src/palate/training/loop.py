@@ -46,6 +46,8 @@ class Report:
     interactions_per_second: float
     seconds_left: float
     validation: float | None = None
+    refit: bool = False
+    """Whether the epochs were found before, and all that may be learned from is learned from."""
     measure: str = ""
     """What the validation measures, where that has a name."""
     estimate: Estimate | None = None
@@ -58,7 +60,8 @@ class Run:
 
     mixture: Mixture
     config: TrainingConfig
-    validate: Validate
+    validate: Validate | None
+    """None validates never: all epochs are done, and the weights of the last are kept."""
     name: str
     """Hash of everything that decides the run."""
     folder: Path | None = None
@@ -66,14 +69,21 @@ class Run:
     report: Callable[[Report], None] | None = None
     measure: str = ""
     """What ``validate`` measures, where that has a name."""
+    epochs: int | None = None
+    """Stop after so many, with the learning rate of a run of ``config.epochs``; None does all."""
+
+    @property
+    def most_epochs(self) -> int:
+        """Epochs after which it ends at the latest."""
+        return self.config.epochs if self.epochs is None else self.epochs
 
 
 def train(model: RecommendationModel, run: Run) -> Sequence[Mapping[str, object]]:
     """Train ``model`` in place and return the learning curve.
 
-    The model is left with the weights of its best validation. Continues from the checkpoint in
-    ``run.folder`` where there is one of the same run; the result is then the same, bit for bit on a
-    CPU, as if it had never stopped.
+    The model is left with the weights of its best validation, or of the last epoch where nothing
+    is validated. Continues from the checkpoint in ``run.folder`` where there is one of the same
+    run; the result is then the same, bit for bit on a CPU, as if it had never stopped.
 
     Raises:
         ConfigError: when the configuration leaves nothing to learn.
@@ -91,13 +101,19 @@ def train(model: RecommendationModel, run: Run) -> Sequence[Mapping[str, object]
     steps_per_epoch = len(run.mixture.plan(0))
     clock = _Clock(state.progress.seconds)
     with _compiled(model.decoder) if _compiles(model, config) else nullcontext():
-        while state.progress.epoch < config.epochs and state.progress.stale < config.patience:
+        while state.progress.epoch < run.most_epochs and state.progress.stale < config.patience:
             _epoch(state, run, clock, trial)
             _close_epoch(state, run, clock, steps_per_epoch)
     if state.best:
         load_trainable_state(model, state.best)
     model.train(mode=False)
     return state.progress.log
+
+
+def best_epoch(log: Sequence[Mapping[str, object]]) -> int:
+    """Return the epoch of the learning curve whose weights were kept: the first of the best."""
+    best = max(log, key=lambda entry: float(str(entry["validation"])))
+    return int(str(best["epoch"]))
 
 
 def _compiles(model: RecommendationModel, config: TrainingConfig) -> bool:
@@ -176,7 +192,8 @@ def _epoch(state: State, run: Run, clock: _Clock, trial: _Trial) -> None:
         if run.folder is not None and due and not waiting:
             save_checkpoint(run.folder, state)
             clock.saved = clock.seconds
-        told = trial.tried(time.perf_counter() - started, max(total - at.step - 1, 0), device)
+        left = steps_per_epoch * run.most_epochs - at.step - 1
+        told = trial.tried(time.perf_counter() - started, max(left, 0), device)
         if run.report is not None:
             run.report(replace(_report(state, run, clock, steps_per_epoch), estimate=told))
         started = time.perf_counter()
@@ -187,9 +204,12 @@ def _epoch(state: State, run: Run, clock: _Clock, trial: _Trial) -> None:
 def _close_epoch(state: State, run: Run, clock: _Clock, steps_per_epoch: int) -> None:
     """Validate where it is due, keep the best weights, and move to the next epoch."""
     at, config = state.progress, run.config
-    last = at.epoch + 1 == config.epochs
-    if last or (at.epoch + 1) % config.validate_every == 0:
-        value = _validate_average(state, run) if state.average else run.validate(state.model)
+    last = at.epoch + 1 == run.most_epochs
+    if run.validate is None:
+        if last and state.average:
+            load_trainable_state(state.model, state.average)
+    elif last or (at.epoch + 1) % config.validate_every == 0:
+        value = _validated(state, run.validate)
         report = replace(_report(state, run, clock, steps_per_epoch), validation=value)
         better = value > at.best
         if better:
@@ -216,10 +236,13 @@ def _close_epoch(state: State, run: Run, clock: _Clock, steps_per_epoch: int) ->
         clock.saved = clock.seconds
 
 
-def _validate_average(state: State, run: Run) -> float:
+def _validated(state: State, validate: Validate) -> float:
+    """Return what the weights reach, or their average where one is kept."""
+    if not state.average:
+        return validate(state.model)
     own = {name: weight.detach().clone() for name, weight in trainable_state(state.model).items()}
     load_trainable_state(state.model, state.average)
-    value = run.validate(state.model)
+    value = validate(state.model)
     load_trainable_state(state.model, own)
     return value
 
@@ -301,12 +324,12 @@ def _update_average(state: State, decay: float) -> None:
 
 def _report(state: State, run: Run, clock: _Clock, steps_per_epoch: int) -> Report:
     at = state.progress
-    steps = steps_per_epoch * run.config.epochs
+    steps = steps_per_epoch * run.most_epochs
     per_epoch = sum(len(history) for history in run.mixture.sequences)
     return Report(
         measure=run.measure,
         epoch=at.epoch + 1,
-        epochs=run.config.epochs,
+        epochs=run.most_epochs,
         step=at.step,
         steps=steps,
         loss=at.loss_sum / max(at.losses, 1),

@@ -61,7 +61,7 @@ def accuracy_table(name: str, evaluation: Evaluation) -> Table:
     """Return every accuracy metric at every cut-off, history left out and left in."""
     cutoffs = evaluation.cutoffs
     table = Table(
-        title=f"How well {escape(name)} finds what came next",
+        title=f"How well {escape(name)}{evaluation.mark} finds what came next",
         caption=f"{_what(evaluation)}, ranked over the whole catalogue",
     )
     table.add_column("metric")
@@ -152,7 +152,7 @@ def comparison_table(
     for name, evaluation in evaluations.items():
         marks = [mark(x) for x in compared[name]] if name in compared else [" "] * len(metrics)
         table.add_row(
-            escape(name),
+            escape(name) + evaluation.mark,
             *(
                 _cell(evaluation.masked[metric], best[metric], sign)
                 for metric, sign in zip(metrics, marks, strict=True)
