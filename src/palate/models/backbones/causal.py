@@ -22,7 +22,7 @@ class CausalBackbone(nn.Module):
 
     ``model`` is the whole model with its language-model head: it can be saved, merged and exported
     as it is. What is read is as loud as a vector of ones on average, whatever the model was trained
-    with (see :func:`loudness_of`): item tokens beside its words neither drown nor deafen.
+    with (see :func:`embedding_scale_of`): item tokens beside its words neither drown nor deafen.
     """
 
     embedding_scale: Tensor
@@ -31,7 +31,7 @@ class CausalBackbone(nn.Module):
         """Wrap a model made by ``AutoModelForCausalLM``."""
         super().__init__()
         self.model = model
-        self.register_buffer("loudness", loudness_of(model))
+        self.register_buffer("embedding_scale", embedding_scale_of(model))
 
     @property
     def width(self) -> int:
@@ -107,7 +107,7 @@ def head_of(model: "PreTrainedModel") -> nn.Linear:
 
 
 @torch.no_grad()
-def loudness_of(model: "PreTrainedModel") -> Float[Tensor, ""]:
+def embedding_scale_of(model: "PreTrainedModel") -> Float[Tensor, ""]:
     """Return how loud the word embeddings of a model are: root of their mean square.
 
     It is rounded to a power of two, by which dividing and multiplying lose nothing.

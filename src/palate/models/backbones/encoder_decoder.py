@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from palate.models.backbones.causal import additive, head_of, loudness_of
+from palate.models.backbones.causal import additive, head_of, embedding_scale_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -29,7 +29,7 @@ class EncoderDecoderBackbone(nn.Module):
         """Wrap a model made by ``AutoModelForSeq2SeqLM``."""
         super().__init__()
         self.model = model
-        self.register_buffer("loudness", loudness_of(model))
+        self.register_buffer("embedding_scale", embedding_scale_of(model))
 
     @property
     def width(self) -> int:
