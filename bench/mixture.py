@@ -95,7 +95,7 @@ def train_by_own_task(dataset: Dataset, recipe: Recipe, seed: int) -> Recommende
     def validate(model: RecommendationModel) -> float:
         return float(gains(replace(parts, model=model), questions).mean())
 
-    run = Run(mixture=mixture, config=recipe.training, validate=validate, name="bench")
+    run = Run(batches=mixture, config=recipe.training, validate=validate, name="bench")
     log = train(parts.model, run)
     return Recommender(TrainedModel(recipe.title, recipe, dataset, parts, log, seed))
 

@@ -96,7 +96,7 @@ def test_the_prior_is_left_to_who_brings_a_catalogue(
 ) -> None:
     from palate.models.baselines import PopularityConfig, fit_baseline
 
-    baseline = fit_baseline(PopularityConfig(), shop.sequences, len(shop.catalog), seed=0)
+    baseline = fit_baseline(PopularityConfig(), shop.sequences, len(shop.catalog))
     with_prior = replace(parts, prior=Prior(baseline, 5.0))
     histories = histories_of(shop)
     bare = LanguageEngine(parts).score(histories)

@@ -64,7 +64,7 @@ def skip_without_library(config: BaselineConfig) -> None:
 
 def fitted(config: BaselineConfig) -> Baseline:
     skip_without_library(config)
-    return fit_baseline(config, checkerboard(), NUM_ITEMS, seed=0)
+    return fit_baseline(config, checkerboard(), NUM_ITEMS)
 
 
 def kind(config: BaselineConfig) -> str:
@@ -137,7 +137,7 @@ class TestContract:
     def test_an_empty_history_gets_what_is_popular(self, config: BaselineConfig) -> None:
         skip_without_library(config)
         sequences = [*checkerboard(), *[history(5)] * 30]
-        model = fit_baseline(config, sequences, NUM_ITEMS, seed=0)
+        model = fit_baseline(config, sequences, NUM_ITEMS)
         assert model.recommend([EMPTY], 1)[0].item_rows.tolist() == [5]
 
     def test_nobody_asked_nothing_answered(self, config: BaselineConfig) -> None:
@@ -148,8 +148,8 @@ class TestContract:
 @pytest.mark.parametrize("config", CLOSED_FORM, ids=kind)
 def test_order_of_training_users_changes_nothing(config: BaselineConfig) -> None:
     asked, sequences = checkerboard(seed=3), checkerboard()
-    forwards = fit_baseline(config, sequences, NUM_ITEMS, seed=0).score(asked)
-    backwards = fit_baseline(config, sequences[::-1], NUM_ITEMS, seed=0).score(asked)
+    forwards = fit_baseline(config, sequences, NUM_ITEMS).score(asked)
+    backwards = fit_baseline(config, sequences[::-1], NUM_ITEMS).score(asked)
     np.testing.assert_allclose(forwards, backwards, rtol=1e-5)
 
 
@@ -345,7 +345,7 @@ class TestOnBeauty:
     ) -> None:
         sequences, num_items = beauty
         train = [History(rows[:-2]) for rows in sequences]
-        model = fit_baseline(config, train, num_items, seed=0)
+        model = fit_baseline(config, train, num_items)
         # Every fourth user is plenty: the standard error of recall is at most 0.0033.
         asked = sequences[::4]
         rankings = model.recommend([History(rows[:-1]) for rows in asked], 10)

@@ -152,7 +152,13 @@ def test_a_word_is_said_before_it_is_read() -> None:
 )
 def test_an_answer_depends_on(change: dict[str, object]) -> None:
     model = _model()
-    asked = {"rows": [0, 2], "prefix_lengths": [2], "asked": [[3]], "target_ids": ["yes"], "ratings": [1.0, 2.0]}
+    asked = {
+        "rows": [0, 2],
+        "prefix_lengths": [2],
+        "asked": [[3]],
+        "target_ids": ["yes"],
+        "ratings": [1.0, 2.0],
+    }
     states = [
         _states(model, BY_ITEM.batch("rate", [_example(**(asked | more))])) for more in ({}, change)
     ]

@@ -125,7 +125,7 @@ def test_a_killed_run_ends_like_one_that_was_not(
     settings = (f"training.average={average}", "training.checkpoint_seconds=1e-9")
     whole, run = make_run(*settings, validate=_size)
     log = train(whole.model, run)
-    per_epoch = len(run.mixture.plan(0))
+    per_epoch = len(run.batches.plan(0))
     step = {"first step": 1, "middle of an epoch": per_epoch // 2, "second epoch": per_epoch + 2}
     killed, run = make_run(*settings, validate=_size, folder=tmp_path, report=_kill_at(step[place]))
     with pytest.raises(KilledError):

@@ -25,6 +25,7 @@ from palate.models.backbones.config import BackboneConfig, content_of, empty_bac
 from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
 from palate.models.baselines import Baseline, load_baseline
 from palate.models.decoder import Decoder
+from palate.models.device import Device, choose_device
 from palate.models.language_model import RecommendationModel
 from palate.models.trainable_state import load_trainable_state, trainable_state, tune_backbone
 from palate.training.build import entities_of, spelling_of
@@ -92,8 +93,8 @@ def save_model(folder: Path, trained: TrainedModel, *, made_by: str = "python") 
             trained.system.save(temporary / "baseline")
 
 
-def load_model(folder: Path) -> TrainedModel:
-    """Read a model folder.
+def load_model(folder: Path, device: Device | None = None) -> TrainedModel:
+    """Read a model folder, onto ``device``; None is a GPU where there is one, else the processor.
 
     Raises:
         ArtifactError: when the folder is not a model, or is damaged.
@@ -114,7 +115,7 @@ def load_model(folder: Path) -> TrainedModel:
         dataset=dataset,
         system=load_baseline(folder / "baseline")
         if recipe.baseline is not None
-        else _load_parts(folder, recipe, dataset, manifest),
+        else _load_parts(folder, recipe, dataset, manifest).on(device or choose_device()),
         log=[json.loads(line) for line in lines],
         seed=manifest.seed or 0,
         epochs=_epochs(manifest),

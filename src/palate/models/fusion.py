@@ -133,7 +133,8 @@ class Fusion(nn.Module):
             self._keep("words", torch.from_numpy(features.words).long())
 
     def _keep(self, name: str, value: Tensor) -> None:
-        self.register_buffer(name, value, persistent=False)
+        # New items may come when the weights are on a GPU already.
+        self.register_buffer(name, value.to(next(self.parameters()).device), persistent=False)
 
     def forward(
         self,

@@ -12,6 +12,7 @@ codes of an item, A places asked about, R words of a reply, D width, N predictio
 
 import copy
 import math
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import torch
@@ -39,11 +40,12 @@ from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
 from palate.models.backbones.tuning import TuningConfig, prefix
 from palate.models.code_tokens import CodeTokens
 from palate.models.decoder import Decoder
+from palate.models.device import autocast
 from palate.models.entity_positions import TwoPositions
 from palate.models.fusion import Fusion
 from palate.models.model_config import ModelConfig
 from palate.models.outputs import Prefix, States
-from palate.models.references import ItemTable, references_of, whole_items
+from palate.models.references import ItemTable, mentioned, references_of, whole_items
 from palate.models.text_head import Copied, TextHead
 
 BACKBONE = "decoder."
@@ -115,8 +117,47 @@ class RecommendationModel(nn.Module):
         self.borrowed = pretrained is not None and backbone is None
         """Whether the weights of the backbone are, but for what was added, those of its checkpoint;
         the training says when they no longer are."""
+        self.answers_in_bfloat16 = False
+        """Whether a trained model multiplies in bfloat16; the owner of the device says so."""
         self.trainable = self.free_weights()
         """Names of the weights that the tuning leaves free to change."""
+
+    def forward(
+        self,
+        batch: Batch,
+        *,
+        needed: Int[Tensor, " references"] | None = None,
+        users: bool = True,
+        target_rows: Int[Tensor, "batch predictions"] | None = None,
+        target_ids: Int[Tensor, "batch predictions words"] | None = None,
+        keep_rows: bool = False,
+    ) -> tuple[States, ItemTable]:
+        """Read a batch once: return the states at its predictions and the vectors of its items.
+
+        Args:
+            batch: prompts.
+            needed: items beside those of the prompts whose vectors are wanted: targets, negatives.
+            users: whether user vectors are wanted.
+            target_rows: as for :meth:`states`.
+            target_ids: as for :meth:`states`.
+            keep_rows: whether the states of the rows themselves are wanted.
+        """
+        shown = mentioned(batch, self.num_items)
+        references = shown if needed is None else torch.cat([shown, needed])
+        table = self.items(references, batch.descriptions)
+        states = self.states(
+            batch,
+            table,
+            users=users,
+            target_rows=target_rows,
+            target_ids=target_ids,
+            keep_rows=keep_rows,
+        )
+        return states, table
+
+    def computing(self) -> AbstractContextManager[object]:
+        """Return the context in which a trained model computes: bfloat16 where it was told so."""
+        return autocast(self.queries.device, enabled=self.answers_in_bfloat16 and not self.training)
 
     @property
     def scale(self) -> float:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from palate.artifacts import hash_text
@@ -13,19 +13,23 @@ from palate.inference.engine import LanguageEngine
 from palate.inference.model_folder import TrainedModel
 from palate.items.vectors import ItemVectors
 from palate.language.prompts import Wordings
-from palate.models.baselines import BaselineConfig, fit_baseline
-from palate.models.baselines.factors import Als, Bpr
+from palate.models.baselines import BaselineConfig, Fitting, fit_baseline
+from palate.models.device import Device, choose_device
 from palate.recommender.validation import (
+    MEASURE,
+    next_item_validation,
     validation,
     with_blend,
     with_calibration,
     with_prior,
     with_weights_of,
 )
+from palate.training.baseline_trainer import GradientTrainer
 from palate.training.batches import Mixture
 from palate.training.build import build_parts
 from palate.training.loop import Report, Run, best_epoch, train
 from palate.training.recipe import Recipe, load_recipe
+from palate.training.step import PlainStep
 from palate.training.system import LanguageModelSystem, Start
 from palate.training.warm_start import known_items
 
@@ -56,6 +60,8 @@ class TrainingRun:
     report: Callable[[Report], None] | None = None
     encoding: Callable[[int, int], None] | None = None
 
+    device: Device = field(default_factory=choose_device)
+    """Where to learn, and in which numbers."""
     fit: Fit = "train"
     """Through which part to learn in the end; epochs, weights of mixtures and calibrations are
     found on the split in any case."""
@@ -69,8 +75,6 @@ class TrainingRun:
         """
         for fit in ("train", self.fit):  # refuses a split not as it was made, and an unknown fit
             self.dataset.with_train_through(fit)
-        if self.recipe.baseline is not None:  # it has nothing to find on the valid part
-            return self._counted(self.recipe.baseline, self.dataset.with_train_through(self.fit))
         found = self.found()
         return found.trained if self.fit == "train" else self.refitted(found)
 
@@ -78,7 +82,7 @@ class TrainingRun:
         """Train on the split, and find what is to be found on its valid part."""
         dataset, seed = self.dataset, self.seed
         if self.recipe.baseline is not None:
-            return Found(self._counted(self.recipe.baseline, dataset))
+            return Found(self._fitted(self.recipe.baseline, dataset))
         teacher = self._teacher()
         taught = None if teacher is None else teacher.found()
         parts, mixtures = self._built(dataset, taught)
@@ -93,7 +97,7 @@ class TrainingRun:
         """Train anew, from the start, on all that may be learned from, with what was found."""
         larger, system = self.dataset.with_train_through(self.fit), found.trained.system
         if self.recipe.baseline is not None:
-            return self._counted(self.recipe.baseline, larger)
+            return self._fitted(self.recipe.baseline, larger, found.trained.epochs)
         assert isinstance(system, LanguageModelSystem)
         teacher, taught = self._teacher(), None
         if teacher is not None and found.teacher is not None:
@@ -104,17 +108,36 @@ class TrainingRun:
         parts = with_weights_of(parts, system, larger, self.seed)
         return replace(found.trained, dataset=larger, system=parts)
 
-    def _counted(self, config: BaselineConfig, dataset: Dataset) -> TrainedModel:
-        """Fit a baseline."""
-        items, seed = len(dataset.catalog), self.seed
-        fitted = fit_baseline(config, dataset.sequences, items, seed=seed)
-        return TrainedModel(self.name, self.recipe, dataset, fitted, [], seed)
+    def _fitted(
+        self, config: BaselineConfig, dataset: Dataset, epochs: Sequence[int] | None = None
+    ) -> TrainedModel:
+        """Fit a baseline; where it learns by gradient, for the ``epochs`` that were found before.
+
+        What counts alone has nothing to find on the validation split: it has no epochs.
+        """
+        refit = epochs is not None
+        trainer = GradientTrainer(
+            name=hash_text(json.dumps([*self._decided_by(), self.fit if refit else "", epochs])),
+            on=self.device,
+            validate=None if refit else next_item_validation(self.dataset, self.seed),
+            measure="" if refit else MEASURE,
+            epochs=epochs[0] if epochs else None,
+            folder=self.folder / "refit" if self.folder and refit else self.folder,
+            report=self._as_refit() if refit else self.report,
+        )
+        fitting = Fitting(self.seed, trainer)
+        fitted = fit_baseline(config, dataset.sequences, len(dataset.catalog), fitting)
+        found = () if trainer.best_epoch is None else (trainer.best_epoch,)
+        curve = [] if refit else trainer.curve
+        return TrainedModel(
+            self.name, self.recipe, dataset, fitted, curve, self.seed, tuple(epochs or found)
+        )
 
     def _built(
         self, dataset: Dataset, taught: Found | None
     ) -> tuple[LanguageModelSystem, list[Mixture]]:
         """Return a fresh model and what each of its stages learns from."""
-        return build_parts(
+        parts, mixtures = build_parts(
             dataset,
             self.recipe,
             seed=self.seed,
@@ -124,6 +147,7 @@ class TrainingRun:
             cache=self.folder / "vectors" if self.folder else None,
             progress=self.encoding,
         )
+        return parts.on(self.device), mixtures
 
     def _teacher(self) -> "TrainingRun | None":
         """Return the run of the recipe's teacher, where it has one."""
@@ -136,6 +160,7 @@ class TrainingRun:
             seed=self.seed,
             folder=self.folder / "teacher" if self.folder else None,
             report=self.report,
+            device=self.device,
             fit=self.fit,
         )
 
@@ -158,7 +183,7 @@ class TrainingRun:
             if epochs is None:
                 validate = validation(self.dataset, parts, stage, mixture, self.seed)
             run = Run(
-                mixture=mixture,
+                batches=mixture,
                 config=stage.training,
                 validate=validate,
                 measure="" if validate is None else validate.measure,
@@ -166,6 +191,7 @@ class TrainingRun:
                 folder=work / f"stage-{number + 1}" if work and self.recipe.stages else work,
                 report=self.report if epochs is None else self._as_refit(),
                 epochs=None if epochs is None else epochs[number],
+                step=PlainStep(stage.training.clip, self.device.trains_in_bfloat16),
             )
             logs.append(train(parts.model, run))
         return logs
@@ -175,10 +201,14 @@ class TrainingRun:
         report = self.report
         return None if report is None else lambda at: report(replace(at, refit=True))
 
+    def _decided_by(self) -> list[object]:
+        """Return what decides every run: recipe, seed, data and the weights it starts from."""
+        recipe, start = self.recipe.model_dump(mode="json"), _hash_of_weights(self.start)
+        return [recipe, self.seed, fingerprint(self.dataset), start]
+
     def _origin(self, parts: LanguageModelSystem) -> list[object]:
         """Return everything that decides the run."""
-        recipe, start = self.recipe.model_dump(mode="json"), _hash_of_weights(self.start)
-        origin: list[object] = [recipe, self.seed, fingerprint(self.dataset), start]
+        origin = self._decided_by()
         if self.prompts is not None:
             origin.append({family: asdict(texts) for family, texts in parts.prompts.items()})
         return origin
@@ -193,8 +223,8 @@ def item_vectors(teacher: TrainedModel) -> ItemVectors:
     system = teacher.system
     if isinstance(system, LanguageModelSystem):
         values = LanguageEngine(system).outputs.float().cpu().numpy()
-    elif isinstance(system, Als | Bpr):
-        values = system.item_factors
+    elif system.item_vectors is not None:
+        values = system.item_vectors
     else:
         raise ConfigError(
             f"The teacher {teacher.name!r} has no item vectors.",

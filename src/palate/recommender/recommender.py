@@ -20,6 +20,7 @@ from palate.inference.model_folder import TrainedModel, load_model, save_model
 from palate.inference.title_search import TitleSearch
 from palate.language.prompts import Wordings, load_prompts
 from palate.models.baselines import Baseline
+from palate.models.device import Precision, choose_device
 from palate.models.trainable_state import merged
 from palate.recommender.fit import TrainingRun
 from palate.training.loop import Report
@@ -57,6 +58,8 @@ class Recommender:
         folder: Path | str | None = None,
         report: Callable[[Report], None] | None = None,
         encoding: Callable[[int, int], None] | None = None,
+        device: str = "auto",
+        precision: Precision = "auto",
     ) -> "Recommender":
         """Train the system a recipe describes.
 
@@ -75,9 +78,12 @@ class Recommender:
                 keeps none.
             report: told after each step how far the run is.
             encoding: told after each batch of encoded items how many are done, of how many.
+            device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+            precision: of matrix products; ``auto`` learns in bfloat16 where that is faster.
 
         Raises:
-            ConfigError: when the recipe or the prompts cannot be used, or ``start`` is a baseline.
+            ConfigError: when there is no such device, the recipe or the prompts cannot be used, or
+                ``start`` is a baseline.
         """
         run = TrainingRun(
             dataset,
@@ -89,18 +95,27 @@ class Recommender:
             folder=None if folder is None else Path(folder),
             report=report,
             encoding=encoding,
+            device=choose_device(device, precision),
             fit=fit,
         )
         return cls(run.trained())
 
     @classmethod
-    def load(cls, folder: Path | str) -> "Recommender":
+    def load(
+        cls, folder: Path | str, *, device: str = "auto", precision: Precision = "auto"
+    ) -> "Recommender":
         """Read a model folder.
+
+        Args:
+            folder: made on any device.
+            device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+            precision: of matrix products; ``auto`` answers in float32.
 
         Raises:
             ArtifactError: when the folder is not a model, or is damaged.
+            ConfigError: when there is no such device.
         """
-        return cls(load_model(Path(folder)))
+        return cls(load_model(Path(folder), choose_device(device, precision)))
 
     def save(self, folder: Path | str, *, made_by: str = "python") -> None:
         """Write the model folder, whole or not at all."""

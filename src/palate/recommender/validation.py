@@ -20,15 +20,18 @@ from palate.language.prompts import SLOTS
 from palate.language.text.reviews import read_held_out, read_reviews
 from palate.language.text_tasks import YES, Rating
 from palate.language.text_tasks import Ranking as YesNo
-from palate.models.baselines import fit_baseline
+from palate.models.baselines import Fitting, fit_baseline
+from palate.models.baselines.trainer import Score
 from palate.models.language_model import RecommendationModel
 from palate.ranking import mask_scores, top_rows
 from palate.training.batches import Mixture
 from palate.training.chosen_tasks import BY_ITEMS
-from palate.training.loop import Validate
+from palate.training.loop import Validate as AnyValidate
 from palate.training.recipe import Recipe
 from palate.training.system import Blend, LanguageModelSystem, Prior, RatingPrior
 from palate.types import History, Ranking
+
+Validate = AnyValidate[RecommendationModel]
 
 _logger = logging.getLogger(__name__)
 
@@ -53,6 +56,9 @@ _RAISE_STEP = 1 / 64
 
 _CUTOFF = 10
 
+MEASURE = f"NDCG@{_CUTOFF}"
+"""What models that answer with items are validated by."""
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -66,7 +72,7 @@ class Validation:
     @property
     def measure(self) -> str:
         """What it measures; empty where there is nothing to measure."""
-        items = [f"NDCG@{_CUTOFF}"] if self.by_items is not None else []
+        items = [MEASURE] if self.by_items is not None else []
         return ", ".join([*items, *(["chance of a true word"] if self.in_words else [])])
 
     def __call__(self, model: RecommendationModel) -> float:
@@ -88,6 +94,12 @@ def validation(
     parts = replace(parts, recipe=stage, tasks=names, item_format=mixture.batch_builder.item_format)
     by_items = _by_items(dataset, parts, seed) if stage.by_items else None
     return Validation(by_items, _in_words(dataset, parts, mixture, seed))
+
+
+def next_item_validation(dataset: Dataset, seed: int) -> Callable[[Score], float]:
+    """Return what a scorer of the next item is judged by: NDCG@10, history masked."""
+    cases = _sample(dataset.cases("valid"), _VALIDATION_USERS, seed)
+    return lambda score: ndcg_of([score], [1.0], cases)[0]
 
 
 def _by_items(dataset: Dataset, parts: LanguageModelSystem, seed: int) -> Validate:
@@ -150,7 +162,7 @@ def with_prior(parts: LanguageModelSystem, dataset: Dataset, seed: int) -> Langu
     cases = _sample(dataset.cases("valid"), _VALIDATION_USERS, seed)
     if config is None or "next-item" not in parts.tasks or not len(cases):
         return parts
-    baseline = fit_baseline(config.baseline, dataset.sequences, len(dataset.catalog), seed=seed)
+    baseline = fit_baseline(config.baseline, dataset.sequences, len(dataset.catalog), Fitting(seed))
     values = ndcg_of([LanguageEngine(parts).score, baseline.score], config.weights, cases)
     best = int(np.argmax(values))
     _logger.info("prior weight %g: validation NDCG@10 %.4f", config.weights[best], values[best])
@@ -224,7 +236,7 @@ def with_weights_of(
     prior, config = found.prior, found.recipe.prior
     if prior is not None and config is not None:
         items = len(dataset.catalog)
-        baseline = fit_baseline(config.baseline, dataset.sequences, items, seed=seed)
+        baseline = fit_baseline(config.baseline, dataset.sequences, items, Fitting(seed))
         prior = replace(prior, baseline=baseline)
     return replace(
         parts,

@@ -9,7 +9,7 @@ from torch import Tensor
 from palate.language.batch import Batch
 from palate.models.code_tokens import CodeTokens
 from palate.models.language_model import RecommendationModel
-from palate.models.references import ItemTable, mentioned, references_of
+from palate.models.references import ItemTable, references_of
 from palate.training.config import TrainingConfig
 from palate.training.objectives import (
     binary_cross_entropy,
@@ -23,15 +23,16 @@ from palate.training.objectives import (
 
 def batch_loss(model: RecommendationModel, batch: Batch, config: TrainingConfig) -> Tensor:
     """Return the loss of one batch, answered in words, as a set or in codes."""
-    read = mentioned(batch, model.num_items)
     if batch.target_ids is not None:
         return config.text_weight * _word_loss(model, batch, batch.target_ids, config)
     sets = _SetAnswers.of(model, batch, config) if config.set_weight else None
-    needed = read if sets is None else torch.cat([read, sets.mentioned])
-    table = model.items(needed, batch.descriptions)
     in_codes = model.codes is not None and config.code_weight > 0
-    target_rows = batch.targets[:, :, 0] if in_codes else None
-    states = model.states(batch, table, users=sets is not None, target_rows=target_rows)
+    states, table = model(
+        batch,
+        needed=None if sets is None else sets.mentioned,
+        users=sets is not None,
+        target_rows=batch.targets[:, :, 0] if in_codes else None,
+    )
     losses = []
     if sets is not None and states.users is not None:
         losses.append(config.set_weight * sets.loss(model, states.users.float(), table, config))
@@ -105,10 +106,7 @@ def _word_loss(
 ) -> Tensor:
     """Return the loss of the replies, with the contrasts that ``config`` wants."""
     contrasted = config.target_contrast + config.user_contrast
-    table = model.items(mentioned(batch, model.num_items), batch.descriptions)
-    states = model.states(
-        batch, table, users=False, target_ids=target_ids, keep_rows=contrasted > 0
-    )
+    states, _ = model(batch, users=False, target_ids=target_ids, keep_rows=contrasted > 0)
     assert states.words is not None
     wanted = target_ids[batch.prefix_lengths >= 0]
     logits = model.word_logits(states.words[wanted >= 0])

@@ -66,6 +66,11 @@ class Mixture:
     one_cut: bool = False
     """Show of each example what one of its predictions sees: rows read both ways have no other."""
 
+    @property
+    def num_interactions(self) -> int:
+        """Events of all sequences."""
+        return int(self._lengths.sum())
+
     @cached_property
     def _lengths(self) -> Int[np.ndarray, " users"]:
         return np.asarray([len(history) for history in self.sequences])

@@ -5,18 +5,16 @@ Weights, optimizer, averages, random state and counters.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from palate.errors import ArtifactError
-from palate.models.language_model import RecommendationModel
-from palate.models.trainable_state import load_trainable_state, trainable_state
 
 _FILE = "checkpoint.safetensors"
 
@@ -45,11 +43,20 @@ class Progress:
     """One entry per validation, as in ``training.jsonl``."""
 
 
+@dataclass(frozen=True)
+class Weights:
+    """How the weights that a run changes are read and put back."""
+
+    read: Callable[[], dict[str, Tensor]]
+    write: Callable[[Mapping[str, Tensor]], object]
+
+
 @dataclass
 class State:
     """All that changes while training: the one mutable thing of a run."""
 
-    model: RecommendationModel
+    module: nn.Module
+    weights: Weights
     optimizer: torch.optim.Optimizer
     average: dict[str, Tensor]
     """Running average of the weights; empty when none is kept."""
@@ -60,7 +67,7 @@ class State:
 
 def save_checkpoint(folder: Path, state: State) -> None:
     """Write the state; until the last moment the checkpoint before it is what a reader finds."""
-    tensors = {f"model.{k}": v for k, v in trainable_state(state.model).items()}
+    tensors = {f"model.{k}": v for k, v in state.weights.read().items()}
     tensors |= {f"average.{k}": v for k, v in state.average.items()}
     tensors |= {f"best.{k}": v for k, v in state.best.items()}
     for number, values in state.optimizer.state_dict()["state"].items():
@@ -101,8 +108,8 @@ def load_checkpoint(folder: Path, state: State) -> bool:
             f"The checkpoint {str(path)!r} cannot be read: {error}.",
             hint="Delete it to start afresh.",
         ) from error
-    load_trainable_state(state.model, _under(tensors, "model."))
-    device = next(state.model.parameters()).device
+    state.weights.write(_under(tensors, "model."))
+    device = next(state.module.parameters()).device
     state.average = {k: v.to(device) for k, v in _under(tensors, "average.").items()}
     state.best = _under(tensors, "best.")
     _load_optimizer(state.optimizer, _under(tensors, "optimizer."))

@@ -1,7 +1,8 @@
-"""The one training loop: every language-model recipe runs through it.
+"""The one training loop: every model that learns by gradient runs through it.
 
-It knows batches, an objective and a ``validate`` callable; it does not know data sets,
-recommendations or files other than its checkpoint.
+It is given batches, an objective (the loss of a batch), a step (how gradients become new weights)
+and a ``validate`` callable. It does not know data sets, recommendations or files other than its
+checkpoint.
 """
 
 import logging
@@ -10,28 +11,67 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from palate.errors import ConfigError
-from palate.language.batch import Batch
 from palate.models.backbones.estimate import Estimate, peak_bytes
+from palate.models.device import has_fast_bfloat16
 from palate.models.language_model import RecommendationModel
 from palate.models.trainable_state import load_trainable_state, trainable_state, tune_backbone
 from palate.training.batch_loss import batch_loss
-from palate.training.batches import Mixture
-from palate.training.checkpoint import Progress, State, load_checkpoint, save_checkpoint
+from palate.training.checkpoint import (
+    Progress,
+    State,
+    Weights,
+    load_checkpoint,
+    save_checkpoint,
+)
 from palate.training.config import TrainingConfig
-from palate.training.precision import autocast, has_fast_bfloat16
+from palate.training.step import PlainStep, Step
 
 _logger = logging.getLogger(__name__)
 
 _TRIED_STEPS = 3
 
-Validate = Callable[[RecommendationModel], float]
-"""Returns what is to be maximised, on the validation part."""
+Module = TypeVar("Module", bound=nn.Module)
+
+Validate = Callable[[Module], float]
+"""Returns what is to be maximised, on the validation split."""
+
+Objective = Callable[[Module, Any], Tensor]
+"""Returns the loss of a batch: what is minimised."""
+
+
+@runtime_checkable
+class Movable(Protocol):
+    """A batch: its tensors can be brought to a device."""
+
+    def to(self, device: torch.device, /) -> "Movable":
+        """Return the same on ``device``."""
+        ...
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """What is learned from, cut into batches that depend on the epoch and their number alone."""
+
+    @property
+    def num_interactions(self) -> int:
+        """Events that one epoch goes over, for the throughput."""
+        ...
+
+    def plan(self, epoch: int) -> Sequence[object]:
+        """Return one entry per batch of an epoch."""
+        ...
+
+    def batches(self, epoch: int, *, skip: int = 0) -> Iterator[Movable | None]:
+        """Make the batches of an epoch after the first ``skip``; None stands for an empty one."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -58,9 +98,9 @@ class Report:
 class Run:
     """One training run: all that is fixed while it lasts."""
 
-    mixture: Mixture
+    batches: Batches
     config: TrainingConfig
-    validate: Validate | None
+    validate: Validate[Any] | None
     """None validates never: all epochs are done, and the weights of the last are kept."""
     name: str
     """Hash of everything that decides the run."""
@@ -71,6 +111,11 @@ class Run:
     """What ``validate`` measures, where that has a name."""
     epochs: int | None = None
     """Stop after so many, with the learning rate of a run of ``config.epochs``; None does all."""
+    objective: Objective[Any] | None = None
+    """The loss of a batch; None is that of a language model, :func:`batch_loss`."""
+    step: Step | None = None
+    """How gradients become new weights; None is :class:`PlainStep`, in bfloat16 where that is
+    faster."""
 
     @property
     def most_epochs(self) -> int:
@@ -79,11 +124,9 @@ class Run:
 
 
 def train(model: RecommendationModel, run: Run) -> Sequence[Mapping[str, object]]:
-    """Train ``model`` in place and return the learning curve.
+    """Train a language model in place and return the learning curve.
 
-    The model is left with the weights of its best validation, or of the last epoch where nothing
-    is validated. Continues from the checkpoint in ``run.folder`` where there is one of the same
-    run; the result is then the same, bit for bit on a CPU, as if it had never stopped.
+    What of it is free to change is what the configuration says; the rest is :func:`fit`.
 
     Raises:
         ConfigError: when the configuration leaves nothing to learn.
@@ -92,21 +135,51 @@ def train(model: RecommendationModel, run: Run) -> Sequence[Mapping[str, object]
     if config.tuning is not None:
         tune_backbone(model, config.tuning)
     _freeze(model, config)
-    state = State(model, _optimizer(model, config), {}, {}, Progress(run=run.name))
+    if run.objective is None:
+        run = replace(run, objective=partial(batch_loss, config=config))
+    with _compiled(model.decoder) if _compiles(model, config) else nullcontext():
+        return fit(
+            model,
+            run,
+            Weights(lambda: trainable_state(model), partial(load_trainable_state, model)),
+        )
+
+
+def fit(
+    module: nn.Module, run: Run, weights: Weights | None = None
+) -> Sequence[Mapping[str, object]]:
+    """Train ``module`` in place by ``run.objective`` and return the learning curve.
+
+    The module is left with the weights of its best validation, or of the last epoch where nothing
+    is validated. Continues from the checkpoint in ``run.folder`` where there is one of the same
+    run; the result is then the same, bit for bit on a CPU, as if it had never stopped.
+
+    Args:
+        module: what learns, on the device where it is to learn.
+        run: all that is fixed while it lasts.
+        weights: how the weights that change are read and put back; None means all of them.
+    """
+    assert run.objective is not None, "only a language model has an objective by itself"
+    if run.step is None:
+        device = next(module.parameters()).device
+        run = replace(run, step=PlainStep(run.config.clip, has_fast_bfloat16(device)))
+    if weights is None:
+        weights = Weights(module.state_dict, module.load_state_dict)
+    optimizer = _optimizer(module, run.config)
+    state = State(module, weights, optimizer, {}, {}, Progress(run=run.name))
     trial = _Trial()
     if run.folder is not None and load_checkpoint(run.folder, state):
         _logger.info(
             "continuing from epoch %d, step %d", state.progress.epoch + 1, state.progress.step
         )
-    steps_per_epoch = len(run.mixture.plan(0))
+    steps_per_epoch = len(run.batches.plan(0))
     clock = _Clock(state.progress.seconds)
-    with _compiled(model.decoder) if _compiles(model, config) else nullcontext():
-        while state.progress.epoch < run.most_epochs and state.progress.stale < config.patience:
-            _epoch(state, run, clock, trial)
-            _close_epoch(state, run, clock, steps_per_epoch)
+    while state.progress.epoch < run.most_epochs and state.progress.stale < run.config.patience:
+        _epoch(state, run, clock, trial)
+        _close_epoch(state, run, clock, steps_per_epoch)
     if state.best:
-        load_trainable_state(model, state.best)
-    model.train(mode=False)
+        weights.write(state.best)
+    module.train(mode=False)
     return state.progress.log
 
 
@@ -164,19 +237,20 @@ class _Clock:
 
 
 def _epoch(state: State, run: Run, clock: _Clock, trial: _Trial) -> None:
-    config, device = run.config, next(state.model.parameters()).device
-    steps_per_epoch = len(run.mixture.plan(0))
+    """Learn from the batches of an epoch that are left, one step per ``accumulate`` batches."""
+    config, device = run.config, next(state.module.parameters()).device
+    steps_per_epoch = len(run.batches.plan(0))
     total = steps_per_epoch * config.epochs
     waiting = 0
     started = time.perf_counter()
-    for batch in run.mixture.batches(state.progress.epoch, skip=state.progress.batch):
+    for batch in run.batches.batches(state.progress.epoch, skip=state.progress.batch):
         loss = 0.0
         if batch is not None:
             _set_learning_rate(state.optimizer, config, state.progress.step / total)
-            loss = _learn(state, batch.to(device), config)
+            loss = _learn(state, run, batch.to(device))
             waiting += 1
         if waiting == config.accumulate:
-            _step(state, config)
+            _update(state, run)
             waiting = 0
         at = state.progress
         state.progress = replace(
@@ -188,6 +262,7 @@ def _epoch(state: State, run: Run, clock: _Clock, trial: _Trial) -> None:
             seconds=clock.seconds,
             step_seconds=at.step_seconds + time.perf_counter() - started,
         )
+        # A checkpoint holds no gradients, so it is only written where none wait.
         due = clock.seconds - clock.saved > config.checkpoint_seconds
         if run.folder is not None and due and not waiting:
             save_checkpoint(run.folder, state)
@@ -198,7 +273,7 @@ def _epoch(state: State, run: Run, clock: _Clock, trial: _Trial) -> None:
             run.report(replace(_report(state, run, clock, steps_per_epoch), estimate=told))
         started = time.perf_counter()
     if waiting:
-        _step(state, config)
+        _update(state, run)
 
 
 def _close_epoch(state: State, run: Run, clock: _Clock, steps_per_epoch: int) -> None:
@@ -207,13 +282,13 @@ def _close_epoch(state: State, run: Run, clock: _Clock, steps_per_epoch: int) ->
     last = at.epoch + 1 == run.most_epochs
     if run.validate is None:
         if last and state.average:
-            load_trainable_state(state.model, state.average)
+            state.weights.write(state.average)
     elif last or (at.epoch + 1) % config.validate_every == 0:
         value = _validated(state, run.validate)
         report = replace(_report(state, run, clock, steps_per_epoch), validation=value)
         better = value > at.best
         if better:
-            kept = state.average or trainable_state(state.model)
+            kept = state.average or state.weights.read()
             state.best = {name: weight.detach().clone() for name, weight in kept.items()}
         entry = {
             "epoch": at.epoch + 1,
@@ -236,34 +311,34 @@ def _close_epoch(state: State, run: Run, clock: _Clock, steps_per_epoch: int) ->
         clock.saved = clock.seconds
 
 
-def _validated(state: State, validate: Validate) -> float:
+def _validated(state: State, validate: Validate[Any]) -> float:
     """Return what the weights reach, or their average where one is kept."""
     if not state.average:
-        return validate(state.model)
-    own = {name: weight.detach().clone() for name, weight in trainable_state(state.model).items()}
-    load_trainable_state(state.model, state.average)
-    value = validate(state.model)
-    load_trainable_state(state.model, own)
+        return validate(state.module)
+    own = {name: weight.detach().clone() for name, weight in state.weights.read().items()}
+    state.weights.write(state.average)
+    value = validate(state.module)
+    state.weights.write(own)
     return value
 
 
-def _learn(state: State, batch: Batch, config: TrainingConfig) -> float:
-    """Add the gradient of a batch to those that wait for a step, and return the loss."""
-    model = state.model
-    model.train()
-    device = next(model.parameters()).device
-    with autocast(device, enabled=has_fast_bfloat16(device)):
-        loss = batch_loss(model, batch, config)
-    (loss / config.accumulate).backward()
-    return float(loss.detach())
+def _learn(state: State, run: Run, batch: Movable) -> float:
+    """Add the gradient of a batch to those that wait for an update, and return the loss."""
+    objective, step, module = run.objective, run.step, state.module
+    assert objective is not None
+    assert step is not None
+    module.train()
+    return step.add_gradient(
+        module, lambda: objective(module, batch), share=1 / run.config.accumulate
+    )
 
 
-def _step(state: State, config: TrainingConfig) -> None:
-    torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.clip)
-    state.optimizer.step()
-    state.optimizer.zero_grad(set_to_none=True)
-    if config.average:
-        _update_average(state, config.average)
+def _update(state: State, run: Run) -> None:
+    """Change the weights by the gradients that wait, and their running average with them."""
+    assert run.step is not None
+    run.step.update(state.module, state.optimizer)
+    if run.config.average:
+        _update_average(state, run.config.average)
 
 
 def _freeze(model: RecommendationModel, config: TrainingConfig) -> None:
@@ -285,10 +360,10 @@ def _beginnings(model: RecommendationModel) -> list[str]:
     return sorted({name.split(".")[0] for name, _ in model.named_parameters()})
 
 
-def _optimizer(model: RecommendationModel, config: TrainingConfig) -> torch.optim.Optimizer:
+def _optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
     """AdamW with decay on matrices alone, not on gains and biases."""
-    matrices = [p for p in model.parameters() if p.ndim > 1 and p.requires_grad]
-    vectors = [p for p in model.parameters() if p.ndim < 2 and p.requires_grad]
+    matrices = [p for p in module.parameters() if p.ndim > 1 and p.requires_grad]
+    vectors = [p for p in module.parameters() if p.ndim < 2 and p.requires_grad]
     groups = [
         {"params": matrices, "weight_decay": config.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
@@ -311,7 +386,7 @@ def _set_learning_rate(
 
 @torch.no_grad()
 def _update_average(state: State, decay: float) -> None:
-    weights = trainable_state(state.model)
+    weights = state.weights.read()
     if not state.average:
         state.average = {name: weight.detach().clone() for name, weight in weights.items()}
         return
@@ -325,7 +400,7 @@ def _update_average(state: State, decay: float) -> None:
 def _report(state: State, run: Run, clock: _Clock, steps_per_epoch: int) -> Report:
     at = state.progress
     steps = steps_per_epoch * run.most_epochs
-    per_epoch = sum(len(history) for history in run.mixture.sequences)
+    per_epoch = run.batches.num_interactions
     return Report(
         measure=run.measure,
         epoch=at.epoch + 1,

@@ -15,6 +15,7 @@ from palate.language.item_format import ItemFormat
 from palate.language.prompts import Wordings
 from palate.language.tokenizer import Tokenizer
 from palate.models.baselines import Baseline
+from palate.models.device import Device
 from palate.models.language_model import RecommendationModel
 from palate.training.recipe import Form, Recipe
 
@@ -87,6 +88,12 @@ class LanguageModelSystem:
     """The same of *no* and *yes*, where they mean disliked and liked."""
     rating_prior: RatingPrior | None = None
     """What makes the chances of ratings frequencies."""
+
+    def on(self, device: Device) -> "LanguageModelSystem":
+        """Bring the model to a device, in place, and let it answer in that precision."""
+        self.model.to(device.where)
+        self.model.answers_in_bfloat16 = device.answers_in_bfloat16
+        return self
 
     @property
     def forms(self) -> tuple[Form, ...]:

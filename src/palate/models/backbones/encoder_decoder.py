@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from palate.models.backbones.causal import additive, head_of, embedding_scale_of
+from palate.models.backbones.causal import additive, embedding_scale_of, head_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

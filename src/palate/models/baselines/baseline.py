@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from palate.errors import ArtifactError
+from palate.models.baselines.trainer import FIRST_SEED, Fitting
 from palate.ranking import rank_scored
 from palate.types import History, Ranking
 
@@ -24,8 +25,37 @@ Arrays = Mapping[str, np.ndarray]
 Config = TypeVar("Config", bound=BaseModel)
 
 
+class BaselineSettings(BaseModel):
+    """Settings of a baseline; ``kind`` names the method in recipes and in model folders."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+
+
 class Baseline(ABC):
-    """A recommender without a neural network, asked in the same words as every other."""
+    """A recommender that is no language model, asked in the same words as every other."""
+
+    settings: ClassVar[type[BaselineSettings]]
+    """The type of its settings."""
+
+    @classmethod
+    @abstractmethod
+    def fit(
+        cls,
+        config: Any,  # noqa: ANN401 - each baseline takes settings of its own type
+        sequences: Sequence[History],
+        num_items: int,
+        fitting: Fitting = FIRST_SEED,
+    ) -> "Baseline":
+        """Fit to training sequences.
+
+        Args:
+            config: settings, of the type :attr:`settings`.
+            sequences: the training events of each user.
+            num_items: rows of the catalogue.
+            fitting: the seed, and a trainer for what learns by gradient.
+        """
 
     @abstractmethod
     def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
@@ -43,6 +73,11 @@ class Baseline(ABC):
         Raises:
             ArtifactError: when the folder holds no baseline, or a damaged one.
         """
+
+    @property
+    def item_vectors(self) -> Float[np.ndarray, "items width"] | None:
+        """Vectors whose products with those of users are the scores, where it works by such."""
+        return None
 
     def recommend(
         self,

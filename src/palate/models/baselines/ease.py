@@ -7,24 +7,23 @@ from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 from scipy.linalg import lapack
 from scipy.sparse import csr_array, vstack
 
 from palate.errors import ConfigError
-from palate.models.baselines.baseline import Baseline, read_config, write_baseline
+from palate.models.baselines.baseline import Baseline, BaselineSettings, read_config, write_baseline
 from palate.models.baselines.itemweights import ItemWeights
 from palate.models.baselines.popularity import item_shares
 from palate.models.baselines.recency import history_matrix
+from palate.models.baselines.trainer import FIRST_SEED, Fitting
 from palate.types import History
 
 _ITEMS_AT_ONCE = 512
 
 
-class EaseConfig(BaseModel):
+class EaseConfig(BaselineSettings):
     """Settings of :class:`Ease`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["ease"] = "ease"
     regularisation: PositiveFloat = 100.0
@@ -50,11 +49,19 @@ class Ease(Baseline):
     Recency enters in prediction alone (``decay``), the fit is Steck's.
     """
 
+    settings = EaseConfig
+
     config: EaseConfig
     weights: ItemWeights
 
     @classmethod
-    def fit(cls, config: EaseConfig, sequences: Sequence[History], num_items: int) -> "Ease":
+    def fit(
+        cls,
+        config: EaseConfig,
+        sequences: Sequence[History],
+        num_items: int,
+        fitting: Fitting = FIRST_SEED,
+    ) -> "Ease":
         """Invert the regularised item-item counts, in place and in single precision.
 
         Raises:

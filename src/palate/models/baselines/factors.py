@@ -11,21 +11,26 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from scipy.sparse import csr_array, csr_matrix
 from threadpoolctl import threadpool_limits
 
 from palate.errors import MissingExtraError
-from palate.models.baselines.baseline import Baseline, read_arrays, read_config, write_baseline
+from palate.models.baselines.baseline import (
+    Baseline,
+    BaselineSettings,
+    read_arrays,
+    read_config,
+    write_baseline,
+)
 from palate.models.baselines.popularity import fill_silent, item_shares
 from palate.models.baselines.recency import history_matrix
+from palate.models.baselines.trainer import FIRST_SEED, Fitting
 from palate.types import History
 
 
-class AlsConfig(BaseModel):
+class AlsConfig(BaselineSettings):
     """Settings of :class:`Als`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["als"] = "als"
     factors: PositiveInt = 128
@@ -37,10 +42,8 @@ class AlsConfig(BaseModel):
     """0 means all cores; the result is the same."""
 
 
-class BprConfig(BaseModel):
+class BprConfig(BaselineSettings):
     """Settings of :class:`Bpr`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["bpr"] = "bpr"
     factors: PositiveInt = 64
@@ -59,13 +62,19 @@ class Als(Baseline):
     least-squares answer for fixed item factors Y, with confidence c in the items of the history.
     """
 
+    settings = AlsConfig
+
     config: AlsConfig
     item_factors: Float[np.ndarray, "items factors"]
     shares: Float[np.ndarray, " items"]
 
     @classmethod
     def fit(
-        cls, config: AlsConfig, sequences: Sequence[History], num_items: int, *, seed: int
+        cls,
+        config: AlsConfig,
+        sequences: Sequence[History],
+        num_items: int,
+        fitting: Fitting = FIRST_SEED,
     ) -> "Als":
         """Factorise the users x items matrix.
 
@@ -84,10 +93,15 @@ class Als(Baseline):
                 alpha=config.confidence,
                 iterations=config.iterations,
                 num_threads=config.num_threads,
-                random_state=seed,
+                random_state=fitting.seed,
             )
             model.fit(csr_matrix(history_matrix(sequences, num_items)), show_progress=False)
         return cls(config, model.item_factors, item_shares(sequences, num_items))
+
+    @property
+    def item_vectors(self) -> Float[np.ndarray, "items factors"]:
+        """The item factors."""
+        return self.item_factors
 
     def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
         """Return the inner products of the folded-in users with the items."""
@@ -128,6 +142,8 @@ class Bpr(Baseline):
     learns user factors of its own, and has no closed form for a user it did not learn.
     """
 
+    settings = BprConfig
+
     config: BprConfig
     item_factors: Float[np.ndarray, "items factors"]
     item_biases: Float[np.ndarray, " items"]
@@ -135,7 +151,11 @@ class Bpr(Baseline):
 
     @classmethod
     def fit(
-        cls, config: BprConfig, sequences: Sequence[History], num_items: int, *, seed: int
+        cls,
+        config: BprConfig,
+        sequences: Sequence[History],
+        num_items: int,
+        fitting: Fitting = FIRST_SEED,
     ) -> "Bpr":
         """Learn by pairs of an item taken and one not taken.
 
@@ -153,7 +173,7 @@ class Bpr(Baseline):
                 regularization=config.regularisation,
                 iterations=config.iterations,
                 num_threads=config.num_threads,
-                random_state=seed,
+                random_state=fitting.seed,
             )
             model.fit(csr_matrix(history_matrix(sequences, num_items)), show_progress=False)
         # The library keeps the bias of an item as its last factor.
@@ -163,6 +183,11 @@ class Bpr(Baseline):
             item_biases=model.item_factors[:, -1].copy(),
             shares=item_shares(sequences, num_items),
         )
+
+    @property
+    def item_vectors(self) -> Float[np.ndarray, "items factors"]:
+        """The item factors."""
+        return self.item_factors
 
     def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
         """Return the inner products with the mean of the history, plus the item biases."""

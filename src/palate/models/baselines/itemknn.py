@@ -7,22 +7,21 @@ from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
 from scipy.sparse import csc_array, csr_array, diags_array, vstack
 
-from palate.models.baselines.baseline import Baseline, read_config, write_baseline
+from palate.models.baselines.baseline import Baseline, BaselineSettings, read_config, write_baseline
 from palate.models.baselines.itemweights import ItemWeights, strongest
 from palate.models.baselines.popularity import item_shares
 from palate.models.baselines.recency import history_matrix
+from palate.models.baselines.trainer import FIRST_SEED, Fitting
 from palate.types import History
 
 _ITEMS_AT_ONCE = 4096
 
 
-class ItemKnnConfig(BaseModel):
+class ItemKnnConfig(BaselineSettings):
     """Settings of :class:`ItemKnn`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["itemknn"] = "itemknn"
     decay: Annotated[float, Field(gt=0, le=1)] = 0.5
@@ -39,11 +38,19 @@ class ItemKnn(Baseline):
     item i in training; with ``neighbours`` only the largest of each row i are kept.
     """
 
+    settings = ItemKnnConfig
+
     config: ItemKnnConfig
     weights: ItemWeights
 
     @classmethod
-    def fit(cls, config: ItemKnnConfig, sequences: Sequence[History], num_items: int) -> "ItemKnn":
+    def fit(
+        cls,
+        config: ItemKnnConfig,
+        sequences: Sequence[History],
+        num_items: int,
+        fitting: Fitting = FIRST_SEED,
+    ) -> "ItemKnn":
         """Count which items were taken by the same users."""
         bags = history_matrix(sequences, num_items)
         sizes = np.asarray(bags.sum(axis=0))

@@ -7,19 +7,24 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, PositiveFloat
+from pydantic import PositiveFloat
 
 from palate.errors import ConfigError
-from palate.models.baselines.baseline import Baseline, read_arrays, read_config, write_baseline
+from palate.models.baselines.baseline import (
+    Baseline,
+    BaselineSettings,
+    read_arrays,
+    read_config,
+    write_baseline,
+)
+from palate.models.baselines.trainer import FIRST_SEED, Fitting
 from palate.types import History
 
 _SECONDS_PER_DAY = 86_400
 
 
-class PopularityConfig(BaseModel):
+class PopularityConfig(BaselineSettings):
     """Settings of :class:`Popularity`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["popularity"] = "popularity"
     half_life_days: PositiveFloat | None = None
@@ -30,12 +35,18 @@ class PopularityConfig(BaseModel):
 class Popularity(Baseline):
     """The same list for everybody: items by their share of the training events."""
 
+    settings = PopularityConfig
+
     config: PopularityConfig
     shares: Float[np.ndarray, " items"]
 
     @classmethod
     def fit(
-        cls, config: PopularityConfig, sequences: Sequence[History], num_items: int
+        cls,
+        config: PopularityConfig,
+        sequences: Sequence[History],
+        num_items: int,
+        fitting: Fitting = FIRST_SEED,
     ) -> "Popularity":
         """Count the events of each item.
 
