@@ -30,7 +30,7 @@ from rich.table import Table
 from palate.data.prepare import PrepareOptions
 from palate.data.splitting import SplitName
 from palate.evaluation.report.tables import HEADLINE
-from palate.inference.ask import Ask
+from palate.inference.request import Request
 from palate.recommender.recommender import Recommender
 from palate.training.system import LanguageModelSystem
 
@@ -60,7 +60,7 @@ def in_every_form(model: Recommender) -> Found:
     for form in FORMS:
         if not isinstance(system, LanguageModelSystem) or form not in system.forms:
             continue
-        asked = model.asking(Ask(form=form))
+        asked = model.asking(Request(form=form))
         test = asked.evaluate("test")
         found[f"{form}, masked"] = dict(test.masked)
         found[f"{form}, unmasked"] = dict(test.unmasked)

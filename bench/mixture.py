@@ -32,9 +32,10 @@ from rich.table import Table
 
 from palate.data.dataset import Cases, Dataset
 from palate.data.split import PartName
-from palate.inference.ask import Ask
-from palate.inference.engine import LanguageEngine
+from palate.inference.item_encoder import ItemEncoder
 from palate.inference.model_folder import TrainedModel
+from palate.inference.prompt_runner import PromptRunner
+from palate.inference.request import Request
 from palate.language.queries import make_queries
 from palate.models.language_model import RecommendationModel
 from palate.recommender.recommender import Recommender
@@ -43,7 +44,7 @@ from palate.training.build import build_parts
 from palate.training.loop import Run, train
 from palate.training.recipe import Recipe
 from palate.training.system import LanguageModelSystem
-from palate.types import History, SupportsScore
+from palate.types import History
 
 TASKS = ("next-item", "objective", "scenario", "category", "search", "direct", "cold-start")
 MIXTURE = "one mixture"
@@ -56,7 +57,7 @@ VALIDATION_QUESTIONS = 300
 class Question:
     """Some users who are asked about in the same words."""
 
-    ask: Ask
+    ask: Request
     cases: Cases
 
 
@@ -101,7 +102,7 @@ def train_by_own_task(dataset: Dataset, recipe: Recipe, seed: int) -> Recommende
 
 
 def ask_all(model: Recommender) -> Found:
-    """Ask the model for all it was trained on; objectives are also told apart."""
+    """Request the model for all it was trained on; objectives are also told apart."""
     parts = model.trained.system
     assert isinstance(parts, LanguageModelSystem)
     found = {}
@@ -119,17 +120,19 @@ def ask_all(model: Recommender) -> Found:
 
 def gains(parts: LanguageModelSystem, questions: Sequence[Question]) -> Float[np.ndarray, " cases"]:
     """Return NDCG@10 of each case: ``1 / log2(place + 2)`` of its one item, the history masked."""
-    engine = LanguageEngine(parts)
-    _ = engine.outputs  # the catalogue is read once, not once per question
-    return np.concatenate([_gains(engine.asking(each.ask), each.cases) for each in questions])
+    parts.model.train(mode=False)
+    catalogue, _ = ItemEncoder(parts).trained()  # once, not once per question
+    return np.concatenate(
+        [_gains(PromptRunner(parts, each.ask, catalogue), each.cases) for each in questions]
+    )
 
 
-def _gains(engine: SupportsScore, cases: Cases) -> Float[np.ndarray, " cases"]:
+def _gains(runner: PromptRunner, cases: Cases) -> Float[np.ndarray, " cases"]:
     found = []
     for start in range(0, len(cases), 512):
         histories = cases.histories[start : start + 512]
         wanted = np.asarray([rows[0] for rows in cases.targets[start : start + 512]])
-        scores = engine.score(histories)
+        scores = runner.score(histories)
         own = scores[np.arange(len(wanted)), wanted].copy()
         for user, history in enumerate(histories):
             scores[user, history.item_rows] = -np.inf
@@ -149,12 +152,16 @@ def task_cases(dataset: Dataset, task: str, part: PartName = "test") -> list[Que
     match task:
         case "objective":
             codes = events.event_codes[_places(dataset, cases)]
-            asks = [Ask("objective", slots={"event": name}) for name in events.event_types]
+            asks = [
+                Request(family="objective", slots={"event": name}) for name in events.event_types
+            ]
             return _grouped(cases, codes, asks)
         case "scenario":
             assert events.scenario_codes is not None
             codes = events.scenario_codes[_places(dataset, cases)]
-            asks = [Ask("scenario", slots={"scenario": name}) for name in events.scenarios]
+            asks = [
+                Request(family="scenario", slots={"scenario": name}) for name in events.scenarios
+            ]
             return _grouped(cases, codes, asks)
         case "category":
             return _by_category(dataset, cases, rng)
@@ -162,26 +169,26 @@ def task_cases(dataset: Dataset, task: str, part: PartName = "test") -> list[Que
             return _by_query(dataset, cases, rng)
         case "direct":
             shuffled = [h.take(rng.permutation(len(h))) for h in cases.histories]
-            return [Question(Ask("direct"), Cases(shuffled, cases.targets))]
+            return [Question(Request(family="direct"), Cases(shuffled, cases.targets))]
         case "cold-start":
             newest = [h.last(int(rng.integers(1, 3))) for h in cases.histories]
-            return [Question(Ask("cold-start"), Cases(newest, cases.targets))]
+            return [Question(Request(family="cold-start"), Cases(newest, cases.targets))]
         case _:
-            return [Question(Ask(task), cases)]
+            return [Question(Request(family=task), cases)]
 
 
 def _by_category(dataset: Dataset, cases: Cases, rng: np.random.Generator) -> list[Question]:
-    """Ask for a category of the item that follows; items without one are not asked for."""
+    """Request for a category of the item that follows; items without one are not asked for."""
     categories = [list(names or []) for names in dataset.catalog.table["categories"].to_list()]
     offered = [categories[int(rows[0])] for rows in cases.targets]
     chosen = [names[rng.integers(len(names))] if names else "" for names in offered]
     names = sorted(set(chosen) - {""})
     codes = np.asarray([names.index(name) if name else -1 for name in chosen])
-    return _grouped(cases, codes, [Ask("category", context=name) for name in names])
+    return _grouped(cases, codes, [Request(family="category", context=name) for name in names])
 
 
 def _by_query(dataset: Dataset, cases: Cases, rng: np.random.Generator) -> list[Question]:
-    """Ask for the item that follows by words made from it, after the last few events."""
+    """Request for the item that follows by words made from it, after the last few events."""
     # Not the seed of any training: these queries are made anew.
     pool = make_queries(dataset.catalog, 3, seed=1_000_003)
     questions = []
@@ -189,7 +196,7 @@ def _by_query(dataset: Dataset, cases: Cases, rng: np.random.Generator) -> list[
         query = pool.choose(int(targets[0]), rng)
         if query is not None:
             asker: Sequence[History] = [history.last(SEARCH_HISTORY)]
-            ask = Ask("search", context=pool.texts[query])
+            ask = Request(family="search", context=pool.texts[query])
             questions.append(Question(ask, Cases(asker, [targets])))
     return questions
 
@@ -201,7 +208,9 @@ def _places(dataset: Dataset, cases: Cases) -> Int[np.ndarray, " cases"]:
     return np.asarray(dataset.interactions.offsets[users] + lengths)
 
 
-def _grouped(cases: Cases, codes: Int[np.ndarray, " cases"], asks: Sequence[Ask]) -> list[Question]:
+def _grouped(
+    cases: Cases, codes: Int[np.ndarray, " cases"], asks: Sequence[Request]
+) -> list[Question]:
     """Return one question per code that occurs; cases of code -1 are left out."""
     return [
         Question(

@@ -28,7 +28,7 @@ from measure import (
 )
 from rich.table import Table
 
-from palate.inference.ask import Ask
+from palate.inference.request import Request
 from palate.models.backbones.tuning import TuningConfig
 from palate.recommender.recommender import Recommender
 from palate.simulation.world import World
@@ -40,9 +40,9 @@ from palate.training.recipe import Recipe
 TaskShare = Literal["next_item", "objective"]
 
 ASKED = {
-    "next item": Ask(),
-    "the next purchase": Ask("objective", slots={"event": "purchase"}),
-    "the next click": Ask("objective", slots={"event": "click"}),
+    "next item": Request(),
+    "the next purchase": Request(family="objective", slots={"event": "purchase"}),
+    "the next click": Request(family="objective", slots={"event": "click"}),
 }
 TASK_OF: dict[str, TaskShare] = {"next-item": "next_item", "objective": "objective"}
 """The share of a recipe by which a question is trained."""
@@ -91,7 +91,7 @@ def with_soft_prompt(model: Recommender, share: TaskShare) -> Recommender:
     return Recommender.train(model.dataset, tuned, seed=model.trained.seed, start=model)
 
 
-def worth(model: Recommender, ask: Ask, part: str) -> float:
+def worth(model: Recommender, ask: Request, part: str) -> float:
     """Return NDCG@10 of a part under a question in its first wording."""
     cases = model.dataset.cases("valid" if part == "valid" else "test")
     return float(answer_gains(model.asking(ask), cases)[0].mean())

@@ -16,8 +16,11 @@ from measure import console, machine, options_of, parser, peak_gb, real_data
 from rich.table import Table
 
 from palate.data.dataset import Dataset
-from palate.inference.engine import LanguageEngine
-from palate.inference.retrieval import retrieve
+from palate.inference.engine import Engine
+from palate.inference.model_folder import TrainedModel
+from palate.inference.ranking import best_rows
+from palate.inference.request import Request
+from palate.ranking import largest_products
 from palate.training.build import build_parts
 from palate.training.recipe import load_recipe
 from palate.types import History
@@ -38,22 +41,25 @@ def main() -> None:
     recipe = load_recipe("urm", options.overrides)
     dataset = Dataset.load(real_data(options, "amazon14_beauty"))
     parts, _ = build_parts(dataset, recipe, seed=1)
-    engine = LanguageEngine(parts)
+    engine = Engine(TrainedModel("urm", recipe, dataset, parts, [], 1), cache_bytes=0)
+    width = len(engine.catalogue.state.outputs_DI)
+
+    def ask(asked: Sequence[History]) -> object:
+        return engine.answer([Request(history, N) for history in asked])
+
     histories = dataset.cases("test").histories
-    console.print(
-        f"{machine()}, {options.threads} thread(s), top {N}, width {engine.outputs.shape[1]}"
-    )
+    console.print(f"{machine()}, {options.threads} thread(s), top {N}, width {width}")
 
     table = Table(title="Exact retrieval")
     table.add_column("catalogue")
     for heading in ("items", "users / s", "p50, ms", "p99, ms", "peak GB"):
         table.add_column(heading, justify="right")
     many, single = histories[: chosen.users], histories[: chosen.singles]
-    with_model = per_second(lambda asked: engine.recommend(asked, N), many)
-    times = latencies(lambda asked: engine.recommend(asked, N), single)
+    with_model = per_second(ask, many)
+    times = latencies(ask, single)
     table.add_row("Beauty, with the model", f"{len(dataset.catalog):,}", *shown(with_model, times))
     for num_items in chosen.items:
-        rate, times = vectors_alone(num_items, engine.outputs.shape[1], chosen.singles)
+        rate, times = vectors_alone(num_items, width, chosen.singles)
         table.add_row("random vectors", f"{num_items:,}", *shown(rate, times))
     console.print(table)
     print(f"retrieve: {with_model:.0f}")
@@ -61,15 +67,16 @@ def main() -> None:
 
 def vectors_alone(num_items: int, width: int, num_singles: int) -> tuple[float, list[float]]:
     """Return users per second in batches, and the milliseconds of single users."""
-    rng = torch.Generator().manual_seed(num_items)
-    items = torch.nn.functional.normalize(torch.randn(num_items, width, generator=rng), dim=-1)
-    users = torch.nn.functional.normalize(torch.randn(BATCH, 1, width, generator=rng), dim=-1)
     draw = np.random.default_rng(num_items)
+    items_DI = draw.standard_normal((width, num_items), dtype=np.float32)
+    users_UMD = draw.standard_normal((BATCH, 1, width), dtype=np.float32)
     histories = [History(draw.integers(0, num_items, 10), user_row=u) for u in range(BATCH)]
 
     def ask(asked: Sequence[History]) -> object:
-        rows = [history.user_row for history in asked]
-        return retrieve(users[rows], items, asked, N)
+        scores = largest_products(users_UMD[[history.user_row for history in asked]], items_DI)
+        for own, history in zip(scores, asked, strict=True):
+            own[history.item_rows] = -np.inf
+        return best_rows(scores, N)
 
     # A large catalogue is slow enough to be measured on fewer users.
     singles = histories * max(1, min(num_singles, 20_000_000 // num_items) // BATCH)

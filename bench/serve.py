@@ -154,17 +154,16 @@ def serve_floor(model: Path, port: int) -> None:
     import uvicorn
     from fastapi import FastAPI, Request, Response
 
-    from palate.inference.engine import LanguageEngine
+    from palate.inference.prompt_runner import PromptRunner
     from palate.recommender.recommender import Recommender
 
     loaded = Recommender.load(model)
-    engine = loaded.engine
-    assert isinstance(engine, LanguageEngine)
+    runner = PromptRunner(loaded.trained.system)
     ids = [str(x) for x in loaded.dataset.interactions.users.ids]
     histories = [loaded.dataset.history(user) for user in ids]
-    scale = float(engine.parts.model.scale)
-    users = dict(zip(ids, engine.user_vectors(histories).numpy() * scale, strict=True))
-    items = np.ascontiguousarray(engine.outputs.numpy().T)
+    scale = float(runner.parts.model.scale)
+    users = dict(zip(ids, runner.user_vectors(histories).numpy() * scale, strict=True))
+    items = runner.outputs_DI
     names = [str(x) for x in loaded.dataset.catalog.vocabulary.ids]
     app = FastAPI()
 

@@ -6,6 +6,12 @@ The shapes and types at every function edge of the package are checked while the
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from palate import Dataset
+    from palate.inference.engine import Engine
+    from palate.types import History
 
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
@@ -61,3 +67,46 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     from small_checkpoints import save_checkpoints
 
     return save_checkpoints(tmp_path_factory.mktemp("pretrained"))
+
+
+@pytest.fixture
+def nobody() -> "History":
+    """The history of somebody of whom nothing is known."""
+    from palate.types import History
+
+    return History(item_rows=np.zeros(0, dtype=np.int64))
+
+
+@pytest.fixture(scope="session")
+def live_shop() -> "Dataset":
+    """A simulated shop that is learned in a few seconds."""
+    from palate.simulation.world import World
+
+    return World(num_users=80, num_items=40, events_per_user=8, seed=4, pictures=False).dataset()
+
+
+@pytest.fixture(scope="session")
+def model_folders(live_shop: "Dataset", tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders ``urm`` (a language model with a prior), ``itemknn`` and ``popularity``."""
+    from palate import Recommender
+    from palate.training.recipe import load_recipe
+
+    settings = (
+        *("items.text.dim=32", "model.decoder.width=32", "model.decoder.layers=1"),
+        *("tasks.search=2.0", "tasks.max_history=10", "training.epochs=8"),
+        *("training.learning_rate=5e-3", "training.tokens_per_batch=2048"),
+        'prior.baseline={kind="itemknn", decay=0.5}',
+    )
+    folder = tmp_path_factory.mktemp("models")
+    Recommender.train(live_shop, load_recipe("urm-small", settings), seed=1).save(folder / "urm")
+    for name in ("itemknn", "popularity"):
+        Recommender.train(live_shop, name).save(folder / name)
+    return folder
+
+
+@pytest.fixture
+def engine(model_folders: Path) -> "Engine":
+    """The language model of ``model_folders``, freshly loaded."""
+    from palate.inference.engine import Engine
+
+    return Engine.load(model_folders / "urm")

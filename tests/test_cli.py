@@ -181,14 +181,14 @@ def test_a_model_that_learned_from_everything_is_not_evaluated(
 
 def test_a_refit_is_evaluated_on_test_alone_and_marked(folder: Path, palate: Palate) -> None:
     words = ("--recipe", "urm-small", "--seed", 1, "--fit", "valid", *SETS)
-    done = palate("train", folder / "shop", folder / "again", *words)
+    done = palate("train", folder / "shop", folder / "refit", *words)
     assert done.code == 0, done.err
     assert "only test can be evaluated" in done.out
-    done = palate("evaluate", folder / "again", "--json", folder / "again.json")
+    done = palate("evaluate", folder / "refit", "--json", folder / "refit.json")
     assert done.code == 0, done.err
     assert "urm-small (refit)" in done.out
-    assert json.loads((folder / "again.json").read_text())["fit"] == "valid"
-    assert palate("evaluate", folder / "again", "--split", "valid").code == 2
+    assert json.loads((folder / "refit.json").read_text())["fit"] == "valid"
+    assert palate("evaluate", folder / "refit", "--split", "valid").code == 2
 
 
 def test_recommend_prints_json(folder: Path, palate: Palate) -> None:
@@ -217,6 +217,37 @@ def test_recommend_to_somebody_new(folder: Path, palate: Palate) -> None:
     more = palate("recommend", folder / "model", "--user", "u1", "--history", ids[0], "--json")
     assert more.code == 0, more.err
     assert ids[0] not in {row["item_id"] for row in json.loads(more.out)}
+
+
+def test_recommend_keeps_to_filters(folder: Path, palate: Palate) -> None:
+    words = ("recommend", folder / "model", "--user", "u1", "-n", 30, "--json", "--include-seen")
+    everything = json.loads(palate(*words).out)
+    assert len(everything) == 30
+    best = [row["item_id"] for row in everything]
+    done = palate(*words, "--filter", "price<40", "--exclude", ",".join(best[:2]))
+    assert done.code == 0, done.err
+    cheap = [row["item_id"] for row in json.loads(done.out)]
+    assert cheap
+    assert not set(cheap) & set(best[:2])
+    dear = palate(*words, "--filter", "price>=40")
+    assert not set(cheap) & {row["item_id"] for row in json.loads(dear.out)}
+    both = palate(*words, "--filter", "price<40", "--filter", "price>=40")
+    assert both.code == 2
+
+
+def test_somebody_new_is_told_what_was_answered_instead(folder: Path, palate: Palate) -> None:
+    for model, fallback in (("model", "cold-start"), ("popular", "popular")):
+        done = palate("recommend", folder / model, "--history", "", "-n", 2, "--json")
+        assert done.code == 0, done.err
+        assert [row["fallback"] for row in json.loads(done.out)] == [fallback] * 2
+        assert done.err.startswith(f"fallback {fallback}: ")
+
+
+def test_without_search_titles_are_compared(folder: Path, palate: Palate) -> None:
+    first = json.loads(palate("recommend", folder / "popular", "--user", "u1", "--json").out)[0]
+    done = palate("search", folder / "popular", first["title"], "--json")
+    assert first["item_id"] in {row["item_id"] for row in json.loads(done.out)}
+    assert done.err.startswith("fallback titles: ")
 
 
 def test_recommend_reads_a_prompt(folder: Path, palate: Palate) -> None:
@@ -280,7 +311,12 @@ def test_recipes_are_listed(palate: Palate) -> None:
         (("recommend", "model", "--history", "nothing"), "nothing"),
         (("recommend", "model"), "needs somebody"),
         (("recommend", "popular", "--user", "u1", "--prompt", "x"), "reads no words"),
-        (("search", "popular", "lamp"), "reads no words"),
+        (("recommend", "model", "--user", "u1", "--filter", "colour=red"), "price<20"),
+        (("recommend", "model", "--user", "u1", "--filter", "brand=Nobody"), "There are: "),
+        (("recommend", "model", "--user", "u1", "--filter", "price<cheap"), "price<20"),
+        (("recommend", "model", "--user", "u1", "--exclude", "nothing"), "nothing"),
+        (("recommend", "model", "--user", "u1", "--task", "objective"), "purchase"),
+        (("recommend", "model", "--user", "u1", "--task", "direct", "--prompt", "x"), "one of"),
         (("rate", "popular", "--user", "u1", "--item", ITEM), "says no words"),
         (("rate", "model", "--user", "u1", "--item", ITEM), "not trained to answer in words"),
         (("rate", "model", "--user", "u1", "--item", "nothing"), "nothing"),

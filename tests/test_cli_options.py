@@ -20,7 +20,11 @@ VERBS: dict[str, set[str]] = {
     "train": {"dataset", "model", "--recipe", "--seed", "--fit", "--start", "--prompts", "--set"},
     "evaluate": {"model", "--task", "--split", "--json"},
     "compare": {"models", "--split"},
-    "recommend": {"model", "--user", "-n", "--prompt", "--history", "--form", "--json"},
+    "recommend": {
+        *("model", "--user", "-n", "--prompt", "--history", "--form", "--json"),
+        *("--task", "--slot", "--filter", "--exclude", "--candidates", "--include-seen"),
+        "--diversity",
+    },
     "search": {"model", "words", "-n", "--user", "--json"},
     "rate": {"model", "--item", "--user", "--history", "--json"},
     "explain": {"model", "--item", "--user", "--history", "--aspect", "--json"},

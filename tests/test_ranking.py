@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from palate.ranking import mask_scores, top_rankings, top_rows
+from palate.ranking import largest_products, mask_scores, top_rankings, top_rows
 from palate.types import History
 
 SCORES = np.array([[0.1, 0.9, 0.5, 0.7], [3.0, 2.0, 1.0, 0.0]])
@@ -75,3 +75,18 @@ def test_equals_a_plain_sort(scores: np.ndarray, n: int) -> None:
 def test_a_shorter_list_is_the_head_of_a_longer_one(scores: np.ndarray, n: int) -> None:
     for short, long in zip(top_rankings(scores, n), top_rankings(scores, n + 1), strict=True):
         assert short.item_rows.tolist() == long.item_rows[:n].tolist()
+
+
+def test_an_item_is_as_near_as_its_nearest_vector() -> None:
+    users = np.array([[[1.0, 0.0], [0.0, 2.0]]], dtype=np.float32)
+    items = np.array([[3.0, 1.0], [0.0, 1.0], [-1.0, -1.0]], dtype=np.float32)
+    assert largest_products(users, items.T).tolist() == [[3.0, 2.0, -1.0]]
+
+
+def test_products_of_many_users_are_those_of_each(rng: np.random.Generator) -> None:
+    # Small whole numbers: products are exact, and many of them are equal.
+    users = rng.integers(-2, 3, (23, 3, 4)).astype(np.float32)
+    items = rng.integers(-2, 3, (40, 4)).astype(np.float32)
+    expected = np.einsum("umd,id->uim", users, items).max(-1)
+    np.testing.assert_array_equal(largest_products(users, items.T), expected)
+    assert largest_products(users[:0], items.T).shape == (0, 40)

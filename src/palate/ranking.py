@@ -89,3 +89,22 @@ def rank_scored(
         scores = mask_scores(score(part), part, candidates=candidates, exclude_seen=exclude_seen)
         rankings += top_rankings(scores, n)
     return rankings
+
+
+def largest_products(
+    users_UMD: Float[np.ndarray, "users vectors width"],  # noqa: N803 - shape suffix
+    items_DI: Float[np.ndarray, "width items"],  # noqa: N803
+) -> Float[np.ndarray, "users items"]:
+    """Return ``max over m of u[m] . v`` for each user and item (set-out scoring of URM).
+
+    Args:
+        users_UMD: the vectors of each user.
+        items_DI: the vectors of the items, as columns.
+    """
+    users, vectors, width = users_UMD.shape
+    # One product for all vectors is faster than one each, as long as there are few users.
+    products = users_UMD.reshape(users * vectors, width) @ items_DI
+    scores: np.ndarray = products[::vectors]
+    for vector in range(1, vectors):
+        scores = np.maximum(scores, products[vector::vectors])
+    return scores

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from palate.inference.answers import Rated
+    from palate.inference.text_results import Rated
     from palate.recommender.recommender import Recommender
     from palate.studies.shown_prompts import ShownFamily
     from palate.training.loop import Report
@@ -40,9 +40,13 @@ def show_items(
     title: str,
     reasons: Sequence[Sequence[dict[str, object]]] | None,
     *,
+    fallback: str | None = None,
     as_json: bool,
 ) -> None:
-    """Print recommended items with their scores, and what each is there because of."""
+    """Print recommended items with their scores, and what each is there because of.
+
+    ``fallback`` says what was answered in place of what was asked, if anything was.
+    """
     table = loaded.dataset.catalog.table
     rows = []
     for place, (row, score) in enumerate(zip(ranking.item_rows, ranking.scores, strict=True)):
@@ -53,7 +57,8 @@ def show_items(
             "categories": list(item["categories"] or []),
             "score": round(float(score), 4),
         }
-        rows.append(found | ({"because": reasons[place]} if reasons is not None else {}))
+        found |= {} if reasons is None else {"because": reasons[place]}
+        rows.append(found | ({} if fallback is None else {"fallback": fallback}))
     if as_json:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return

@@ -9,9 +9,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from palate import Dataset, Recommender
 from palate.errors import ConfigError, NotTrainedError
-from palate.inference.answers import EXPLANATION_SAMPLING, SUMMARY_SAMPLING, Answers
-from palate.inference.engine import LanguageEngine
 from palate.inference.generation import SamplingParams
+from palate.inference.prompt_runner import PromptRunner
+from palate.inference.text_answers import EXPLANATION_SAMPLING, SUMMARY_SAMPLING, TextAnswers
 from palate.language.review_tasks import Explanation
 from palate.language.text_tasks import Choice, Rating, plain_titles
 from palate.language.text_tasks import Ranking as YesNo
@@ -77,7 +77,7 @@ def test_what_an_item_scores_counts_in_yes_or_no(speaker: Recommender) -> None:
     assert_allclose(np.exp(_all_odds(answers, history)).mean(), 1, rtol=1e-4)
 
 
-def _all_odds(answers: Answers, history: History) -> np.ndarray:
+def _all_odds(answers: TextAnswers, history: History) -> np.ndarray:
     task = answers.task(YesNo, "say yes or no")
     odds = answers.log_odds([task.ask(history, np.arange(len(answers.dataset.catalog)))])
     assert odds is not None
@@ -141,7 +141,7 @@ def test_an_explanation_claims_nothing_invented(
 ) -> None:
     history = speaker.history("u1")
     said = 'It is fine. It is like "The Lamp That Never Was".'
-    monkeypatch.setattr(Answers, "written", lambda *_args, **_named: [said])
+    monkeypatch.setattr(TextAnswers, "written", lambda *_args, **_named: [said])
     explained = speaker.explain(history, 3)
     assert explained.text == "It is fine."
     assert explained.written == said
@@ -157,7 +157,7 @@ def test_where_nothing_is_left_facts_are_told(
     speaker: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        Answers, "written", lambda *_args, **_named: ['Like "The Lamp That Never Was".']
+        TextAnswers, "written", lambda *_args, **_named: ['Like "The Lamp That Never Was".']
     )
     explained = speaker.explain(speaker.history("u1"), 3)
     assert speaker.dataset.catalog.titles()[3] in explained.text
@@ -211,7 +211,7 @@ def test_a_family_that_is_missing_is_named(speaker: Recommender) -> None:
         update={"tasks": type(parts.recipe.tasks)(next_item=0, rating=1)}
     )
     less = replace(parts, recipe=one_task, tasks=("rating",))
-    answers = Answers(LanguageEngine(less), speaker.dataset)
+    answers = TextAnswers(PromptRunner(less), speaker.dataset)
     assert list(answers.tasks) == ["rating"]
     with pytest.raises(NotTrainedError, match="summarise reviews; it answers rating"):
         answers.summarise("Good.")
@@ -264,7 +264,8 @@ def test_what_others_wrote_may_be_quoted_where_it_agrees(
     told = [row for row in range(30) if len(task.reviews.sentences_about(row)) > 2]
     history = speaker.history("u1")
     monkeypatch.setattr(
-        "palate.inference.answers.EXPLAINING", replace(EXPLANATION_SAMPLING, trust=1.0)
+        "palate.inference.text_answers.EXPLANATION_SAMPLING",
+        replace(EXPLANATION_SAMPLING, trust=1.0),
     )
     for row in told[:3]:
         explained = speaker.explain(history, row)
@@ -279,7 +280,7 @@ def test_a_summary_may_be_the_beginning_of_the_review(
     speaker: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "palate.inference.answers.SUMMARISING", replace(SUMMARY_SAMPLING, trust=1.0)
+        "palate.inference.text_answers.SUMMARY_SAMPLING", replace(SUMMARY_SAMPLING, trust=1.0)
     )
     assert speaker.summarise("Warm tone, easy to play. It came on time.") in {
         "Warm tone",

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from code_scores import scores_by_codes
 from palate.data.dataset import Dataset
 from palate.errors import ConfigError, NotTrainedError
-from palate.inference.ask import Ask
-from palate.inference.engine import LanguageEngine
+from palate.inference.model_folder import TrainedModel
+from palate.inference.prompt_runner import PromptRunner
+from palate.inference.request import NOBODY, Request
 from palate.recommender.recommender import Recommender
 from palate.recommender.validation import _raise_to_share, with_blend
 from palate.simulation.world import World
@@ -44,18 +46,26 @@ def _parts(shop: Dataset, *more: str, recipe: str = "liger") -> LanguageModelSys
 
 
 def _histories(shop: Dataset) -> list[History]:
-    nothing = History(item_rows=np.zeros(0, dtype=np.int64))
-    return [*(shop.cases("test").histories[user].last(3 + user) for user in range(6)), nothing]
+    return [shop.cases("test").histories[user].last(3 + user) for user in range(6)]
+
+
+def _model(shop: Dataset, system: LanguageModelSystem) -> Recommender:
+    return Recommender(TrainedModel("shop", system.recipe, shop, system, [], 0))
+
+
+def _asked(shop: Dataset, system: LanguageModelSystem, form: str) -> Recommender:
+    return _model(shop, system).asking(Request(form=form))
 
 
 @pytest.mark.parametrize("reads", READS)
 def test_a_search_with_enough_beams_is_the_exhaustive_ranking(
     shop: Dataset, reads: list[str]
 ) -> None:
-    engine = LanguageEngine(_parts(shop, f"model.item_format={reads}"), Ask(form="codes"))
-    histories, items = _histories(shop), len(shop.catalog)
-    lists = engine.recommend(histories, items, exclude_seen=False)
-    scores = np.stack([engine.score_item(histories, row) for row in range(items)], axis=1)
+    parts = _parts(shop, f"model.item_format={reads}")
+    histories, items = [*_histories(shop), NOBODY], len(shop.catalog)
+    nothing = [NOBODY.item_rows] * len(histories)
+    lists = PromptRunner(parts).find_by_codes(histories, items, left_out=nothing)
+    scores = scores_by_codes(parts, histories)
     for ranking, expected in zip(lists, scores, strict=True):
         assert sorted(ranking.item_rows) == list(range(items))
         np.testing.assert_allclose(ranking.scores, expected[ranking.item_rows], atol=1e-4)
@@ -63,7 +73,7 @@ def test_a_search_with_enough_beams_is_the_exhaustive_ranking(
 
 
 def test_all_items_together_have_no_more_than_all_probability(shop: Dataset) -> None:
-    engine = LanguageEngine(_parts(shop), Ask(form="codes"))
+    engine = _asked(shop, _parts(shop), "codes")
     lists = engine.recommend(_histories(shop), len(shop.catalog), exclude_seen=False)
     for ranking in lists:
         assert 0 < np.exp(ranking.scores.astype(np.float64)).sum() <= 1 + 1e-5
@@ -71,7 +81,7 @@ def test_all_items_together_have_no_more_than_all_probability(shop: Dataset) -> 
 
 @pytest.mark.parametrize("form", ["codes", "hybrid"])
 def test_seen_items_and_others_than_the_candidates_are_left_out(shop: Dataset, form: str) -> None:
-    engine = LanguageEngine(_parts(shop)).asking(Ask(form=form))
+    engine = _asked(shop, _parts(shop), form)
     histories, candidates = _histories(shop), np.arange(0, 40, 3)
     for history, ranking in zip(
         histories, engine.recommend(histories, 20, candidates=candidates), strict=True
@@ -81,7 +91,7 @@ def test_seen_items_and_others_than_the_candidates_are_left_out(shop: Dataset, f
 
 
 def test_many_at_once_are_each_alone(shop: Dataset) -> None:
-    engine = LanguageEngine(_parts(shop), Ask(form="codes"))
+    engine = _asked(shop, _parts(shop), "codes")
     histories = _histories(shop)
     for history, ranking in zip(histories, engine.recommend(histories, 5), strict=True):
         alone = engine.recommend([history], 5)[0]
@@ -90,10 +100,10 @@ def test_many_at_once_are_each_alone(shop: Dataset) -> None:
 
 def test_a_hybrid_without_weight_is_the_set_and_a_heavy_one_the_codes(shop: Dataset) -> None:
     parts, histories = _parts(shop), _histories(shop)
-    by_set = LanguageEngine(parts).recommend(histories, 5)
-    by_codes = LanguageEngine(parts, Ask(form="codes")).recommend(histories, 5)
+    by_set = _model(shop, parts).recommend(histories, 5)
+    by_codes = _asked(shop, parts, "codes").recommend(histories, 5)
     for weight, expected in ((0.0, by_set), (1e4, by_codes)):
-        blended = LanguageEngine(replace(parts, blend=Blend(weight)), Ask(form="hybrid"))
+        blended = _asked(shop, replace(parts, blend=Blend(weight)), "hybrid")
         for ranking, other in zip(blended.recommend(histories, 5), expected, strict=True):
             assert ranking.item_rows.tolist() == other.item_rows.tolist()
 
@@ -109,9 +119,10 @@ def test_several_blends_at_once_are_each_alone(shop: Dataset) -> None:
         Blend(0.5, new_item_boost=2.0),
         Blend(0.0, new_item_boost=2.0),
     ]
-    engine = LanguageEngine(parts, Ask(form="hybrid"))
-    for blend, together in zip(blends, engine.joined(histories, 5, blends), strict=True):
-        alone = LanguageEngine(replace(parts, blend=blend), engine.ask).recommend(histories, 5)
+    requests = [Request(history, 5, form="hybrid") for history in histories]
+    lists = _model(shop, parts).engine.try_blends(requests, blends)
+    for blend, together in zip(blends, lists, strict=True):
+        alone = _asked(shop, replace(parts, blend=blend), "hybrid").recommend(histories, 5)
         for one, other in zip(together, alone, strict=True):
             assert one.item_rows.tolist() == other.item_rows.tolist()
             np.testing.assert_allclose(one.scores, other.scores, rtol=1e-5)
@@ -125,10 +136,10 @@ def test_a_model_of_both_forms_is_trained_saved_and_asked_alike(
     loaded = Recommender.load(tmp_path / "model")
     histories = _histories(shop)
     for form in ("set", "codes", "hybrid"):
-        ask = Ask(form=form)
+        ask = Request(form=form)
         own, other = (each.asking(ask).recommend(histories, 5) for each in (model, loaded))
         assert [r.item_rows.tolist() for r in own] == [r.item_rows.tolist() for r in other]
-    assert loaded.asking(Ask(form="codes")).evaluate().masked["recall@10"] >= 0
+    assert loaded.asking(Request(form="codes")).evaluate().masked["recall@10"] >= 0
 
 
 def test_a_model_of_codes_alone_answers_explains_and_is_judged_in_codes(shop: Dataset) -> None:
@@ -139,7 +150,7 @@ def test_a_model_of_codes_alone_answers_explains_and_is_judged_in_codes(shop: Da
     found = model.evaluate()
     assert 0 <= found.masked["recall@10"] <= 1
     with pytest.raises(NotTrainedError, match="'set'"):
-        model.asking(Ask(form="set"))
+        model.asking(Request(form="set"))
 
 
 @pytest.mark.parametrize(
@@ -160,11 +171,12 @@ def test_the_largest_raise_gives_new_items_their_share_of_the_lists(shop: Datase
     parts, histories = _parts(shop), shop.cases("valid").histories
     seen = np.arange(len(shop.catalog)) % 4 != 0
     parts = replace(parts, features=replace(parts.features, has_id=seen))
-    engine = LanguageEngine(parts, Ask(form="hybrid"))
-    most = _raise_to_share(parts, engine.ask, histories)
+    engine = _model(shop, parts).engine
+    requests = [Request(history, 10, form="hybrid") for history in histories]
+    most = _raise_to_share(parts, Request(), histories)
 
     def share(raised: float) -> float:
-        (lists,) = engine.joined(histories, 10, [Blend(0.0, raised)])
+        (lists,) = engine.try_blends(requests, [Blend(0.0, raised)])
         return float(np.mean([(~seen)[ranking.item_rows] for ranking in lists]))
 
     assert most > 0
@@ -190,9 +202,9 @@ def test_a_hybrid_raises_what_training_never_saw(shop: Dataset) -> None:
     parts = replace(parts, features=replace(parts.features, has_id=seen))
     histories = _histories(shop)
     plain, raised = (
-        LanguageEngine(
-            replace(parts, blend=Blend(0.5, new_item_boost)), Ask(form="hybrid")
-        ).recommend(histories, 40, exclude_seen=False)
+        _asked(shop, replace(parts, blend=Blend(0.5, new_item_boost)), "hybrid").recommend(
+            histories, 40, exclude_seen=False
+        )
         for new_item_boost in (0.0, 3.0)
     )
     for before, after in zip(plain, raised, strict=True):

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from code_scores import scores_by_codes
 from palate.data.dataset import Dataset
 from palate.errors import ArtifactError, ConfigError
-from palate.inference.ask import Ask
-from palate.inference.engine import LanguageEngine
 from palate.inference.generation import SamplingParams, _Kept, _ReadAnew
+from palate.inference.prompt_runner import PromptRunner
+from palate.inference.request import Request
 from palate.inference.texts import Question, TextEngine
 from palate.language.text_tasks import Choice, NextTitle, Title, plain_titles
 from palate.models.backbones.causal import CausalBackbone, head_of
@@ -61,18 +62,13 @@ def models(shop: Dataset, pretrained: dict[str, Path]) -> dict[str, Recommender]
     }
 
 
-def _engine(model: Recommender, form: str = "set") -> LanguageEngine:
-    assert isinstance(model.engine, LanguageEngine)
-    return model.engine.asking(Ask(form=form))  # type: ignore[arg-type]
-
-
 def _lists(model: Recommender, shop: Dataset) -> list[list[int]]:
     """All forms of answer in items, of some users of different lengths."""
     histories = [h.last(1 + n) for n, h in enumerate(shop.cases("test").histories[:4])]
     return [
         ranking.item_rows.tolist()
         for form in ("set", "codes", "hybrid")
-        for ranking in _engine(model, form).recommend(histories, 5)
+        for ranking in model.asking(Request(form=form)).recommend(histories, 5)
     ]
 
 
@@ -86,8 +82,7 @@ def _questions(shop: Dataset) -> Sequence[Question]:
 
 
 def _texts(model: Recommender, shop: Dataset) -> list[str]:
-    assert isinstance(model.engine, LanguageEngine)
-    engine = TextEngine(model.engine)
+    engine = TextEngine(PromptRunner(model.trained.system))
     return [
         text
         for each in _questions(shop)
@@ -128,11 +123,11 @@ def test_what_was_trained_is_saved_alone(
 def test_a_search_with_enough_beams_is_the_exhaustive_ranking(
     models: dict[str, Recommender], shop: Dataset, kind: str, form: str
 ) -> None:
-    engine = _engine(models[kind], form)
+    model = models[kind].asking(Request(form=form))
     histories = [h.last(1 + n) for n, h in enumerate(shop.cases("test").histories[:4])]
     items = len(shop.catalog)
-    lists = engine.recommend(histories, items, exclude_seen=False)
-    scores = np.stack([engine.score_item(histories, row) for row in range(items)], axis=1)
+    lists = model.recommend(histories, items, exclude_seen=False)
+    scores = scores_by_codes(model.trained.system, histories)
     for ranking, expected in zip(lists, scores, strict=True):
         assert sorted(ranking.item_rows) == list(range(items))
         np.testing.assert_allclose(ranking.scores, expected[ranking.item_rows], atol=1e-4)
@@ -142,13 +137,12 @@ def test_reading_on_is_reading_anew(
     models: dict[str, Recommender], shop: Dataset, kind: str
 ) -> None:
     model = models[kind]
-    assert isinstance(model.engine, LanguageEngine)
-    engine = TextEngine(model.engine)
-    network = model.engine.parts.model
+    engine = TextEngine(PromptRunner(model.trained.system))
+    network = model.trained.system.model
     for question in _questions(shop):
         (_, batch), *_ = engine._batches(question)
         with torch.inference_mode():
-            read, table = engine.engine.with_items(batch)
+            read, table = engine.runner.with_items(batch)
             quick = _Kept(network, network.prefix(read, table))
             plain = _ReadAnew(network, read, table)
             said = torch.randint(3, 200, (len(batch.token_ids), 4))
@@ -160,9 +154,7 @@ def test_reading_on_is_reading_anew(
 def test_many_at_once_are_each_alone(
     models: dict[str, Recommender], shop: Dataset, kind: str
 ) -> None:
-    asked = models[kind].engine
-    assert isinstance(asked, LanguageEngine)
-    engine = TextEngine(asked)
+    engine = TextEngine(PromptRunner(models[kind].trained.system))
     histories = shop.cases("test").histories
     scores = models[kind].score([h.last(1 + n) for n, h in enumerate(histories[:4])])
     for n, history in enumerate(histories[:4]):
@@ -201,9 +193,11 @@ def test_a_causal_one_copies_alike_however_it_is_read(
 ) -> None:
     more = ("model.copies=true", "tasks={next_item=0.5, choice=1.0, max_history=6}")
     copying = Recommender.train(shop, _recipe(pretrained[kind], "lora", *more), seed=1)
-    assert isinstance(copying.engine, LanguageEngine)
-    engine, task = TextEngine(copying.engine), Choice(plain_titles(shop.catalog))
-    network = copying.engine.parts.model
+    engine, task = (
+        TextEngine(PromptRunner(copying.trained.system)),
+        Choice(plain_titles(shop.catalog)),
+    )
+    network = copying.trained.system.model
     assert network.text is not None
     assert network.text.keys is not None
     torch.nn.init.normal_(network.text.keys.weight, std=0.3)

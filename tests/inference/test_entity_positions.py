@@ -7,9 +7,10 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
+from code_scores import scores_by_codes
 from palate.data.dataset import Dataset
-from palate.inference.engine import LanguageEngine
 from palate.inference.generation import SamplingParams, _Kept, _ReadAnew
+from palate.inference.prompt_runner import PromptRunner
 from palate.inference.texts import Question, TextEngine
 from palate.language.blanks import BlankFilling
 from palate.language.entities import EntityTrie
@@ -50,8 +51,7 @@ def trained(shop: Dataset) -> Recommender:
 
 @pytest.fixture(scope="module")
 def engine(trained: Recommender) -> TextEngine:
-    assert isinstance(trained.engine, LanguageEngine)
-    return TextEngine(trained.engine)
+    return TextEngine(PromptRunner(trained.trained.system))
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def next_titles(shop: Dataset) -> Question:
 
 
 def _parts(engine: TextEngine) -> LanguageModelSystem:
-    return engine.engine.parts
+    return engine.runner.parts
 
 
 def test_the_inner_positions_are_learned(engine: TextEngine) -> None:
@@ -82,7 +82,8 @@ def test_words_kept_are_words_read_anew(
             quick = _Kept(model, model.prefix(read, table))
             plain = _ReadAnew(model, read, table)
             for length in range(len(words) + 1):
-                said = torch.tensor(words[:length], dtype=torch.long).expand(len(read.words), -1)
+                said = torch.tensor(words[:length], dtype=torch.long)
+                said = said.expand(len(read.token_ids), -1)
                 assert_allclose(quick.after(said), plain.after(said), atol=1e-4)
 
 
@@ -121,9 +122,8 @@ def test_a_saved_model_answers_the_same(
     trained: Recommender, engine: TextEngine, next_titles: Question, tmp_path: Path
 ) -> None:
     trained.save(tmp_path / "model")
-    loaded = Recommender.load(tmp_path / "model").engine
-    assert isinstance(loaded, LanguageEngine)
-    assert TextEngine(loaded).write(next_titles) == engine.write(next_titles)
+    loaded = Recommender.load(tmp_path / "model").trained.system
+    assert TextEngine(PromptRunner(loaded)).write(next_titles) == engine.write(next_titles)
 
 
 @pytest.mark.parametrize("name", ["p5", "recsysllm"])
@@ -144,9 +144,8 @@ def test_p5_learns_its_five_families_and_answers_in_codes(shop: Dataset) -> None
     histories = shop.cases("test").histories[:1]
     ranking = model.recommend(histories, 5)[0]
     assert len(set(ranking.item_rows.tolist())) == 5
-    assert isinstance(model.engine, LanguageEngine)
-    alone = [model.engine.score_item(histories, row)[0] for row in ranking.item_rows.tolist()]
-    assert_allclose(ranking.scores, alone, atol=1e-4)
+    alone = scores_by_codes(model.trained.system, histories)[0]
+    assert_allclose(ranking.scores, alone[ranking.item_rows], atol=1e-4)
 
 
 def test_ptum_learns_behaviour_and_then_the_next_item(shop: Dataset) -> None:

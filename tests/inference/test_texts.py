@@ -10,8 +10,8 @@ from numpy.testing import assert_allclose
 
 from palate.data.dataset import Dataset
 from palate.errors import NotTrainedError
-from palate.inference.engine import CatalogueVectors, LanguageEngine
 from palate.inference.generation import SamplingParams, _Kept, _ReadAnew
+from palate.inference.prompt_runner import CatalogueVectors, PromptRunner
 from palate.inference.texts import Question, TextEngine
 from palate.language.review_tasks import Explanation
 from palate.language.tasks import Example
@@ -36,12 +36,11 @@ def trained(shop: Dataset) -> Recommender:
 
 @pytest.fixture(scope="module")
 def engine(trained: Recommender) -> TextEngine:
-    assert isinstance(trained.engine, LanguageEngine)
-    return TextEngine(trained.engine)
+    return TextEngine(PromptRunner(trained.trained.system))
 
 
 def _parts(engine: TextEngine) -> LanguageModelSystem:
-    return engine.engine.parts
+    return engine.runner.parts
 
 
 def _ratings(shop: Dataset, engine: TextEngine) -> list[Example]:
@@ -102,8 +101,10 @@ def test_a_prompt_without_options_has_none_to_weigh(shop: Dataset, engine: TextE
 def test_what_is_copied_is_copied_alike_however_it_is_read(shop: Dataset) -> None:
     more = ["training.epochs=1", 'model.item_format=["title","item"]', "model.copies=true"]
     copying = Recommender.train(shop, load_recipe("palate", [*SMALL, *more]), seed=1)
-    assert isinstance(copying.engine, LanguageEngine)
-    engine, task = TextEngine(copying.engine), Choice(plain_titles(shop.catalog))
+    engine, task = (
+        TextEngine(PromptRunner(copying.trained.system)),
+        Choice(plain_titles(shop.catalog)),
+    )
     model, histories = _parts(engine).model, shop.cases("test").histories[:6]
     assert model.text is not None
     assert model.text.keys is not None
@@ -118,7 +119,7 @@ def test_what_is_copied_is_copied_alike_however_it_is_read(shop: Dataset) -> Non
         assert_allclose(logs, alone, rtol=1e-4, atol=1e-4)
     for _, batch in engine._batches(question):
         with torch.inference_mode():
-            read, table = engine.engine.with_items(batch)
+            read, table = engine.runner.with_items(batch)
             prefix = model.prefix(read, table).copied
             plain = _ReadAnew(model, read, table)
             plain.after(torch.zeros(len(batch.token_ids), 0, dtype=torch.long))
@@ -133,7 +134,7 @@ def test_the_likelihood_is_the_mean_over_the_words(shop: Dataset, engine: TextEn
     said = replace(example, target_texts=("4", "a red lamp"))
     question = Question("rate it", [said])
     tokens = [
-        len(engine.batch_builder.reply(engine.batch_builder.tokenizer.encode(r)))
+        len(engine.batch_builder.target(engine.batch_builder.tokenizer.encode(r)))
         for r in said.target_texts
     ]
     assert example.candidates is not None
@@ -186,7 +187,7 @@ def test_reading_on_is_reading_anew(shop: Dataset, engine: TextEngine) -> None:
     model = _parts(engine).model
     (_, batch), *_ = engine._batches(_explained(shop, engine))
     with torch.inference_mode():
-        read, table = engine.engine.with_items(batch)
+        read, table = engine.runner.with_items(batch)
         quick = _Kept(model, model.prefix(read, table))
         plain = _ReadAnew(model, read, table)
         said = torch.randint(3, 200, (len(batch.token_ids), 6))
@@ -200,7 +201,7 @@ def test_items_looked_up_are_items_computed(shop: Dataset, engine: TextEngine) -
     with torch.inference_mode():
         rows = torch.arange(model.num_items)
         table = model.items(rows)
-    known = LanguageEngine(_parts(engine), None, CatalogueVectors(table.tokens, table.outputs))
+    known = PromptRunner(_parts(engine), None, CatalogueVectors(table.tokens, table.outputs))
     question = Question("rate it", _ratings(shop, engine))
     assert_allclose(
         TextEngine(known).choose(question, [YES, NO]), engine.choose(question, [YES, NO]), atol=1e-5
@@ -227,11 +228,12 @@ def test_likes_are_told_from_the_rest(shop: Dataset, tmp_path: Path) -> None:
     settings += ["training.epochs=3", "training.validate_every=3", "training.tokens_per_batch=1024"]
     settings += ["model.decoder.width=32", "model.decoder.layers=1", "training.learning_rate=1e-2"]
     model = Recommender.train(rated, load_recipe("palate", settings), seed=1)
-    assert isinstance(model.engine, LanguageEngine)
     task = Ranking(50, len(shop.catalog), 3.0)
     rows = np.arange(len(shop.catalog))
     asked = [task.ask(history, rows) for history in shop.cases("test").histories[:5]]
-    likes = TextEngine(model.engine).choose(Question("does it suit", asked), [YES, NO])[:, 0]
+    likes = TextEngine(PromptRunner(model.trained.system)).choose(
+        Question("does it suit", asked), [YES, NO]
+    )[:, 0]
     even = np.tile(rows % 2 == 0, 5)
     assert likes[even].mean() > likes[~even].mean() + 0.5
     ranked = model.rank(asked[0].history, rows.tolist())
@@ -247,9 +249,8 @@ def test_a_model_of_items_alone_says_no_words(shop: Dataset) -> None:
     sasrec = Recommender.train(
         shop, load_recipe("sasrec", ["training.epochs=1", "model.decoder.width=16"])
     )
-    assert isinstance(sasrec.engine, LanguageEngine)
     with pytest.raises(NotTrainedError, match="in words; it answers next-item"):
-        TextEngine(sasrec.engine)
+        TextEngine(PromptRunner(sasrec.trained.system))
 
 
 def test_a_model_of_words_alone_recommends_nothing(shop: Dataset) -> None:

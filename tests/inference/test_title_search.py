@@ -9,11 +9,12 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from palate import Dataset, Recommender
+from palate.data.item_record import ItemRecord
 from palate.errors import NotTrainedError
-from palate.inference.answers import Answers
-from palate.inference.ask import Ask
-from palate.inference.engine import LanguageEngine
-from palate.inference.title_search import TitleSearch
+from palate.inference.engine import Engine
+from palate.inference.filters import ItemFilter
+from palate.inference.request import Request
+from palate.inference.text_answers import TextAnswers
 from palate.language.text_tasks import NextTitle
 from palate.simulation.world import World
 from palate.training.recipe import load_recipe
@@ -50,15 +51,11 @@ def titler(titled_shop: Dataset) -> Recommender:
     return _trained(titled_shop)
 
 
-def _search(model: Recommender) -> TitleSearch:
-    return TitleSearch(model.answers)
-
-
 def _histories(shop: Dataset) -> list[History]:
     return [h.last(1 + n) for n, h in enumerate(shop.cases("test").histories[:7])]
 
 
-def _weighed(answers: Answers, histories: list[History]) -> np.ndarray:
+def _weighed(answers: TextAnswers, histories: list[History]) -> np.ndarray:
     """The log-probability of each title as the whole reply, one after the other."""
     task = answers.task(NextTitle, "say titles")
     question = answers.question(task, [task.ask(history) for history in histories])
@@ -71,7 +68,7 @@ def _scores(ranking: Ranking) -> dict[int, float]:
 
 def _is_exhaustive(model: Recommender, histories: list[History]) -> None:
     wanted = _weighed(model.answers, histories)
-    found = _search(model).recommend(histories, 20, exclude_seen=False)
+    found = model.recommend(histories, 20, exclude_seen=False)
     for ranking, logs in zip(found, wanted, strict=True):
         assert sorted(ranking.item_rows.tolist()) == [row for row in range(20) if row != 7]
         assert_allclose(ranking.scores, logs[ranking.item_rows], rtol=1e-4, atol=1e-4)
@@ -98,7 +95,7 @@ def test_two_positions_are_told_of_each_beam(titled_shop: Dataset) -> None:
 
 
 def test_items_of_one_title_share_its_score(titler: Recommender, titled_shop: Dataset) -> None:
-    ranking = _search(titler).recommend(_histories(titled_shop)[:1], 20, exclude_seen=False)[0]
+    ranking = titler.recommend(_histories(titled_shop)[:1], 20, exclude_seen=False)[0]
     scores = _scores(ranking)
     assert scores[3] == scores[4]
 
@@ -164,12 +161,14 @@ def test_a_model_of_every_task_answers_by_titles_too(
 ) -> None:
     assert speaker.trained.recipe.forms == ("set", "titles")
     histories = tiny_shop.cases("test").histories[:3]
-    by_titles = speaker.asking(Ask(form="titles"))
-    wanted = TitleSearch(speaker.answers).recommend(histories, 5)
-    for found, expected in zip(by_titles.recommend(histories, 5), wanted, strict=True):
-        assert_array_equal(found.item_rows, expected.item_rows)
-    told = speaker.asking(Ask(form="titles", prompt="something for the kitchen"))
-    assert not np.allclose(told.recommend(histories, 5)[0].scores, wanted[0].scores)
+    by_titles = speaker.asking(Request(form="titles"))
+    wanted = by_titles.recommend(histories, 5, exclude_seen=False)
+    for found, logs in zip(wanted, _weighed(speaker.answers, histories), strict=True):
+        assert_allclose(found.scores, logs[found.item_rows], atol=1e-4)
+    told = speaker.asking(Request(form="titles", prompt="something for the kitchen"))
+    assert not np.allclose(
+        told.recommend(histories, 5, exclude_seen=False)[0].scores, wanted[0].scores
+    )
     assert speaker.recommend(histories, 5)[0].scores[0] != wanted[0].scores[0]
 
 
@@ -177,9 +176,19 @@ def test_by_titles_nothing_but_what_comes_next_is_answered(
     titler: Recommender, titled_shop: Dataset
 ) -> None:
     with pytest.raises(NotTrainedError, match="'search' with items; it answers next-item"):
-        titler.search("a lamp")
-    with pytest.raises(NotTrainedError, match="in the form 'set'; it answers as titles"):
-        titler.asking(Ask(form="set"))
-    assert isinstance(titler.engine, LanguageEngine)
-    with pytest.raises(NotTrainedError, match="TitleSearch"):
-        titler.engine.recommend(_histories(titled_shop), 3)
+        titler.asking(Request(family="search"))
+    with pytest.raises(NotTrainedError, match="in the form 'set'; it answers in: titles"):
+        titler.asking(Request(form="set"))
+
+
+def test_filters_and_changed_titles_are_kept_to(titler: Recommender, titled_shop: Dataset) -> None:
+    engine = Engine(titler.trained)
+    history = _histories(titled_shop)[2]
+    brand = next(view.brand for view in engine.catalogue.views(range(20)) if view.brand)
+    wanted = ItemFilter(brands=(brand,))
+    (found,) = engine.answer([Request(history, 20, filter=wanted, exclude_seen=False)])
+    assert {view.brand for view in engine.catalogue.views(found.rows)} == {brand}
+    old = engine.catalogue.view(int(found.rows[0]))
+    engine.catalogue.update([ItemRecord("fresh", title=old.title, brand=brand)])
+    (again,) = engine.answer([Request(history, 21, filter=wanted, exclude_seen=False)])
+    assert {*again.rows.tolist()} == {*found.rows.tolist(), 20}, "it has the same title"

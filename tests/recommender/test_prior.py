@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from jaxtyping import Float
 
-from palate.inference.ask import Ask
-from palate.inference.engine import LanguageEngine
+from palate.inference.prompt_runner import PromptRunner
+from palate.inference.request import Request
 from palate.recommender.recommender import Recommender
 from palate.recommender.validation import ndcg_of
 from palate.simulation.world import World
@@ -40,7 +40,7 @@ def test_the_answer_is_the_logit_plus_the_weighted_baseline(model: Recommender) 
     parts = parts_of(model)
     assert parts.prior is not None
     histories = model.dataset.cases("test").histories[:5]
-    alone = LanguageEngine(replace(parts, prior=None)).score(histories)
+    alone = PromptRunner(replace(parts, prior=None)).score(histories)
     expected = alone + parts.prior.weight * parts.prior.baseline.score(histories)
     np.testing.assert_allclose(model.score(histories), expected, atol=1e-5)
 
@@ -52,11 +52,11 @@ def test_the_list_follows_the_mixed_scores(model: Recommender) -> None:
     assert model.recommend([history], 5)[0].item_rows.tolist() == np.argsort(-scores)[:5].tolist()
 
 
-@pytest.mark.parametrize("ask", [Ask(family="direct"), Ask(prompt="something warm")])
-def test_other_questions_do_without_it(model: Recommender, ask: Ask) -> None:
+@pytest.mark.parametrize("ask", [Request(family="direct"), Request(prompt="something warm")])
+def test_other_questions_do_without_it(model: Recommender, ask: Request) -> None:
     histories = model.dataset.cases("test").histories[:3]
-    bare = LanguageEngine(replace(parts_of(model), prior=None)).asking(ask)
-    np.testing.assert_array_equal(model.asking(ask).score(histories), bare.score(histories))
+    bare = PromptRunner(replace(parts_of(model), prior=None), ask)
+    np.testing.assert_allclose(model.asking(ask).score(histories), bare.score(histories), atol=1e-5)
 
 
 def test_the_kept_weight_is_the_best_on_validation(model: Recommender) -> None:
@@ -64,7 +64,7 @@ def test_the_kept_weight_is_the_best_on_validation(model: Recommender) -> None:
     assert parts.prior is not None
     config = parts.recipe.prior
     assert config is not None
-    scorers = [LanguageEngine(replace(parts, prior=None)).score, parts.prior.baseline.score]
+    scorers = [PromptRunner(replace(parts, prior=None)).score, parts.prior.baseline.score]
     values = ndcg_of(scorers, config.weights, model.dataset.cases("valid"))
     assert parts.prior.weight == config.weights[int(np.argmax(values))]
 

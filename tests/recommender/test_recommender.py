@@ -14,7 +14,7 @@ from palate.errors import (
     UnknownItemError,
     UnknownUserError,
 )
-from palate.inference.ask import Ask
+from palate.inference.request import Request
 from palate.recommender.fit import fingerprint
 from palate.simulation.world import World
 from palate.training.recipe import Recipe, load_recipe
@@ -125,21 +125,21 @@ def test_words_change_the_answer(trained: Recommender) -> None:
     history = trained.history("u1")
     plain = trained.score([history])
     first = trained.trained.system.prompts["next-item"].seen[0]
-    assert_allclose(trained.asking(Ask(prompt=first)).score([history]), plain, atol=1e-5)
-    other = trained.asking(Ask(prompt="the user searches for these words")).score([history])
+    assert_allclose(trained.asking(Request(prompt=first)).score([history]), plain, atol=1e-5)
+    other = trained.asking(Request(prompt="the user searches for these words")).score([history])
     assert not np.allclose(other, plain, atol=1e-2)
     assert_allclose(trained.score([history]), plain)
 
 
 @pytest.mark.parametrize("event", ["view", "purchase"])
 def test_an_objective_is_named_by_its_slot(trained: Recommender, event: str) -> None:
-    asked = trained.asking(Ask(family="objective", slots={"event": event}))
+    asked = trained.asking(Request(family="objective", slots={"event": event}))
     assert len(asked.recommend([trained.history("u1")], 3)[0]) == 3
 
 
 def test_a_slot_left_empty_is_an_error(trained: Recommender) -> None:
     with pytest.raises(ConfigError, match="event"):
-        trained.asking(Ask(family="objective"))
+        trained.asking(Request(family="objective"))
 
 
 def test_an_item_is_found_by_its_own_title(trained: Recommender) -> None:
@@ -226,18 +226,41 @@ def test_a_dataset_is_no_model(little_shop: Dataset, tmp_path: Path) -> None:
 
 def test_a_baseline_reads_no_words(popularity: Recommender) -> None:
     with pytest.raises(NotTrainedError, match="reads no words") as caught:
-        popularity.search("lamp")
+        popularity.asking(Request(prompt="anything"))
     assert "--recipe urm" in caught.value.hint
-    with pytest.raises(NotTrainedError):
-        popularity.asking(Ask(prompt="anything"))
+
+
+@pytest.mark.parametrize("recipe", ["popularity", "sasrec"])
+def test_without_search_items_are_found_by_their_titles(little_shop: Dataset, recipe: str) -> None:
+    model = Recommender.train(little_shop, _short_sasrec() if recipe == "sasrec" else recipe)
+    title = little_shop.catalog.titles()[7]
+    answer = model.engine.search(title.upper(), Request(n=3))
+    assert answer.rows[0] == model.search(title, 3).item_rows[0] == 7
+    assert answer.fallback == "titles"
+    assert not len(model.search("no such words at all", 3))
 
 
 def test_a_task_that_was_not_taught_is_refused(little_shop: Dataset) -> None:
     sasrec = Recommender.train(little_shop, _short_sasrec())
     assert sasrec.tasks == ("next-item",)
     with pytest.raises(NotTrainedError, match="'search' with items; it answers next-item"):
-        sasrec.search("lamp")
+        sasrec.asking(Request(family="search"))
     assert len(sasrec.recommend([NOBODY], 3)[0]) == 3
+
+
+def test_filters_and_exclusions_hold_in_every_list(trained: Recommender) -> None:
+    views = trained.engine.catalogue.views(range(40))
+    brand = next(view.brand for view in views if view.brand)
+    history = trained.history("u1")
+    (found,) = trained.recommend([history], 40, filters=[f"brand={brand}"], exclude_seen=False)
+    assert {views[row].brand for row in found.item_rows} == {brand}
+    (cheap,) = trained.recommend([history], 40, filters=["price<30"], exclude=[2, 5])
+    assert len(cheap)
+    assert all((views[row].price or 0) < 30 for row in cheap.item_rows)
+    assert not {2, 5} & set(cheap.item_rows.tolist())
+    with pytest.raises(ConfigError, match="no such brand") as caught:
+        trained.recommend([history], 3, filters=["brand=no such brand"])
+    assert brand in caught.value.hint
 
 
 def _short_sasrec() -> Recipe:

@@ -5,35 +5,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import psycopg
 import pytest
 from memory_store import MemoryStore
 
 from palate import Dataset, Recommender
-from palate.serving.live import LiveModel
-from palate.simulation.world import World
 from palate.training.recipe import load_recipe
-from palate.types import History
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
 
 import postgresql_server
 
 _NUMBERS = itertools.count()
-
-SETTINGS = (
-    "items.text.dim=32",
-    "model.decoder.width=32",
-    "model.decoder.layers=1",
-    "tasks.search=2.0",
-    "tasks.max_history=10",
-    "training.epochs=8",
-    "training.learning_rate=5e-3",
-    "training.tokens_per_batch=2048",
-    'prior.baseline={kind="itemknn", decay=0.5}',
-)
-
 
 ITEM_SHARES = (
     *("next_item", "objective", "scenario", "category", "search", "direct", "cold_start"),
@@ -44,11 +27,6 @@ ITEM_SHARES = (
 @pytest.fixture
 def memory_store() -> MemoryStore:
     return MemoryStore()
-
-
-@pytest.fixture
-def nobody() -> History:
-    return History(item_rows=np.zeros(0, dtype=np.int64))
 
 
 @pytest.fixture(scope="session")
@@ -79,21 +57,6 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def live_shop() -> Dataset:
-    return World(num_users=80, num_items=40, events_per_user=8, seed=4, pictures=False).dataset()
-
-
-@pytest.fixture(scope="session")
-def model_folders(live_shop: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders ``urm`` (a language model with a prior), ``itemknn`` and ``popularity``."""
-    folder = tmp_path_factory.mktemp("models")
-    Recommender.train(live_shop, load_recipe("urm-small", SETTINGS), seed=1).save(folder / "urm")
-    for name in ("itemknn", "popularity"):
-        Recommender.train(live_shop, name).save(folder / name)
-    return folder
-
-
-@pytest.fixture(scope="session")
 def speaking(live_shop: Dataset, model_folders: Path) -> Path:
     """The folder ``palate`` beside the others: a model of every family, after one epoch."""
     tiny = (
@@ -115,8 +78,3 @@ def wordy(live_shop: Dataset, model_folders: Path) -> Path:
     )
     Recommender.train(live_shop, load_recipe("palate", tiny), seed=1).save(model_folders / "wordy")
     return model_folders / "wordy"
-
-
-@pytest.fixture
-def live(model_folders: Path) -> LiveModel:
-    return LiveModel.load(model_folders / "urm")

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from palate.serving.store.records import DeletedItem, Event, ItemRecord, StoredEvent
+from palate.data.item_record import DeletedItem, ItemRecord
+from palate.serving.store.records import Event, StoredEvent
 
 
 @dataclass

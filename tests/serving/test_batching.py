@@ -11,8 +11,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from palate.errors import ConfigError, NotTrainedError
+from palate.inference.engine import Answer, Engine, Request
 from palate.serving.batching import Batcher, BatchingLimits
-from palate.serving.live import Answer, LiveModel, Question
 from palate.serving.overload import Overloaded
 from palate.types import History
 
@@ -27,28 +27,28 @@ class SlowModel:
         self.may_answer = threading.Event()
         self.work = 1
 
-    def check(self, question: Question) -> None:
+    def check(self, question: Request) -> None:
         if question.prompt == "unfit":
             raise ConfigError("unfit")
 
-    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+    def answer(self, questions: Sequence[Request]) -> list[Answer]:
         self.batches.append(len(questions))
         assert self.may_answer.wait(10)
         if any(question.prompt == "bad" for question in questions):
             raise NotTrainedError("bad")
         return [self._answer(question) for question in questions]
 
-    def answer_known(self, questions: Sequence[Question]) -> list[Answer | None]:
+    def answer_known(self, questions: Sequence[Request]) -> list[Answer | None]:
         if any(question.prompt == "broken" for question in questions):
             raise ConfigError("broken")
         return [self._answer(q) if q.prompt == "known" else None for q in questions]
 
-    def _answer(self, question: Question) -> Answer:
+    def _answer(self, question: Request) -> Answer:
         return Answer(np.arange(question.n), np.zeros(question.n), "v", None)
 
 
-def ask(n: int = 1, prompt: str | None = None) -> Question:
-    return Question(None, NOBODY, n, prompt=prompt)
+def ask(n: int = 1, prompt: str | None = None) -> Request:
+    return Request(NOBODY, n, prompt=prompt)
 
 
 async def settled() -> None:
@@ -210,12 +210,12 @@ def test_closing_answers_those_who_wait() -> None:
 
 
 def test_a_real_model_answers_as_it_does_alone(model_folders: Path) -> None:
-    live, alone = (LiveModel.load(model_folders / "urm") for _ in range(2))
-    interactions = live.dataset.interactions
-    questions = [Question(None, interactions.history(user % 40), 7) for user in range(200)]
+    engine, alone = (Engine.load(model_folders / "urm") for _ in range(2))
+    interactions = engine.dataset.interactions
+    questions = [Request(interactions.history(user % 40), 7) for user in range(200)]
 
     async def main() -> list[Answer]:
-        batcher = Batcher(live)
+        batcher = Batcher(engine)
         answers = await asyncio.gather(*(batcher.ask(question) for question in questions))
         await batcher.close()
         return answers

@@ -9,20 +9,21 @@ from memory_store import MemoryStore
 from numpy.testing import assert_array_equal
 
 from palate import Dataset
+from palate.data.item_record import ItemRecord
+from palate.inference.engine import Engine, Request
 from palate.serving.histories import Histories, history_of
-from palate.serving.live import LiveModel, Question
-from palate.serving.store.records import Event, ItemRecord, StoredEvent
+from palate.serving.store.records import Event, StoredEvent
 
 
-def event(live: LiveModel, row: int, *, user: str = "u1", time: float = 2e9) -> Event:
-    return Event(user, live.view(row).item_id, "purchase", 4.0, time)
+def event(engine: Engine, row: int, *, user: str = "u1", time: float = 2e9) -> Event:
+    return Event(user, engine.catalogue.view(row).item_id, "purchase", 4.0, time)
 
 
 def test_a_known_user_has_what_was_trained_and_then_what_was_stored(
-    live: LiveModel, live_shop: Dataset, memory_store: MemoryStore
+    engine: Engine, live_shop: Dataset, memory_store: MemoryStore
 ) -> None:
-    memory_store.events = [event(live, 5, time=2e9 + 1), event(live, 3)]
-    history = Histories(memory_store, live).of("u1")
+    memory_store.events = [event(engine, 5, time=2e9 + 1), event(engine, 3)]
+    history = Histories(memory_store, engine).of("u1")
     trained = live_shop.history("u1")
     assert_array_equal(history.item_rows, [*trained.item_rows, 3, 5])
     assert history.user_row == trained.user_row
@@ -32,73 +33,73 @@ def test_a_known_user_has_what_was_trained_and_then_what_was_stored(
     assert len(history.take(slice(0, 2))) == 2, "all that is parallel is as long"
 
 
-def test_somebody_unknown_has_nothing(live: LiveModel, memory_store: MemoryStore) -> None:
-    histories = Histories(memory_store, live)
+def test_somebody_unknown_has_nothing(engine: Engine, memory_store: MemoryStore) -> None:
+    histories = Histories(memory_store, engine)
     assert histories.known("nobody") is None
     assert len(histories.of("nobody")) == 0
     assert histories.known("nobody") is not None
 
 
-def test_the_next_recommendation_sees_the_event(live: LiveModel, memory_store: MemoryStore) -> None:
-    histories = Histories(memory_store, live)
-    (before,) = live.answer([Question("u1", histories.of("u1"), 5)])
+def test_the_next_recommendation_sees_the_event(engine: Engine, memory_store: MemoryStore) -> None:
+    histories = Histories(memory_store, engine)
+    (before,) = engine.answer([Request(histories.of("u1"), 5)])
     row = int(before.rows[0])
-    histories.append(event(live, row))
-    (after,) = live.answer([Question("u1", histories.of("u1"), 5)])
+    histories.append(event(engine, row))
+    (after,) = engine.answer([Request(histories.of("u1"), 5)])
     assert row not in after.rows
     assert not np.array_equal(before.scores, after.scores)
     assert memory_store.reads == 1
 
 
-def test_memory_and_store_say_the_same(live: LiveModel, memory_store: MemoryStore) -> None:
-    histories = Histories(memory_store, live)
+def test_memory_and_store_say_the_same(engine: Engine, memory_store: MemoryStore) -> None:
+    histories = Histories(memory_store, engine)
     histories.of("u1")
     for place, time in enumerate([10.0, 30.0, 20.0, 40.0]):
-        told = event(live, place, time=2e9 + time)
+        told = event(engine, place, time=2e9 + time)
         memory_store.events.append(told)
         histories.append(told)
-        fresh = Histories(memory_store, live).of("u1")
+        fresh = Histories(memory_store, engine).of("u1")
         assert_array_equal(histories.of("u1").item_rows, fresh.item_rows)
 
 
 def test_a_duplicate_is_not_counted_and_a_replaced_event_is_read_again(
-    live: LiveModel, memory_store: MemoryStore
+    engine: Engine, memory_store: MemoryStore
 ) -> None:
-    histories = Histories(memory_store, live)
+    histories = Histories(memory_store, engine)
     length = len(histories.of("u1"))
-    histories.append(event(live, 3), "duplicate")
+    histories.append(event(engine, 3), "duplicate")
     assert len(histories.of("u1")) == length
-    memory_store.events = [event(live, 4, time=2e9 + 9)]
-    histories.append(event(live, 4, time=2e9 + 9), "overwritten")
+    memory_store.events = [event(engine, 4, time=2e9 + 9)]
+    histories.append(event(engine, 4, time=2e9 + 9), "overwritten")
     assert histories.of("u1").item_rows[-1] == 4
     assert memory_store.reads == 2
 
 
-def test_who_was_erased_starts_anew(live: LiveModel, memory_store: MemoryStore) -> None:
-    histories = Histories(memory_store, live)
-    memory_store.events = [event(live, 3)]
+def test_who_was_erased_starts_anew(engine: Engine, memory_store: MemoryStore) -> None:
+    histories = Histories(memory_store, engine)
+    memory_store.events = [event(engine, 3)]
     assert len(histories.of("u1")) > 1
     memory_store.events, memory_store.erased = [], {"u1"}
     histories.forget("u1")
     assert len(histories.of("u1")) == 0
-    later = event(live, 7)
+    later = event(engine, 7)
     memory_store.events = [later]
     histories.append(later)
     assert histories.of("u1").item_rows.tolist() == [7]
-    assert Histories(memory_store, live).of("u1").item_rows.tolist() == [7]
+    assert Histories(memory_store, engine).of("u1").item_rows.tolist() == [7]
 
 
 def test_an_item_that_becomes_known_later_is_in_the_history_from_then_on(
-    live: LiveModel, memory_store: MemoryStore
+    engine: Engine, memory_store: MemoryStore
 ) -> None:
-    histories = Histories(memory_store, live)
+    histories = Histories(memory_store, engine)
     memory_store.events = [Event("new", "later", "view", None, 2e9)]
     assert len(histories.of("new")) == 0
-    live.update_items([ItemRecord("later", title="oak lamp")])
-    assert histories.of("new").item_rows.tolist() == [live.row_of("later")]
+    engine.catalogue.update([ItemRecord("later", title="oak lamp")])
+    assert histories.of("new").item_rows.tolist() == [engine.catalogue.row_of("later")]
 
 
-def test_an_event_that_comes_while_the_store_is_read_is_not_lost(live: LiveModel) -> None:
+def test_an_event_that_comes_while_the_store_is_read_is_not_lost(engine: Engine) -> None:
     """The reader has already looked when the event is committed; it has to look again."""
     memory_store = MemoryStore()
     looked, may_return = threading.Event(), threading.Event()
@@ -110,12 +111,12 @@ def test_an_event_that_comes_while_the_store_is_read_is_not_lost(live: LiveModel
             assert may_return.wait(10)
             return found
 
-    histories = Histories(Slow(), live)
+    histories = Histories(Slow(), engine)
     found: list[int] = []
     reader = threading.Thread(target=lambda: found.extend(histories.of("new").item_rows.tolist()))
     reader.start()
     assert looked.wait(10)
-    told = event(live, 6, user="new")
+    told = event(engine, 6, user="new")
     memory_store.events.append(told)
     histories.append(told)
     may_return.set()
@@ -127,9 +128,9 @@ def test_an_event_that_comes_while_the_store_is_read_is_not_lost(live: LiveModel
 
 
 def test_memory_is_bounded_by_the_users_seen_last(
-    live: LiveModel, memory_store: MemoryStore
+    engine: Engine, memory_store: MemoryStore
 ) -> None:
-    histories = Histories(memory_store, live, max_users=3)
+    histories = Histories(memory_store, engine, max_users=3)
     for user in ("a", "b", "c", "a", "d"):
         histories.of(user)
     assert len(histories) == 3
@@ -138,9 +139,9 @@ def test_memory_is_bounded_by_the_users_seen_last(
 
 
 @pytest.mark.parametrize("event_type", ["purchase", "never seen"])
-def test_a_session_is_a_history_of_nobody(live: LiveModel, event_type: str) -> None:
-    items = [live.view(2).item_id, "unknown", live.view(9).item_id]
-    history = history_of(live, [Event("x", i, event_type, None, 2e9) for i in items])
+def test_a_session_is_a_history_of_nobody(engine: Engine, event_type: str) -> None:
+    items = [engine.catalogue.view(2).item_id, "unknown", engine.catalogue.view(9).item_id]
+    history = history_of(engine, [Event("x", i, event_type, None, 2e9) for i in items])
     assert history.item_rows.tolist() == [2, 9]
     assert history.user_row is None
-    assert len(live.answer([Question(None, history, 4)])[0].rows) == 4
+    assert len(engine.answer([Request(history, 4)])[0].rows) == 4

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from memory_store import MemoryStore
 
+from palate.data.item_record import DeletedItem, ItemRecord
 from palate.errors import ArtifactError, ConfigError, NotTrainedError, UnknownItemError
-from palate.serving.live import Answer, LiveModel, Question
+from palate.inference.engine import Answer, Engine, Request
 from palate.serving.pool import ModelPool
-from palate.serving.store.records import DeletedItem, Event, ItemRecord
+from palate.serving.store.records import Event
 
 USERS = [f"user {number}" for number in range(2_000)]
 
@@ -34,25 +35,25 @@ def test_users_stay_with_their_model_and_shares_are_kept(
     pool: ModelPool, model_folders: Path
 ) -> None:
     pool.load(model_folders / "itemknn", share=3.0)
-    first = [pool.choose(user).live.version for user in USERS]
-    assert first == [pool.choose(user).live.version for user in USERS]
-    share = Counter(first)[pool.models[1].live.version] / len(USERS)
+    first = [pool.choose(user).engine.version for user in USERS]
+    assert first == [pool.choose(user).engine.version for user in USERS]
+    share = Counter(first)[pool.models[1].engine.version] / len(USERS)
     assert share == pytest.approx(0.75, abs=0.03)
-    visitors = Counter(pool.choose(None).live.version for _ in range(400))
-    assert visitors[pool.models[1].live.version] == pytest.approx(300, abs=3)
+    visitors = Counter(pool.choose(None).engine.version for _ in range(400))
+    assert visitors[pool.models[1].engine.version] == pytest.approx(300, abs=3)
 
 
 def test_a_larger_share_moves_only_those_who_must_move(
     pool: ModelPool, model_folders: Path
 ) -> None:
     other = pool.load(model_folders / "itemknn", share=1.0)
-    before = {user: pool.choose(user).live.version for user in USERS}
-    pool.set_share(other.live.version, 3.0)
-    after = {user: pool.choose(user).live.version for user in USERS}
+    before = {user: pool.choose(user).engine.version for user in USERS}
+    pool.set_share(other.engine.version, 3.0)
+    after = {user: pool.choose(user).engine.version for user in USERS}
     moved = {(before[user], after[user]) for user in USERS if before[user] != after[user]}
-    assert moved == {(pool.models[0].live.version, other.live.version)}
-    pool.set_share(other.live.version, 0.0)
-    assert {pool.choose(user).live.version for user in USERS} == {pool.models[0].live.version}
+    assert moved == {(pool.models[0].engine.version, other.engine.version)}
+    pool.set_share(other.engine.version, 0.0)
+    assert {pool.choose(user).engine.version for user in USERS} == {pool.models[0].engine.version}
 
 
 def test_swapping_loses_no_request(pool: ModelPool, model_folders: Path) -> None:
@@ -65,8 +66,8 @@ def test_swapping_loses_no_request(pool: ModelPool, model_folders: Path) -> None
             served = pool.choose(f"u{user}")
             await asyncio.sleep(0)
             history = served.histories.of(f"u{user}")
-            answer: Answer = await served.batcher.ask(Question(f"u{user}", history, 5))
-            assert answer.version == served.live.version
+            answer: Answer = await served.batcher.ask(Request(history, 5))
+            assert answer.version == served.engine.version
             assert len(answer.rows) == 5
             versions[answer.version] += 1
 
@@ -102,17 +103,17 @@ def test_a_damaged_folder_leaves_the_old_model_serving(
         with pytest.raises(ArtifactError):
             change(folder)
     assert pool.models == before
-    assert len(pool.choose("u1").live.answer([_question(pool)])[0].rows) == 5
+    assert len(pool.choose("u1").engine.answer([_question(pool)])[0].rows) == 5
 
 
 def test_a_model_that_does_not_answer_is_refused(
     memory_store: MemoryStore, model_folders: Path
 ) -> None:
-    def broken(folder: Path) -> LiveModel:
-        live = LiveModel.load(folder)
-        for weight in live.trained.system.model.parameters():
+    def broken(folder: Path) -> Engine:
+        engine = Engine.load(folder)
+        for weight in engine.trained.system.model.parameters():
             weight.data.fill_(float("nan"))
-        return LiveModel(live.trained, live.version)
+        return Engine(engine.trained, engine.version)
 
     pool = ModelPool(memory_store, load=broken)
     with pytest.raises(ArtifactError, match="does not answer"):
@@ -126,15 +127,15 @@ def test_the_same_model_is_loaded_once_and_the_last_one_stays(
     with pytest.raises(ConfigError, match="already"):
         pool.load(model_folders / "urm")
     with pytest.raises(ConfigError, match="only model"):
-        pool.remove(pool.models[0].live.version)
+        pool.remove(pool.models[0].engine.version)
     with pytest.raises(ConfigError, match="share"):
         pool.load(model_folders / "itemknn", share=-1.0)
     other = pool.load(model_folders / "itemknn")
     with pytest.raises(ConfigError, match="which"):
         pool.swap(model_folders / "popularity")
-    pool.swap(model_folders / "popularity", other.live.version)
-    assert pool.of_version(pool.models[1].live.version).live.name == "popularity"
-    pool.remove(pool.models[1].live.version)
+    pool.swap(model_folders / "popularity", other.engine.version)
+    assert pool.of_version(pool.models[1].engine.version).engine.name == "popularity"
+    pool.remove(pool.models[1].engine.version)
     assert len(pool.models) == 1
 
 
@@ -148,25 +149,27 @@ def test_every_model_follows_the_store(
     memory_store.changes += [DeletedItem("a", 2), ItemRecord("b", title="wool rug")]
     assert pool.sync() == 4
     for served in pool.models:
-        assert served.live.item("b").title == "wool rug"
+        assert served.engine.catalogue.item("b").title == "wool rug"
         with pytest.raises(UnknownItemError):
-            served.live.item("a")
+            served.engine.catalogue.item("a")
 
 
 def test_events_reach_every_model_in_its_own_rows(pool: ModelPool, model_folders: Path) -> None:
     pool.load(model_folders / "itemknn")
-    item_id = pool.models[0].live.view(7).item_id
+    item_id = pool.models[0].engine.catalogue.view(7).item_id
     for served in pool.models:
         assert len(served.histories.of("new")) == 0
     pool.append(Event("new", item_id, "view", None, 2e9))
     for served in pool.models:
-        assert served.histories.of("new").item_rows.tolist() == [served.live.row_of(item_id)]
+        assert served.histories.of("new").item_rows.tolist() == [
+            served.engine.catalogue.row_of(item_id)
+        ]
     pool.forget("new")
     assert all(served.histories.known("new") is None for served in pool.models)
-    assert all(served.live.cache.entries == 0 for served in pool.models)
+    assert all(served.engine.cache.entries == 0 for served in pool.models)
 
 
-def _question(pool: ModelPool) -> Question:
+def _question(pool: ModelPool) -> Request:
     rows = np.asarray([1, 2, 3])
-    history = pool.models[0].live.dataset.interactions.history(0).take(rows[:2])
-    return Question(None, history, 5)
+    history = pool.models[0].engine.dataset.interactions.history(0).take(rows[:2])
+    return Request(history, 5)

@@ -6,20 +6,20 @@ import pytest
 
 from palate import Recommender
 from palate.errors import ConfigError, NotTrainedError
-from palate.inference.ask import Ask
+from palate.inference.request import Request
 from palate.studies.prompt_search import FoundPrompt, search_prompt
 from palate.studies.sensitivity import answer_gains
 
 
-def _worth(model: Recommender, ask: Ask, words: str, part: str) -> float:
+def _worth(model: Recommender, ask: Request, words: str, part: str) -> float:
     cases = model.dataset.cases("valid" if part == "valid" else "test")
-    told = Ask(ask.family, prompt=words, slots=ask.slots)
+    told = Request(family=ask.family, prompt=words, slots=ask.slots)
     return float(answer_gains(model.asking(told), cases)[0].mean())
 
 
 @pytest.fixture(scope="module")
 def found(speaker: Recommender) -> FoundPrompt:
-    return search_prompt(speaker, Ask(), steps=25, seed=3)
+    return search_prompt(speaker, Request(), steps=25, seed=3)
 
 
 def test_what_is_found_is_no_worse_where_it_was_looked_for(found: FoundPrompt) -> None:
@@ -32,21 +32,25 @@ def test_what_is_found_is_no_worse_where_it_was_looked_for(found: FoundPrompt) -
 def test_its_figures_are_those_of_asking(speaker: Recommender, found: FoundPrompt) -> None:
     assert found.start == speaker.prompts["next-item"].seen[0]
     for place, words in enumerate((found.start, found.found)):
-        assert found.valid[place] == pytest.approx(_worth(speaker, Ask(), words, "valid"))
-        assert found.test[place] == pytest.approx(_worth(speaker, Ask(), words, "test"))
+        assert found.valid[place] == pytest.approx(_worth(speaker, Request(), words, "valid"))
+        assert found.test[place] == pytest.approx(_worth(speaker, Request(), words, "test"))
 
 
 def test_the_same_seed_finds_the_same(speaker: Recommender, found: FoundPrompt) -> None:
     told: list[tuple[int, int]] = []
     again = search_prompt(
-        speaker, Ask(), steps=25, seed=3, progress=lambda done, total: told.append((done, total))
+        speaker,
+        Request(),
+        steps=25,
+        seed=3,
+        progress=lambda done, total: told.append((done, total)),
     )
     assert again == found
     assert told == [(step, 25) for step in range(1, 26)]
 
 
 def test_a_question_with_slots_starts_from_its_words(speaker: Recommender) -> None:
-    ask = Ask("objective", slots={"event": "purchase"})
+    ask = Request(family="objective", slots={"event": "purchase"})
     found = search_prompt(speaker, ask, steps=2, users=10)
     assert "purchase" in found.start
     assert json.loads(json.dumps(found.to_json()))["start"] == found.start
@@ -54,8 +58,8 @@ def test_a_question_with_slots_starts_from_its_words(speaker: Recommender) -> No
 
 def test_what_cannot_be_asked_is_refused(speaker: Recommender) -> None:
     with pytest.raises(NotTrainedError, match="'masked' with items"):
-        search_prompt(speaker, Ask("masked"))
+        search_prompt(speaker, Request(family="masked"))
     with pytest.raises(ConfigError, match="slots"):
-        search_prompt(speaker, Ask("objective"))
+        search_prompt(speaker, Request(family="objective"))
     with pytest.raises(NotTrainedError, match="reads no words"):
-        search_prompt(Recommender.train(speaker.dataset, "popularity"), Ask())
+        search_prompt(Recommender.train(speaker.dataset, "popularity"), Request())

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from palate import Dataset, Recommender
 from palate.data.dataset import Cases
 from palate.errors import NotTrainedError
-from palate.inference.ask import Ask
+from palate.inference.request import Request
 from palate.studies.sensitivity import (
     TOP,
     Sensitivity,
@@ -50,7 +50,7 @@ def deaf(speaker: Recommender) -> Recommender:
     return Recommender(replace(speaker.trained, system=replace(parts, model=model)))
 
 
-def _gain(model: Recommender, ask: Ask, wanted: np.ndarray | None = None) -> float:
+def _gain(model: Recommender, ask: Request, wanted: np.ndarray | None = None) -> float:
     cases = model.dataset.cases("test")
     gains = answer_gains(model.asking(ask), cases)[0]
     return float(gains.mean() if wanted is None else gains[wanted].mean())
@@ -89,7 +89,9 @@ def test_the_matrix_holds_what_each_objective_is_worth(
         users = np.asarray([name == wanted for name in last])
         for column, asked in enumerate(found.objectives):
             told = [
-                Ask("objective", prompt=wording.format(event=asked), slots={"event": asked})
+                Request(
+                    family="objective", prompt=wording.format(event=asked), slots={"event": asked}
+                )
                 for wording in (*wordings.seen, *wordings.unseen)
             ]
             values = [_gain(speaker, ask, users) for ask in told]
@@ -110,7 +112,7 @@ def test_the_spread_is_of_every_wording(speaker: Recommender, found: Sensitivity
     assert len(first.seen) == len(wordings.seen)
     assert len(first.unseen) == len(wordings.unseen) > 0
     assert first.unseen[0] == pytest.approx(
-        _gain(speaker, Ask(prompt=wordings.unseen[0])), abs=1e-5
+        _gain(speaker, Request(prompt=wordings.unseen[0])), abs=1e-5
     )
 
 
@@ -124,10 +126,10 @@ def test_overlaps_are_between_nothing_and_all(found: Sensitivity) -> None:
 
 def test_who_hears_nothing_is_moved_by_nothing(deaf: Recommender) -> None:
     # Wordings differ in length, so that even silence moves positions: these take one word each.
-    quiet = deaf.asking(Ask(prompt="a"))
+    quiet = deaf.asking(Request(prompt="a"))
     cases = deaf.dataset.cases("test")
     _, one = answer_gains(quiet, cases)
-    _, two = answer_gains(deaf.asking(Ask(prompt="b")), cases)
+    _, two = answer_gains(deaf.asking(Request(prompt="b")), cases)
     assert (one == two).all()
 
 
@@ -139,7 +141,7 @@ def test_a_model_that_says_titles_is_measured_by_them(tiny_shop: Dataset) -> Non
     assert spread.family == "next-title"
     assert (found.objectives, found.on_diagonal) == ((), 0)
     wording = titler.prompts["next-title"].seen[1]
-    gains, _ = answer_gains(titler.asking(Ask(prompt=wording)), tiny_shop.cases("valid"))
+    gains, _ = answer_gains(titler.asking(Request(prompt=wording)), tiny_shop.cases("valid"))
     assert spread.seen[1] == pytest.approx(gains.mean(), abs=1e-5)
 
 

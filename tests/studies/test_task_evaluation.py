@@ -10,7 +10,8 @@ import pytest
 from palate import Dataset, Recommender
 from palate.errors import DataError, NotTrainedError
 from palate.evaluation.task_result import TaskFamily, TaskResult, task_tables
-from palate.inference.answers import Answers, Rated
+from palate.inference.text_answers import TextAnswers
+from palate.inference.text_results import Rated
 from palate.language.tasks import Example
 from palate.studies.task_evaluation import evaluate_task
 from palate.training.system import LanguageModelSystem
@@ -104,12 +105,15 @@ def test_the_true_rating_has_no_error(
     speaker: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def told(
-        self: Answers, examples: list[Example], wording: str | None = None, calibrated: bool = True
+        self: TextAnswers,
+        examples: list[Example],
+        wording: str | None = None,
+        calibrated: bool = True,
     ) -> list[Rated]:
         assert not any(example.target_texts for example in examples), "the truth is not shown"
         return [Rated(4.0, 4.0, "4", (4.0,), np.ones(1))] * len(examples)
 
-    monkeypatch.setattr(Answers, "ratings", told)
+    monkeypatch.setattr(TextAnswers, "ratings", told)
     result = evaluate_task(speaker, "rating")
     events = speaker.dataset.interactions
     given = events.ratings[speaker.dataset.split.parts == 2]  # type: ignore[index]

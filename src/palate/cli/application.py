@@ -35,14 +35,12 @@ def load(folder: Path) -> "Recommender":
 def somebody(loaded: "Recommender", user: str | None, history: str | None) -> "History":
     """Return the history of a known user, of somebody new, or of a known user who did more."""
     ids = listed(history or "")
-    if user is None and not ids:
+    if user is None and history is None:
         raise ConfigError(
-            "This needs somebody to answer for.", hint="Give --user ID, or --history ID,ID,..."
+            "This needs somebody to answer for.",
+            hint="Give --user ID, or --history ID,ID,... (--history '' for somebody new).",
         )
-    if user is None:
-        return loaded.history_of(ids)
-    known = loaded.history(user)
-    return known.extended(loaded.history_of(ids)) if ids else known
+    return loaded.history_of(ids, after=None if user is None else loaded.history(user))
 
 
 def listed(ids: str) -> list[str]:

@@ -4,11 +4,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from palate.cli.application import Count, Json, Model, app, listed, load, print_json, somebody
+from palate.cli.application import (
+    Count,
+    Json,
+    Model,
+    app,
+    listed,
+    load,
+    pairs,
+    print_json,
+    somebody,
+)
 from palate.errors import ConfigError
 from palate.terminal import show_items, show_rated
 
 if TYPE_CHECKING:
+    from palate.inference.request import Answer, Reason
     from palate.recommender.recommender import Recommender
     from palate.types import History
 
@@ -19,30 +30,81 @@ GivenHistory = Annotated[
 Item = Annotated[str, typer.Option(help="An item of the catalogue.")]
 
 
+_FALLBACKS = {
+    "cold-start": "nothing is known of this user: answered as somebody new",
+    "popular": "nothing is known of this user: answered with what is popular",
+    "titles": "the model was not trained to search: found in titles, brands and categories",
+}
+"""What a person is told where something else was answered than was asked."""
+
+
 @app.command()
 def recommend(
     model: Model,
     user: KnownUser = None,
     n: Count = 10,
     prompt: Annotated[str | None, typer.Option(help="Say in words what is wanted.")] = None,
-    history: GivenHistory = None,
+    history: Annotated[
+        str | None,
+        typer.Option(
+            help="Item ids, oldest first, in place of (or after) a user's; '' is somebody new."
+        ),
+    ] = None,
     form: Annotated[
         Literal["set", "codes", "hybrid", "titles"] | None,
         typer.Option(help="How to answer; the model's usual form where none is given."),
     ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="A family of prompts; see palate prompts MODEL.")
+    ] = None,
+    slot: Annotated[
+        list[str] | None, typer.Option(help="A slot of the task: event=purchase.")
+    ] = None,
+    filter_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            help="What items must fulfil: brand=Acme, category=Lamps, 'price<20', in_stock=true. "
+            "Again for more; several brands, or categories, mean any of them.",
+        ),
+    ] = None,
+    exclude: Annotated[str, typer.Option(help="Item ids to leave out, with commas.")] = "",
+    candidates: Annotated[
+        str | None, typer.Option(help="Item ids to choose from, with commas.")
+    ] = None,
+    include_seen: Annotated[
+        bool, typer.Option("--include-seen", help="Answer items of the history too.")
+    ] = False,
+    diversity: Annotated[
+        float, typer.Option(min=0, max=1, help="From 0, by score alone, to 1, as unlike as can be.")
+    ] = 0.0,
     as_json: Json = False,
 ) -> None:
     """Recommend items to a user, or to anybody with a history, and say why."""
-    loaded = load(model)
-    who = somebody(loaded, user, history)
-    if prompt is not None or form is not None:
-        from palate.inference.ask import Ask
+    from palate.inference.request import Request
 
-        loaded = loaded.asking(Ask(prompt=prompt, form=form))
-    ranking = loaded.recommend([who], n)[0]
-    reasons = [_because(loaded, who, int(row)) for row in ranking.item_rows]
+    if prompt is not None and (task is not None or slot):
+        raise ConfigError("Both a task and a free prompt were given.", hint="Give one of the two.")
+    loaded = load(model)
+    items = loaded.engine.catalogue
+    request = Request(
+        somebody(loaded, user, history),
+        n,
+        family=task or "next-item",
+        prompt=prompt,
+        slots=pairs(slot or (), "--slot", "event=purchase"),
+        form=form,
+        filter=items.filter(filter_) if filter_ else None,
+        candidates=None if candidates is None else items.known_rows(listed(candidates)),
+        exclude=items.known_rows(listed(exclude)),
+        exclude_seen=not include_seen,
+        diversity=diversity,
+    )
+    (answer,) = loaded.engine.answer([request])
+    found = loaded.engine.reasons(request, answer.rows.tolist())
+    reasons = [_because(loaded, request.history, of_item) for of_item in found]
     title = f"Recommended to {user or 'somebody with this history'}"
-    show_items(loaded, ranking, title, reasons, as_json=as_json)
+    _show(loaded, answer, title, reasons, as_json=as_json)
 
 
 @app.command()
@@ -54,9 +116,12 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Find items by words."""
+    from palate.inference.request import NOBODY, Request
+
     loaded = load(model)
-    ranking = loaded.search(words, n, loaded.history(user) if user else None)
-    show_items(loaded, ranking, f"Found for “{words}”", None, as_json=as_json)
+    who = loaded.history(user) if user else NOBODY
+    answer = loaded.engine.search(words, Request(who, n))
+    _show(loaded, answer, f"Found for “{words}”", None, as_json=as_json)
 
 
 @app.command()
@@ -69,17 +134,16 @@ def rate(
 ) -> None:
     """Predict how a user rates an item."""
     loaded = load(model)
-    row = loaded.dataset.catalog.vocabulary.row(item)
+    row = loaded.engine.catalogue.row_of(item)
     rated = loaded.rate(somebody(loaded, user, history), row)
     if as_json:
-        chances = zip(rated.levels, rated.chances.tolist(), strict=True)
         print_json(
             _named(loaded, row)
             | {
                 "rating": round(rated.value, 4),
                 "likeliest": rated.likeliest,
                 "words": rated.words,
-                "chances": {f"{level:g}": round(chance, 4) for level, chance in chances},
+                "chances": rated.by_level,
             }
         )
         return
@@ -97,7 +161,7 @@ def explain(
 ) -> None:
     """Say why an item fits a user; what the catalogue does not bear out is left out."""
     loaded = load(model)
-    row = loaded.dataset.catalog.vocabulary.row(item)
+    row = loaded.engine.catalogue.row_of(item)
     explained = loaded.explain(somebody(loaded, user, history), row, aspect)
     if as_json:
         print_json(
@@ -147,21 +211,42 @@ def rank(
     ids = list(dict.fromkeys(listed(items)))
     if not ids:
         raise ConfigError("There is nothing to rank.", hint="Give --items ID,ID,...")
-    rows = loaded.dataset.catalog.vocabulary.rows(ids)
+    rows = loaded.engine.catalogue.known_rows(ids)
     ranking = loaded.rank(somebody(loaded, user, history), rows.tolist())
     title = f"Ranked for {_called(user)}: {loaded.ranked_by}"
     show_items(loaded, ranking, title, None, as_json=as_json)
 
 
-def _because(loaded: "Recommender", who: "History", item_row: int) -> list[dict[str, object]]:
+def _show(
+    loaded: "Recommender",
+    answer: "Answer",
+    title: str,
+    reasons: list[list[dict[str, object]]] | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Print the items, and say where something else was answered than was asked."""
+    from palate.types import Ranking
+
+    ranking = Ranking(answer.rows, answer.scores)
+    show_items(loaded, ranking, title, reasons, fallback=answer.fallback, as_json=as_json)
+    if answer.fallback is not None:
+        typer.echo(f"fallback {answer.fallback}: {_FALLBACKS[answer.fallback]}", err=True)
+
+
+def _because(
+    loaded: "Recommender", who: "History", reasons: list["Reason"]
+) -> list[dict[str, object]]:
     """Return the events an item is there because of, the weightiest first."""
-    table = loaded.dataset.catalog.table.select("item_id", "title")
-    found = []
-    for reason in loaded.why(who, item_row):
-        item_id, title = table.row(int(who.item_rows[reason.event]))
-        weight = round(reason.weight, 4)
-        found.append({"item_id": item_id, "title": title or item_id, "weight": weight})
-    return found
+    views = loaded.engine.catalogue.views([int(who.item_rows[reason.event]) for reason in reasons])
+    return [
+        {
+            "item_id": view.item_id,
+            "title": view.title or view.item_id,
+            "weight": round(reason.weight, 4),
+        }
+        for view, reason in zip(views, reasons, strict=True)
+    ]
 
 
 def _named(loaded: "Recommender", row: int) -> dict[str, object]:

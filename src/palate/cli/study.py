@@ -113,7 +113,7 @@ def sensitivity(
     as_json: Json = False,
 ) -> None:
     """Measure how answers move with the wording, and with the objective asked for."""
-    from palate.inference.ask import Ask
+    from palate.inference.request import Request
     from palate.language.prompts import SLOTS
     from palate.studies.prompt_search import search_prompt
     from palate.studies.sensitivity import measure_sensitivity, plain_families
@@ -126,7 +126,7 @@ def sensitivity(
     if search:
         family = next((name for name in plain_families(loaded) if not SLOTS[name]), "next-item")
         with progress_bar("Looking for a better wording") as progress:
-            better = search_prompt(loaded, Ask(family), steps=search, progress=progress)
+            better = search_prompt(loaded, Request(family=family), steps=search, progress=progress)
     if plot is not None:
         write_text(plot, heat_map(found))
     if as_json:

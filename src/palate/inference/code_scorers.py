@@ -8,11 +8,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from palate.inference.generation import logits_after
-from palate.language.batch import Batch
 from palate.models.cached_decoding import read_on
 from palate.models.language_model import RecommendationModel
 from palate.models.outputs import Prefix
-from palate.models.references import ItemTable
 
 
 class ModelCodes:
@@ -101,25 +99,3 @@ class ModelTitles:
         if model.entity_positions is not None:
             x = x + model.entity_positions.of_reply(self._said_UKR.flatten(0, 1))[:, -1].view_as(x)
         return logits_after(model, self._beams.step(x, parents), None).log_softmax(dim=-1)
-
-
-def log_probability(
-    model: RecommendationModel,
-    batch: Batch,
-    table: ItemTable,
-    target_rows: Int[Tensor, "batch predictions"],
-) -> Float[Tensor, " answered"]:
-    """Return the log-probability of all codes of the item that ``target_rows`` names."""
-    codes = model.codes
-    states = model.states(batch, table, users=False, target_rows=target_rows).codes
-    assert codes is not None
-    assert states is not None
-    tokens = codes.values[target_rows[batch.prefix_lengths >= 0]] - codes.first_tokens
-    said = [
-        codes.logits(states[:, level], level)
-        .float()
-        .log_softmax(dim=-1)
-        .gather(1, tokens[:, level, None])
-        for level in range(codes.num_levels)
-    ]
-    return torch.cat(said, dim=1).sum(dim=1)

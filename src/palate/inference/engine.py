@@ -1,361 +1,398 @@
-"""Asking a language model: histories and words in, a score for every item out."""
+"""The engine: requests in, lists of items and texts out, over a catalogue that changes.
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+There is one. Python, the command line, HTTP and MCP turn ids into rows and rows into ids, each at
+its own edge; what is answered is decided here.
+
+A request becomes a :class:`~palate.inference.history_encoder.Plan` (who answers it, with which
+fallback), then a :class:`~palate.inference.user_state.UserState` (the history, encoded, which is
+kept for whoever asks again), and then a list (scores, filters, top n).
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
+from palate.data.dataset import Dataset
 from palate.errors import NotTrainedError
-from palate.inference.ask import Ask, check_ask, words_alone
-from palate.inference.beam import beam_search
-from palate.inference.code_scorers import ModelCodes, log_probability
-from palate.inference.hybrid import blended, with_raised
-from palate.inference.retrieval import largest_products, retrieve
-from palate.items.codes.prefix_table import PrefixTable
-from palate.language.batch import Batch, BatchBuilder
-from palate.language.tasks import Example
-from palate.models.references import ItemTable, mentioned, numbered_items
-from palate.ranking import mask_scores, rank_scored, top_rankings
-from palate.training.recipe import Form
-from palate.training.system import Blend, LanguageModelSystem, Prior
+from palate.inference.capabilities import FORMS, Capabilities
+from palate.inference.catalogue import ItemCatalogue
+from palate.inference.catalogue_state import CatalogueState
+from palate.inference.grounded_answers import GroundedAnswers
+from palate.inference.history_encoder import HistoryEncoder
+from palate.inference.item_encoder import ItemEncoder
+from palate.inference.model_folder import TrainedModel, load_versioned
+from palate.inference.ranking import nearest, rank, scores_of_all
+from palate.inference.reasons import reasons
+from palate.inference.request import Answer, Reason, Request
+from palate.inference.text_answers import TextAnswers
+from palate.inference.text_results import Explained, Rated
+from palate.inference.title_search import TitleSearch
+from palate.inference.user_state import CacheCounts, UserState, UserStateCache, fingerprint
+from palate.models.device import Device
+from palate.training.system import Blend, LanguageModelSystem
 from palate.types import History, Ranking
 
-_TOKENS_PER_BATCH = 16_384
+__all__ = ["Answer", "Engine", "Reason", "Request"]
 
-_SCORED_AT_ONCE = 512
-"""Users whose scores for the whole catalogue are in memory at a time."""
-
-_BEAMS_AT_ONCE = 8_192
-"""Beams of all users of a batch together."""
-
-BEAM_LOGITS_AT_ONCE = 8_000_000
-"""Logits of all beams of a batch together: 32 MB, where each item has a code of its own."""
-
-_NOTHING = Ranking(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
+_CACHE_BYTES = 128_000_000
+_AT_ONCE = 512
+"""Requests whose user states are in memory together, where nobody waits for the others."""
+_TITLES = 500
+"""Items found by their titles, among which the model puts the best first."""
 
 
-@dataclass(frozen=True)
-class CatalogueVectors:
-    """Both vectors of every item of a catalogue, which may hold more items than were trained."""
-
-    tokens: Float[Tensor, "items width"]
-    """What the decoder reads of a history."""
-    outputs: Float[Tensor, "items width"]
-    """What user vectors are compared with."""
-
-
-class LanguageEngine:
-    """A trained model with its catalogue vectors computed once."""
+class Engine:
+    """A trained system that answers; safe to ask from several threads while items change."""
 
     def __init__(
         self,
-        parts: LanguageModelSystem,
-        ask: Ask | None = None,
-        catalogue: CatalogueVectors | None = None,
+        trained: TrainedModel,
+        version: str = "",
+        *,
+        forms: Collection[str] = FORMS,
+        cache_bytes: int = _CACHE_BYTES,
     ) -> None:
-        """Take the trained ``parts``; every later question is asked as ``ask`` says.
-
-        With a ``catalogue``, histories and answers speak of its rows in place of the trained ones;
-        the prior, which knows the trained rows alone, is then left to the caller.
-        """
-        self.parts = parts
-        self.ask = ask or Ask()
-        self.catalogue = catalogue
-        self._outputs: Float[Tensor, "items width"] | None = (
-            None if catalogue is None else catalogue.outputs
-        )
-
-    def asking(self, ask: Ask) -> "LanguageEngine":
-        """Return the same model, asked in another way.
-
-        Raises:
-            NotTrainedError: when the model was not trained on the family of prompts.
-            ConfigError: when the slots are not those of the family.
-        """
-        check_ask(self.parts, ask)
-        other = LanguageEngine(self.parts, ask, self.catalogue)
-        other._outputs = self._outputs
-        return other
-
-    @property
-    def form(self) -> Form:
-        """The form in which it answers."""
-        if not self.parts.forms:
-            raise words_alone()
-        return self.ask.form or self.parts.forms[0]
-
-    @property
-    def outputs(self) -> Float[Tensor, "items width"]:
-        """Output vectors of the whole catalogue."""
-        if self._outputs is None:
-            self.parts.model.train(mode=False)
-            with torch.inference_mode():
-                self._outputs = self.parts.model.catalogue()
-        return self._outputs
-
-    def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
-        """Return the logit of every item: the largest product with any of the user's vectors."""
-        with torch.inference_mode():
-            users = self.user_vectors(histories) * self.parts.model.scale
-            scores: np.ndarray = largest_products(users, self.outputs.cpu()).numpy()
-        prior = self._prior
-        if prior is not None:
-            scores += np.float32(prior.weight) * prior.baseline.score(histories)
-        return scores
-
-    @property
-    def _prior(self) -> Prior | None:
-        """The prior speaks of the next item alone: it reads no words."""
-        asked = self.ask.prompt is None and self.ask.family == "next-item"
-        return self.parts.prior if asked and self.catalogue is None else None
-
-    def recommend(
-        self,
-        histories: Sequence[History],
-        n: int,
-        *,
-        candidates: Int[np.ndarray, " candidates"] | None = None,
-        exclude_seen: bool = True,
-    ) -> list[Ranking]:
-        """Return the best ``n`` items for each history."""
-        if self.form == "titles":
-            raise NotTrainedError(
-                "Titles are not found by this engine, which reads no words.",
-                hint="Ask a palate.inference.title_search.TitleSearch, or Recommender.recommend.",
-            )
-        if self.form == "hybrid":
-            one = [self.parts.blend]
-            return self.joined(histories, n, one, candidates=candidates, exclude_seen=exclude_seen)[
-                0
-            ]
-        if self.form == "codes":
-            table = None if candidates is None else self._table_of(candidates)
-            return self.spelled(histories, n, table=table, exclude_seen=exclude_seen)
-        if self._prior is not None:
-            return rank_scored(
-                self.score, histories, n, candidates=candidates, exclude_seen=exclude_seen
-            )
-        return retrieve(
-            self.user_vectors(histories) * self.parts.model.scale,
-            self.outputs.cpu(),
-            histories,
-            n,
-            candidates=candidates,
-            exclude_seen=exclude_seen,
-        )
-
-    def user_vectors(
-        self, histories: Sequence[History], contexts: Sequence[str] | None = None
-    ) -> Float[Tensor, "users queries width"]:
-        """Return the user vectors of each history, read in batches of similar length.
-
-        ``contexts`` are words of each history's own, in place of those of :attr:`ask`.
-        """
-        model = self.parts.model
-        shape = (len(histories), max(model.config.num_queries, 1), model.width)
-        result = torch.empty(shape)
-        for users, batch in self._batches(histories, contexts, model.config.num_queries):
-            with torch.inference_mode():
-                result[users] = model.user_vectors(*self.with_items(batch)).float().cpu()
-        return result
-
-    def score_item(
-        self, histories: Sequence[History], item_row: int
-    ) -> Float[np.ndarray, " users"]:
-        """Return what each history scores for one item, in the form in which it answers."""
-        if self.form != "codes":
-            return self.score(histories)[:, item_row]
-        model, scores = self.parts.model, np.empty(len(histories), dtype=np.float32)
-        for users, batch in self._batches(histories, None, self._table.num_levels):
-            spelled = torch.full_like(batch.prefix_lengths, item_row)
-            with torch.inference_mode():
-                found = log_probability(model, *self.with_items(batch), spelled)
-            scores[users] = found.cpu().numpy()
-        return scores
-
-    def joined(
-        self,
-        histories: Sequence[History],
-        n: int,
-        blends: Sequence[Blend],
-        *,
-        candidates: Int[np.ndarray, " candidates"] | None = None,
-        exclude_seen: bool = True,
-    ) -> list[list[Ranking]]:
-        """Return the best ``n`` of what either form finds, by both scores, for each blend.
-
-        What is found is looked for once for all blends; codes that count in none are not asked.
-        """
-        codes = self.parts.recipe.codes
-        assert codes is not None
-        found = max(codes.beams, n)
-        table = None if candidates is None else self._table_of(candidates)
-        answers: list[list[Ranking]] = [[] for _ in blends]
-        for start in range(0, len(histories), _SCORED_AT_ONCE):
-            asked = histories[start : start + _SCORED_AT_ONCE]
-            spelled = (
-                self.spelled(asked, found, table=table, exclude_seen=exclude_seen)
-                if any(blend.weight for blend in blends)
-                else [_NOTHING] * len(asked)
-            )
-            scores = mask_scores(
-                self.score(asked), asked, candidates=candidates, exclude_seen=exclude_seen
-            )
-            for answer, blend in zip(answers, blends, strict=True):
-                raised = with_raised(scores, ~self.parts.features.has_id, blend.new_item_boost)
-                answer += [
-                    blended(*both, blend.weight, n)
-                    for both in zip(raised, top_rankings(raised, found), spelled, strict=True)
-                ]
-        return answers
-
-    def spelled(
-        self,
-        histories: Sequence[History],
-        n: int,
-        *,
-        table: PrefixTable | None = None,
-        exclude_seen: bool = True,
-        contexts: Sequence[str] | None = None,
-    ) -> list[Ranking]:
-        """Return the best ``n`` items for each history by beam search over their codes.
+        """Compute the vectors of the catalogue once.
 
         Args:
-            histories: of items that may be without codes.
-            n: items of a list; there are at least as many beams.
-            table: the codes that may be said; None allows those of every item of training.
-            exclude_seen: leave out the items of the history.
-            contexts: as for :meth:`user_vectors`.
+            trained: the system with its dataset.
+            version: names its content.
+            forms: in which it may be asked (see :class:`Capabilities`).
+            cache_bytes: memory for the user states that were used last.
         """
-        model, codes = self.parts.model, self.parts.recipe.codes
-        assert codes is not None
-        beams = max(codes.beams, n)
-        device = model.queries.device
-        table = table or self._table
-        rankings: dict[int, Ranking] = {}
-        most = min(_BEAMS_AT_ONCE, BEAM_LOGITS_AT_ONCE // max(table.sizes)) // beams
-        for users, batch in self._batches(histories, contexts, table.num_levels, most):
-            seen = padded_rows([histories[user] for user in users]) if exclude_seen else None
-            if seen is not None:
-                seen[seen >= len(table.leaves)] = -1
-            with torch.inference_mode():
-                scorer = ModelCodes(model, model.prefix(*self.with_items(batch)))
-                rows, scores = beam_search(
-                    scorer,
-                    table,
-                    beams=beams,
-                    n=n,
-                    seen=None if seen is None else torch.from_numpy(seen).to(device),
-                )
-            for user, row, score in zip(
-                users, rows.cpu().numpy(), scores.cpu().numpy(), strict=True
-            ):
-                rankings[int(user)] = Ranking(row[row >= 0], score[row >= 0])
-        return [rankings[user] for user in range(len(histories))]
-
-    @cached_property
-    def _table(self) -> PrefixTable:
-        return self._table_of(None)
-
-    def _table_of(self, rows: Int[np.ndarray, " candidates"] | None) -> PrefixTable:
-        assert self.parts.index is not None
-        return PrefixTable.of(
-            self.parts.index.codes, device=self.parts.model.queries.device, rows=rows
+        self.trained, self.version = trained, version
+        self.capabilities = Capabilities(trained, forms)
+        self._parts = trained.system if isinstance(trained.system, LanguageModelSystem) else None
+        if self._parts is not None:
+            self._parts.model.train(mode=False)
+        items = None if self._parts is None else ItemEncoder(self._parts)
+        self.catalogue = ItemCatalogue(trained.dataset.catalog, items)
+        """The items by id and by row, and their changes."""
+        self._texts = (
+            None
+            if self._parts is None or self._parts.model.text is None
+            else GroundedAnswers(trained, self._parts)
         )
+        titles = None if self._texts is None else TitleSearch(self._texts)
+        self._histories = HistoryEncoder(trained, titles)
+        self._cache = UserStateCache(cache_bytes)
 
-    def _batches(
-        self,
-        histories: Sequence[History],
-        contexts: Sequence[str] | None,
-        slots: int,
-        most: int = _BEAMS_AT_ONCE,
-    ) -> Iterator[tuple[Int[np.ndarray, " users"], Batch]]:
-        """Yield at most so many histories as prompts of one prediction each, of similar lengths."""
-        model = self.parts.model
-        if model.training:
-            model.train(mode=False)
-        instruction, examples, batch_builder = self._worded(contexts or [self.ask.context])
-        lengths = np.asarray([min(len(h), self._max_history) for h in histories], dtype=np.int64)
-        words = max((len(example.context) for example in examples), default=0)
-        places = lengths * batch_builder.item_format.places
-        for users in cut_by_length(places, words // 3 + 1 + slots, max(1, most)):
-            asked = [
-                replace(
-                    examples[user if contexts else 0],
-                    history=histories[user].last(self._max_history),
-                    prefix_lengths=np.asarray([lengths[user]]),
-                )
-                for user in users
-            ]
-            yield users, batch_builder.batch(instruction, asked).to(model.queries.device)
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        *,
+        device: Device | None = None,
+        forms: Collection[str] = FORMS,
+        cache_bytes: int = _CACHE_BYTES,
+    ) -> "Engine":
+        """Read a model folder, onto ``device``; None is a GPU where there is one.
 
-    def with_items(self, batch: Batch) -> tuple[Batch, ItemTable]:
-        """Return the batch and the vectors of its items, looked up where they are known."""
-        model = self.parts.model
-        if self.catalogue is None:
-            return batch, model.items(mentioned(batch, model.num_items), batch.descriptions)
-        numbered, needed = numbered_items(batch)
-        tokens = self.catalogue.tokens[needed]
-        table = ItemTable(tokens, tokens, torch.arange(max(len(needed), 1), device=tokens.device))
-        if batch.descriptions is not None:
-            described = model.described(batch.descriptions)
-            table = replace(table, tokens=torch.cat([tokens, described]))
-        return numbered, table
+        Raises:
+            ArtifactError: when the folder is not a model, or is damaged.
+        """
+        trained, version = load_versioned(folder, device)
+        return cls(trained, version, forms=forms, cache_bytes=cache_bytes)
 
-    @cached_property
-    def _max_history(self) -> int:
-        return self.parts.recipe.max_history
+    # --- What it is
 
-    def _worded(self, contexts: Sequence[str]) -> tuple[str, list[Example], BatchBuilder]:
-        """Return the instruction, an example per context to fill, and a writer for them."""
-        ask, parts = self.ask, self.parts
-        wording = (
-            parts.prompts[ask.family].seen[ask.wording].format(**ask.slots)
-            if ask.prompt is None
-            else ask.prompt
+    @property
+    def name(self) -> str:
+        """What a person calls the model."""
+        return self.trained.name
+
+    @property
+    def dataset(self) -> Dataset:
+        """The catalogue, the users and the split it was trained on."""
+        return self.trained.dataset
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The families of prompts that it answers with items; a baseline the next item alone."""
+        return self.capabilities.tasks
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The ways it can make an answer, the usual one first."""
+        return self.capabilities.forms
+
+    @property
+    def cache(self) -> CacheCounts:
+        """How the cache of user states is doing."""
+        return self._cache.counts
+
+    @property
+    def work(self) -> int:
+        """Multiplications of one answer whose user state is known."""
+        model = None if self._parts is None else self._parts.model
+        of_item = 1 if model is None else model.width * max(model.config.num_queries, 1)
+        return len(self.catalogue) * of_item
+
+    def describe(self) -> dict[str, object]:
+        """Return what it can and cannot answer, as JSON values."""
+        state = self.catalogue.state
+        return self.capabilities.describe() | {
+            "name": self.name,
+            "version": self.version,
+            "items": int((~state.deleted).sum()),
+            "items_answered": len(state) - len(state.hidden_rows),
+            "items_unreadable": int((~state.readable & ~state.deleted).sum()),
+        }
+
+    # --- Lists of items
+
+    def check(self, request: Request) -> None:
+        """Refuse what the system cannot answer.
+
+        Raises:
+            NotTrainedError: naming the recipes that can.
+            ConfigError: when slots are missing or hold what the data does not know.
+        """
+        self.capabilities.check(request)
+
+    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        """Return the answers, with one pass of the model for all that share a wording.
+
+        Raises:
+            NotTrainedError: when the system cannot answer one of them.
+            ConfigError: when one of them is not put as its family asks.
+        """
+        for request in requests:
+            self.check(request)
+        state = self.catalogue.state
+        answers: list[Answer] = []
+        for start in range(0, len(requests), _AT_ONCE):
+            some = requests[start : start + _AT_ONCE]
+            answers += self._answers(state, some, self._states(state, some))
+        return answers
+
+    def answer_known(self, requests: Sequence[Request]) -> list[Answer | None]:
+        """Return the answers that need no pass of the model, None for the others.
+
+        The requests must have passed :meth:`check`.
+        """
+        state = self.catalogue.state
+        users = self._cache.get([self._key(state, request) for request in requests])
+        known = [place for place, user in enumerate(users) if user is not None]
+        answers: list[Answer | None] = [None] * len(requests)
+        made = self._answers(
+            state, [requests[place] for place in known], [u for u in users if u is not None]
         )
-        vectors = parts.encoders.query_vectors(contexts) if ask.family == "search" else None
-        nothing = History(item_rows=np.zeros(0, np.int64))
-        examples = [
-            Example(
-                history=nothing,
-                prefix_lengths=np.zeros(1, np.int64),
-                targets=np.zeros((1, 0), np.int64),
-                context=context,
-                query=None if vectors is None else query,
+        for place, answer in zip(known, made, strict=True):
+            answers[place] = answer
+        return answers
+
+    def scores(self, requests: Sequence[Request]) -> Float[np.ndarray, "requests items"]:
+        """Return the score of every item for each request, by vectors; nothing is left out.
+
+        This is how a whole catalogue is ranked for an evaluation.
+        """
+        state = self.catalogue.state
+        asked = [replace(request, form="set") for request in requests]
+        plans = [self._histories.plan(state, request) for request in asked]
+        if not plans:
+            return np.zeros((0, len(state)), dtype=np.float32)
+        return scores_of_all(state, self._histories.encode(state, plans))
+
+    def try_blends(
+        self, requests: Sequence[Request], blends: Sequence[Blend]
+    ) -> list[list[Ranking]]:
+        """Return the hybrid lists of all requests for each of several blends.
+
+        Each history is encoded once: this is how the blend of a model is chosen.
+        """
+        state, lists = self.catalogue.state, [list[Ranking]() for _ in blends]
+        for start in range(0, len(requests), _AT_ONCE):
+            some = requests[start : start + _AT_ONCE]
+            plans = [self._histories.plan(state, request) for request in some]
+            users = self._histories.encode_for(state, plans, blends)
+            for found, blended in zip(lists, users, strict=True):
+                found += rank(state, some, blended)
+        return lists
+
+    def searching(self, words: str, request: Request) -> Request:
+        """Return the request that finds items by words.
+
+        A model that was not trained to search puts those items in order that have the words in
+        their titles; the answer then says so in ``fallback``.
+        """
+        request = replace(request, exclude_seen=False)
+        if "search" in self.tasks:
+            return replace(request, family="search", context=words)
+        found = self.catalogue.find_titles(words, _TITLES)
+        return replace(request, candidates=found, fallback="titles")
+
+    def search(self, words: str, request: Request | None = None) -> Answer:
+        """Return the items that fit words, for the user and with the filters of ``request``.
+
+        Raises:
+            NotTrainedError: when the system answers with no items at all.
+        """
+        return self.answer([self.searching(words, request or Request())])[0]
+
+    def similar(self, item_row: int, n: int) -> Answer:
+        """Return the items most like one: by output vector, or as a baseline follows it.
+
+        Raises:
+            NotTrainedError: when the model knows nothing of the item, or no items apart.
+        """
+        state = self.catalogue.state
+        if not state.readable[item_row] or not self.capabilities.compares_items:
+            raise NotTrainedError(
+                f"{self.name!r} cannot say what is like {state.views[item_row].item_id!r}.",
+                hint="A language model can, by ID and content: palate train DATASET MODEL "
+                "--recipe urm",
             )
-            for query, context in enumerate(contexts)
-        ]
+        if self._parts is None:
+            alone = Request(History(item_rows=np.asarray([item_row])), n)
+            return self._answers(state, [alone], self._states(state, [alone]))[0]
+        found = nearest(state, item_row, n)
+        return Answer(found.item_rows, found.scores, self.version)
+
+    # --- Reasons
+
+    def why(self, history: History, item_row: int, n: int = 3) -> list[Reason]:
+        """Return the ``n`` events without which the score of an item falls most."""
+        return self.reasons(Request(history), [item_row], n)[0]
+
+    def reasons(self, request: Request, item_rows: Sequence[int], n: int = 3) -> list[list[Reason]]:
+        """Return, for each item, the ``n`` events of the request's history that weighed most.
+
+        Measured by scoring again without each of the newest events, for all items in one pass.
+        Where what is popular was answered, no event weighed anything.
+        """
+        rows = np.asarray(item_rows, dtype=np.int64)
+        return reasons(self._histories, self.catalogue.state, request, rows, n)
+
+    # --- Answers in words
+
+    @property
+    def texts(self) -> TextAnswers:
+        """What the model answers in words, over the catalogue as it is now.
+
+        Raises:
+            NotTrainedError: when it answers nothing in words.
+        """
+        if self._texts is None:
+            raise self.capabilities.wordless
+        return self._texts.over(self.catalogue.state)
+
+    def rate(self, history: History, item_row: int) -> Rated:
+        """Return how somebody with this history rates an item.
+
+        Raises:
+            NotTrainedError: when the model was not trained to rate, or cannot read the item.
+        """
+        self.capabilities.check_words("rating")
+        state = self.catalogue.state
+        self._histories.events.check(state, np.asarray([item_row]))
+        return self.texts.rate(self._histories.events.of(state, history), item_row)
+
+    def explain(
+        self, history: History, item_row: int, aspect: str = "", *, ground: bool = True
+    ) -> Explained:
+        """Return in words why an item fits somebody with this history, on an aspect if given.
+
+        Sentences that claim what the catalogue does not bear out are left out unless ``ground`` is
+        False.
+
+        Raises:
+            NotTrainedError: when the model was not trained to explain, or cannot read the item.
+        """
+        self.capabilities.check_words("explanation")
+        state = self.catalogue.state
+        self._histories.events.check(state, np.asarray([item_row]))
+        known = self._histories.events.of(state, history)
+        return self.texts.explain(known, item_row, aspect, ground=ground)
+
+    def summarise(self, text: str) -> str:
+        """Return a short title for a review.
+
+        Raises:
+            NotTrainedError: when the model was not trained to summarise.
+        """
+        self.capabilities.check_words("summary")
+        return self.texts.summarise(text)
+
+    def profile(self, history: History) -> str:
+        """Return in a sentence what somebody with this history likes.
+
+        Raises:
+            NotTrainedError: when the model was not trained to describe users.
+        """
+        self.capabilities.check_words("profile")
+        return self.texts.profile(self._histories.events.of(self.catalogue.state, history))
+
+    def rank(self, history: History, item_rows: Int[np.ndarray, " candidates"]) -> Ranking:
+        """Return these items, best first for somebody with this history.
+
+        The scores are what :attr:`ranked_by` says.
+
+        Raises:
+            NotTrainedError: when the model cannot read one of the items.
+        """
+        in_words = {"ranking", "choice"}.intersection(self.capabilities.in_words)
+        if not in_words and self.forms:
+            asked = Request(history, len(item_rows), candidates=item_rows, exclude_seen=False)
+            (answer,) = self.answer([asked])
+            return Ranking(answer.rows, answer.scores)
+        state = self.catalogue.state
+        self._histories.events.check(state, item_rows)
+        return self.texts.rank(self._histories.events.of(state, history), item_rows)
+
+    @property
+    def ranked_by(self) -> str:
+        """What the scores of :meth:`rank` are.
+
+        Calibrated probabilities where the model was trained on yes or no; where it was trained to
+        choose, what its choice among all of them gives to each; else those it recommends by.
+        """
+        if "ranking" in self.capabilities.in_words:
+            return "chance that each is chosen"
+        if "choice" in self.capabilities.in_words:
+            return "share of the choice among them"
+        return "scores as in recommend"
+
+    # --- Inside
+
+    def forget_user_states(self) -> None:
+        """Drop everything made of histories: somebody asked to be forgotten."""
+        self._cache.clear()
+
+    def _states(self, state: CatalogueState, requests: Sequence[Request]) -> list[UserState]:
+        """Return the user state of each request, encoding the histories that are not known."""
+        keys = [self._key(state, request) for request in requests]
+        found = self._cache.get(keys)
+        missing = {key: place for place, key in enumerate(keys) if found[place] is None}
+        if not missing:
+            return [user for user in found if user is not None]
+        plans = [self._histories.plan(state, requests[place]) for place in missing.values()]
+        made = dict(zip(missing, self._histories.encode(state, plans), strict=True))
+        for key, user in made.items():
+            self._cache.put(key, user)
+        return [user or made[key] for key, user in zip(keys, found, strict=True)]
+
+    def _key(self, state: CatalogueState, request: Request) -> tuple[object, ...]:
+        """Return what decides a user state; what a search finds holds for one catalogue."""
+        search = self._histories.search(request)
         return (
-            wording,
-            examples,
-            BatchBuilder(parts.tokenizer, vectors, parts.item_format, parts.ratings),
+            state.edition,
+            request.worded,
+            request.context,
+            fingerprint(request.history),
+            search and (state.changes, search),
         )
 
-
-def cut_by_length(
-    lengths: Int[np.ndarray, " users"], extra: int, most: int
-) -> list[Int[np.ndarray, " _"]]:
-    """Return batches of at most ``most`` users of similar length within the token budget."""
-    order = np.argsort(lengths, kind="stable")
-    batches, start = [], 0
-    for end in range(1, len(order) + 1):
-        longest = lengths[order[end]] if end < len(order) else np.inf
-        rows = end - start + 1
-        if rows * (longest + extra) > _TOKENS_PER_BATCH or rows > most:
-            batches.append(order[start:end])
-            start = end
-    return batches
-
-
-def padded_rows(histories: Sequence[History]) -> Int[np.ndarray, "users events"]:
-    """Return the item rows of each history, padded with -1."""
-    longest = max((len(history) for history in histories), default=0)
-    rows = np.full((len(histories), longest), -1)
-    for user, history in enumerate(histories):
-        rows[user, : len(history)] = history.item_rows
-    return rows
+    def _answers(
+        self, state: CatalogueState, requests: Sequence[Request], users: Sequence[UserState]
+    ) -> list[Answer]:
+        lists = rank(state, requests, users)
+        return [
+            Answer(
+                ranking.item_rows, ranking.scores, self.version, request.fallback or user.fallback
+            )
+            for request, user, ranking in zip(requests, users, lists, strict=True)
+        ]

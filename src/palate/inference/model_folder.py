@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from palate.artifacts import Manifest, read_manifest, verify, writing
@@ -31,6 +32,7 @@ from palate.models.trainable_state import load_trainable_state, trainable_state,
 from palate.training.build import entities_of, spelling_of
 from palate.training.recipe import LANGUAGE_MODEL_PARTS, Recipe
 from palate.training.system import Blend, LanguageModelSystem, Prior, RatingPrior
+from palate.types import History
 
 _WEIGHTS = "weights.safetensors"
 _ARCHITECTURE = "backbone"
@@ -319,3 +321,39 @@ def _load_prior(folder: Path) -> Prior | None:
         return None
     weight = float(json.loads((folder / "prior.json").read_text())["weight"])
     return Prior(load_baseline(folder / "prior"), weight)
+
+
+def load_versioned(folder: Path, device: Device | None = None) -> tuple[TrainedModel, str]:
+    """Return what a model folder holds, on ``device``, and the hash that names its content.
+
+    Raises:
+        ArtifactError: when the folder is not a model, or is damaged in whatever way.
+    """
+    try:
+        version = read_manifest(folder, "model").content_hash
+        trained = load_model(folder, device)
+        _check_sizes(trained)
+    except (SafetensorError, RuntimeError, OSError, KeyError, ValueError) as error:
+        raise ArtifactError(
+            f"The model in {str(folder)!r} cannot be read: {error}.",
+            hint="Train it again with: palate train DATASET MODEL",
+        ) from error
+    return trained, version
+
+
+def _check_sizes(trained: TrainedModel) -> None:
+    """Refuse a folder whose parts are not of one catalogue.
+
+    Raises:
+        ArtifactError: when they are not.
+    """
+    items, system = len(trained.dataset.catalog), trained.system
+    if isinstance(system, LanguageModelSystem):
+        found = len(system.features)
+    else:
+        found = system.score([History(item_rows=np.zeros(0, dtype=np.int64))]).shape[1]
+    if found != items:
+        raise ArtifactError(
+            f"The model {trained.name!r} knows {found:,} items and its dataset has {items:,}.",
+            hint="Train it again with: palate train DATASET MODEL",
+        )

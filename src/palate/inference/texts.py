@@ -14,9 +14,9 @@ from torch import Tensor
 from palate.errors import NotTrainedError
 from palate.inference.beam import beam_search
 from palate.inference.code_scorers import ModelTitles
-from palate.inference.engine import BEAM_LOGITS_AT_ONCE, LanguageEngine, cut_by_length
 from palate.inference.generation import Marks, SamplingParams, logits_after, say
 from palate.inference.minimum_bayes_risk import minimum_risk
+from palate.inference.prompt_runner import BEAM_LOGITS_AT_ONCE, PromptRunner, cut_by_length
 from palate.items.codes.prefix_table import PrefixTable
 from palate.language.batch import MAX_CONTEXT_TOKENS, MAX_TARGET_TOKENS, Batch, BatchBuilder
 from palate.language.entities import EntityTrie
@@ -42,20 +42,20 @@ class Question:
 class TextEngine:
     """A trained model that answers in words."""
 
-    def __init__(self, engine: LanguageEngine) -> None:
-        """Answer with the model of ``engine``, and with its catalogue.
+    def __init__(self, runner: PromptRunner) -> None:
+        """Answer with the model of ``runner``, and with its catalogue.
 
         Raises:
             NotTrainedError: when the model was trained on no task that is answered in words.
         """
-        parts = engine.parts
+        parts = runner.parts
         if parts.model.text is None:
             raise NotTrainedError(
                 "This model was not trained to answer in words; "
                 f"it answers {', '.join(parts.tasks)}.",
                 hint="Train one that can: palate train DATASET MODEL --recipe palate",
             )
-        self.engine = engine
+        self.runner = runner
         self.batch_builder = BatchBuilder(parts.tokenizer, None, parts.item_format, parts.ratings)
 
     def weigh(
@@ -66,7 +66,7 @@ class TextEngine:
         Each option is read as the reply, its end included, so that options of different lengths
         are compared as whole answers. The prompt is read once for all its options.
         """
-        tokenizer, found = self.engine.parts.tokenizer, [np.zeros(0, np.float32)] * len(options)
+        tokenizer, found = self.runner.parts.tokenizer, [np.zeros(0, np.float32)] * len(options)
         most = max((len(of_prompt) for of_prompt in options), default=0)
         for chosen, batch in self._batches(question, max(_PROMPTS_AT_ONCE // max(most, 1), 1)):
             if not any(options[prompt] for prompt in chosen):
@@ -91,7 +91,7 @@ class TextEngine:
         Where every option is a single word one pass tells; else each is read as a reply. The
         predictions of all prompts stand one after the other.
         """
-        tokens = self.engine.parts.tokenizer.encode_batch(list(options))
+        tokens = self.runner.parts.tokenizer.encode_batch(list(options))
         if all(len(words) == 1 for words in tokens):
             logs = self._first_words(question, [words[0] for words in tokens])
         else:
@@ -141,7 +141,7 @@ class TextEngine:
                 scorer = ModelTitles(
                     model,
                     model.prefix(read, table),
-                    end=self.engine.parts.tokenizer.end,
+                    end=self.runner.parts.tokenizer.end,
                     most_words=titles.num_levels - 1,
                 )
                 rows, scores = beam_search(scorer, titles, beams=beams, n=n, seen=gone)
@@ -200,9 +200,9 @@ class TextEngine:
                 minimum_risk(drafts, quoted, trust=manner.trust)
                 for *drafts, quoted in zip(*each, beside, strict=True)
             ]
-        trie = None if trie is None else trie.to(self.engine.parts.model.queries.device)
-        tokenizer = self.engine.parts.tokenizer
-        marks = Marks.of(tokenizer, self.engine.parts.model.num_words)
+        trie = None if trie is None else trie.to(self.runner.parts.model.queries.device)
+        tokenizer = self.runner.parts.tokenizer
+        marks = Marks.of(tokenizer, self.runner.parts.model.num_words)
         texts = [""] * len(question.examples)
         for chosen, batch in self._batches(question):
             with torch.inference_mode():
@@ -215,13 +215,13 @@ class TextEngine:
         return texts
 
     def _read(self, batch: Batch) -> tuple[RecommendationModel, Batch, ItemTable]:
-        return self.engine.parts.model, *self.engine.with_items(batch)
+        return self.runner.parts.model, *self.runner.with_items(batch)
 
     def _batches(
         self, question: Question, at_once: int = _PROMPTS_AT_ONCE
     ) -> Iterator[tuple[Int[np.ndarray, " predictions"], Batch]]:
         """Yield the prompts, similar lengths together, with the places of their predictions."""
-        model, examples = self.engine.parts.model, question.examples
+        model, examples = self.runner.parts.model, question.examples
         if model.training:
             model.train(mode=False)
         counts = np.asarray([len(example.prefix_lengths) for example in examples])

@@ -1,26 +1,42 @@
-"""Recommending by titles: what comes next is said in words, of which only titles are allowed."""
+"""Recommending by titles: what comes next is generated word by word, and must be a title."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
-from palate.inference.answers import Answers
-from palate.inference.engine import padded_rows
+from palate.inference.catalogue_state import CatalogueState
+from palate.inference.code_search import CodeSearch
+from palate.inference.grounded_answers import GroundedAnswers
+from palate.inference.item_encoder import catalog_of
+from palate.inference.item_view import ItemView
+from palate.inference.prompt_runner import padded
+from palate.inference.text_answers import TextAnswers
 from palate.items.codes.codes import Codes
 from palate.items.codes.prefix_table import PrefixTable
 from palate.items.codes.title_codes import title_codes
-from palate.language.text_tasks import NextTitle
+from palate.language.text_tasks import NextTitle, plain_titles
 from palate.types import History, Ranking
 
-_BEAMS = 20
+TITLE_BEAMS = 20
+"""Titles begun that go on after each word, at least."""
+
+_FOUND_NOTHING = Ranking(np.zeros(0, np.int64), np.zeros(0, np.float32))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class _Titles:
+    """The titles of one state of the catalogue, as codes of words."""
+
+    views: Sequence[ItemView]
+    codes: Codes
+    named: Int[np.ndarray, " named"]
+    """Rows of the items that have a title."""
+
+
 class TitleSearch:
-    """A model that was trained to say the title of what comes next, asked for items.
+    """A model that was trained to generate the title of what comes next, asked for items.
 
     The score of an item is the log-probability of its title, the mark that ends it included, found
     by beam search over the titles of the catalogue. Items that share a title share its score; an
@@ -28,67 +44,69 @@ class TitleSearch:
     al. 2024; with the search bound to what exists nothing is left to be matched.)
     """
 
-    answers: Answers
-    prompt: str | None = None
-    """Free text read in place of the wording."""
+    def __init__(self, texts: GroundedAnswers) -> None:
+        """Ask the model of ``texts``."""
+        self._texts = texts
+        self._titles: _Titles | None = None
+        self._table: tuple[CatalogueState, CodeSearch, PrefixTable] | None = None
 
-    @cached_property
-    def task(self) -> NextTitle:
-        """What the model was trained to say.
+    def find(
+        self,
+        state: CatalogueState,
+        histories: Sequence[History],
+        search: CodeSearch,
+        left_out: Sequence[Int[np.ndarray, " rows"]],
+        prompt: str | None = None,
+    ) -> list[Ranking]:
+        """Return the items whose titles are the likeliest after each history.
+
+        Args:
+            state: the items there are.
+            histories: of what the model can be told.
+            search: which items may be found, and how many.
+            left_out: rows not to find, for each history.
+            prompt: free text read in place of the wording.
 
         Raises:
-            NotTrainedError: when it was not.
+            NotTrainedError: when the model was not trained to generate titles.
         """
-        return self.answers.task(NextTitle, "say the title of what comes next")
+        answers = self._texts.over(state)
+        task = answers.task(NextTitle, "say the title of what comes next")
+        table = self._table_of(state, search, answers)
+        if table is None:
+            return [_FOUND_NOTHING] * len(histories)
+        asked = answers.question(task, [task.ask(history) for history in histories], prompt)
+        seen = padded(left_out)
+        seen[seen >= len(table.leaves)] = -1
+        return answers.texts.search(asked, table, search.most, beams=TITLE_BEAMS, seen=seen)
 
-    def recommend(
-        self,
-        histories: Sequence[History],
-        n: int,
-        *,
-        candidates: Int[np.ndarray, " candidates"] | None = None,
-        exclude_seen: bool = True,
-    ) -> list[Ranking]:
-        """Return the best ``n`` items for each history."""
-        table = self._table(candidates)
-        if not len(table):
-            return [Ranking(np.zeros(0, np.int64), np.zeros(0, np.float32))] * len(histories)
-        question = self.answers.question(
-            self.task, [self.task.ask(history) for history in histories], self.prompt
-        )
-        seen = padded_rows(histories) if exclude_seen else None
-        return self.answers.texts.search(question, table, n, beams=_BEAMS, seen=seen)
+    def _table_of(
+        self, state: CatalogueState, search: CodeSearch, answers: TextAnswers
+    ) -> PrefixTable | None:
+        """Return the titles that may be found, None without one; the last table is kept."""
+        last = self._table
+        if last is not None and last[0] is state and last[1] == search:
+            return last[2]
+        titles = self._titles_of(state, answers)
+        rows = titles.named[state.allowed(search.filter)[titles.named]]
+        if search.candidates is not None:
+            rows = np.intersect1d(rows, np.asarray(search.candidates, dtype=np.int64))
+        if not len(rows):
+            return None
+        device = answers.parts.model.queries.device
+        table = PrefixTable.of(titles.codes, device=device, rows=rows)
+        self._table = (state, search, table)
+        return table
 
-    def score_item(
-        self, histories: Sequence[History], item_row: int
-    ) -> Float[np.ndarray, " users"]:
-        """Return the log-probability of an item's title after each history; -inf without one."""
-        alone = self.recommend(histories, 1, candidates=np.asarray([item_row]), exclude_seen=False)
-        scores = [float(found.scores[0]) if len(found) else -np.inf for found in alone]
-        return np.asarray(scores, dtype=np.float32)
-
-    @cached_property
-    def _codes(self) -> Codes:
-        texts = self.answers.texts
-        tokens = texts.batch_builder.tokenizer.encode_batch(list(self.task.titles))
-        return title_codes(
-            [texts.batch_builder.target(words) for words in tokens],
-            end=texts.batch_builder.tokenizer.end,
-            num_words=self.answers.parts.model.num_words,
-        )
-
-    @cached_property
-    def _named(self) -> Int[np.ndarray, " named"]:
-        """Rows of the items that have a title."""
-        return np.asarray([row for row, title in enumerate(self.task.titles) if title], np.int64)
-
-    def _table(self, candidates: Int[np.ndarray, " candidates"] | None) -> PrefixTable:
-        return self._whole if candidates is None else self._table_of(candidates)
-
-    @cached_property
-    def _whole(self) -> PrefixTable:
-        return self._table_of(self._named)
-
-    def _table_of(self, rows: Int[np.ndarray, " rows"]) -> PrefixTable:
-        device = self.answers.parts.model.queries.device
-        return PrefixTable.of(self._codes, device=device, rows=np.intersect1d(rows, self._named))
+    def _titles_of(self, state: CatalogueState, answers: TextAnswers) -> _Titles:
+        if self._titles is None or self._titles.views is not state.views:
+            titles, texts = plain_titles(catalog_of(state.views)), answers.texts
+            tokens = texts.batch_builder.tokenizer.encode_batch(titles)
+            codes = title_codes(
+                [texts.batch_builder.target(words) for words in tokens],
+                end=texts.batch_builder.tokenizer.end,
+                num_words=answers.parts.model.num_words,
+            )
+            named = np.asarray([row for row, title in enumerate(titles) if title], np.int64)
+            self._titles = _Titles(state.views, codes, named)
+        return self._titles

@@ -9,8 +9,8 @@ from palate.artifacts import hash_text
 from palate.data.dataset import Dataset
 from palate.data.split import Fit
 from palate.errors import ConfigError
-from palate.inference.engine import LanguageEngine
 from palate.inference.model_folder import TrainedModel
+from palate.inference.prompt_runner import PromptRunner
 from palate.items.vectors import ItemVectors
 from palate.language.prompts import Wordings
 from palate.models.baselines import BaselineConfig, Fitting, fit_baseline
@@ -222,7 +222,7 @@ def item_vectors(teacher: TrainedModel) -> ItemVectors:
     """
     system = teacher.system
     if isinstance(system, LanguageModelSystem):
-        values = LanguageEngine(system).outputs.float().cpu().numpy()
+        values = PromptRunner(system).outputs_DI.T
     elif system.item_vectors is not None:
         values = system.item_vectors
     else:

@@ -10,16 +10,16 @@ from jaxtyping import Float, Int
 
 from palate.data.dataset import Dataset
 from palate.data.split import Fit, PartName
-from palate.errors import ConfigError, NotTrainedError
+from palate.errors import ConfigError
 from palate.evaluation.protocol import evaluate
 from palate.evaluation.result import Evaluation
-from palate.inference.answers import Answers, Explained, Rated
-from palate.inference.ask import Ask
-from palate.inference.engine import LanguageEngine
-from palate.inference.model_folder import TrainedModel, load_model, save_model
-from palate.inference.title_search import TitleSearch
+from palate.inference.engine import Engine
+from palate.inference.filters import ItemFilter
+from palate.inference.model_folder import TrainedModel, load_versioned, save_model
+from palate.inference.request import Reason, Request
+from palate.inference.text_answers import TextAnswers
+from palate.inference.text_results import Explained, Rated
 from palate.language.prompts import Wordings, load_prompts
-from palate.models.baselines import Baseline
 from palate.models.device import Precision, choose_device
 from palate.models.trainable_state import merged
 from palate.recommender.fit import TrainingRun
@@ -29,21 +29,21 @@ from palate.training.system import LanguageModelSystem
 from palate.types import History, Ranking
 
 
-@dataclass(frozen=True)
-class Reason:
-    """One event of the history and how much the item's score falls without it."""
-
-    event: int
-    """Place in the history, 0 is the oldest."""
-    weight: float
-
-
 class Recommender:
     """A trained system with its catalogue and users; a baseline and a model are used alike."""
 
-    def __init__(self, trained: TrainedModel) -> None:
-        """Use :meth:`train` or :meth:`load` instead."""
-        self.trained = trained
+    def __init__(
+        self, trained: TrainedModel, version: str = "", *, request: Request | None = None
+    ) -> None:
+        """Use :meth:`train` or :meth:`load` instead.
+
+        Args:
+            trained: the system with its dataset.
+            version: names the content of its folder.
+            request: how every later list is asked for (see :meth:`asking`).
+        """
+        self.trained, self.version = trained, version
+        self._request = request or Request()
 
     @classmethod
     def train(  # noqa: PLR0913 - what to learn, and how the work is followed
@@ -115,7 +115,7 @@ class Recommender:
             ArtifactError: when the folder is not a model, or is damaged.
             ConfigError: when there is no such device.
         """
-        return cls(load_model(Path(folder), choose_device(device, precision)))
+        return cls(*load_versioned(Path(folder), choose_device(device, precision)))
 
     def save(self, folder: Path | str, *, made_by: str = "python") -> None:
         """Write the model folder, whole or not at all."""
@@ -148,10 +148,9 @@ class Recommender:
         return self.trained.dataset
 
     @cached_property
-    def engine(self) -> LanguageEngine | Baseline:
-        """What scores."""
-        system = self.trained.system
-        return LanguageEngine(system) if isinstance(system, LanguageModelSystem) else system
+    def engine(self) -> Engine:
+        """What answers."""
+        return Engine(self.trained, self.version)
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -173,89 +172,110 @@ class Recommender:
         """
         return self.dataset.history(user_id)
 
-    def history_of(self, item_ids: Sequence[str]) -> History:
-        """Return the history of somebody new who chose these items, oldest first.
+    def history_of(self, item_ids: Sequence[str], after: History | None = None) -> History:
+        """Return the history of somebody who chose these items, oldest first.
+
+        Args:
+            item_ids: of the items.
+            after: what somebody known did before.
 
         Raises:
             UnknownItemError: naming the first id that the catalogue does not hold.
         """
-        return History(item_rows=self.dataset.catalog.vocabulary.rows(item_ids))
+        return self.engine.catalogue.history_of(item_ids, after)
 
-    def asking(self, ask: Ask) -> "Recommender":
-        """Return the same model asked in another way: another task, or free words.
+    def asking(self, request: Request) -> "Recommender":
+        """Return the same model asked in another way: another task, form, or free words.
 
         Raises:
-            NotTrainedError: when it is a baseline, or was not trained on that task.
+            NotTrainedError: when it was not trained on that task, form, or on words.
+            ConfigError: when the slots are not those of the family.
         """
-        if not isinstance(self.engine, LanguageEngine):
-            raise NotTrainedError(
-                f"The baseline {self.name!r} reads no words.",
-                hint="Train a language model: palate train DATASET MODEL --recipe urm",
-            )
-        other = Recommender(self.trained)
-        other.__dict__["engine"] = self.engine.asking(ask)
+        self.engine.check(request)
+        other = Recommender(self.trained, self.version, request=request)
+        other.engine = self.engine
         return other
 
     def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
         """Return one score per user and catalogue row, higher is better."""
-        return self.engine.score(histories)
+        return self.engine.scores([replace(self._request, history=each) for each in histories])
 
-    def recommend(
+    def recommend(  # noqa: PLR0913 - which items may be answered
         self,
         histories: Sequence[History],
         n: int = 10,
         *,
         candidates: Int[np.ndarray, " candidates"] | None = None,
         exclude_seen: bool = True,
+        filters: ItemFilter | Sequence[str] | None = None,
+        exclude: Int[np.ndarray, " excluded"] | Sequence[int] = (),
+        diversity: float = 0.0,
     ) -> list[Ranking]:
-        """Return the best ``n`` items for each history."""
-        finder = self._by_titles or self.engine
-        return finder.recommend(histories, n, candidates=candidates, exclude_seen=exclude_seen)
+        """Return the best ``n`` items for each history, fewer only where fewer may be answered.
 
-    def search(self, words: str, n: int = 10, history: History | None = None) -> Ranking:
-        """Return the items that answer a query in words, for somebody with this history if given.
+        Args:
+            histories: one per user.
+            n: length of each list.
+            candidates: catalogue rows to choose from; None means the whole catalogue.
+            exclude_seen: leave out the items of the user's own history.
+            filters: conditions such as ``["brand=Acme", "price<20"]`` (see
+                :func:`palate.inference.filters.parse_filter`).
+            exclude: catalogue rows to leave out.
+            diversity: from 0 (by score alone) to 1 (as different as possible).
 
         Raises:
-            NotTrainedError: when the model was not trained to search.
+            ConfigError: when a filter cannot be read, or names what no item has.
         """
-        who = history or History(item_rows=np.zeros(0, dtype=np.int64))
-        candidates = self.asking(Ask(family="search", context=words))
-        return candidates.recommend([who], n, exclude_seen=False)[0]
+        if filters is not None and not isinstance(filters, ItemFilter):
+            filters = self.engine.catalogue.filter(filters) if filters else None
+        asked = replace(
+            self._request,
+            n=n,
+            candidates=candidates,
+            exclude_seen=exclude_seen,
+            filter=filters,
+            exclude=np.asarray(exclude, dtype=np.int64),
+            diversity=diversity,
+        )
+        answers = self.engine.answer([replace(asked, history=history) for history in histories])
+        return [Ranking(answer.rows, answer.scores) for answer in answers]
+
+    def search(self, words: str, n: int = 10, history: History | None = None) -> Ranking:
+        """Return the items that fit words, for somebody with this history if given.
+
+        A model that was not trained to search finds the items that have the words in their titles.
+
+        Raises:
+            NotTrainedError: when the model answers with no items at all.
+        """
+        request = Request(n=n) if history is None else Request(history, n)
+        answer = self.engine.search(words, request)
+        return Ranking(answer.rows, answer.scores)
+
+    def similar(self, item_row: int, n: int = 10) -> Ranking:
+        """Return the items most like one.
+
+        Raises:
+            NotTrainedError: when the model knows nothing of the item, or no items apart.
+        """
+        answer = self.engine.similar(item_row, n)
+        return Ranking(answer.rows, answer.scores)
 
     def why(self, history: History, item_row: int, n: int = 3) -> list[Reason]:
         """Return the ``n`` events without which the item's score falls most.
 
         Measured by scoring again without each.
         """
-        if len(history) == 0:
-            return []
-        recent = range(max(0, len(history) - 50), len(history))
-        shortened = [history, *(history.without(event) for event in recent)]
-        finder = self._by_titles or self.engine
-        scores = (
-            self.score(shortened)[:, item_row]
-            if isinstance(finder, Baseline)
-            else finder.score_item(shortened, item_row)
-        )
-        if scores[0] == -np.inf:  # it cannot be answered at all: nothing speaks for it
-            return []
-        falls = scores[0] - scores[1:]
-        best = np.argsort(-falls, kind="stable")[:n]
-        return [Reason(recent[int(at)], float(falls[at])) for at in best if falls[at] > 0]
+        return self.engine.reasons(replace(self._request, history=history), [item_row], n)[0]
 
-    @cached_property
-    def answers(self) -> Answers:
+    @property
+    def answers(self) -> TextAnswers:
         """What it answers in words.
 
         Raises:
             NotTrainedError: when it answers nothing in words.
         """
-        if not isinstance(self.engine, LanguageEngine):
-            raise NotTrainedError(
-                f"The baseline {self.name!r} says no words.",
-                hint="Train a model that does: palate train DATASET MODEL --recipe palate",
-            )
-        return Answers(self.engine, self.dataset)
+        return self.engine.texts
 
     def rate(self, history: History, item_row: int) -> Rated:
         """Return how somebody with this history rates an item.
@@ -263,7 +283,7 @@ class Recommender:
         Raises:
             NotTrainedError: when the model was not trained to rate.
         """
-        return self.answers.rate(history, item_row)
+        return self.engine.rate(history, item_row)
 
     def explain(
         self, history: History, item_row: int, aspect: str = "", *, ground: bool = True
@@ -276,7 +296,7 @@ class Recommender:
         Raises:
             NotTrainedError: when the model was not trained to explain.
         """
-        return self.answers.explain(history, item_row, aspect, ground=ground)
+        return self.engine.explain(history, item_row, aspect, ground=ground)
 
     def summarise(self, text: str) -> str:
         """Return a short title for a review.
@@ -284,7 +304,7 @@ class Recommender:
         Raises:
             NotTrainedError: when the model was not trained to summarise.
         """
-        return self.answers.summarise(text)
+        return self.engine.summarise(text)
 
     def profile(self, history: History) -> str:
         """Return in a sentence what somebody with this history likes.
@@ -292,7 +312,7 @@ class Recommender:
         Raises:
             NotTrainedError: when the model was not trained to describe users.
         """
-        return self.answers.profile(history)
+        return self.engine.profile(history)
 
     def rank(self, history: History, item_rows: Sequence[int]) -> Ranking:
         """Return these items, best first for somebody with this history.
@@ -300,28 +320,19 @@ class Recommender:
         Scores are what :attr:`ranked_by` says.
 
         Raises:
-            NotTrainedError: when the model answers neither.
+            NotTrainedError: when the model cannot read one of them.
         """
-        rows = np.asarray(item_rows, dtype=np.int64)
-        if self.tells_chances or self._chooses or not self.recommends:
-            return self.answers.rank(history, rows)
-        return self.recommend([history], len(rows), candidates=rows, exclude_seen=False)[0]
+        return self.engine.rank(history, np.asarray(item_rows, dtype=np.int64))
 
     @property
     def ranked_by(self) -> str:
-        """What the scores of :meth:`rank` are.
-
-        Calibrated chances where the model was trained on yes or no; where it was trained to choose,
-        what its choice among all of them gives to each; else those it recommends by.
-        """
-        if self.tells_chances:
-            return "chance that each is chosen"
-        return "share of the choice among them" if self._chooses else "scores as in recommend"
+        """What the scores of :meth:`rank` are (see :attr:`Engine.ranked_by`)."""
+        return self.engine.ranked_by
 
     @property
-    def _chooses(self) -> bool:
-        """Whether it says which of some candidates is next."""
-        return "choice" in self.tasks
+    def form(self) -> str:
+        """The form in which it answers with items; empty where it answers in words alone."""
+        return self._request.form or next(iter(self.engine.forms), "")
 
     @property
     def tells_chances(self) -> bool:
@@ -331,8 +342,7 @@ class Recommender:
     @property
     def recommends(self) -> bool:
         """Whether it finds items in the whole catalogue by itself."""
-        system = self.trained.system
-        return not isinstance(system, LanguageModelSystem) or bool(system.forms)
+        return bool(self.engine.forms)
 
     def evaluate(
         self, part: PartName = "test", *, progress: Callable[[int, int], None] | None = None
@@ -348,14 +358,7 @@ class Recommender:
     @property
     def scores_everything(self) -> bool:
         """Whether one pass scores the whole catalogue; a search for codes or titles gives lists."""
-        return not isinstance(self.engine, LanguageEngine) or self.engine.form == "set"
-
-    @cached_property
-    def _by_titles(self) -> TitleSearch | None:
-        """What finds items by their titles; None where it answers in another form."""
-        if not isinstance(self.engine, LanguageEngine) or self.engine.form != "titles":
-            return None
-        return TitleSearch(self.answers, self.engine.ask.prompt)
+        return self.form == "set"
 
 
 @dataclass(frozen=True)

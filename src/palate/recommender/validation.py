@@ -10,10 +10,11 @@ from jaxtyping import Float
 from palate.data.dataset import Cases, Dataset
 from palate.evaluation.calibration import fit_calibration, fit_levels
 from palate.evaluation.rating_baselines import fit_item_biases
-from palate.inference.answers import Answers, above_mean, no_and_yes
-from palate.inference.ask import Ask
-from palate.inference.engine import LanguageEngine
-from palate.inference.hybrid import with_raised
+from palate.inference.engine import Engine
+from palate.inference.model_folder import TrainedModel
+from palate.inference.prompt_runner import PromptRunner
+from palate.inference.request import Request
+from palate.inference.text_answers import TextAnswers, above_mean, no_and_yes
 from palate.inference.texts import Question, TextEngine
 from palate.language.held_out import HeldOut, held_out_events, held_out_examples
 from palate.language.prompts import SLOTS
@@ -106,13 +107,13 @@ def _by_items(dataset: Dataset, parts: LanguageModelSystem, seed: int) -> Valida
     searched = parts.forms[0] == "codes"
     most = _SEARCHED_USERS if searched else _VALIDATION_USERS
     cases = _sample(dataset.cases("valid"), most, seed)
-    ask = _main_ask(parts, dataset)
+    request = _main_request(parts, dataset)
 
     def validate(model: RecommendationModel) -> float:
-        engine = LanguageEngine(replace(parts, model=model), ask)
+        runner = PromptRunner(replace(parts, model=model), request)
         if searched:
-            return ndcg_of_lists(engine.recommend(cases.histories, _CUTOFF), cases)
-        return ndcg_of([engine.score], [1.0], cases)[0]
+            return ndcg_of_lists(runner.find_by_codes(cases.histories, _CUTOFF), cases)
+        return ndcg_of([runner.score], [1.0], cases)[0]
 
     return validate
 
@@ -140,20 +141,20 @@ def _in_words(
 
 def _chance_of_words(parts: LanguageModelSystem, question: Question) -> Validate:
     def validate(model: RecommendationModel) -> float:
-        engine = TextEngine(LanguageEngine(replace(parts, model=model)))
+        engine = TextEngine(PromptRunner(replace(parts, model=model)))
         return float(np.exp(engine.log_likelihood(question)))
 
     return validate
 
 
-def _main_ask(parts: LanguageModelSystem, dataset: Dataset) -> Ask:
+def _main_request(parts: LanguageModelSystem, dataset: Dataset) -> Request:
     """Return the question a model is validated by: the next item where it was trained on that."""
     answered = [name for name in parts.tasks if name in BY_ITEMS]
     usual = [name for name in ("next-item", "next-behaviours") if name in answered]
     family = [*usual, *answered][0]
     events = dataset.interactions
     slots = {"event": events.event_types[0], "scenario": next(iter(events.scenarios), "")}
-    return Ask(family=family, slots={name: slots[name] for name in SLOTS[family]})
+    return Request(family=family, slots={name: slots[name] for name in SLOTS[family]})
 
 
 def with_prior(parts: LanguageModelSystem, dataset: Dataset, seed: int) -> LanguageModelSystem:
@@ -163,7 +164,7 @@ def with_prior(parts: LanguageModelSystem, dataset: Dataset, seed: int) -> Langu
     if config is None or "next-item" not in parts.tasks or not len(cases):
         return parts
     baseline = fit_baseline(config.baseline, dataset.sequences, len(dataset.catalog), Fitting(seed))
-    values = ndcg_of([LanguageEngine(parts).score, baseline.score], config.weights, cases)
+    values = ndcg_of([PromptRunner(parts).score, baseline.score], config.weights, cases)
     best = int(np.argmax(values))
     _logger.info("prior weight %g: validation NDCG@10 %.4f", config.weights[best], values[best])
     return replace(parts, prior=Prior(baseline, config.weights[best]))
@@ -179,35 +180,36 @@ def with_blend(parts: LanguageModelSystem, dataset: Dataset, seed: int) -> Langu
     cases = _sample(dataset.cases("valid"), _BLENDED_USERS, seed)
     if config is None or "hybrid" not in parts.forms or not len(cases):
         return parts
-    ask = replace(_main_ask(parts, dataset), form="hybrid")
-    engine = LanguageEngine(parts, ask)
+    request = replace(_main_request(parts, dataset), n=_CUTOFF, form="hybrid")
+    engine = Engine(TrainedModel("", parts.recipe, dataset, parts, [], seed))
+    asked = [replace(request, history=history) for history in cases.histories]
 
     def best_of(blends: Sequence[Blend]) -> Blend:
-        answers = engine.joined(cases.histories, _CUTOFF, blends)
-        values = [ndcg_of_lists(lists, cases) for lists in answers]
+        values = [ndcg_of_lists(lists, cases) for lists in engine.try_blends(asked, blends)]
         best = int(np.argmax(values))
         _logger.info("%s: validation NDCG@10 %.4f", blends[best], values[best])
         return blends[best]
 
     chosen = best_of([Blend(weight) for weight in config.blend_weights])
     if not parts.features.has_id.all():
-        most = _raise_to_share(parts, ask, cases.histories[:_USERS_WEIGHED])
+        most = _raise_to_share(parts, request, cases.histories[:_USERS_WEIGHED])
         chosen = best_of([Blend(chosen.weight, share * most) for share in config.boost_fractions])
     return replace(parts, blend=chosen)
 
 
-def _raise_to_share(parts: LanguageModelSystem, ask: Ask, histories: Sequence[History]) -> float:
+def _raise_to_share(
+    parts: LanguageModelSystem, request: Request, histories: Sequence[History]
+) -> float:
     """Return what gives items that training never saw as much of the lists as of the catalogue.
 
     A model that knows items by their IDs prefers those, so that without a raise new items all but
     vanish. Raised much further they would fill the lists.
     """
     new = ~parts.features.has_id
-    engine = LanguageEngine(parts, replace(ask, form="set"))
-    scores = mask_scores(engine.score(histories), histories)
+    scores = mask_scores(PromptRunner(parts, request).score(histories), histories)
 
     def too_few(raised: float) -> bool:
-        rows, _ = top_rows(with_raised(scores, new, raised), _CUTOFF)
+        rows, _ = top_rows(np.where(new, scores + np.float32(raised), scores), _CUTOFF)
         shown = new[rows[rows >= 0]]
         return bool(shown.sum() < new.mean() * len(shown))
 
@@ -254,7 +256,7 @@ def with_calibration(
     """Make chances the frequencies of the valid part, where yes or no, or ratings, are asked."""
     if not {"ranking", "rating"}.intersection(parts.tasks):
         return parts
-    answers = Answers(LanguageEngine(parts), dataset)
+    answers = TextAnswers(PromptRunner(parts), dataset)
     rng = np.random.default_rng(seed)
     events = held_out_events(dataset, "valid")
     chosen = [events[place] for place in rng.permutation(len(events))[:_VALIDATION_USERS]]
@@ -263,7 +265,7 @@ def with_calibration(
 
 def _saying_yes(
     parts: LanguageModelSystem,
-    answers: Answers,
+    answers: TextAnswers,
     events: Sequence[HeldOut],
     rng: np.random.Generator,
 ) -> LanguageModelSystem:
@@ -286,7 +288,7 @@ def _saying_yes(
 
 def _rating_by_biases(
     parts: LanguageModelSystem,
-    answers: Answers,
+    answers: TextAnswers,
     events: Sequence[HeldOut],
     rng: np.random.Generator,
 ) -> LanguageModelSystem:

@@ -1,30 +1,26 @@
 """From a request for items to the bytes of its answer.
 
 The hot path, a known user without ``explain``, does as little as it can: one look-up of the
-history, one question to the batcher, one join of bytes written before.
+history, one request to the batcher, one join of bytes written before.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TypeVar
 
-import numpy as np
 import orjson
 from starlette.responses import Response
 
 from palate.errors import ConfigError, NotTrainedError
-from palate.language.text.plain import rating_words
-from palate.recommender.recommender import Reason
-from palate.serving.filters import ItemFilter
+from palate.inference.engine import Engine
+from palate.inference.filters import ItemFilter
+from palate.inference.request import NOBODY, Answer, Reason, Request
 from palate.serving.histories import history_of
 from palate.serving.id_generator import IdGenerator
-from palate.serving.live import LiveModel
 from palate.serving.overload import Overloaded
 from palate.serving.pool import ModelPool, Served
-from palate.serving.questions import Answer, Question
 from palate.serving.recorder import Given, Recorder
 from palate.serving.rendering import Renderer
 from palate.serving.schemas import (
@@ -40,14 +36,11 @@ from palate.serving.schemas import (
 )
 from palate.serving.store import Event
 from palate.serving.telemetry import RequestContext
-from palate.serving.titles import Titles
 from palate.types import History
 
 Result = TypeVar("Result")
 
 _REASONS = 3
-_TITLES = 500
-"""Items found by their titles, among which the model puts the best first."""
 _MOST_ASIDE = 64
 """Explanations and the like that may wait; they share one thread, beside that of the batches."""
 _HEADERS = {"content-type": "application/json"}
@@ -56,9 +49,9 @@ _HEADERS = {"content-type": "application/json"}
 class Answering:
     """Answers every kind of request for items."""
 
-    def __init__(self, pool: ModelPool, recorder: Recorder, titles: Titles) -> None:
+    def __init__(self, pool: ModelPool, recorder: Recorder) -> None:
         """Ask the models of ``pool`` and remember what was answered in ``recorder``."""
-        self._pool, self._recorder, self._titles = pool, recorder, titles
+        self._pool, self._recorder = pool, recorder
         self._renderers: dict[str, Renderer] = {}
         self._numbering = IdGenerator()
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="palate-aside")
@@ -71,110 +64,103 @@ class Answering:
     async def recommend(self, visit: RequestContext, body: RecommendBody) -> Response:
         """Answer with the best items of the catalogue."""
         served = self._chosen(body.user_id, body.model)
-        visit.model = served.live.version
+        visit.model = served.engine.version
         history, missing = await self._history(served, body.user_id, body.history)
-        question = _question(
+        exclude, unknown = served.engine.catalogue.rows_of(body.exclude)
+        request = _request(
             body,
             history,
             n=body.n,
+            exclude=exclude,
             filter=_filter(body.filter),
             exclude_seen=body.exclude_seen,
             diversity=body.diversity,
         )
-        found = await served.batcher.ask(question)
-        whys = await self._whys(served, question, found) if body.explain else None
-        return self._answer(visit, served, question, found, whys, missing)
+        found = await served.batcher.ask(request)
+        whys = await self._whys(served, request, found) if body.explain else None
+        return self._answer(visit, served, request, found, whys, [*missing, *unknown])
 
     async def rank(self, visit: RequestContext, body: RankBody) -> Response:
         """Answer with the candidates in order."""
         served = self._chosen(body.user_id, body.model)
-        visit.model = served.live.version
+        visit.model = served.engine.version
         history, missing = await self._history(served, body.user_id, body.history)
-        rows, unknown = served.live.rows_of(body.candidates)
-        question = _question(
+        rows, unknown = served.engine.catalogue.rows_of(body.candidates)
+        request = _request(
             body,
             history,
             n=body.n or len(body.candidates),
             candidates=rows,
             exclude_seen=False,
         )
-        found = await served.batcher.ask(question)
-        whys = await self._whys(served, question, found) if body.explain else None
-        return self._answer(visit, served, question, found, whys, [*missing, *unknown])
+        found = await served.batcher.ask(request)
+        whys = await self._whys(served, request, found) if body.explain else None
+        return self._answer(visit, served, request, found, whys, [*missing, *unknown])
 
     async def search(self, visit: RequestContext, body: SearchBody) -> Response:
         """Answer with items by words; by their titles where the model was not taught to search."""
         served = self._chosen(body.user_id, body.model)
-        visit.model = served.live.version
+        visit.model = served.engine.version
         history = await self._stored(served, body.user_id)
-        question = Question(
-            user_id=body.user_id,
-            history=history,
-            n=body.n,
-            family="search",
-            context=body.query,
-            filter=_filter(body.filter),
-            exclude_seen=False,
-        )
-        if "search" in served.live.tasks:
-            found = await served.batcher.ask(question)
+        engine = served.engine
+        plain = Request(history, body.n, filter=_filter(body.filter), user_id=body.user_id)
+        if "search" in engine.tasks:
+            request = engine.searching(body.query, plain)
         else:
-            rows = await self.aside(self._titles.find, served, body.query, _TITLES)
-            plain = replace(question, family="next-item", context="", candidates=rows)
-            found = replace(await served.batcher.ask(plain), fallback="titles")
-        return self._answer(visit, served, question, found, None, [])
+            request = await self.aside(engine.searching, body.query, plain)
+        found = await served.batcher.ask(request)
+        return self._answer(visit, served, request, found, None, [])
 
     async def similar(self, visit: RequestContext, item_id: str, asked: SimilarQuery) -> Response:
         """Answer with the nearest items of an item."""
         served = self._chosen(None, asked.model)
-        visit.model = served.live.version
-        live = served.live
-        live.item(item_id)
-        found = await self.aside(live.similar, live.row_of(item_id), asked.n)
-        return self._answer(visit, served, Question(None, _NOTHING), found, None, [])
+        visit.model = served.engine.version
+        engine = served.engine
+        engine.catalogue.item(item_id)
+        found = await self.aside(engine.similar, engine.catalogue.row_of(item_id), asked.n)
+        return self._answer(visit, served, Request(), found, None, [])
 
     async def explain(self, visit: RequestContext, body: ExplainBody) -> Response:
         """Answer with the events that weighed most for one item, and in words where asked to."""
         served = self._chosen(body.user_id, body.model)
-        visit.model = served.live.version
-        live = served.live
+        visit.model = served.engine.version
+        engine = served.engine
         if body.form == "text":
-            _check_text(live)
+            _check_text(engine)
         history, missing = await self._history(served, body.user_id, body.history)
-        row = live.row_of(body.item_id)
-        question = Question(body.user_id, history)
+        row = engine.catalogue.row_of(body.item_id)
+        request = Request(history)
         said = (
-            await self.aside(live.explain, history, row, body.aspect or "")
+            await self.aside(engine.explain, history, row, body.aspect or "")
             if body.form == "text"
             else None
         )
-        (reasons,) = await self.aside(live.reasons, question, [row], body.n)
+        (reasons,) = await self.aside(engine.reasons, request, [row], body.n)
         told = {
             "item_id": body.item_id,
             "why": _told(served, history, reasons),
             "text": None if said is None else said.text,
-            "mended": None if said is None else said.mended,
+            "mended": None if said is None else said.was_mended,
             "quoted": None if said is None else said.quoted,
         }
-        return _single(visit, live, told, None if said is None else said.fallback, missing)
+        return _single(visit, engine, told, None if said is None else said.fallback, missing)
 
     async def rate(self, visit: RequestContext, body: RateBody) -> Response:
         """Answer with the rating that somebody would give an item."""
         served = self._chosen(body.user_id, body.model)
-        visit.model = served.live.version
-        live = served.live
-        live.abilities.check_words("rating")
+        visit.model = served.engine.version
+        engine = served.engine
+        engine.capabilities.check_words("rating")
         history, missing = await self._history(served, body.user_id, body.history)
-        live.item(body.item_id)
-        rated = await self.aside(live.rate, history, live.row_of(body.item_id))
-        chances = zip(rated.levels, rated.chances.tolist(), strict=True)
+        engine.catalogue.item(body.item_id)
+        rated = await self.aside(engine.rate, history, engine.catalogue.row_of(body.item_id))
         told = {
             "item_id": body.item_id,
             "rating": round(rated.value, 4),
             "likeliest": rated.likeliest,
-            "chances": {rating_words(level): round(chance, 4) for level, chance in chances},
+            "chances": rated.by_level,
         }
-        return _single(visit, live, told, None, missing)
+        return _single(visit, engine, told, None, missing)
 
     async def aside(self, function: Callable[..., Result], *arguments: object) -> Result:
         """Return what a longer computation gives, done in a thread of its own.
@@ -204,13 +190,13 @@ class Answering:
         """Return the model that answers: the one asked for, or the user's by the shares."""
         if model is None:
             return self._pool.choose(user_id)
-        named = [one for one in self._pool.models if one.live.name == model]
+        named = [one for one in self._pool.models if one.engine.name == model]
         return named[0] if len(named) == 1 else self._pool.of_version(model)
 
     async def _stored(self, served: Served, user_id: str | None) -> History:
         """Return what is stored of a user; only somebody not asked about lately costs a read."""
         if user_id is None:
-            return _NOTHING
+            return NOBODY
         known = served.histories.known(user_id)
         return await asyncio.to_thread(served.histories.of, user_id) if known is None else known
 
@@ -225,30 +211,30 @@ class Answering:
         if not told:
             return stored, []
         ids = [one if isinstance(one, str) else one.item_id for one in told]
-        rows, missing = served.live.rows_of(ids)
+        rows, missing = served.engine.catalogue.rows_of(ids)
         if not len(stored) and all(isinstance(one, str) for one in told):
             return History(item_rows=rows), missing
-        session = history_of(served.live, [_session_event(one) for one in told])
+        session = history_of(served.engine, [_session_event(one) for one in told])
         return stored.extended(session) if len(stored) else session, missing
 
     async def _whys(
-        self, served: Served, question: Question, found: Answer
+        self, served: Served, request: Request, found: Answer
     ) -> list[list[Mapping[str, object]]]:
-        reasons = await self.aside(served.live.reasons, question, found.rows.tolist(), _REASONS)
-        return [_told(served, question.history, one) for one in reasons]
+        reasons = await self.aside(served.engine.reasons, request, found.rows.tolist(), _REASONS)
+        return [_told(served, request.history, one) for one in reasons]
 
     def _renderer(self, served: Served) -> Renderer:
-        version = served.live.version
+        version = served.engine.version
         renderer = self._renderers.get(version)
         if renderer is None or renderer.changes != served.changes:
-            renderer = self._renderers[version] = Renderer(served.live, served.changes)
+            renderer = self._renderers[version] = Renderer(served.engine, served.changes)
         return renderer
 
     def _answer(
         self,
         visit: RequestContext,
         served: Served,
-        question: Question,
+        request: Request,
         found: Answer,
         whys: Sequence[Sequence[Mapping[str, object]]] | None,
         missing: Sequence[str],
@@ -260,8 +246,8 @@ class Answering:
         self._recorder.add(
             Given(
                 recommendation_id,
-                question.user_id,
-                served.live,
+                request.user_id,
+                served.engine,
                 found.rows,
                 time.time(),
                 visit.route,
@@ -283,9 +269,6 @@ class Answering:
         )
 
 
-_NOTHING = History(item_rows=np.zeros(0, dtype=np.int64))
-
-
 def _session_event(told: str | SessionEvent) -> Event:
     """Return an event that is not stored; a type that is not told counts as an unknown one."""
     if isinstance(told, str):
@@ -294,11 +277,11 @@ def _session_event(told: str | SessionEvent) -> Event:
     return Event("session", told.item_id, kind, told.value, told.timestamp or 0.0)
 
 
-def _question(body: Asked, history: History, **more: object) -> Question:
-    """Return the question that the shared fields of a request put."""
+def _request(body: Asked, history: History, **more: object) -> Request:
+    """Return the request that the shared fields of a request put."""
     if body.prompt is not None and (body.task is not None or body.slots):
         raise ConfigError("Both a task and a free prompt were given.", hint="Give one of the two.")
-    return Question(
+    return Request(
         user_id=body.user_id,
         history=history,
         family=body.task or "next-item",
@@ -326,7 +309,9 @@ def _told(
     served: Served, history: History, reasons: Sequence[Reason]
 ) -> list[Mapping[str, object]]:
     """Return reasons with the names of their events' items."""
-    views = served.live.views([int(history.item_rows[reason.event]) for reason in reasons])
+    views = served.engine.catalogue.views(
+        [int(history.item_rows[reason.event]) for reason in reasons]
+    )
     return [
         {
             "item_id": view.item_id,
@@ -337,14 +322,14 @@ def _told(
     ]
 
 
-def _check_text(live: LiveModel) -> None:
+def _check_text(engine: Engine) -> None:
     """Refuse a text of a model that writes none; its measured reasons are there all the same.
 
     Raises:
         NotTrainedError: naming the recipes that can.
     """
     try:
-        live.abilities.check_words("explanation")
+        engine.capabilities.check_words("explanation")
     except NotTrainedError as error:
         raise NotTrainedError(
             error.message, hint=f'Ask with form "events" for the measured reasons. {error.hint}'
@@ -353,14 +338,14 @@ def _check_text(live: LiveModel) -> None:
 
 def _single(
     visit: RequestContext,
-    live: LiveModel,
+    engine: Engine,
     told: Mapping[str, object],
     fallback: str | None,
     missing: Sequence[str],
 ) -> Response:
     """Return what is told of one item, with what every answer carries."""
     visit.fallback = fallback or ""
-    more = {"model_version": live.version, "took_ms": _took_ms(visit), "fallback": fallback}
+    more = {"model_version": engine.version, "took_ms": _took_ms(visit), "fallback": fallback}
     return _json({**told, **more, "missing_ids": missing})
 
 

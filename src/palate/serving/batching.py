@@ -1,6 +1,6 @@
-"""Questions that arrive together are answered together: one pass of the model, no waiting for more.
+"""Requests that arrive together are answered together: one pass of the model, no waiting for more.
 
-A question whose history was read before costs a product and a selection: it is answered on the
+A request whose history was read before costs a product and a selection: it is answered on the
 event loop, with all that arrived in the same turn. The others go to one thread that reads whatever
 has gathered while it was busy; an idle thread starts at once. The queue is bounded, everybody has a
 deadline, and who hangs up leaves the queue.
@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from palate.inference.request import Answer, Request
 from palate.serving.overload import Overloaded
-from palate.serving.questions import Answer, Question
 
 _INLINE_WORK = 20_000_000
 """Multiplications that may hold the event loop at a time: a few milliseconds."""
@@ -22,22 +22,22 @@ _INLINE_WORK = 20_000_000
 
 @runtime_checkable
 class SupportsAnswer(Protocol):
-    """What is asked: a :class:`~palate.serving.live.LiveModel`."""
+    """What is asked: a :class:`~palate.inference.engine.Engine`."""
 
     @property
     def work(self) -> int:
         """Multiplications of one answer that needs no pass of the model."""
         ...
 
-    def check(self, question: Question) -> None:
+    def check(self, request: Request) -> None:
         """Refuse what cannot be answered."""
         ...
 
-    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+    def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """Return the answers."""
         ...
 
-    def answer_known(self, questions: Sequence[Question]) -> list[Answer | None]:
+    def answer_known(self, requests: Sequence[Request]) -> list[Answer | None]:
         """Return the answers that need no pass of the model, None for the others."""
         ...
 
@@ -47,19 +47,19 @@ class BatchingLimits:
     """How much is taken on."""
 
     max_batch: int = 64
-    """Questions read in one pass."""
+    """Requests read in one pass."""
     max_waiting: int = 1_024
-    """Questions in the queue; more are refused."""
+    """Requests in the queue; more are refused."""
     deadline: float = 5.0
     """Seconds after which somebody who waits is told to come back."""
 
 
 class Batcher:
-    """Asks one live model for many who do not know of each other; used from one event loop."""
+    """Asks one engine for many who do not know of each other; used from one event loop."""
 
-    def __init__(self, live: SupportsAnswer, limits: BatchingLimits | None = None) -> None:
-        """Ask ``live``; a thread of its own is started by the first question that needs it."""
-        self.live = live
+    def __init__(self, engine: SupportsAnswer, limits: BatchingLimits | None = None) -> None:
+        """Ask ``engine``; a thread of its own is started by the first request that needs it."""
+        self.engine = engine
         self._limits = limits or BatchingLimits()
         self._arrived: list[_Waiting] = []
         # A dictionary, for who hangs up must leave it at once and cost nothing.
@@ -72,14 +72,14 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """Number of questions in the queue."""
+        """Number of requests in the queue."""
         return len(self._arrived) + len(self._queue) + len(self._alone)
 
-    async def ask(self, question: Question, *, deadline: float | None = None) -> Answer:
-        """Return the answer to one question.
+    async def ask(self, request: Request, *, deadline: float | None = None) -> Answer:
+        """Return the answer to one request.
 
         Args:
-            question: what is asked.
+            request: what is asked.
             deadline: seconds to wait at most, in place of the limit of all.
 
         Raises:
@@ -87,11 +87,11 @@ class Batcher:
             NotTrainedError: when the model cannot answer it.
             ConfigError: when it is not put as its family asks.
         """
-        self.live.check(question)
+        self.engine.check(request)
         if self.waiting >= self._limits.max_waiting:
-            raise Overloaded(f"{self.waiting:,} questions are waiting.")
+            raise Overloaded(f"{self.waiting:,} requests are waiting.")
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(question, loop.create_future())
+        waiting = _Waiting(request, loop.create_future())
         if not self._arrived:
             self._idle.clear()
             loop.call_soon(self._take)
@@ -115,7 +115,7 @@ class Batcher:
         """Answer what arrived in this turn of the loop; queue what the model has to read for."""
         arrived, self._arrived = self._arrived, []
         here = [waiting for waiting in arrived if not waiting.answer.done()]
-        at_once = _INLINE_WORK // max(self.live.work, 1)
+        at_once = _INLINE_WORK // max(self.engine.work, 1)
         try:
             unread = self._answer_known(here, at_once) if at_once else here
         except BaseException as error:
@@ -131,7 +131,7 @@ class Batcher:
         unread = []
         for start in range(0, len(some), at_once):
             part = some[start : start + at_once]
-            answers = self.live.answer_known([waiting.question for waiting in part])
+            answers = self.engine.answer_known([waiting.request for waiting in part])
             for waiting, answer in zip(part, answers, strict=True):
                 if answer is None:
                     unread.append(waiting)
@@ -147,9 +147,9 @@ class Batcher:
             self._idle.clear()
             if self._thread is None:
                 self._thread = ThreadPoolExecutor(1, thread_name_prefix="palate-model")
-            questions = [waiting.question for waiting in batch]
+            requests = [waiting.request for waiting in batch]
             work = asyncio.get_running_loop().run_in_executor(
-                self._thread, self.live.answer, questions
+                self._thread, self.engine.answer, requests
             )
             work.add_done_callback(lambda done: self._finish(batch, done))
         elif not self._busy and not self._arrived:
@@ -173,7 +173,7 @@ class Batcher:
             for waiting, answer in zip(batch, done.result(), strict=True):
                 waiting.tell(answer)
         elif len(batch) > 1:
-            # One question that cannot be answered must not take the others down with it.
+            # One request that cannot be answered must not take the others down with it.
             self._alone.extend(batch)
         else:
             batch[0].fail(error)
@@ -183,9 +183,9 @@ class Batcher:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
-    """A question and who waits for its answer."""
+    """A request and who waits for its answer."""
 
-    question: Question
+    request: Request
     answer: "asyncio.Future[Answer]"
 
     def tell(self, answer: Answer) -> None:

@@ -1,6 +1,6 @@
 """Who did what until now: the events a model was trained on, and all that came since.
 
-Histories are in the rows of one live model. Those of recent users are kept in memory and grow with
+Histories are in the rows of one engine. Those of recent users are kept in memory and grow with
 each event, so that the very next recommendation sees it; the store is read once per user.
 """
 
@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from palate.errors import UnknownItemError
-from palate.serving.live import LiveModel
+from palate.inference.engine import Engine
 from palate.serving.store.records import Event, Outcome, StoredEvent
 from palate.types import History
 
@@ -39,9 +39,9 @@ class EventStore(Protocol):
 class Histories:
     """The histories of one model's users; safe to use from several threads."""
 
-    def __init__(self, store: EventStore, live: LiveModel, *, max_users: int = _USERS) -> None:
+    def __init__(self, store: EventStore, engine: Engine, *, max_users: int = _USERS) -> None:
         """Keep up to ``max_users`` histories in memory, those used last."""
-        self._store, self._live, self._max_users = store, live, max_users
+        self._store, self._engine, self._max_users = store, engine, max_users
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._reading: dict[str, int] = {}
         """Users being read from the store, and how many events came meanwhile."""
@@ -59,7 +59,7 @@ class Histories:
             if known is None:
                 return None
             self._known.move_to_end(user_id)
-            return known.history(self._live)
+            return known.history(self._engine)
 
     def of(self, user_id: str) -> History:
         """Return the history of a user, empty for somebody unknown; this may read the store."""
@@ -103,16 +103,16 @@ class Histories:
                 self._reading[user_id] += 1
 
     def _read(self, user_id: str) -> "_Known":
-        users = self._live.dataset.interactions.users
+        users = self._engine.dataset.interactions.users
         trained = user_id in users and not self._store.is_erased(user_id)
-        base = self._live.dataset.history(user_id) if trained else None
+        base = self._engine.dataset.history(user_id) if trained else None
         return _Known(base, [stored.event for stored in self._store.history(user_id, _EVENTS)])
 
     def _keep(self, user_id: str, known: "_Known") -> History:
         self._known[user_id] = known
         while len(self._known) > self._max_users:
             self._known.popitem(last=False)
-        return known.history(self._live)
+        return known.history(self._engine)
 
 
 @dataclass(slots=True, eq=False)
@@ -136,23 +136,23 @@ class _Known:
         self.made = None
         return True
 
-    def history(self, live: LiveModel) -> History:
-        """Return all as a history in the rows of ``live``; items it lacks are left out."""
-        if self.made is None or self.made_with not in (-1, len(live)):
-            num_items = len(live)
-            later, complete = _history(self.events, live)
+    def history(self, engine: Engine) -> History:
+        """Return all as a history in the rows of ``engine``; items it lacks are left out."""
+        if self.made is None or self.made_with not in (-1, len(engine.catalogue)):
+            num_items = len(engine.catalogue)
+            later, complete = _history(self.events, engine)
             self.made = later if self.base is None else self.base.extended(later)
             self.made_with = -1 if complete else num_items
         return self.made
 
 
-def _history(events: Sequence[Event], live: LiveModel) -> tuple[History, bool]:
+def _history(events: Sequence[Event], engine: Engine) -> tuple[History, bool]:
     """Return events in the rows and codes of a model, and whether it knows all of their items."""
-    codes = {name: code for code, name in enumerate(live.dataset.interactions.event_types)}
+    codes = {name: code for code, name in enumerate(engine.dataset.interactions.event_types)}
     known: list[tuple[int, Event]] = []
     for event in events:
         try:
-            known.append((live.row_of(event.item_id), event))
+            known.append((engine.catalogue.row_of(event.item_id), event))
         except UnknownItemError:
             continue
     values = [np.nan if e.value is None else e.value for _, e in known]
@@ -166,6 +166,6 @@ def _history(events: Sequence[Event], live: LiveModel) -> tuple[History, bool]:
     return history, len(known) == len(events)
 
 
-def history_of(live: LiveModel, events: Sequence[Event]) -> History:
+def history_of(engine: Engine, events: Sequence[Event]) -> History:
     """Return a session as a history of nobody in particular; items the model lacks are left out."""
-    return _history(events, live)[0]
+    return _history(events, engine)[0]

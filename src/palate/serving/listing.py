@@ -14,7 +14,6 @@ from palate.serving.pool import ModelPool
 from palate.serving.problems import Invalid
 from palate.serving.rendering import short
 from palate.serving.store import Store
-from palate.serving.titles import Titles
 from palate.types import History
 
 Found = tuple[list[dict[str, object]], str | None]
@@ -26,18 +25,18 @@ _COMPARED = 20_000
 class Listing:
     """Reads lists for the routes; called in threads, for it reads the store."""
 
-    def __init__(self, store: Store, pool: ModelPool, titles: Titles) -> None:
+    def __init__(self, store: Store, pool: ModelPool) -> None:
         """Read from the store, and from the first of the models."""
-        self._store, self._pool, self._titles = store, pool, titles
+        self._store, self._pool = store, pool
 
     def items(self, cursor: str | None, limit: int, wanted: str | None) -> Found:
         """Return a page of items; with ``wanted``, the items whose title fits best."""
-        served = self._pool.models[0]
-        live = served.live
+        catalogue = self._pool.models[0].engine.catalogue
         if wanted:
-            return [short(v) for v in live.views(self._titles.find(served, wanted, limit))], None
-        rows = list(islice(live.listed(_row(cursor)), limit + 1))
-        shown = [short(view) for view in live.views(rows[:limit])]
+            found = catalogue.find_titles(wanted, limit)
+            return [short(view) for view in catalogue.views(found)], None
+        rows = list(islice(catalogue.listed(_row(cursor)), limit + 1))
+        shown = [short(view) for view in catalogue.views(rows[:limit])]
         return shown, f"m{rows[limit]}" if len(rows) > limit else None
 
     def users(self, cursor: str | None, limit: int, wanted: str | None) -> Found:
@@ -69,12 +68,12 @@ class Listing:
     def past(self, user_id: str, limit: int) -> list[dict[str, object]]:
         """Return what a user did, oldest first."""
         later = self._store.history(user_id, limit)
-        live = self._pool.models[0].live
+        catalogue = self._pool.models[0].engine.catalogue
         shown: list[dict[str, object]] = []
         for stored in later:
             event = stored.event
-            rows, _ = live.rows_of([event.item_id])
-            title = live.view(int(rows[0])).title if len(rows) else None
+            rows, _ = catalogue.rows_of([event.item_id])
+            title = catalogue.view(int(rows[0])).title if len(rows) else None
             shown.append(
                 {
                     "item_id": event.item_id,
@@ -100,11 +99,13 @@ class Listing:
 
     def health(self) -> list[dict[str, str]]:
         """Return what the operator should know of the data of the first model."""
-        live = self._pool.models[0].live
-        views = live.views(list(live.listed()))
+        catalogue = self._pool.models[0].engine.catalogue
+        views = catalogue.views(list(catalogue.listed()))
         untitled = sum(not view.title for view in views)
         unpriced = sum(view.price is None for view in views)
-        hidden = len(views) - live.num_answered(np.fromiter(live.listed(), dtype=np.int64))
+        hidden = len(views) - catalogue.num_answered(
+            np.fromiter(catalogue.listed(), dtype=np.int64)
+        )
         events = self._dataset.interactions
         learned = f"{len(events):,} events of {events.num_users:,} users, set {self._dataset.name}."
         return [
@@ -116,7 +117,7 @@ class Listing:
 
     @property
     def _dataset(self) -> Dataset:
-        return self._pool.models[0].live.dataset
+        return self._pool.models[0].engine.dataset
 
     def _learned_history(self, user_id: str) -> History | None:
         try:

@@ -119,7 +119,7 @@ def _add_explanation(server: MCPServer[None], service: Service) -> None:
     ) -> Reply:
         """Say which events of somebody's history weigh most for an item, and in words if it can."""
         asked = {"item_id": item_id, "user_id": user_id, "history": history, "aspect": aspect}
-        if aspect is not None or "explanation" in service.main.abilities.in_words:
+        if aspect is not None or "explanation" in service.main.capabilities.in_words:
             asked["form"] = "text"
         body = _checked(ExplainBody, asked)
         return await _reply(service.answering.explain(_visit("explain"), body))

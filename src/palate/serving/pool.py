@@ -14,14 +14,19 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from palate.data.item_record import DeletedItem, ItemRecord
 from palate.errors import ArtifactError, ConfigError, NotTrainedError, UnknownItemError
+from palate.inference.engine import Engine
+from palate.inference.request import NOBODY, Request
 from palate.serving.batching import Batcher, BatchingLimits
 from palate.serving.histories import EventStore, Histories
-from palate.serving.live import LiveModel, Question
-from palate.serving.store.records import DeletedItem, Event, ItemRecord, Outcome
+from palate.serving.store.records import Event, Outcome
 from palate.types import History
 
 _logger = logging.getLogger(__name__)
+
+SERVED_FORMS = ("set", "codes", "hybrid")
+"""Forms of answer that are quick enough for a service: not the search for titles, word by word."""
 
 _GOLDEN = 0.6180339887498949
 """Steps of this size visit every part of 0..1 evenly, whatever the shares are."""
@@ -40,7 +45,7 @@ class LiveStore(EventStore, Protocol):
 class Served:
     """A model in service, with all that is in its rows."""
 
-    live: LiveModel
+    engine: Engine
     batcher: Batcher
     histories: Histories
     share: float
@@ -61,10 +66,10 @@ class ModelPool:
         store: LiveStore,
         *,
         limits: BatchingLimits | None = None,
-        load: Callable[[Path], LiveModel] = LiveModel.load,
+        load: Callable[[Path], Engine] | None = None,
     ) -> None:
         """Serve the users and items of ``store``."""
-        self._store, self._limits, self._load = store, limits, load
+        self._store, self._limits, self._load = store, limits, load or load_engine
         self._changing = threading.Lock()
         self._turn = 0.0
         self.models: tuple[Served, ...] = ()
@@ -78,7 +83,7 @@ class ModelPool:
         """
         return self.add(self._load(folder), folder, share)
 
-    def add(self, live: LiveModel, folder: Path, share: float = 1.0) -> Served:
+    def add(self, engine: Engine, folder: Path, share: float = 1.0) -> Served:
         """Put a loaded model beside those in service and give it a share of the traffic.
 
         Raises:
@@ -86,8 +91,8 @@ class ModelPool:
             ConfigError: when the share is negative, or this version is in service already.
         """
         with self._changing:
-            served = self._prepared(live, folder, _checked(share))
-            if any(other.live.version == served.live.version for other in self.models):
+            served = self._prepared(engine, folder, _checked(share))
+            if any(other.engine.version == served.engine.version for other in self.models):
                 raise ConfigError(
                     f"The model in {str(folder)!r} is in service already.",
                     hint="Change its share, or load another folder.",
@@ -114,7 +119,7 @@ class ModelPool:
             old = self._one(replacing)
             served = self._prepared(self._load(folder), folder, old.share)
             self.models = tuple(served if other is old else other for other in self.models)
-        _logger.info("model %s replaces %s", served.live.version, old.live.version)
+        _logger.info("model %s replaces %s", served.engine.version, old.engine.version)
         self.sync()
         return served
 
@@ -179,7 +184,7 @@ class ModelPool:
             models = []
             for served in self.models:
                 changes, newest = self._store.changed_items(served.changes)
-                rows += served.live.update_items(changes) if changes else 0
+                rows += served.engine.catalogue.update(changes) if changes else 0
                 models.append(
                     served if newest == served.changes else replace(served, changes=newest)
                 )
@@ -195,20 +200,20 @@ class ModelPool:
         """Drop all that is in memory of a user who was erased from the store."""
         for served in self.models:
             served.histories.forget(user_id)
-            served.live.forget_readings()
+            served.engine.forget_user_states()
 
-    def _prepared(self, live: LiveModel, folder: Path, share: float) -> Served:
+    def _prepared(self, engine: Engine, folder: Path, share: float) -> Served:
         changes, newest = self._store.changed_items(0)
-        live.update_items(changes)
-        probe(live)
-        histories = Histories(self._store, live)
-        return Served(live, Batcher(live, self._limits), histories, share, folder, newest)
+        engine.catalogue.update(changes)
+        probe(engine)
+        histories = Histories(self._store, engine)
+        return Served(engine, Batcher(engine, self._limits), histories, share, folder, newest)
 
     def _one(self, version: str | None) -> Served:
-        found = [s for s in self.models if version is None or s.live.version == version]
+        found = [s for s in self.models if version is None or s.engine.version == version]
         if len(found) == 1:
             return found[0]
-        versions = ", ".join(served.live.version for served in self.models) or "none"
+        versions = ", ".join(served.engine.version for served in self.models) or "none"
         raise ConfigError(
             "It is not clear which model is meant."
             if version is None
@@ -217,46 +222,63 @@ class ModelPool:
         )
 
 
-def probe(live: LiveModel) -> None:
+def load_engine(folder: Path) -> Engine:
+    """Read a model folder, to be asked in the forms that are quick enough.
+
+    Raises:
+        ArtifactError: when the folder is not a model, or is damaged.
+        NotTrainedError: when the model answers in no such form.
+    """
+    engine = Engine.load(folder, forms=SERVED_FORMS)
+    if not engine.forms:
+        raise NotTrainedError(
+            f"{engine.name!r} answers in words alone ({', '.join(engine.capabilities.in_words)}), "
+            "and a service has to recommend at once.",
+            hint="Ask it on the command line (palate --help lists what can be asked), or train "
+            "one that does both: palate train DATASET MODEL --recipe palate",
+        )
+    return engine
+
+
+def probe(engine: Engine) -> None:
     """Ask a model for somebody known and for somebody new before it is put into service.
 
     Raises:
         ArtifactError: when an answer is empty, or holds what is no number.
     """
-    nobody = History(item_rows=np.zeros(0, dtype=np.int64))
-    interactions = live.dataset.interactions
-    somebody = interactions.history(0) if interactions.num_users else nobody
-    family = "next-item" if "next-item" in live.tasks else None
-    asked = [nobody, somebody.last(50)] if family else []
+    interactions = engine.dataset.interactions
+    somebody = interactions.history(0) if interactions.num_users else NOBODY
+    family = "next-item" if "next-item" in engine.tasks else None
+    asked = [NOBODY, somebody.last(50)] if family else []
     try:
-        answers = live.answer([Question(None, history, 5) for history in asked])
+        answers = engine.answer([Request(history, 5) for history in asked])
     except (RuntimeError, ValueError, IndexError, UnknownItemError) as error:
-        raise _silent(live, str(error)) from error
+        raise _silent(engine, str(error)) from error
     for answer in answers:
         if not len(answer.rows):
-            raise _silent(live, "it recommends nothing")
+            raise _silent(engine, "it recommends nothing")
         if not np.isfinite(answer.scores).all():
-            raise _silent(live, "its scores are no numbers")
+            raise _silent(engine, "its scores are no numbers")
     for answer in answers[:1]:
-        _probe_words(live, somebody.last(50), int(answer.rows[0]))
+        _probe_words(engine, somebody.last(50), int(answer.rows[0]))
 
 
-def _probe_words(live: LiveModel, somebody: History, item_row: int) -> None:
+def _probe_words(engine: Engine, somebody: History, item_row: int) -> None:
     """Ask for what is answered in words; what is slow to make for it is made here."""
     try:
-        if "rating" in live.abilities.in_words and not np.isfinite(
-            live.rate(somebody, item_row).value
+        if "rating" in engine.capabilities.in_words and not np.isfinite(
+            engine.rate(somebody, item_row).value
         ):
-            raise _silent(live, "its ratings are no numbers")
-        if "explanation" in live.abilities.in_words:
-            live.explain(somebody, item_row)
+            raise _silent(engine, "its ratings are no numbers")
+        if "explanation" in engine.capabilities.in_words:
+            engine.explain(somebody, item_row)
     except (RuntimeError, ValueError, IndexError) as error:
-        raise _silent(live, str(error)) from error
+        raise _silent(engine, str(error)) from error
 
 
-def _silent(live: LiveModel, why: str) -> ArtifactError:
+def _silent(engine: Engine, why: str) -> ArtifactError:
     return ArtifactError(
-        f"The model {live.name!r} does not answer: {why}.",
+        f"The model {engine.name!r} does not answer: {why}.",
         hint="Train it again with: palate train DATASET MODEL",
     )
 

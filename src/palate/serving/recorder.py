@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Int
 
 from palate.errors import PalateError
-from palate.serving.live import LiveModel
+from palate.inference.engine import Engine
 from palate.serving.store.records import RecommendationRecord
 from palate.serving.store.store import Store
 
@@ -30,7 +30,7 @@ class Given:
 
     recommendation_id: str
     user_id: str | None
-    live: LiveModel
+    engine: Engine
     rows: Int[np.ndarray, " n"]
     created_at: float
     route: str
@@ -83,8 +83,8 @@ class Recorder:
                 RecommendationRecord(
                     recommendation_id=given.recommendation_id,
                     user_id=given.user_id,
-                    model_version=given.live.version,
-                    item_ids=[view.item_id for view in given.live.views(given.rows)],
+                    model_version=given.engine.version,
+                    item_ids=[view.item_id for view in given.engine.catalogue.views(given.rows)],
                     created_at=given.created_at,
                     route=given.route,
                     fallback=given.fallback,

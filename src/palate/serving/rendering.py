@@ -6,8 +6,8 @@ import numpy as np
 import orjson
 from jaxtyping import Float, Int
 
-from palate.serving.live import LiveModel
-from palate.serving.views import ItemView
+from palate.inference.engine import Engine
+from palate.inference.item_view import ItemView
 
 _NEXT = b"},"
 """Ends one item and parts it from the next."""
@@ -16,9 +16,9 @@ _NEXT = b"},"
 class Renderer:
     """Writes the items of one model as JSON, as they are after one change of the catalogue."""
 
-    def __init__(self, live: LiveModel, changes: int) -> None:
-        """Write the items of ``live``; after another change a new renderer is needed."""
-        self._live, self.changes = live, changes
+    def __init__(self, engine: Engine, changes: int) -> None:
+        """Write the items of ``engine``; after another change a new renderer is needed."""
+        self._engine, self.changes = engine, changes
         self._written: dict[int, bytes] = {}
 
     def items(
@@ -51,7 +51,7 @@ class Renderer:
 
     def _item(self, row: int) -> bytes:
         """Return the end of the item before, and the item as an object up to its score."""
-        written = _NEXT + orjson.dumps(short(self._live.view(row)))[:-1] + b',"score":'
+        written = _NEXT + orjson.dumps(short(self._engine.catalogue.view(row)))[:-1] + b',"score":'
         self._written[row] = written
         return written
 

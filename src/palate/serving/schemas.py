@@ -157,6 +157,9 @@ class RecommendBody(Asked):
     n: Annotated[int, Field(ge=1, le=MAX_N)] = 10
     filter: FilterBody | None = None
     exclude_seen: bool = True
+    exclude: Annotated[list[Id], Field(max_length=MAX_CANDIDATES)] = Field(
+        default_factory=list, description="Items that are not to be answered."
+    )
     diversity: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from palate.errors import PalateError, UnknownItemError
+from palate.inference.engine import Engine
+from palate.inference.facets import Facets
+from palate.inference.item_view import ItemView
 from palate.serving.answering import Answering
 from palate.serving.auth import Gate
 from palate.serving.clicks import ClickCounter
-from palate.serving.facets import Facets
 from palate.serving.limits import Limits
 from palate.serving.listing import Listing
-from palate.serving.live import LiveModel
 from palate.serving.overload import Overloaded
 from palate.serving.pool import ModelPool, Served
 from palate.serving.recorder import Recorder
@@ -23,8 +24,6 @@ from palate.serving.retention import DAYS_KEPT, Retention
 from palate.serving.store import Event, EventWriter, ItemRecord, Store
 from palate.serving.store.records import Mode, Outcome
 from palate.serving.telemetry import Gauges, Metrics
-from palate.serving.titles import Titles
-from palate.serving.views import ItemView
 
 Result = TypeVar("Result")
 
@@ -51,11 +50,10 @@ class Service:
         self.store, self.gate, self.metrics, self.limits = store, gate, metrics, limits
         self.batch_builder = EventWriter(store)
         self.pool = ModelPool(store)
-        self.titles = Titles()
         self.recorder = Recorder(store)
         self._retention = Retention(store, days_kept)
-        self.answering = Answering(self.pool, self.recorder, self.titles)
-        self.listing = Listing(store, self.pool, self.titles)
+        self.answering = Answering(self.pool, self.recorder)
+        self.listing = Listing(store, self.pool)
         self.streams = 0
         """Event streams that are open."""
         self.closing = False
@@ -122,9 +120,9 @@ class Service:
         return self.pool.models
 
     @property
-    def main(self) -> LiveModel:
+    def main(self) -> Engine:
         """The model whose catalogue is listed: the first."""
-        return self.pool.models[0].live
+        return self.pool.models[0].engine
 
     @property
     def queue_length(self) -> int:
@@ -139,8 +137,8 @@ class Service:
         """
         async with self._changing:
             served = await self.call(self.pool.load, folder, share)
-        _logger.info("model %s loaded from %s", served.live.version, folder)
-        return served.live.version
+        _logger.info("model %s loaded from %s", served.engine.version, folder)
+        return served.engine.version
 
     async def swap(self, folder: Path, replaced: str | None) -> str:
         """Load a model and let it take the place of another; return its version.
@@ -153,7 +151,7 @@ class Service:
             before = self.models
             served = await self.call(self.pool.swap, folder, replaced)
             self._leave(before)
-        return served.live.version
+        return served.engine.version
 
     async def remove(self, version: str) -> None:
         """Take a model out of service.
@@ -168,7 +166,7 @@ class Service:
 
     def described(self) -> list[dict[str, object]]:
         """Return what each model can and cannot answer."""
-        return [one.live.describe() | {"share": one.share} for one in self.models]
+        return [one.engine.describe() | {"share": one.share} for one in self.models]
 
     def _leave(self, before: Sequence[Served]) -> None:
         staying = {one.batcher for one in self.models}
@@ -186,7 +184,7 @@ class Service:
 
     async def facets(self, most: int) -> Facets:
         """Return what the catalogue can be filtered by."""
-        return await self.call(self.main.facets, most)
+        return await self.call(self.main.catalogue.facets, most)
 
     async def record(self, item_id: str) -> ItemRecord | None:
         """Return an item as the store would hold it, None where there is none."""
@@ -219,7 +217,7 @@ class Service:
 
     def _view(self, item_id: str) -> ItemView | None:
         try:
-            return self.main.item(item_id)
+            return self.main.catalogue.item(item_id)
         except UnknownItemError:
             return None
 
@@ -229,15 +227,15 @@ class Service:
         Raises:
             UnknownItemError: when there is no such item.
         """
-        return await self.call(self.main.image, item_id)
+        return await self.call(self.main.catalogue.image, item_id)
 
     async def upsert_items(self, records: Sequence[ItemRecord]) -> int:
         """Store items and show them to every model; return how many the models can answer."""
         async with self._changing:
             await self.call(self.store.upsert_items, records)
             await self.call(self.pool.sync)
-        rows, _ = self.main.rows_of([record.item_id for record in records])
-        return self.main.num_answered(rows)
+        rows, _ = self.main.catalogue.rows_of([record.item_id for record in records])
+        return self.main.catalogue.num_answered(rows)
 
     async def delete_item(self, item_id: str) -> bool:
         """Delete an item; tell whether there was one."""
@@ -250,7 +248,7 @@ class Service:
 
     def missing(self, item_ids: Collection[str]) -> list[str]:
         """Return the ids that the main model does not know."""
-        return sorted(self.main.rows_of(list(item_ids))[1])
+        return sorted(self.main.catalogue.rows_of(list(item_ids))[1])
 
     # Users.
 
@@ -330,13 +328,13 @@ class Service:
 
     def _model_labels(self) -> list[Mapping[str, str]]:
         return [
-            {"name": one.live.name, "version": one.live.version, "share": f"{one.share:g}"}
+            {"name": one.engine.name, "version": one.engine.version, "share": f"{one.share:g}"}
             for one in self.models
         ]
 
     @property
     def _cache_counts(self) -> tuple[int, int]:
-        counts = [one.live.cache for one in self.models]
+        counts = [one.engine.cache for one in self.models]
         return sum(one.hits for one in counts), sum(one.misses for one in counts)
 
     # What goes on in the background.
@@ -359,8 +357,7 @@ class Service:
             for one in leaving:
                 await one.batcher.close()
                 self._leaving.remove(one)
-                version = one.live.version
-                if version not in {other.live.version for other in self.models}:
-                    self.titles.forget(version)
+                version = one.engine.version
+                if version not in {other.engine.version for other in self.models}:
                     self.answering.forget(version)
                     self.metrics.forget_model(version)

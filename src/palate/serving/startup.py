@@ -8,7 +8,7 @@ from pathlib import Path
 from palate.errors import ConfigError
 from palate.serving.auth import Gate
 from palate.serving.limits import Limits
-from palate.serving.live import LiveModel
+from palate.serving.pool import load_engine
 from palate.serving.retention import DAYS_KEPT
 from palate.serving.service import Service
 from palate.serving.store import Store
@@ -34,7 +34,7 @@ def open_service(
         ConfigError: when the store cannot be used.
     """
     check_address(db)
-    loaded = [(LiveModel.load(folder), folder, share) for folder, share in models.items()]
+    loaded = [(load_engine(folder), folder, share) for folder, share in models.items()]
     store = Store.open(db)
     service = Service(
         store,
@@ -43,8 +43,8 @@ def open_service(
         limits=limits or Limits(),
         days_kept=days_kept,
     )
-    for live, folder, share in loaded:
-        service.pool.add(live, folder, share)
+    for engine, folder, share in loaded:
+        service.pool.add(engine, folder, share)
     return service
 
 

@@ -11,7 +11,7 @@ from palate.data.dataset import Dataset
 from palate.data.split import PartName
 from palate.errors import DataError, NotTrainedError
 from palate.evaluation.task_result import TaskFamily
-from palate.inference.answers import Answers
+from palate.inference.text_answers import TextAnswers
 from palate.language.held_out import HeldOut, held_out_events, held_out_examples
 from palate.language.tasks import Example, Task
 from palate.language.text.reviews import Reviews, read_held_out
@@ -35,7 +35,7 @@ class Sheet:
     """Of the part."""
 
     @property
-    def answers(self) -> Answers:
+    def answers(self) -> TextAnswers:
         """What the model says in words."""
         return self.recommender.answers
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from palate.data.dataset import Cases
-from palate.inference.ask import Ask
+from palate.inference.request import Request
 from palate.recommender.recommender import Recommender
 from palate.studies.sensitivity import Progress, answer_gains
 
@@ -36,7 +36,7 @@ class FoundPrompt:
 
 def search_prompt(
     recommender: Recommender,
-    ask: Ask,
+    request: Request,
     *,
     steps: int = 60,
     users: int = 1_000,
@@ -51,7 +51,7 @@ def search_prompt(
     Raises:
         NotTrainedError: when the model was not trained on the family.
     """
-    recommender.asking(ask)
+    recommender.asking(request)
     rng = np.random.default_rng(seed)
     cases = _drawn(recommender.dataset.cases("valid"), users, rng)
     held_out = recommender.dataset.cases("test")
@@ -60,10 +60,10 @@ def search_prompt(
     vocabulary = sorted(word for word in known if "{" not in word)
 
     def worth(words: Sequence[str], on: Cases) -> float:
-        worded = replace(ask, prompt=" ".join(words))
+        worded = replace(request, prompt=" ".join(words))
         return float(answer_gains(recommender.asking(worded), on)[0].mean())
 
-    start = prompts[ask.family].seen[ask.wording].format(**ask.slots).split()
+    start = prompts[request.family].seen[request.wording].format(**request.slots).split()
     best, value = start, worth(start, cases)
     before = value
     for step in range(steps):

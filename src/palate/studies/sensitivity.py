@@ -14,8 +14,7 @@ from jaxtyping import Float, Int
 from palate.data.dataset import Cases, Dataset
 from palate.data.split import PartName
 from palate.errors import DataError, NotTrainedError
-from palate.inference.ask import Ask
-from palate.inference.engine import LanguageEngine
+from palate.inference.request import Request
 from palate.language.prompts import SLOTS, Wordings
 from palate.language.text_tasks import NextTitle
 from palate.recommender.recommender import Recommender
@@ -84,8 +83,7 @@ def measure_sensitivity(
         NotTrainedError: when the model reads no words, or recommends nothing.
         DataError: when the part holds nothing to predict.
     """
-    engine = recommender.engine
-    if not isinstance(engine, LanguageEngine) or not engine.parts.recipe.model.read_words:
+    if not recommender.engine.capabilities.reads_words:
         raise NotTrainedError(
             f"{recommender.name!r} reads no words: nothing can move its answers.",
             hint="Take a model that does: palate train DATASET MODEL --recipe urm",
@@ -106,8 +104,8 @@ def plain_families(recommender: Recommender) -> tuple[str, ...]:
     Raises:
         NotTrainedError: when there is none.
     """
-    engine = recommender.engine
-    if isinstance(engine, LanguageEngine) and engine.form == "titles":
+    recommender.engine.capabilities.check_recommends()
+    if recommender.form == "titles":
         return (NextTitle.name,)
     families = tuple(name for name in _PLAIN if name in recommender.tasks)
     if not families:
@@ -152,7 +150,9 @@ def _objectives(
     lists = np.zeros((len(wordings), len(names), min(len(cases), _USERS), TOP), dtype=np.int64)
     for number, wording in enumerate(wordings):
         for asked, name in enumerate(names):
-            ask = Ask("objective", prompt=wording.format(event=name), slots={"event": name})
+            ask = Request(
+                family="objective", prompt=wording.format(event=name), slots={"event": name}
+            )
             gains[number, asked], rows = answer_gains(recommender.asking(ask), cases)
             lists[number, asked] = rows[:_USERS]
             done.one_more()
@@ -179,7 +179,7 @@ def _spread(recommender: Recommender, family: str, cases: Cases, done: _Count) -
     given = {name: slots[name] for name in SLOTS[family]}
 
     def gain(wording: str) -> float:
-        ask = Ask(family, prompt=wording.format(**given), slots=given)
+        ask = Request(family=family, prompt=wording.format(**given), slots=given)
         value = float(answer_gains(recommender.asking(ask), cases)[0].mean())
         done.one_more()
         return round(value, 5)

@@ -5,9 +5,9 @@ import math
 
 import pytest
 
+from palate.data.field_checks import LAST_SECOND, MAX_ID_BYTES, check_id
 from palate.errors import DataError
 from palate.serving.store import Event, ItemRecord, RecommendationRecord, UserRecord
-from palate.serving.store.records import LAST_SECOND, MAX_ID_BYTES, check_id
 
 BAD_IDS = [
     "",

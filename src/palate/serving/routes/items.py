@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from palate.data.item_record import ItemRecord
 from palate.serving.bulk import MEDIA_TYPES
 from palate.serving.http_io import (
     PathId,
@@ -25,7 +26,6 @@ from palate.serving.schemas import (
     ItemWithId,
     SimilarQuery,
 )
-from palate.serving.store.records import ItemRecord
 
 # Before ``/{item_id}`` in this file, for routes are tried in their order: an item whose id is
 # "facets" is listed, found and recommended, but its own address is taken.

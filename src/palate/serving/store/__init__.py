@@ -1,13 +1,12 @@
 """The store of the service: SQLite in a file or PostgreSQL, by the same code."""
 
+from palate.data.item_record import DeletedItem, ItemRecord
 from palate.serving.store.records import (
     ApiKey,
     ClickThrough,
     Counts,
-    DeletedItem,
     Erased,
     Event,
-    ItemRecord,
     Mode,
     Outcome,
     Page,

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Select, func, select, update
 
+from palate.data.field_checks import check_id
 from palate.serving.store import counters, users
 from palate.serving.store.conflicts import insert_missing
 from palate.serving.store.paging import check_limit
-from palate.serving.store.records import Event, Mode, Outcome, StoredEvent, check_id
+from palate.serving.store.records import Event, Mode, Outcome, StoredEvent
 from palate.serving.store.schema import EVENTS, Fields
 
 

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select
 
+from palate.data.field_checks import check_id
+from palate.data.item_record import DeletedItem, ItemRecord
 from palate.serving.store import counters
 from palate.serving.store.conflicts import insert_or_update
 from palate.serving.store.paging import page
-from palate.serving.store.records import DeletedItem, ItemRecord, Page, check_id
+from palate.serving.store.records import Page
 from palate.serving.store.schema import ITEMS, Fields
 
 

@@ -14,9 +14,10 @@ from collections.abc import Iterable
 
 from sqlalchemy import insert, select, update
 
+from palate.data.field_checks import check_id
 from palate.errors import DataError
 from palate.serving.store.database import Database
-from palate.serving.store.records import SCOPES, ApiKey, Scope, check_id
+from palate.serving.store.records import SCOPES, ApiKey, Scope
 from palate.serving.store.schema import API_KEYS, Fields
 
 _SECRET = re.compile(r"palate_([0-9a-f]{16})_[0-9A-Za-z_-]{43}", re.ASCII)

@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 from sqlalchemy import Column, Connection, Select
 
+from palate.data.field_checks import check_id
 from palate.errors import DataError
-from palate.serving.store.records import Page, Row, check_id
+from palate.serving.store.records import Page, Row
 from palate.serving.store.schema import Fields
 
 MAX_PAGE = 10_000

@@ -1,26 +1,21 @@
 """What the store keeps, as plain values. Each checks itself, so that whatever exists can be stored.
 
-Ids are compared byte by byte. They may hold anything a person can read, but no control characters
-(PostgreSQL cannot store NUL), no lone surrogates (UTF-8 cannot) and no more than
-:data:`MAX_ID_BYTES` bytes (an index must hold two of them).
+Items are :class:`palate.data.item_record.ItemRecord`; what may be stored at all is said in
+:mod:`palate.data.field_checks`.
 """
 
-import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar, get_args
 
-from palate.errors import DataError
-
-MAX_ID_BYTES = 512
-"""Longest id, in bytes of UTF-8."""
-MAX_TEXT_LENGTH = 100_000
-"""Longest title or description, in characters."""
-MAX_ATTRIBUTES_LENGTH = 200_000
-"""Longest set of attributes or categories of one thing, in characters of JSON."""
-LAST_SECOND = 253_402_300_799
-"""The end of the year 9999: a larger time is one in milliseconds."""
+from palate.data.field_checks import (
+    Attributes,
+    check_attributes,
+    check_id,
+    check_ids,
+    check_number,
+    check_time,
+)
 
 Mode = Literal["accumulate", "overwrite"]
 """Keep every event, or let an event replace the last of its user, item and type."""
@@ -29,9 +24,6 @@ Outcome = Literal["stored", "duplicate", "overwritten"]
 Scope = Literal["read", "write", "admin"]
 """What an API key may do."""
 SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
-
-AttributeValue = str | float | int | bool | None
-Attributes = Mapping[str, AttributeValue]
 
 Row = TypeVar("Row")
 
@@ -65,8 +57,8 @@ class Event:
         if self.recommendation_id is not None:
             check_id("recommendation_id", self.recommendation_id)
         if self.value is not None:
-            _check_number("value", self.value)
-        _check_time("timestamp", self.timestamp)
+            check_number("value", self.value)
+        check_time("timestamp", self.timestamp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,48 +70,6 @@ class StoredEvent:
     event: Event
     received_at: float
     """Unix seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class ItemRecord:
-    """An item that was added or changed through the API.
-
-    Raises:
-        DataError: when a field cannot be stored.
-    """
-
-    item_id: str
-    title: str | None = None
-    description: str | None = None
-    brand: str | None = None
-    categories: tuple[str, ...] = ()
-    price: float | None = None
-    in_stock: bool = True
-    attributes: Attributes = field(default_factory=dict)
-    updated: int = 0
-    """Number of the change that made it so; counted over all items, given by the store."""
-
-    def __post_init__(self) -> None:
-        """Refuse what no database could keep."""
-        check_id("item_id", self.item_id)
-        for name in ("title", "description", "brand"):
-            text = getattr(self, name)
-            if text is not None:
-                _check_text(name, text)
-        for category in self.categories:
-            _check_text("categories", category)
-        _check_size("categories", list(self.categories))
-        if self.price is not None:
-            _check_number("price", self.price)
-        _check_attributes(self.attributes)
-
-
-@dataclass(frozen=True, slots=True)
-class DeletedItem:
-    """An item that was deleted by the change ``updated``."""
-
-    item_id: str
-    updated: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +86,7 @@ class UserRecord:
     def __post_init__(self) -> None:
         """Refuse what no database could keep."""
         check_id("user_id", self.user_id)
-        _check_attributes(self.attributes)
+        check_attributes(self.attributes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +134,8 @@ class RecommendationRecord:
         for name in ("user_id", "fallback"):
             if getattr(self, name) is not None:
                 check_id(name, getattr(self, name))
-        _check_ids("item_ids", self.item_ids)
-        _check_time("created_at", self.created_at)
+        check_ids("item_ids", self.item_ids)
+        check_time("created_at", self.created_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,110 +179,3 @@ class Counts:
     users: int
     items: int
     events: int
-
-
-def check_id(name: str, value: str) -> None:
-    """Refuse an id that cannot be stored or indexed.
-
-    Raises:
-        DataError: when it is no text, empty, too long, or holds what cannot be stored.
-    """
-    # The common case at the cost of one call; no character takes more than four bytes.
-    if isinstance(value, str) and value.isprintable() and 0 < len(value) <= MAX_ID_BYTES // 4:
-        return
-    _check_characters(name, value)
-    if not value:
-        raise DataError(f"{name!r} is empty.", hint="Give an id of at least one character.")
-    if any(ord(character) < 32 or ord(character) == 127 for character in value):
-        raise DataError(
-            f"{name!r} holds a control character: {_shown(value)}.", hint="Leave it out of the id."
-        )
-    if len(value.encode()) > MAX_ID_BYTES:
-        raise DataError(
-            f"{name!r} has {len(value.encode()):,} bytes: {_shown(value)}.",
-            hint=f"Ids may have up to {MAX_ID_BYTES} bytes of UTF-8.",
-        )
-
-
-def _check_ids(name: str, values: Sequence[str]) -> None:
-    # The common case at the cost of a few calls, however long the list: a service checks tens of
-    # thousands of ids a second here, and answers nobody meanwhile.
-    if (
-        set(map(type, values)) == {str}
-        and all(values)
-        and "".join(values).isprintable()
-        and max(map(len, values)) <= MAX_ID_BYTES // 4
-    ):
-        return
-    for value in values:
-        check_id(name, value)
-
-
-def _check_text(name: str, value: str) -> None:
-    _check_characters(name, value)
-    if len(value) > MAX_TEXT_LENGTH:
-        raise DataError(
-            f"{name!r} has {len(value):,} characters.",
-            hint=f"Texts may have up to {MAX_TEXT_LENGTH:,}.",
-        )
-
-
-def _check_characters(name: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise DataError(
-            f"{name!r} is {type(value).__name__}, not text.", hint="Give it as a string."
-        )
-    if "\0" in value:
-        raise DataError(f"{name!r} holds a NUL character: {_shown(value)}.", hint="Leave it out.")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(
-            f"{name!r} holds half a surrogate pair: {_shown(value)}.",
-            hint="Send whole characters as UTF-8.",
-        ) from error
-
-
-def _check_number(name: str, value: object) -> None:
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
-        return
-    if isinstance(value, float) and math.isfinite(value):
-        return
-    raise DataError(
-        f"{name!r} is {_shown(value)}, not a finite number.",
-        hint="Give a finite number of at most 64 bits, or leave it out.",
-    )
-
-
-def _check_time(name: str, value: float) -> None:
-    _check_number(name, value)
-    if not 0 <= value <= LAST_SECOND:
-        raise DataError(
-            f"{name!r} is {_shown(value)}, not a time since 1970 in seconds.",
-            hint="Give Unix seconds, such as 1700000000.",
-        )
-
-
-def _check_attributes(attributes: Attributes) -> None:
-    for name, value in attributes.items():
-        _check_text("attributes", name)
-        if isinstance(value, str):
-            _check_text(name, value)
-        elif value is not None and not isinstance(value, bool):
-            _check_number(name, value)
-    _check_size("attributes", dict(attributes))
-
-
-def _check_size(name: str, value: list[str] | dict[str, AttributeValue]) -> None:
-    length = len(json.dumps(value, ensure_ascii=False)) if value else 0
-    if length > MAX_ATTRIBUTES_LENGTH:
-        raise DataError(
-            f"{name!r} takes {length:,} characters of JSON.",
-            hint=f"It may take up to {MAX_ATTRIBUTES_LENGTH:,}.",
-        )
-
-
-def _shown(value: object) -> str:
-    """Return ``value`` so that it can be printed anywhere, shortened."""
-    text = ascii(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."

@@ -5,6 +5,8 @@ from dataclasses import asdict
 
 from sqlalchemy import text
 
+from palate.data.field_checks import check_id
+from palate.data.item_record import DeletedItem, ItemRecord
 from palate.errors import ConfigError
 from palate.serving.store import counters, events, items, recommendations, users
 from palate.serving.store.database import Database, open_database
@@ -12,17 +14,14 @@ from palate.serving.store.keys import Keys
 from palate.serving.store.records import (
     ClickThrough,
     Counts,
-    DeletedItem,
     Erased,
     Event,
-    ItemRecord,
     Mode,
     Outcome,
     Page,
     RecommendationRecord,
     StoredEvent,
     UserRecord,
-    check_id,
 )
 
 

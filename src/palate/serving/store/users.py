@@ -8,10 +8,11 @@ from itertools import islice
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
+from palate.data.field_checks import MAX_ID_BYTES, check_id
 from palate.serving.store import counters
 from palate.serving.store.conflicts import insert_missing
 from palate.serving.store.paging import page
-from palate.serving.store.records import MAX_ID_BYTES, Erased, Page, UserRecord, check_id
+from palate.serving.store.records import Erased, Page, UserRecord
 from palate.serving.store.schema import (
     ERASED_USERS,
     EVENTS,

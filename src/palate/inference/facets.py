@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
-from palate.serving.filters import ItemColumns, Labels
+from palate.inference.filters import ItemColumns, Labels
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,32 @@
-"""Answers in words and in chances: ratings, explanations, summaries, profiles, yes or no.
+"""Answers in words and in probabilities: ratings, explanations, summaries, profiles, yes or no.
 
 Everything here asks by the prompts of the tasks a model was trained on, so that asking and training
 cannot differ.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import log_softmax
 
+from palate.data.catalog import Catalog
 from palate.data.dataset import Dataset
 from palate.errors import ConfigError, NotTrainedError
 from palate.evaluation.rating_baselines import ItemBiases
-from palate.inference.ask import Ask
-from palate.inference.engine import LanguageEngine
 from palate.inference.generation import SamplingParams
+from palate.inference.prompt_runner import PromptRunner
+from palate.inference.task_knowledge import Knowledge
+from palate.inference.text_results import FACTS, Explained, Rated
 from palate.inference.texts import Question, TextEngine
-from palate.language.queries import QueryPool
 from palate.language.review_tasks import Explanation, Summary
 from palate.language.tasks import Example, NextItem, Task
 from palate.language.text.plain import one_line, openings, words
-from palate.language.text.reviews import Reviews, read_reviews
+from palate.language.text.reviews import Reviews
 from palate.language.text_tasks import NO, YES, Choice, Profile, Rating
 from palate.language.text_tasks import Ranking as YesNo
-from palate.training.chosen_tasks import Material, chosen_tasks
 from palate.trust.grounding import Grounds, factual_sentence, mend
 from palate.types import History, Ranking
 
@@ -46,79 +45,55 @@ _MOST_QUOTES = 100
 _Kind = TypeVar("_Kind")
 
 
-@dataclass(frozen=True)
-class Rated:
-    """How a user rates an item."""
-
-    value: float
-    """The expectation, ``Σ_level level · p(level)``: what has the least squared error."""
-    likeliest: float
-    """The level of the greatest chance."""
-    words: str
-    """That level as the model says it."""
-    levels: tuple[float, ...]
-    """Ratings there are, ascending."""
-    chances: Float[np.ndarray, " levels"]
-    """Of each level; they sum to 1."""
-
-
-@dataclass(frozen=True)
-class Explained:
-    """Why an item fits a user."""
-
-    text: str
-    """What to show."""
-    written: str
-    """What the model wrote."""
-    invented: tuple[str, ...] = ()
-    """What it claimed without ground; such sentences are left out of ``text``."""
-    quoted: bool = False
-    """Whether the words are those of somebody's review of the item."""
-
-    @property
-    def was_mended(self) -> bool:
-        """Whether what is shown is not what was written."""
-        return self.text != self.written
-
-
-class Answers:
+class TextAnswers:
     """A trained model and its data, asked for what words answer.
 
     The methods in the plural take prompts, as the tasks make them; the others make their own.
     """
 
-    def __init__(self, engine: LanguageEngine, dataset: Dataset) -> None:
-        """Answer with the model of ``engine``, trained on ``dataset``.
+    def __init__(
+        self,
+        runner: PromptRunner,
+        dataset: Dataset,
+        *,
+        knowledge: Knowledge | None = None,
+        catalog: Catalog | None = None,
+        grounds: Grounds | None = None,
+    ) -> None:
+        """Answer with the model of ``runner``, trained on ``dataset``.
+
+        Args:
+            runner: the model, over the items of training or of a catalogue that has changed.
+            dataset: what it was trained on.
+            knowledge: of the dataset, where it was collected before.
+            catalog: how the items are described now; None as in the dataset.
+            grounds: the facts of that catalogue.
 
         Raises:
             NotTrainedError: when the model was trained on no task that is answered in words.
         """
-        self.texts = TextEngine(engine)
-        self.engine = engine
-        self.parts = engine.parts
+        self.texts = TextEngine(runner)
+        self.runner = runner
+        self.parts = runner.parts
         self.dataset = dataset
+        self.knowledge = knowledge or Knowledge(runner.parts, dataset)
+        self._catalog = catalog or dataset.catalog
+        self._grounds = grounds
 
-    @cached_property
+    @property
     def reviews(self) -> Reviews | None:
         """The reviews of training."""
-        return read_reviews(self.dataset)
+        return self.knowledge.reviews
 
-    @cached_property
+    @property
     def grounds(self) -> Grounds:
         """The facts that explanations are held against."""
-        written = None if self.reviews is None else self.reviews.texts.to_list()
-        return Grounds.of(self.dataset.catalog, texts=written)
+        return self._grounds or self.knowledge.grounds
 
-    @cached_property
+    @property
     def tasks(self) -> Mapping[str, Task]:
         """The tasks it was trained on but for search, as its last stage with each asked them."""
-        no_queries = QueryPool((), np.zeros(len(self.dataset.catalog) + 1, dtype=np.int64))
-        material = Material(self.dataset, no_queries, self.reviews, self.parts.ratings)
-        return {
-            task.name: task
-            for stage in self.parts.recipe.resolved_stages
-            for task in chosen_tasks(material, stage.tasks)[0]
-        }
+        return self.knowledge.tasks
 
     def task(self, kind: type[_Kind], to_do: str) -> _Kind:
         """Return the task of a kind.
@@ -224,23 +199,24 @@ class Answers:
         of the scores by which the model recommends. None where it has no such scores. Every
         prediction of a prompt sees the whole history.
         """
-        if self._by_set is None or not examples:
+        runner = self._by_vectors
+        if runner is None or not examples:
             return None
         found = []
         for start in range(0, len(examples), _SCORED_AT_ONCE):
-            chunk = examples[start : start + _SCORED_AT_ONCE]
-            scores = self._by_set.score([example.history for example in chunk])
-            for logs, example in zip(log_softmax(scores, axis=1), chunk, strict=True):
+            asked = examples[start : start + _SCORED_AT_ONCE]
+            scores = runner.score([example.history for example in asked])
+            for logs, example in zip(log_softmax(scores, axis=1), asked, strict=True):
                 assert example.candidates is not None
                 found.append(logs[example.candidates[:, 0]] + np.log(len(logs)))
         return np.concatenate(found).astype(np.float64)
 
-    @cached_property
-    def _by_set(self) -> LanguageEngine | None:
+    @property
+    def _by_vectors(self) -> PromptRunner | None:
         """The same model where it recommends the next item by vectors."""
         if "set" not in self.parts.forms or NextItem.name not in self.parts.tasks:
             return None
-        return self.engine.asking(Ask(form="set"))
+        return PromptRunner(self.parts, catalogue=self.runner.catalogue)
 
     def choices(self, examples: Sequence[Example], wording: str | None = None) -> list[Ranking]:
         """Return the items of each prompt of :class:`Choice` by the log-probability of their title.
@@ -248,13 +224,13 @@ class Answers:
         Only what is there can be chosen: such an answer is always valid.
         """
         task = self.task(Choice, "choose among items")
-        candidates = [_candidate_rows(example) for example in examples]
-        titles = [[task.titles[row] for row in rows] for rows in candidates]
+        asked = [_candidate_rows(example) for example in examples]
+        titles = [[task.titles[row] for row in rows] for rows in asked]
         weights = self.texts.weigh(self.question(task, examples, wording), titles)
         orders = [np.argsort(-weight, kind="stable") for weight in weights]
         return [
             Ranking(rows[order], weight[order])
-            for rows, weight, order in zip(candidates, weights, orders, strict=True)
+            for rows, weight, order in zip(asked, weights, orders, strict=True)
         ]
 
     def _shares(self, history: History, item_rows: Int[np.ndarray, " candidates"]) -> Ranking:
@@ -262,7 +238,7 @@ class Answers:
         task = self.task(Choice, "choose among items")
         nameless = [row for row in item_rows.tolist() if not task.titles[row]]
         if nameless:
-            item_id = str(self.dataset.catalog.vocabulary.ids[nameless[0]])
+            item_id = str(self._catalog.vocabulary.ids[nameless[0]])
             raise ConfigError(
                 f"The item {item_id!r} has no title, and this model chooses among titles.",
                 hint="Leave it out, or give it a title in the items table.",
@@ -312,11 +288,14 @@ class Answers:
         rows = history.item_rows.tolist()
         verdict = self.grounds.check(written, item_row, rows)
         left = mend(written, verdict).strip()
+        plain = factual_sentence(self._catalog, item_row, rows)
+        shown = left or plain
         return Explained(
-            text=left or factual_sentence(self.dataset.catalog, item_row, rows),
+            text=shown,
             written=written,
             invented=tuple(claim.text for claim in verdict.invented),
             quoted=quoted and bool(left),
+            fallback=FACTS if shown != written and shown == plain else None,
         )
 
     def summarise(self, text: str) -> str:
@@ -351,8 +330,8 @@ class Answers:
         """
         manner = manner or _manner(task)
         quotes = [self._quotes(task, example) for example in examples]
-        candidates = self.question(task, examples, wording)
-        texts = self.texts.write(candidates, manner, quotes=quotes if any(quotes) else ())
+        asked = self.question(task, examples, wording)
+        texts = self.texts.write(asked, manner, quotes=quotes if any(quotes) else ())
         return [one_line(text) for text in texts]
 
     def _quotes(self, task: Task, example: Example) -> list[str]:
@@ -389,15 +368,13 @@ def above_mean(
 
     Every prediction of a prompt sees the whole history.
     """
-    candidates = [
-        example.candidates[:, 0] for example in examples if example.candidates is not None
-    ]
+    asked = [example.candidates[:, 0] for example in examples if example.candidates is not None]
     return np.concatenate(
-        [biases.above_mean(e.history, rows) for e, rows in zip(examples, candidates, strict=True)]
+        [biases.above_mean(e.history, rows) for e, rows in zip(examples, asked, strict=True)]
     )
 
 
-def _candidate_rows(example: Example) -> Int[np.ndarray, " candidates"]:
+def _candidate_rows(example: Example) -> Int[np.ndarray, " asked"]:
     """Return the items that a prompt of one prediction asks about."""
     assert example.candidates is not None
     return np.asarray(example.candidates[0][example.candidates[0] >= 0])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from palate.inference.hybrid import blended
+from palate.inference.code_search import blended
 from palate.types import Ranking
 
 SCORES = np.asarray([3.0, 2.0, 1.0, 0.5, -1.0], dtype=np.float32)

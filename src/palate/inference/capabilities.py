@@ -1,13 +1,15 @@
 """What a trained system can answer, what it cannot, and which recipe could."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache, cached_property
-from typing import Literal
+from typing import get_args
 
 from palate.errors import ConfigError, NotTrainedError
-from palate.inference.ask import Ask
 from palate.inference.model_folder import TrainedModel
+from palate.inference.request import Request
 from palate.language.prompts import SLOTS
+from palate.language.tasks import NextItem
+from palate.language.text_tasks import NextTitle
 from palate.models.baselines import Popularity
 from palate.training.chosen_tasks import BY_ITEMS
 from palate.training.recipe import Form, Recipe, load_recipe, recipe_names
@@ -16,21 +18,28 @@ from palate.training.system import LanguageModelSystem
 _WORDS_NEED = "urm"
 """The recipe to name where free words are wanted."""
 
-SERVED: tuple[Form, ...] = ("set", "codes", "hybrid")
-"""Forms of answer that are quick enough for a service: not the search for titles, word by word."""
+FORMS: tuple[Form, ...] = get_args(Form)
+"""Ways to answer with items: by vectors, by codes, by both, by titles."""
 
 _IN_WORDS: Mapping[str, tuple[str, str]] = {
-    "rating": ("foretell ratings", "ratings"),
+    "rating": ("predict ratings", "ratings"),
     "explanation": ("explain in words", "reviews"),
+    "summary": ("summarise reviews", "reviews"),
+    "profile": ("say what a user likes", "titles or brands"),
 }
 """What a family asks a model to do, and what data has to hold to teach it."""
 
 
-class Abilities:
-    """Judges questions before they are answered; nothing here reads a history."""
+class Capabilities:
+    """Judges requests before they are answered; nothing here reads a history."""
 
-    def __init__(self, trained: TrainedModel) -> None:
-        """Look at what was trained."""
+    def __init__(self, trained: TrainedModel, forms: Collection[str] = FORMS) -> None:
+        """Look at what was trained.
+
+        Args:
+            trained: the system with its dataset.
+            forms: in which it may be asked; others are refused although it was trained on them.
+        """
         system = trained.system
         self._trained = trained
         self._parts = system if isinstance(system, LanguageModelSystem) else None
@@ -43,10 +52,10 @@ class Abilities:
         """Families answered with items."""
         self.in_words: tuple[str, ...] = tuple(x for x in trained_on if x not in BY_ITEMS)
         """Families answered in words."""
-        answered = ("set",) if self._parts is None else self._parts.forms
-        self.forms: tuple[Form, ...] = tuple(form for form in answered if form in SERVED)
-        """Ways in which it answers with items, the usual one first: by one vector or a few per
-        user, compared with every item; in codes, searched for; or by both."""
+        self._offered = tuple(form for form in FORMS if form in forms)
+        answered: tuple[Form, ...] = ("set",) if self._parts is None else self._parts.forms
+        self.forms: tuple[Form, ...] = tuple(form for form in answered if form in self._offered)
+        """Ways in which it answers with items, the usual one first."""
 
     @property
     def reads_words(self) -> bool:
@@ -66,38 +75,73 @@ class Abilities:
         """Whether it can say how like two items are."""
         return "set" in self.forms and not isinstance(self._trained.system, Popularity)
 
-    def check(self, ask: Ask, form: str | None = None) -> None:
-        """Refuse what cannot be answered.
+    def check(self, request: Request) -> None:
+        """Refuse what cannot be answered with items.
 
         Raises:
             NotTrainedError: naming the recipes that can.
             ConfigError: when slots are missing or hold what the data does not know.
         """
-        if form is not None and form not in self.forms:
-            raise self._other_form(form)
-        if ask.prompt is not None:
+        if request.form is not None and request.form not in self.forms:
+            raise self._other_form(request.form)
+        self.check_recommends()
+        if request.prompt is not None:
             if not self.reads_words:
                 raise NotTrainedError(
                     f"{self._name!r} reads no words.",
                     hint=f"Train one that does: palate train DATASET MODEL --recipe {_WORDS_NEED}",
                 )
             return
-        if ask.family in self.in_words:
-            raise NotTrainedError(
-                f"{self._name!r} answers {ask.family!r} in words, not with items.",
-                hint="Ask POST /v1/rate for a rating, POST /v1/explain for an explanation; for "
-                f"items ask one of: {', '.join(self.tasks)}.",
-            )
-        if ask.family not in self.tasks:
-            raise NotTrainedError(
-                f"{self._name!r} was not trained to answer {ask.family!r}; "
-                f"it answers {', '.join(self.tasks)}.",
-                hint=_how_to_get(recipes_that_answer(ask.family)),
-            )
-        if ask.slots or SLOTS[ask.family]:
-            self._check_slots(ask)
+        self._check_family(request)
+        if request.slots or SLOTS[request.family]:
+            self._check_slots(request)
 
-    def check_words(self, family: Literal["rating", "explanation"]) -> None:
+    def _check_family(self, request: Request) -> None:
+        answered: tuple[str, ...] = self.tasks
+        if (request.form or self.forms[0]) == "titles":
+            answered = (NextItem.name, NextTitle.name)
+        if request.family in answered:
+            return
+        if request.family in self.in_words:
+            raise NotTrainedError(
+                f"{self._name!r} answers {request.family!r} in words, not with items.",
+                hint="Ask for a rating or an explanation by itself: palate rate, palate explain, "
+                "POST /v1/rate, POST /v1/explain. "
+                f"For items ask one of: {', '.join(answered)}.",
+            )
+        raise NotTrainedError(
+            f"{self._name!r} was not trained to answer {request.family!r} with items; "
+            f"it answers {', '.join(answered)}.",
+            hint=_how_to_get(recipes_that_answer(request.family)),
+        )
+
+    def check_recommends(self) -> None:
+        """Refuse a model that finds no items.
+
+        Raises:
+            NotTrainedError: saying what it can be asked.
+        """
+        if not self.forms:
+            raise NotTrainedError(
+                f"{self._name!r} answers in words alone: it recommends no items by itself.",
+                hint="Let it rank items that are given: palate rank MODEL --user ID "
+                "--items ID,ID,...",
+            )
+
+    @property
+    def wordless(self) -> NotTrainedError:
+        """The refusal of a system that answers nothing in words."""
+        refusal = (
+            f"The baseline {self._name!r} says no words."
+            if self._parts is None
+            else f"{self._name!r} was not trained to answer in words."
+        )
+        return NotTrainedError(
+            refusal,
+            hint="Train a model that does: palate train DATASET MODEL --recipe palate",
+        )
+
+    def check_words(self, family: str) -> None:
         """Refuse what the model was not trained to say.
 
         Raises:
@@ -106,9 +150,14 @@ class Abilities:
         if family in self.in_words:
             return
         to_do, shown_by = _IN_WORDS[family]
+        if self._parts is None:
+            refusal = f"The baseline {self._name!r} says no words: it cannot {to_do}."
+        elif not self.in_words:
+            refusal = f"{self._name!r} was not trained to answer in words: it cannot {to_do}."
+        else:
+            refusal = f"{self._name!r} was not trained to {to_do}."
         raise NotTrainedError(
-            f"{self._name!r} was not trained to {to_do}; "
-            f"it answers {', '.join((*self.tasks, *self.in_words))}.",
+            f"{refusal} It answers {', '.join((*self.tasks, *self.in_words))}.",
             hint=f"It takes data with {shown_by}. {_how_to_get(recipes_that_answer(family))}",
         )
 
@@ -144,7 +193,7 @@ class Abilities:
         ]
         found += [
             {"what": f"form {form}", "recipes": recipes_of_form(form)}
-            for form in SERVED
+            for form in self._offered
             if form not in self.forms
         ]
         for what, able in (("free_text", self.reads_words), ("new_items", self.reads_new_items)):
@@ -161,20 +210,28 @@ class Abilities:
 
     def _other_form(self, form: str) -> NotTrainedError:
         """Return the refusal of a form in which the model does not answer."""
+        answered = ", ".join(self.forms) or "words alone"
+        if self._parts is not None and form in self._parts.forms:
+            return NotTrainedError(
+                f"{self._name!r} is not asked in the form {form!r} here; it answers in: "
+                f"{answered}.",
+                hint=f"Ask for it on the command line: palate recommend MODEL --form {form}",
+            )
         return NotTrainedError(
             f"{self._name!r} was not trained to answer in the form {form!r}; "
-            f"it answers in: {', '.join(self.forms)}.",
+            f"it answers in: {answered}.",
             hint=_how_to_get(recipes_of_form(form)),
         )
 
-    def _check_slots(self, ask: Ask) -> None:
-        choices = self._choices(ask.family)
-        if set(ask.slots) != set(choices):
+    def _check_slots(self, request: Request) -> None:
+        choices = self._choices(request.family)
+        if set(request.slots) != set(choices):
             raise ConfigError(
-                f"{ask.family!r} has the slots {sorted(choices)}; {sorted(ask.slots)} were given.",
+                f"{request.family!r} has the slots {sorted(choices)}; "
+                f"{sorted(request.slots)} were given.",
                 hint=f"Give one of each: {choices}.",
             )
-        for slot, value in ask.slots.items():
+        for slot, value in request.slots.items():
             if value not in choices[slot]:
                 raise ConfigError(
                     f"There is no {slot} {value!r} in what {self._name!r} was trained on.",

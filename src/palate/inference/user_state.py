@@ -1,4 +1,4 @@
-"""What a model makes of a history before it looks at the catalogue: worth keeping, if bounded."""
+"""User states: what a model makes of a history, kept for users who ask again."""
 
 import hashlib
 import threading
@@ -16,8 +16,8 @@ _OVERHEAD = 600
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reading:
-    """One history as one model read it; the scores of all items follow from it."""
+class UserState:
+    """One history as one model encoded it; the scores of all items follow from it."""
 
     vectors: Float[np.ndarray, "queries width"] | None
     """User vectors, scaled so that their products are logits; None where a baseline answers."""
@@ -25,17 +25,17 @@ class Reading:
     """Added to the score of each trained item: a prior, or all that a baseline says."""
     fallback: str | None = None
     """What answers in place of what was asked, if anything does."""
-    spelled: Ranking | None = None
-    """What a search found for an answer in codes, best first; None where none was made."""
+    codes: Ranking | None = None
+    """What a beam search over codes (or titles) found, best first; None without a search."""
     blend: float | None = None
-    """Weight of what was spelled beside the scores of the vectors; None where it decides alone."""
+    """Weight of the code search beside the scores of the vectors; None where it decides alone."""
 
     @property
     def num_bytes(self) -> int:
         """Memory it takes."""
         arrays = [self.vectors, self.extra]
-        if self.spelled is not None:
-            arrays += [self.spelled.item_rows, self.spelled.scores]
+        if self.codes is not None:
+            arrays += [self.codes.item_rows, self.codes.scores]
         return _OVERHEAD + sum(array.nbytes for array in arrays if array is not None)
 
 
@@ -49,51 +49,51 @@ class CacheCounts:
     num_bytes: int
 
 
-class ReadingCache:
-    """The readings used last, up to a number of bytes; safe to use from several threads."""
+class UserStateCache:
+    """The states used last, up to a number of bytes; safe to use from several threads."""
 
     def __init__(self, max_bytes: int) -> None:
         """Start empty."""
         self._max_bytes = max_bytes
-        self._readings: OrderedDict[Hashable, Reading] = OrderedDict()
+        self._states: OrderedDict[Hashable, UserState] = OrderedDict()
         self._num_bytes = self._hits = self._misses = 0
         self._lock = threading.Lock()
 
-    def get(self, keys: Sequence[Hashable]) -> list[Reading | None]:
-        """Return the reading of each key, None where there is none."""
+    def get(self, keys: Sequence[Hashable]) -> list[UserState | None]:
+        """Return the state of each key, None where there is none."""
         with self._lock:
-            found = [self._readings.get(key) for key in keys]
-            for key, reading in zip(keys, found, strict=True):
-                if reading is not None:
-                    self._readings.move_to_end(key)
+            found = [self._states.get(key) for key in keys]
+            for key, state in zip(keys, found, strict=True):
+                if state is not None:
+                    self._states.move_to_end(key)
             missing = found.count(None)
             self._misses += missing
             self._hits += len(found) - missing
         return found
 
-    def put(self, key: Hashable, reading: Reading) -> None:
-        """Keep a reading; those not used for longest make room."""
+    def put(self, key: Hashable, state: UserState) -> None:
+        """Keep a state; those not used for longest make room."""
         with self._lock:
             self._drop(key)
-            self._readings[key] = reading
-            self._num_bytes += reading.num_bytes
+            self._states[key] = state
+            self._num_bytes += state.num_bytes
             while self._num_bytes > self._max_bytes:
-                self._drop(next(iter(self._readings)))
+                self._drop(next(iter(self._states)))
 
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
-            self._readings.clear()
+            self._states.clear()
             self._num_bytes = 0
 
     @property
     def counts(self) -> CacheCounts:
-        """How often a reading was known, and how much is kept."""
+        """How often a state was known, and how much is kept."""
         with self._lock:
-            return CacheCounts(self._hits, self._misses, len(self._readings), self._num_bytes)
+            return CacheCounts(self._hits, self._misses, len(self._states), self._num_bytes)
 
     def _drop(self, key: Hashable) -> None:
-        dropped = self._readings.pop(key, None)
+        dropped = self._states.pop(key, None)
         if dropped is not None:
             self._num_bytes -= dropped.num_bytes
 

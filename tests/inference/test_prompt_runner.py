@@ -8,8 +8,8 @@ import torch
 from numpy.testing import assert_allclose
 
 from palate import Dataset
-from palate.inference.ask import Ask
-from palate.inference.engine import CatalogueVectors, LanguageEngine
+from palate.inference.prompt_runner import CatalogueVectors, PromptRunner
+from palate.inference.request import Request
 from palate.simulation.world import World
 from palate.training.build import build_parts
 from palate.training.recipe import load_recipe
@@ -44,21 +44,20 @@ def histories_of(shop: Dataset) -> list[History]:
 
 
 ASKS = [
-    Ask(),
-    Ask(family="search", context="oak lamp"),
-    Ask(family="category", context="lamps"),
-    Ask(prompt="something calm"),
+    Request(),
+    Request(family="search", context="oak lamp"),
+    Request(family="category", context="lamps"),
+    Request(prompt="something calm"),
 ]
 
 
 @pytest.mark.parametrize("ask", ASKS)
 def test_looked_up_vectors_give_the_same_answers(
-    ask: Ask, parts: LanguageModelSystem, catalogue: CatalogueVectors, shop: Dataset
+    ask: Request, parts: LanguageModelSystem, catalogue: CatalogueVectors, shop: Dataset
 ) -> None:
-    computed, looked_up = LanguageEngine(parts, ask), LanguageEngine(parts, ask, catalogue)
+    computed, looked_up = PromptRunner(parts, ask), PromptRunner(parts, ask, catalogue)
     for histories in (histories_of(shop), histories_of(shop)[-1:]):
         assert_allclose(looked_up.score(histories), computed.score(histories), atol=1e-4)
-    assert looked_up.asking(Ask()).catalogue is catalogue
 
 
 @pytest.mark.parametrize("looked_up", [False, True])
@@ -73,9 +72,9 @@ def test_each_history_may_come_with_words_of_its_own(
     known = catalogue if looked_up else None
     histories = histories_of(shop)
     contexts = ["oak lamp", "rug", "", "a red wool rug", "lamp", "chair", "lamp"]
-    together = LanguageEngine(parts, Ask(family=family), known).user_vectors(histories, contexts)
+    together = PromptRunner(parts, Request(family=family), known).user_vectors(histories, contexts)
     for vectors, history, context in zip(together, histories, contexts, strict=True):
-        alone = LanguageEngine(parts, Ask(family=family, context=context), known)
+        alone = PromptRunner(parts, Request(family=family, context=context), known)
         assert_allclose(vectors, alone.user_vectors([history])[0], atol=1e-5)
 
 
@@ -83,7 +82,7 @@ def test_items_after_the_trained_ones_are_read_and_ranked(
     parts: LanguageModelSystem, catalogue: CatalogueVectors
 ) -> None:
     twice = CatalogueVectors(*(torch.cat([x, x]) for x in (catalogue.tokens, catalogue.outputs)))
-    engine = LanguageEngine(parts, catalogue=twice)
+    engine = PromptRunner(parts, catalogue=twice)
     first, second = (History(item_rows=np.asarray(rows)) for rows in ([3, 4], [33, 34]))
     scores = engine.score([first, second])
     assert scores.shape == (2, 60)
@@ -91,7 +90,7 @@ def test_items_after_the_trained_ones_are_read_and_ranked(
     assert_allclose(scores[:, :30], scores[:, 30:], atol=1e-5)
 
 
-def test_the_prior_is_left_to_who_brings_a_catalogue(
+def test_the_prior_is_added_to_the_items_it_was_fitted_with(
     parts: LanguageModelSystem, catalogue: CatalogueVectors, shop: Dataset
 ) -> None:
     from palate.models.baselines import PopularityConfig, fit_baseline
@@ -99,16 +98,22 @@ def test_the_prior_is_left_to_who_brings_a_catalogue(
     baseline = fit_baseline(PopularityConfig(), shop.sequences, len(shop.catalog))
     with_prior = replace(parts, prior=Prior(baseline, 5.0))
     histories = histories_of(shop)
-    bare = LanguageEngine(parts).score(histories)
-    assert not np.allclose(LanguageEngine(with_prior).score(histories), bare, atol=1e-3)
-    looked_up = LanguageEngine(with_prior, catalogue=catalogue)
-    assert_allclose(looked_up.score(histories), bare, atol=1e-4)
+    bare = PromptRunner(parts).score(histories)
+    assert not np.allclose(PromptRunner(with_prior).score(histories), bare, atol=1e-3)
+    longer = CatalogueVectors(
+        *(torch.cat([x, x[:1]]) for x in (catalogue.tokens, catalogue.outputs))
+    )
+    told = PromptRunner(with_prior, catalogue=longer).score(histories)
+    assert_allclose(told[:, :-1], PromptRunner(with_prior).score(histories), atol=1e-4)
+    assert_allclose(told[:, -1], bare[:, 0], atol=1e-4)
+    worded = PromptRunner(with_prior, Request(prompt="something calm")).score(histories)
+    assert_allclose(worded, PromptRunner(parts, Request(prompt="something calm")).score(histories))
 
 
 def test_a_model_of_stages_reads_as_many_events_as_it_was_taught(shop: Dataset) -> None:
     stage = "stages=[{tasks={next_item=1, max_history=3}, training={epochs=1}}]"
     recipe = load_recipe("urm-small", [stage, "model.decoder.width=16", "model.decoder.heads=2"])
-    engine = LanguageEngine(build_parts(shop, recipe, seed=1)[0])
+    engine = PromptRunner(build_parts(shop, recipe, seed=1)[0])
     longest = max(shop.cases("test").histories, key=len)
     assert len(longest) > 3
     np.testing.assert_allclose(engine.score([longest]), engine.score([longest.last(3)]), atol=1e-5)

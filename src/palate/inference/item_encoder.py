@@ -1,192 +1,33 @@
-"""The items of a live model: one unchanging state, and how the next one is made from it.
-
-Rows are never given to another item: a deleted item keeps its row, so that histories which hold it
-stay readable, until the model is loaded anew.
-"""
+"""Item vectors of a catalogue that changes: items are encoded from what is said of them now."""
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 
 from palate.data.catalog import Catalog
 from palate.data.vocabulary import Vocabulary
 from palate.errors import ConfigError
-from palate.inference.engine import CatalogueVectors
+from palate.inference.item_view import ItemView
+from palate.inference.prompt_runner import CatalogueVectors
 from palate.items.codes.codes import Codes
-from palate.items.codes.prefix_table import PrefixTable
 from palate.items.features import ItemFeatures
 from palate.items.vectors import ItemVectors, side_by_side
 from palate.language.item_format import title_words
-from palate.serving.filters import ItemColumns, ItemFilter, grown
-from palate.serving.views import ItemView
 from palate.training.build import codes_read
 from palate.training.system import LanguageModelSystem
 
-_MASK_BYTES = 32_000_000
-"""Memory for the masks of recent filters."""
-_NO_FILTER = ItemFilter()
 _ROWS_AT_ONCE = 65_536
-_MOST_TABLES = 16
-"""Tables of codes kept, one per recent filter."""
 
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
-class CatalogueState:
-    """All that answers read of the catalogue at one moment."""
-
-    views: Sequence[ItemView]
-    deleted: Bool[np.ndarray, " items"]
-    readable: Bool[np.ndarray, " items"]
-    """What the model can say anything about: it knows the item by ID or can read its content."""
-    columns: ItemColumns
-    vectors: CatalogueVectors | None
-    """None for a baseline, which has no vectors."""
-    codes: Codes | None = None
-    """Of the items that can be spelled: the first rows; None where the model spells none."""
-    edition: int = 0
-    """Counts the changes that made an item of somebody's history read differently."""
-    changes: int = 0
-    """Counts all changes."""
-    _masks: dict[ItemFilter, np.ndarray] = field(default_factory=dict)
-    _tables: dict[ItemFilter, PrefixTable] = field(default_factory=dict)
-
-    @classmethod
-    def trained(cls, catalog: Catalog, reader: "ItemReader | None") -> "CatalogueState":
-        """Return the state of the catalogue that a system was trained on.
-
-        Without a ``reader`` it knows items by ID alone, as a baseline does.
-        """
-        views = trained_views(catalog)
-        vectors, readable, codes = None, np.ones(len(views), dtype=bool), None
-        if reader is not None:
-            vectors, readable = reader.trained()
-            codes = reader.codes
-        state = cls(
-            views=views,
-            deleted=np.zeros(len(views), dtype=bool),
-            readable=readable,
-            columns=ItemColumns.of(views),
-            vectors=vectors,
-            codes=codes,
-        )
-        return state.prepared()
-
-    def __len__(self) -> int:
-        """Return the number of rows, deleted items included."""
-        return len(self.views)
-
-    @cached_property
-    def outputs_DI(self) -> Float[np.ndarray, "width items"]:  # noqa: N802 - shape suffix
-        """Output vectors as columns: the layout in which one user's product is fastest."""
-        assert self.vectors is not None
-        return np.ascontiguousarray(self.vectors.outputs.cpu().numpy().T)
-
-    @cached_property
-    def hidden_rows(self) -> Int[np.ndarray, " hidden"]:
-        """Rows that may not be answered where no filter is given."""
-        return np.flatnonzero(~self.allowed(None))
-
-    def prepared(self) -> "CatalogueState":
-        """Return the state itself, ready: the first question must not wait for what all need."""
-        if self.vectors is not None:
-            assert self.outputs_DI.shape[1] == len(self)
-        assert len(self.hidden_rows) <= len(self)
-        if self.codes is not None:
-            self.spellable(None)
-        return self
-
-    def spellable(
-        self, wanted: ItemFilter | None, candidates: Sequence[int] | None = None
-    ) -> PrefixTable:
-        """Return the codes of what may be answered, of ``candidates`` alone where given."""
-        wanted = wanted or _NO_FILTER
-        known = self._tables.get(wanted) if candidates is None else None
-        if known is not None:
-            return known
-        assert self.codes is not None
-        assert self.vectors is not None
-        allowed = self.allowed(wanted)[: len(self.codes)]
-        if candidates is not None:
-            allowed = allowed & np.isin(np.arange(len(allowed)), candidates)
-        table = PrefixTable.of(
-            self.codes, device=self.vectors.outputs.device, rows=np.flatnonzero(allowed)
-        )
-        if candidates is None:
-            if len(self._tables) >= _MOST_TABLES:
-                self._tables.clear()
-            self._tables[wanted] = table
-        return table
-
-    def allowed(self, wanted: ItemFilter | None) -> Bool[np.ndarray, " items"]:
-        """Return which rows may be answered."""
-        wanted = wanted or _NO_FILTER
-        known = self._masks.get(wanted)
-        if known is None:
-            if len(self._masks) > max(4, _MASK_BYTES // max(len(self), 1)):
-                self._masks.clear()
-            known = self.columns.mask(wanted) & self.readable & ~self.deleted
-            self._masks[wanted] = known
-        return known
-
-    def without(self, rows: Int[np.ndarray, " deleted"]) -> "CatalogueState":
-        """Return the state in which some items are deleted."""
-        deleted = self.deleted.copy()
-        deleted[rows] = True
-        return replace(self, deleted=deleted, changes=self.changes + 1, _masks={}, _tables={})
-
-    def replaced(
-        self,
-        rows: Int[np.ndarray, " changed"],
-        views: Sequence[ItemView],
-        reader: "ItemReader | None",
-    ) -> "CatalogueState":
-        """Return the state in which some rows are as ``views`` say; new ones follow the old.
-
-        Without a ``reader`` the model knows items by ID alone, and new ones stay hidden.
-        """
-        everything = [
-            *self.views,
-            *(v for row, v in zip(rows, views, strict=True) if row >= len(self)),
-        ]
-        num_items = len(everything)
-        retold = [
-            place
-            for place, (row, view) in enumerate(zip(rows.tolist(), views, strict=True))
-            if row >= len(self) or self.views[row].content != view.content
-        ]
-        for row, view in zip(rows.tolist(), views, strict=True):
-            everything[row] = view
-        deleted, readable = grown(self.deleted, num_items), grown(self.readable, num_items)
-        deleted[rows] = False
-        vectors, codes = self.vectors, self.codes
-        if reader is not None and codes is not None and len(codes) == len(self):
-            codes = reader.spelled(codes, everything[len(self) :])
-        if vectors is not None and reader is not None and retold:
-            read, can_read = reader.read(rows[retold], [views[place] for place in retold])
-            readable[rows[retold]] = can_read
-            vectors = _overlaid(vectors, rows[retold], read, num_items)
-        return CatalogueState(
-            views=everything,
-            deleted=deleted,
-            readable=readable,
-            columns=self.columns.replaced(rows, views, num_items),
-            vectors=vectors,
-            codes=codes,
-            changes=self.changes + 1,
-            edition=self.edition + bool((rows[retold] < len(self)).any()),
-        )
-
-
-class ItemReader:
-    """Reads what items say of themselves, as the encoders of a trained model do."""
+class ItemEncoder:
+    """Encodes items from their descriptions, with the encoders of a trained model."""
 
     def __init__(self, parts: LanguageModelSystem) -> None:
         """Take the trained ``parts``, which are never changed."""
@@ -210,7 +51,7 @@ class ItemReader:
         )
         return vectors, self._readable(features)
 
-    def read(
+    def encode(
         self, rows: Int[np.ndarray, " items"], views: Sequence[ItemView]
     ) -> tuple[CatalogueVectors, Bool[np.ndarray, " items"]]:
         """Return the vectors of some items as they are described now, and which are readable.
@@ -226,7 +67,7 @@ class ItemReader:
             table = model.items(torch.arange(len(rows), device=id_rows.device))
         return CatalogueVectors(table.tokens, table.outputs), self._readable(features)
 
-    def spelled(self, codes: Codes, views: Sequence[ItemView]) -> Codes:
+    def with_new_codes(self, codes: Codes, views: Sequence[ItemView]) -> Codes:
         """Return the codes with those of new items after them, of items that can be given some.
 
         Codes that were not learned from texts cannot be given to new items.
@@ -303,7 +144,7 @@ def trained_views(catalog: Catalog) -> list[ItemView]:
     ]
 
 
-def _overlaid(
+def overlaid(
     old: CatalogueVectors,
     rows: Int[np.ndarray, " changed"],
     new: CatalogueVectors,
@@ -312,14 +153,12 @@ def _overlaid(
     """Return copies of the vectors, longer where rows are new, with some rows replaced."""
     place = torch.from_numpy(rows).to(old.tokens.device)
 
-    def overlaid(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    def longer(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
         added = before.new_zeros(num_items - len(before), before.shape[1])
         return torch.cat([before, added]).index_copy(0, place, after)
 
     with torch.inference_mode():
-        return CatalogueVectors(
-            overlaid(old.tokens, new.tokens), overlaid(old.outputs, new.outputs)
-        )
+        return CatalogueVectors(longer(old.tokens, new.tokens), longer(old.outputs, new.outputs))
 
 
 _SCHEMA: Mapping[str, type[pl.DataType] | pl.DataType] = {

@@ -3,12 +3,14 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palate.serving.facets import facets
-from palate.serving.filters import ItemColumns, ItemFilter
-from palate.serving.views import ItemView
+from palate.errors import ConfigError
+from palate.inference.facets import facets
+from palate.inference.filters import ItemColumns, ItemFilter, parse_filter
+from palate.inference.item_view import ItemView
 
 BRANDS = ["Ash", "Birch", "ÉLAN"]
 CATEGORIES = ["Lamps", "Oak", "Wool"]
@@ -106,3 +108,53 @@ def test_labels_that_differ_in_case_alone_are_one() -> None:
     assert [(one.name, one.count) for one in found.categories.most] == [("Oak", 2)]
     (only,) = facets(columns, np.asarray([False, True]), 9).brands.most
     assert only.count == 1
+
+
+SHOP = ItemColumns.of(
+    [view_of(("Ash", ["Lamps"], 5.0, True)), view_of(("ÉLAN", ["Oak", "Wool"], 10.0, False))]
+)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "rows"),
+    [
+        ([], [0]),
+        (["in_stock=false"], [0, 1]),
+        (["brand=ash"], [0]),
+        (["brand = Ash", "brand=élan", "in_stock=False"], [0, 1]),
+        (["category=wool", "in_stock=false"], [1]),
+        (["price<10", "in_stock=false"], [0]),
+        (["price<=10", "in_stock=false"], [0, 1]),
+        (["price>5", "in_stock=false"], [1]),
+        (["price>=5", "price < 10.01", "in_stock=false"], [0, 1]),
+        (["price<10", "price<100", "in_stock=false"], [0]),
+    ],
+)
+def test_conditions_are_read_as_people_write_them(conditions: list[str], rows: list[int]) -> None:
+    assert np.flatnonzero(SHOP.mask(parse_filter(conditions, SHOP))).tolist() == rows
+
+
+@pytest.mark.parametrize(
+    ("condition", "hint"),
+    [
+        ("colour=red", "brand=NAME"),
+        ("brand", "brand=NAME"),
+        ("brand<Ash", "brand=NAME"),
+        ("price=5", "price<20"),
+        ("price<nan", "price<20"),
+        ("price<", "price<20"),
+        ("in_stock=maybe", "in_stock=true"),
+        ("brand=Elan", "ÉLAN"),
+        ("category=lamp", "Lamps"),
+        ("", "brand=NAME"),
+    ],
+)
+def test_a_wrong_condition_is_told_what_there_is(condition: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_filter([condition], SHOP)
+    assert hint in caught.value.hint
+
+
+def test_bounds_that_no_price_keeps_are_refused() -> None:
+    with pytest.raises(ConfigError, match="above and below"):
+        parse_filter(["price>5", "price<=5"], SHOP)

@@ -4,13 +4,17 @@ Labels are compared without regard to case. The columns are never changed: a new
 catalogue gets new ones.
 """
 
+import math
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from palate.serving.views import ItemView
+from palate.errors import ConfigError
+from palate.inference.item_view import ItemView
 
 
 @dataclass(frozen=True)
@@ -147,3 +151,94 @@ def _in_stock(views: Sequence[ItemView]) -> Bool[np.ndarray, " items"]:
 
 def _brand(view: ItemView) -> tuple[str, ...]:
     return () if view.brand is None else (view.brand,)
+
+
+_CONDITION = re.compile(r"\s*(brand|category|price|in_stock)\s*(<=|>=|<|>|=)(.*)", re.DOTALL)
+_GRAMMAR = (
+    "Write brand=NAME, category=NAME, price<20, price<=20, price>5, price>=5 or in_stock=true "
+    "(false lets items through that are out of stock); several brands, or categories, mean any."
+)
+_YES_OR_NO = {"true": True, "false": False}
+_SHOWN = 12
+"""Labels listed for whoever named one that no item has."""
+
+
+def parse_filter(conditions: Sequence[str], columns: ItemColumns) -> ItemFilter:
+    """Return the filter that conditions such as ``brand=Acme`` or ``price<20`` describe.
+
+    All conditions have to be fulfilled; of several brands, or categories, any one is enough.
+
+    Args:
+        conditions: ``brand=``, ``category=``, ``price<``, ``price<=``, ``price>``, ``price>=`` and
+            ``in_stock=``, each followed by its value.
+        columns: the catalogue, which says what brands and categories there are.
+
+    Raises:
+        ConfigError: when a condition cannot be read, or names a brand or category that no item has;
+            the hint lists what there is.
+    """
+    wanted = ItemFilter()
+    for condition in conditions:
+        wanted = _narrowed(wanted, condition, columns)
+    if _lowest(wanted) > _highest(wanted):
+        raise ConfigError(
+            f"No price is both above and below what {', '.join(conditions)} ask for.",
+            hint="Give a lower bound that is below the upper one.",
+        )
+    return wanted
+
+
+def _narrowed(wanted: ItemFilter, condition: str, columns: ItemColumns) -> ItemFilter:
+    """Return the filter with one more condition."""
+    parts = _CONDITION.fullmatch(condition)
+    name, sign, value = ("", "", "") if parts is None else parts.groups()
+    value = value.strip()
+    match name, sign:
+        case "brand", "=":
+            return replace(wanted, brands=(*wanted.brands, _known(name, value, columns.brands)))
+        case "category", "=":
+            known = _known(name, value, columns.categories)
+            return replace(wanted, categories=(*wanted.categories, known))
+        case "in_stock", "=" if value.lower() in _YES_OR_NO:
+            return replace(wanted, in_stock=_YES_OR_NO[value.lower()])
+        case "price", "<" | "<=":
+            # Below 20 is at most the largest number that is smaller than 20.
+            price = _price(condition, value)
+            price = price if sign == "<=" else math.nextafter(price, -math.inf)
+            return replace(wanted, price_max=min(price, _highest(wanted)))
+        case "price", ">" | ">=":
+            price = _price(condition, value)
+            price = price if sign == ">=" else math.nextafter(price, math.inf)
+            return replace(wanted, price_min=max(price, _lowest(wanted)))
+    raise ConfigError(f"{condition!r} is not a filter.", hint=_GRAMMAR)
+
+
+def _known(name: str, value: str, labels: Labels) -> str:
+    """Return a label, refusing one that no item has."""
+    if value.casefold() in labels.codes:
+        return value
+    nearest = get_close_matches(value, labels.names, n=_SHOWN, cutoff=0.0)
+    rest = len(labels.names) - len(nearest)
+    more = f" and {rest:,} more" if rest else ""
+    raise ConfigError(
+        f"No item has the {name} {value!r}.",
+        hint=f"There are: {', '.join(nearest) or 'none'}{more}.",
+    )
+
+
+def _price(condition: str, value: str) -> float:
+    try:
+        price = float(value)
+    except ValueError:
+        price = math.nan
+    if not math.isfinite(price):
+        raise ConfigError(f"{condition!r} has no price.", hint=_GRAMMAR)
+    return price
+
+
+def _lowest(wanted: ItemFilter) -> float:
+    return -math.inf if wanted.price_min is None else wanted.price_min
+
+
+def _highest(wanted: ItemFilter) -> float:
+    return math.inf if wanted.price_max is None else wanted.price_max

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+from palate.inference.ranking import best_rows, diversified
 from palate.ranking import top_rows
-from palate.serving.lists import best_rows, diversified
 
 
 @given(

@@ -1,0 +1,81 @@
+"""Answers in words over a catalogue that changes: claims are held against the items of now."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from palate.data.catalog import Catalog
+from palate.inference.catalogue_state import CatalogueState
+from palate.inference.item_encoder import catalog_of
+from palate.inference.item_view import ItemView
+from palate.inference.model_folder import TrainedModel
+from palate.inference.prompt_runner import PromptRunner
+from palate.inference.task_knowledge import Knowledge
+from palate.inference.text_answers import TextAnswers
+from palate.training.system import LanguageModelSystem
+from palate.trust.grounding import Grounds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Facts:
+    """What explanations are held against: the items as they were described at one moment."""
+
+    views: Sequence[ItemView] | None
+    """None where every item is described as in training."""
+    catalog: Catalog
+    grounds: Grounds | None
+
+
+class GroundedAnswers:
+    """Makes what answers in words over one state of the catalogue."""
+
+    def __init__(self, trained: TrainedModel, parts: LanguageModelSystem) -> None:
+        """Answer with the trained ``parts``, which are never changed."""
+        self._dataset, self._parts = trained.dataset, parts
+        self._knowledge = Knowledge(parts, trained.dataset)
+        self._facts = _Facts(None, trained.dataset.catalog, None)
+
+    def over(self, state: CatalogueState) -> TextAnswers:
+        """Return the model asked over the catalogue of ``state``.
+
+        Raises:
+            NotTrainedError: when it was trained on no task that is answered in words.
+        """
+        facts = self._told(state)
+        return TextAnswers(
+            PromptRunner(self._with_biases(len(state)), catalogue=state.vectors),
+            self._dataset,
+            knowledge=self._knowledge,
+            catalog=facts.catalog,
+            grounds=facts.grounds,
+        )
+
+    def _with_biases(self, num_items: int) -> LanguageModelSystem:
+        """Return the parts with a bias for every item: 0 for one without a rating."""
+        prior = self._parts.rating_prior
+        if prior is None or num_items <= len(prior.biases.items):
+            return self._parts
+        items = np.pad(prior.biases.items, (0, num_items - len(prior.biases.items)))
+        longer = replace(prior, biases=replace(prior.biases, items=items))
+        return replace(self._parts, rating_prior=longer)
+
+    def _told(self, state: CatalogueState) -> _Facts:
+        """Return the facts of the items as they are described in ``state``."""
+        unchanged = state.edition == 0 and len(state) == len(self._dataset.catalog)
+        views = None if unchanged else state.views
+        if self._facts.views is not views:
+            self._facts = self._collected(views)
+        return self._facts
+
+    def _collected(self, views: Sequence[ItemView] | None) -> _Facts:
+        if views is None:
+            return _Facts(None, self._dataset.catalog, None)
+        catalog = catalog_of(views)
+        # Names are slow to collect; prices and texts are all that changes with the items.
+        grounds = replace(
+            self._knowledge.grounds,
+            prices=tuple(catalog.table["price"].to_list()),
+            texts=tuple(catalog.texts()),
+        )
+        return _Facts(views, catalog, grounds)

@@ -1,0 +1,263 @@
+"""Prompts run through a language model: histories and words in, user vectors or code lists out.
+
+This is the lowest part of an engine: it knows prompts, batches and the model. Which items may be
+answered, and what is mixed into their scores, is decided by :mod:`palate.inference.engine`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from palate.inference.beam import beam_search
+from palate.inference.code_scorers import ModelCodes
+from palate.inference.request import Request
+from palate.items.codes.prefix_table import PrefixTable
+from palate.language.batch import Batch, BatchBuilder
+from palate.language.tasks import Example
+from palate.models.references import ItemTable, mentioned, numbered_items
+from palate.ranking import largest_products
+from palate.training.system import LanguageModelSystem
+from palate.types import History, Ranking
+
+_TOKENS_PER_BATCH = 16_384
+
+_BEAMS_AT_ONCE = 8_192
+"""Beams of all users of a batch together."""
+
+BEAM_LOGITS_AT_ONCE = 8_000_000
+"""Logits of all beams of a batch together: 32 MB, where each item has a code of its own."""
+
+
+@dataclass(frozen=True)
+class CatalogueVectors:
+    """Both vectors of every item of a catalogue, which may hold more items than were trained."""
+
+    tokens: Float[Tensor, "items width"]
+    """What the decoder reads of a history."""
+    outputs: Float[Tensor, "items width"]
+    """What user vectors are compared with."""
+
+
+class PromptRunner:
+    """Asks a trained model one kind of request for many histories at a time."""
+
+    def __init__(
+        self,
+        parts: LanguageModelSystem,
+        request: Request | None = None,
+        catalogue: CatalogueVectors | None = None,
+    ) -> None:
+        """Take the trained ``parts``; every prompt is worded as ``request`` says.
+
+        Args:
+            parts: the model with its prompts and encoders.
+            request: whose words are read; its history and filters are not.
+            catalogue: vectors of items; histories and scores then speak of its rows, in place of
+                the trained ones.
+        """
+        self.parts = parts
+        self.request = request or Request()
+        self.catalogue = catalogue
+
+    @cached_property
+    def outputs_DI(self) -> Float[np.ndarray, "width items"]:  # noqa: N802 - shape suffix
+        """Output vectors of the whole catalogue, as columns."""
+        if self.catalogue is not None:
+            outputs = self.catalogue.outputs
+        else:
+            self.parts.model.train(mode=False)
+            with torch.inference_mode():
+                outputs = self.parts.model.catalogue()
+        return np.ascontiguousarray(outputs.float().cpu().numpy().T)
+
+    def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
+        """Return the score of every item: its logit, and what the prior adds.
+
+        The logit is the largest product of the item's vector with any of the user's vectors.
+        """
+        users = self.user_vectors(histories) * self.parts.model.scale
+        scores = largest_products(users.numpy(), self.outputs_DI)
+        added = self.prior_scores(histories)
+        if added is not None:
+            scores[:, : added.shape[1]] += added
+        return scores
+
+    def prior_scores(
+        self, histories: Sequence[History]
+    ) -> Float[np.ndarray, "users trained"] | None:
+        """Return what the prior adds to the score of each trained item; None where it adds nothing.
+
+        It reads no words: it is added to the answer to a plain request for the next item alone.
+        """
+        prior, num_trained = self.parts.prior, len(self.parts.features)
+        plain = self.request.prompt is None and self.request.family == "next-item"
+        if prior is None or not plain:
+            return None
+        # The baseline was fitted with the items of training.
+        known = [history.item_rows < num_trained for history in histories]
+        fitted = [
+            history if rows.all() else history.take(np.flatnonzero(rows))
+            for history, rows in zip(histories, known, strict=True)
+        ]
+        return np.float32(prior.weight) * prior.baseline.score(fitted)
+
+    def user_vectors(
+        self, histories: Sequence[History], contexts: Sequence[str] | None = None
+    ) -> Float[Tensor, "users queries width"]:
+        """Return the user vectors of each history, read in batches of similar length.
+
+        ``contexts`` are words of each history's own, in place of the context of the request.
+        """
+        model = self.parts.model
+        shape = (len(histories), max(model.config.num_queries, 1), model.width)
+        result = torch.empty(shape)
+        for users, batch in self._batches(histories, contexts, model.config.num_queries):
+            with torch.inference_mode():
+                result[users] = model.user_vectors(*self.with_items(batch)).float().cpu()
+        return result
+
+    def find_by_codes(
+        self,
+        histories: Sequence[History],
+        n: int,
+        *,
+        table: PrefixTable | None = None,
+        left_out: Sequence[Int[np.ndarray, " rows"]] | None = None,
+        contexts: Sequence[str] | None = None,
+    ) -> list[Ranking]:
+        """Return the best ``n`` items for each history by beam search over their codes.
+
+        Args:
+            histories: of items that may be without codes.
+            n: items of a list; there are at least as many beams.
+            table: the codes that may be generated; None allows those of every item of training.
+            left_out: rows that are not answered, for each history; None leaves out its items.
+            contexts: as for :meth:`user_vectors`.
+        """
+        model, codes = self.parts.model, self.parts.recipe.codes
+        assert codes is not None
+        beams = max(codes.beams, n)
+        device = model.queries.device
+        table = table or self._table
+        left_out = [history.item_rows for history in histories] if left_out is None else left_out
+        rankings: dict[int, Ranking] = {}
+        most = min(_BEAMS_AT_ONCE, BEAM_LOGITS_AT_ONCE // max(table.sizes)) // beams
+        for users, batch in self._batches(histories, contexts, table.num_levels, most):
+            seen = padded([left_out[user] for user in users])
+            seen[seen >= len(table.leaves)] = -1
+            with torch.inference_mode():
+                scorer = ModelCodes(model, model.prefix(*self.with_items(batch)))
+                rows, scores = beam_search(
+                    scorer,
+                    table,
+                    beams=beams,
+                    n=n,
+                    seen=torch.from_numpy(seen).to(device),
+                )
+            for user, row, score in zip(
+                users, rows.cpu().numpy(), scores.cpu().numpy(), strict=True
+            ):
+                rankings[int(user)] = Ranking(row[row >= 0], score[row >= 0])
+        return [rankings[user] for user in range(len(histories))]
+
+    @cached_property
+    def _table(self) -> PrefixTable:
+        assert self.parts.index is not None
+        return PrefixTable.of(self.parts.index.codes, device=self.parts.model.queries.device)
+
+    def _batches(
+        self,
+        histories: Sequence[History],
+        contexts: Sequence[str] | None,
+        slots: int,
+        most: int = _BEAMS_AT_ONCE,
+    ) -> Iterator[tuple[Int[np.ndarray, " users"], Batch]]:
+        """Yield at most so many histories as prompts of one prediction each, of similar lengths."""
+        model = self.parts.model
+        if model.training:
+            model.train(mode=False)
+        instruction, examples, batch_builder = self._worded(contexts or [self.request.context])
+        lengths = np.asarray([min(len(h), self._max_history) for h in histories], dtype=np.int64)
+        words = max((len(example.context) for example in examples), default=0)
+        places = lengths * batch_builder.item_format.places
+        for users in cut_by_length(places, words // 3 + 1 + slots, max(1, most)):
+            asked = [
+                replace(
+                    examples[user if contexts else 0],
+                    history=histories[user].last(self._max_history),
+                    prefix_lengths=np.asarray([lengths[user]]),
+                )
+                for user in users
+            ]
+            yield users, batch_builder.batch(instruction, asked).to(model.queries.device)
+
+    def with_items(self, batch: Batch) -> tuple[Batch, ItemTable]:
+        """Return the batch and the vectors of its items, looked up where they are known."""
+        model = self.parts.model
+        if self.catalogue is None:
+            return batch, model.items(mentioned(batch, model.num_items), batch.descriptions)
+        numbered, needed = numbered_items(batch)
+        tokens = self.catalogue.tokens[needed]
+        table = ItemTable(tokens, tokens, torch.arange(max(len(needed), 1), device=tokens.device))
+        if batch.descriptions is not None:
+            described = model.described(batch.descriptions)
+            table = replace(table, tokens=torch.cat([tokens, described]))
+        return numbered, table
+
+    @cached_property
+    def _max_history(self) -> int:
+        return self.parts.recipe.max_history
+
+    def _worded(self, contexts: Sequence[str]) -> tuple[str, list[Example], BatchBuilder]:
+        """Return the instruction, an example per context to fill, and a batch_builder for them."""
+        request, parts = self.request, self.parts
+        wording = (
+            parts.prompts[request.family].seen[request.wording].format(**request.slots)
+            if request.prompt is None
+            else request.prompt
+        )
+        vectors = parts.encoders.query_vectors(contexts) if request.family == "search" else None
+        nothing = History(item_rows=np.zeros(0, np.int64))
+        examples = [
+            Example(
+                history=nothing,
+                prefix_lengths=np.zeros(1, np.int64),
+                targets=np.zeros((1, 0), np.int64),
+                context=context,
+                query=None if vectors is None else query,
+            )
+            for query, context in enumerate(contexts)
+        ]
+        return (
+            wording,
+            examples,
+            BatchBuilder(parts.tokenizer, vectors, parts.item_format, parts.ratings),
+        )
+
+
+def cut_by_length(
+    lengths: Int[np.ndarray, " users"], extra: int, most: int
+) -> list[Int[np.ndarray, " _"]]:
+    """Return batches of at most ``most`` users of similar length within the token budget."""
+    order = np.argsort(lengths, kind="stable")
+    batches, start = [], 0
+    for end in range(1, len(order) + 1):
+        longest = lengths[order[end]] if end < len(order) else np.inf
+        rows = end - start + 1
+        if rows * (longest + extra) > _TOKENS_PER_BATCH or rows > most:
+            batches.append(order[start:end])
+            start = end
+    return batches
+
+
+def padded(rows: Sequence[Int[np.ndarray, " _"]]) -> Int[np.ndarray, "users longest"]:
+    """Return several arrays of item rows as one, padded with -1."""
+    table = np.full((len(rows), max(map(len, rows), default=0)), -1)
+    for user, own in enumerate(rows):
+        table[user, : len(own)] = own
+    return table

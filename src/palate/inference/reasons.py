@@ -1,0 +1,51 @@
+"""Why an item is answered: the events of the history without which its score falls most."""
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Int
+
+from palate.inference.catalogue_state import CatalogueState
+from palate.inference.history_encoder import POPULAR, HistoryEncoder
+from palate.inference.ranking import scores_of
+from palate.inference.request import Reason, Request
+
+_MOST_REASONS = 50
+"""Newest events that may be named as a reason."""
+
+
+def reasons(
+    histories: HistoryEncoder,
+    state: CatalogueState,
+    request: Request,
+    rows: Int[np.ndarray, " rows"],
+    n: int,
+) -> list[list[Reason]]:
+    """Return, for each row, the ``n`` events of the request's history that weighed most.
+
+    Measured by scoring again without each of the newest events, for all items in one pass. Where
+    what is popular was answered, no event weighed anything.
+    """
+    history = request.history
+    nothing: list[list[Reason]] = [[] for _ in rows]
+    # A search too has to score every one of the items.
+    request = replace(request, candidates=rows, exclude=rows[:0], exclude_seen=False)
+    recent = range(max(0, len(history) - _MOST_REASONS), len(history))
+    whole = histories.plan(state, request)
+    if not len(recent) or whole.fallback == POPULAR:
+        return nothing
+    # All are asked in the same words, even where nothing is left of a history of one event.
+    shortened = [histories.events.of(state, history.without(event)) for event in recent]
+    plans = [whole, *(replace(whole, history=shorter) for shorter in shortened)]
+    users = histories.encode(state, plans)
+    if users[0].fallback == POPULAR:
+        return nothing
+    scores = np.stack([scores_of(state, user, rows) for user in users])
+    # An item that cannot be answered at all has nothing to lose.
+    scores = np.where(np.isneginf(scores[0]), 0.0, scores)
+    falls = scores[0] - scores[1:]
+    best = np.argsort(-falls, axis=0, kind="stable")[:n]
+    return [
+        [Reason(recent[int(e)], float(falls[e, i])) for e in best[:, i] if falls[e, i] > 0]
+        for i in range(len(rows))
+    ]

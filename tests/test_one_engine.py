@@ -1,0 +1,572 @@
+"""One question has one answer, in Python, on the command line, over HTTP and over MCP.
+
+The four doors are asked the same of the same model folders: a counting baseline, and language
+models that answer by vectors, by codes, by titles and in words.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from fastapi.testclient import TestClient
+from mcp import Client
+
+from palate import Dataset, Recommender, cli
+from palate.inference.filters import ItemFilter
+from palate.inference.request import Request
+from palate.inference.text_answers import EXPLANATION_SAMPLING
+from palate.serving.app import ServeSettings, create_app
+from palate.serving.mcp import mcp_server
+from palate.serving.startup import open_service
+from palate.simulation.world import World
+from palate.training.recipe import load_recipe
+from palate.types import History
+
+TINY = (
+    *("items.text.dim=16", "items.behaviour.dim=8", "model.decoder.width=16"),
+    *("model.decoder.layers=1", "tasks.max_history=8", "training.epochs=1"),
+    "training.tokens_per_batch=2048",
+)
+RECIPES: Mapping[str, tuple[str, ...]] = {
+    "itemknn": (),
+    "urm-small": (*TINY, 'prior.baseline={kind="itemknn", decay=0.5}'),
+    "urm-codes": (
+        *TINY,
+        "codes.index={kind='residual-kmeans', levels=2, size=4, unique='own-token'}",
+        "codes.beams=12",
+    ),
+    "palate": (*TINY, "tasks.candidates=5"),
+}
+MODELS = tuple(RECIPES)
+LANGUAGE_MODELS = MODELS[1:]
+SAME = 2e-4
+"""The command line rounds scores to four places."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked for at every door, in the ids and words of the outside."""
+
+    user: str | None = None
+    history: tuple[str, ...] | None = None
+    n: int = 6
+    task: str | None = None
+    slots: Mapping[str, str] = field(default_factory=dict)
+    prompt: str | None = None
+    form: str | None = None
+    filters: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    candidates: tuple[str, ...] | None = None
+    exclude_seen: bool = True
+    diversity: float = 0.0
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a door answers."""
+
+    ids: list[str]
+    scores: list[float]
+    fallback: str | None
+    why: list[list[tuple[str, float]]] | None = None
+    """For each item the events that weighed most, and how much."""
+
+
+class Python:
+    """``Recommender`` and the engine below it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.recommender = Recommender.load(folder)
+        self._vocabulary = self.recommender.dataset.catalog.vocabulary
+
+    def history(self, asked: Question) -> History:
+        ids = list(asked.history or ())
+        if asked.user is None:
+            return self.recommender.history_of(ids)
+        return self.recommender.history_of(ids, after=self.recommender.history(asked.user))
+
+    def recommend(self, asked: Question) -> Told:
+        history, engine = self.history(asked), self.recommender.engine
+        candidates = (
+            None if asked.candidates is None else self._vocabulary.rows(list(asked.candidates))
+        )
+        request = Request(
+            history,
+            asked.n,
+            family=asked.task or "next-item",
+            prompt=asked.prompt,
+            slots=asked.slots,
+            form=asked.form,
+            filter=engine.catalogue.filter(asked.filters) if asked.filters else None,
+            exclude=self._vocabulary.rows(list(asked.exclude)),
+            candidates=candidates,
+            exclude_seen=asked.exclude_seen,
+            diversity=asked.diversity,
+        )
+        (answer,) = engine.answer([request])
+        (ranking,) = self.recommender.asking(
+            Request(family=request.family, prompt=asked.prompt, slots=asked.slots, form=asked.form)
+        ).recommend(
+            [history],
+            asked.n,
+            candidates=candidates,
+            exclude_seen=asked.exclude_seen,
+            filters=asked.filters,
+            exclude=self._vocabulary.rows(list(asked.exclude)),
+            diversity=asked.diversity,
+        )
+        assert ranking.item_rows.tolist() == answer.rows.tolist()
+        np.testing.assert_allclose(ranking.scores, answer.scores, atol=SAME)
+        reasons = engine.reasons(request, answer.rows.tolist())
+        why = [
+            [(self._id(int(history.item_rows[reason.event])), reason.weight) for reason in of_item]
+            for of_item in reasons
+        ]
+        ids = [self._id(row) for row in answer.rows.tolist()]
+        return Told(ids, answer.scores.tolist(), answer.fallback, why)
+
+    def search(self, words: str, user: str | None) -> Told:
+        history = None if user is None else self.recommender.history(user)
+        found = self.recommender.search(words, 6, history)
+        ids = [self._id(row) for row in found.item_rows.tolist()]
+        return Told(ids, found.scores.tolist(), None)
+
+    def _id(self, row: int) -> str:
+        return str(self._vocabulary.ids[row])
+
+
+class CommandLine:
+    """``palate VERB MODEL ... --json``."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self._folder, self._capsys = folder, capsys
+
+    def run(self, verb: str, *words: object) -> tuple[Any, str]:
+        """Return what is printed as JSON, and what is said beside it."""
+        with pytest.MonkeyPatch.context() as patch:
+            words = (verb, self._folder, *words, "--json")
+            patch.setattr(sys, "argv", ["palate", *map(str, words)])
+            self._capsys.readouterr()
+            with pytest.raises(SystemExit) as stopped:
+                cli.main()
+        out, err = self._capsys.readouterr()
+        assert not stopped.value.code, err
+        return json.loads(out), err
+
+    def recommend(self, asked: Question) -> Told:
+        words = [*self.somebody(asked.user, asked.history), "-n", asked.n]
+        for option, value in (
+            ("--prompt", asked.prompt),
+            ("--form", asked.form),
+            ("--task", asked.task),
+            ("--diversity", asked.diversity or None),
+            ("--exclude", ",".join(asked.exclude) or None),
+            ("--candidates", None if asked.candidates is None else ",".join(asked.candidates)),
+        ):
+            words += [] if value is None else [option, value]
+        for wanted in asked.filters:
+            words += ["--filter", wanted]
+        for slot, value in asked.slots.items():
+            words += ["--slot", f"{slot}={value}"]
+        words += [] if asked.exclude_seen else ["--include-seen"]
+        rows, said = self.run("recommend", *words)
+        told = _told(rows, why="because")
+        notes = [line for line in said.splitlines() if line.startswith("fallback ")]
+        assert len(notes) == (told.fallback is not None), said
+        return told
+
+    @staticmethod
+    def somebody(user: str | None, history: Sequence[str] | None) -> list[object]:
+        if user is None and history is None:
+            history = ()
+        return [
+            *([] if user is None else ["--user", user]),
+            *([] if history is None else ["--history", ",".join(history)]),
+        ]
+
+    def search(self, words: str, user: str | None) -> Told:
+        rows, _ = self.run("search", words, "-n", 6, *([] if user is None else ["--user", user]))
+        return _told(rows, why=None)
+
+
+class Http:
+    """The service, through its whole stack."""
+
+    def __init__(self, client: TestClient) -> None:
+        self._client = client
+
+    def post(self, route: str, **body: object) -> dict[str, Any]:
+        response = self._client.post(f"/v1/{route}", json=body)
+        assert response.status_code == 200, response.text
+        found: dict[str, Any] = response.json()
+        return found
+
+    def recommend(self, asked: Question) -> Told:
+        body: dict[str, Any] = {"user_id": asked.user, "n": asked.n, "explain": True}
+        body |= {"slots": dict(asked.slots), "task": asked.task}
+        body |= {"prompt": asked.prompt, "form": asked.form}
+        if asked.history is not None:
+            body["history"] = list(asked.history)
+        if asked.candidates is not None:
+            assert not asked.exclude_seen, "who ranks wants all of them"
+            found = self.post("rank", **body, candidates=list(asked.candidates))
+        else:
+            body |= {"exclude_seen": asked.exclude_seen, "diversity": asked.diversity}
+            body |= {"filter": _filter_body(asked.filters), "exclude": list(asked.exclude)}
+            found = self.post("recommend", **body)
+        assert found["missing_ids"] == []
+        return _told(found["items"], why="why", fallback=found["fallback"])
+
+    def search(self, words: str, user: str | None) -> Told:
+        found = self.post("search", query=words, n=6, user_id=user)
+        return _told(found["items"], why=None, fallback=found["fallback"])
+
+
+class Mcp:
+    """The tools of an assistant."""
+
+    def __init__(self, client: Client, portal: BlockingPortal) -> None:
+        self._client, self._portal = client, portal
+
+    def call(self, tool: str, **arguments: object) -> dict[str, Any]:
+        result = self._portal.call(self._client.call_tool, tool, arguments)
+        assert not result.is_error, result.content
+        found: dict[str, Any] = json.loads(result.content[0].text)
+        return found
+
+    def recommend(self, asked: Question) -> Told:
+        history = None if asked.history is None else list(asked.history)
+        arguments = {"user_id": asked.user, "history": history, "prompt": asked.prompt}
+        found = self.call("recommend", n=asked.n, explain=True, **arguments)
+        return _told(found["items"], why="why", fallback=found["fallback"])
+
+    def search(self, words: str, user: str | None) -> Told:
+        found = self.call("search", query=words, user_id=user, n=6)
+        return _told(found["items"], why=None, fallback=found["fallback"])
+
+
+def _told(rows: list[Any], *, why: str | None, fallback: str | None = None) -> Told:
+    return Told(
+        [row["item_id"] for row in rows],
+        [row["score"] for row in rows],
+        fallback or next((row["fallback"] for row in rows if "fallback" in row), None),
+        None
+        if why is None
+        else [[(one["item_id"], one["weight"]) for one in row[why]] for row in rows],
+    )
+
+
+def _filter_body(filters: Sequence[str]) -> dict[str, object]:
+    """Return the few filters of these tests as the body of a request has them."""
+    body: dict[str, Any] = {}
+    for wanted in filters:
+        name, _, value = wanted.partition("=")
+        if name in ("brand", "category"):
+            body.setdefault({"brand": "brands", "category": "categories"}[name], []).append(value)
+        elif name == "price<":
+            body["price_max"] = float(value)
+        elif name == "in_stock":
+            body["in_stock"] = value == "true"
+    return body
+
+
+@dataclass(frozen=True)
+class Doors:
+    """All doors of one model."""
+
+    python: Python
+    command_line: CommandLine
+    http: Http
+    mcp: Mcp
+
+
+@pytest.fixture(scope="module")
+def shop() -> Dataset:
+    return World(num_users=60, num_items=30, events_per_user=8, seed=2, pictures=False).dataset()
+
+
+@pytest.fixture(scope="module")
+def folders(shop: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of each model."""
+    at = tmp_path_factory.mktemp("one-engine")
+    for name, settings in RECIPES.items():
+        Recommender.train(shop, load_recipe(name, settings), seed=1).save(at / name)
+    return at
+
+
+@pytest.fixture(scope="module")
+def opened(
+    folders: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mapping[str, tuple[Python, Http, Mcp]]]:
+    """The doors that stay open: one Python object, one service, one assistant for each model."""
+    at = tmp_path_factory.mktemp("stores")
+    with ExitStack() as stack:
+        portal = stack.enter_context(start_blocking_portal())
+
+        def open_doors(name: str) -> tuple[Python, Http, Mcp]:
+            folder = folders / name
+            settings = ServeSettings({folder: 1.0}, f"sqlite:///{at}/{name}.db", first_key="k")
+            client = TestClient(
+                create_app(settings), base_url="http://localhost", headers={"X-API-Key": "k"}
+            )
+            service = open_service({folder: 1.0}, f"sqlite:///{at}/{name}-mcp.db")
+            assistant = stack.enter_context(
+                portal.wrap_async_context_manager(Client(mcp_server(service)))
+            )
+            stack.enter_context(client)
+            return Python(folder), Http(client), Mcp(assistant, portal)
+
+        yield {name: open_doors(name) for name in MODELS}
+
+
+@pytest.fixture
+def doors(
+    request: pytest.FixtureRequest,
+    opened: Mapping[str, tuple[Python, Http, Mcp]],
+    folders: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> Doors:
+    """The doors of the model that the test is given."""
+    name = request.param
+    python, http, mcp = opened[name]
+    return Doors(python, CommandLine(folders / name, capsys), http, mcp)
+
+
+def same(one: Told, other: Told) -> None:
+    """Both are the same list, for the same reasons."""
+    assert one.ids == other.ids
+    assert one.scores == pytest.approx(other.scores, abs=SAME, rel=SAME)
+    if one.why is None or other.why is None:
+        return
+    for first, second in zip(one.why, other.why, strict=True):
+        assert [item for item, _ in first] == [item for item, _ in second]
+        assert [weight for _, weight in first] == pytest.approx(
+            [weight for _, weight in second], abs=SAME, rel=SAME
+        )
+
+
+def asked_everywhere(doors: Doors, asked: Question, *, by_mcp: bool = True) -> Told:
+    """Ask at every door; return the answer that they share."""
+    expected = doors.python.recommend(asked)
+    others = [doors.command_line.recommend(asked), doors.http.recommend(asked)]
+    for told in [*others, *([doors.mcp.recommend(asked)] if by_mcp else [])]:
+        same(told, expected)
+        assert told.fallback == expected.fallback
+    return expected
+
+
+def ids_of(doors: Doors, rows: Sequence[int]) -> tuple[str, ...]:
+    return tuple(str(x) for x in doors.python.recommender.dataset.catalog.vocabulary.ids[[*rows]])
+
+
+def brand_of(doors: Doors) -> str:
+    brands = [view.brand for view in doors.python.recommender.engine.catalogue.views(range(30))]
+    return str(max(set(brands), key=brands.count))
+
+
+every_model = pytest.mark.parametrize("doors", MODELS, indirect=True)
+language_models = pytest.mark.parametrize("doors", LANGUAGE_MODELS, indirect=True)
+
+
+@every_model
+def test_a_known_user(doors: Doors) -> None:
+    told = asked_everywhere(doors, Question(user="u1"))
+    assert len(told.ids) == 6
+    assert told.fallback is None
+    assert any(told.why or [])
+
+
+@every_model
+def test_a_session(doors: Doors) -> None:
+    told = asked_everywhere(doors, Question(history=ids_of(doors, [3, 7, 11])))
+    assert not set(told.ids) & set(ids_of(doors, [3, 7, 11]))
+    assert told.fallback is None
+
+
+@every_model
+def test_a_known_user_with_a_session(doors: Doors) -> None:
+    asked_everywhere(doors, Question(user="u2", history=ids_of(doors, [3, 7])))
+
+
+@pytest.mark.parametrize(
+    ("doors", "fallback"),
+    [
+        ("itemknn", "popular"),
+        ("urm-small", "cold-start"),
+        ("urm-codes", "cold-start"),
+        ("palate", "cold-start"),
+    ],
+    indirect=["doors"],
+)
+def test_nobody_is_answered_alike_and_told_so(doors: Doors, fallback: str) -> None:
+    told = asked_everywhere(doors, Question())
+    assert told.fallback == fallback
+    assert told.why == [[]] * 6
+    http = doors.http
+    for body in ({"user_id": "somebody new"}, {"history": ["no such item"]}):
+        found = http.post("recommend", n=6, **body)
+        assert [item["item_id"] for item in found["items"]] == told.ids
+        assert found["fallback"] == fallback
+
+
+@pytest.mark.parametrize(
+    ("doors", "form"),
+    [
+        ("itemknn", "set"),
+        ("urm-small", "set"),
+        *(("urm-codes", form) for form in ("set", "codes", "hybrid")),
+        ("palate", "set"),
+    ],
+    indirect=["doors"],
+)
+def test_each_form(doors: Doors, form: str) -> None:
+    asked_everywhere(doors, Question(user="u3", form=form), by_mcp=False)
+
+
+@pytest.mark.parametrize("doors", ["palate"], indirect=True)
+def test_titles_are_not_served_but_answered_elsewhere(doors: Doors) -> None:
+    asked = Question(user="u3", form="titles", n=3)
+    expected = doors.python.recommend(asked)
+    assert len(expected.ids) == 3
+    same(doors.command_line.recommend(asked), expected)
+    with pytest.raises(AssertionError, match="titles"):
+        doors.http.recommend(asked)
+
+
+@every_model
+@pytest.mark.parametrize("form", [None, "hybrid"])
+def test_candidates(doors: Doors, form: str | None) -> None:
+    if form is not None and form not in doors.python.recommender.engine.forms:
+        return
+    candidates = ids_of(doors, [1, 4, 9, 16, 25])
+    asked = Question(user="u4", candidates=candidates, exclude_seen=False, form=form)
+    told = asked_everywhere(doors, asked, by_mcp=False)
+    assert sorted(told.ids) == sorted(candidates)
+
+
+@every_model
+def test_filters(doors: Doors) -> None:
+    brand = brand_of(doors)
+    asked = Question(user="u5", n=30, filters=(f"brand={brand}",))
+    told = asked_everywhere(doors, asked, by_mcp=False)
+    engine = doors.python.recommender.engine
+    assert told.ids
+    assert {engine.catalogue.item(item_id).brand for item_id in told.ids} == {brand}
+    cheap = asked_everywhere(doors, Question(user="u5", filters=("price<=40",)), by_mcp=False)
+    assert all((engine.catalogue.item(item_id).price or 0) <= 40 for item_id in cheap.ids)
+    assert engine.catalogue.filter([f"brand={brand}"]) == ItemFilter(brands=(brand,))
+
+
+@every_model
+def test_what_is_seen_and_what_is_left_out(doors: Doors) -> None:
+    asked = Question(user="u6", n=30, exclude_seen=False)
+    whole = asked_everywhere(doors, asked, by_mcp=False)
+    assert len(whole.ids) == 30
+    left_out = tuple(whole.ids[:2])
+    told = asked_everywhere(
+        doors, Question(user="u6", n=30, exclude_seen=False, exclude=left_out), by_mcp=False
+    )
+    assert told.ids == whole.ids[2:]
+
+
+@every_model
+def test_diversity(doors: Doors) -> None:
+    plain, spread = (
+        asked_everywhere(doors, Question(user="u7", diversity=diversity), by_mcp=False)
+        for diversity in (0.0, 0.9)
+    )
+    assert plain.ids[0] == spread.ids[0]
+    assert plain.ids != spread.ids
+
+
+@pytest.mark.parametrize("doors", ["urm-small", "palate"], indirect=True)
+def test_an_objective(doors: Doors) -> None:
+    asked = Question(user="u8", task="objective", slots={"event": "purchase"})
+    asked_everywhere(doors, asked, by_mcp=False)
+
+
+@language_models
+@pytest.mark.parametrize("user", ["u9", None])
+def test_free_words(doors: Doors, user: str | None) -> None:
+    told = asked_everywhere(doors, Question(user=user, prompt="something warm for the evening"))
+    assert told.fallback is None
+
+
+@every_model
+@pytest.mark.parametrize("user", ["u10", None])
+def test_search(doors: Doors, user: str | None) -> None:
+    title = doors.python.recommender.dataset.catalog.titles()[5]
+    expected = doors.python.search(title.split()[-1], user)
+    assert expected.ids
+    for door in (doors.command_line, doors.http, doors.mcp):
+        same(door.search(title.split()[-1], user), expected)
+
+
+@every_model
+@pytest.mark.parametrize("history", [None, (3, 7)])
+def test_why(doors: Doors, history: tuple[int, ...] | None) -> None:
+    item = ids_of(doors, [12])[0]
+    asked = Question(
+        user="u11" if history is None else None,
+        history=None if history is None else ids_of(doors, history),
+    )
+    python = doors.python
+    events = python.history(asked)
+    expected = [
+        (ids_of(doors, [int(events.item_rows[reason.event])])[0], reason.weight)
+        for reason in python.recommender.why(events, 12)
+    ]
+    who: dict[str, Any] = {"user_id": asked.user, "item_id": item}
+    who |= {} if asked.history is None else {"history": list(asked.history)}
+    for told in (doors.http.post("explain", **who), doors.mcp.call("explain", **who)):
+        why = [(one["item_id"], one["weight"]) for one in told["why"]]
+        assert [name for name, _ in why] == [name for name, _ in expected]
+        assert [weight for _, weight in why] == pytest.approx(
+            [weight for _, weight in expected], abs=SAME, rel=SAME
+        )
+
+
+@pytest.mark.parametrize("doors", ["palate"], indirect=True)
+@pytest.mark.parametrize("user", ["u12", None])
+def test_rate_and_explain_in_words(
+    doors: Doors, user: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One draft is as good as many for showing that all doors have the same."""
+    quick = replace(EXPLANATION_SAMPLING, drafts=1)
+    monkeypatch.setattr("palate.inference.text_answers.EXPLANATION_SAMPLING", quick)
+    item, python = ids_of(doors, [12])[0], doors.python
+    history = python.history(Question(user=user))
+    rated = python.recommender.rate(history, 12)
+    somebody = CommandLine.somebody(user, None)
+    found, _ = doors.command_line.run("rate", "--item", item, *somebody)
+    served = doors.http.post("rate", user_id=user, item_id=item)
+    for rating in (found["rating"], served["rating"]):
+        assert rating == pytest.approx(rated.value, abs=SAME)
+    assert served["chances"] == pytest.approx(found["chances"], abs=SAME)
+    explained = python.recommender.explain(history, 12)
+    said, _ = doors.command_line.run("explain", "--item", item, *somebody)
+    served = doors.http.post("explain", user_id=user, item_id=item, form="text")
+    told = doors.mcp.call("explain", user_id=user, item_id=item)
+    assert {said["explanation"], served["text"], told["text"]} == {explained.text}
+    assert said["quoted"] == served["quoted"] == explained.quoted
+    assert said["mended"] == served["mended"] == explained.was_mended
+    assert served["why"] == told["why"]
+
+
+@pytest.mark.parametrize("doors", ["itemknn", "urm-small"], indirect=True)
+def test_similar_items(doors: Doors) -> None:
+    answer = doors.python.recommender.similar(4, 5)
+    (item,) = ids_of(doors, [4])
+    found = doors.http._client.get(f"/v1/items/{item}/similar?n=5").json()
+    expected = [*zip(ids_of(doors, answer.item_rows.tolist()), answer.scores.tolist(), strict=True)]
+    assert [row["item_id"] for row in found["items"]] == [name for name, _ in expected]
+    assert [row["score"] for row in found["items"]] == pytest.approx(
+        [score for _, score in expected], abs=SAME
+    )
