@@ -100,7 +100,7 @@ def picked(model: Recommender) -> Found:
     task = Choice(plain_titles(model.dataset.catalog))
     events = held_out_events(model.dataset, "test")
     pairs = list(held_out_examples(task, events, None, np.random.default_rng(SEED)))
-    scores = model.score([event.before.last(task.max_history) for event, _ in pairs])
+    scores = model.by_rows.score([event.before.last(task.max_history) for event, _ in pairs])
     found, candidates, wanted = [], [], []
     for (_, example), of_user in zip(pairs, scores, strict=True):
         assert example.candidates is not None

@@ -57,7 +57,7 @@ def accuracy_and_diversity(model: Recommender) -> Found:
     parts = model.trained.system
     if not isinstance(parts, LanguageModelSystem) or "text" not in parts.features.vectors:
         return found
-    lists = model.recommend(model.dataset.cases("test").histories, 10)
+    lists = model.by_rows.recommend(model.dataset.cases("test").histories, 10)
     rows = np.stack([np.resize(ranking.item_rows, 10) for ranking in lists])
     values = vector_diversity(rows, parts.features.vectors["text"].values)
     return {**found, "beyond": {**found["beyond"], "text_diversity@10": float(values.mean())}}

@@ -113,7 +113,7 @@ class Python:
         (answer,) = engine.answer([request])
         (ranking,) = self.recommender.asking(
             Request(family=request.family, prompt=asked.prompt, slots=asked.slots, form=asked.form)
-        ).recommend(
+        ).by_rows.recommend(
             [history],
             asked.n,
             candidates=candidates,
@@ -521,7 +521,7 @@ def test_why(doors: Doors, history: tuple[int, ...] | None) -> None:
     events = python.history(asked)
     expected = [
         (ids_of(doors, [int(events.item_rows[reason.event])])[0], reason.weight)
-        for reason in python.recommender.why(events, 12)
+        for reason in python.recommender.engine.why(events, 12)
     ]
     who: dict[str, Any] = {"user_id": asked.user, "item_id": item}
     who |= {} if asked.history is None else {"history": list(asked.history)}
@@ -543,14 +543,14 @@ def test_rate_and_explain_in_words(
     monkeypatch.setattr("palate.inference.text_answers.EXPLANATION_SAMPLING", quick)
     item, python = ids_of(doors, [12])[0], doors.python
     history = python.history(Question(user=user))
-    rated = python.recommender.rate(history, 12)
+    rated = python.recommender.engine.rate(history, 12)
     somebody = CommandLine.somebody(user, None)
     found, _ = doors.command_line.run("rate", "--item", item, *somebody)
     served = doors.http.post("rate", user_id=user, item_id=item)
     for rating in (found["rating"], served["rating"]):
         assert rating == pytest.approx(rated.value, abs=SAME)
     assert served["chances"] == pytest.approx(found["chances"], abs=SAME)
-    explained = python.recommender.explain(history, 12)
+    explained = python.recommender.engine.explain(history, 12)
     said, _ = doors.command_line.run("explain", "--item", item, *somebody)
     served = doors.http.post("explain", user_id=user, item_id=item, form="text")
     told = doors.mcp.call("explain", user_id=user, item_id=item)

@@ -28,7 +28,7 @@ def popularity(tiny_shop: Dataset) -> Recommender:
 
 
 def test_a_rating_is_the_expectation_over_the_levels(speaker: Recommender) -> None:
-    rated = speaker.rate(speaker.history("u1"), 3)
+    rated = speaker.engine.rate(speaker.history("u1"), 3)
     assert rated.chances.sum() == pytest.approx(1.0, abs=1e-5)
     assert rated.value == pytest.approx(np.dot(rated.levels, rated.chances), abs=1e-4)
     assert rated.likeliest == rated.levels[int(rated.chances.argmax())]
@@ -40,24 +40,27 @@ def test_many_are_rated_as_one_alone(speaker: Recommender) -> None:
     task = speaker.answers.task(Rating, "rate items")
     histories = [speaker.history(f"u{n}") for n in (1, 2, 3)]
     together = speaker.answers.ratings([task.ask(h, np.asarray([3, 5])) for h in histories])
-    alone = [speaker.rate(history, row) for history in histories for row in (3, 5)]
+    alone = [speaker.engine.rate(history, row) for history in histories for row in (3, 5)]
     assert_allclose([r.value for r in together], [r.value for r in alone], atol=1e-4)
 
 
 def test_somebody_new_is_answered(speaker: Recommender) -> None:
     items = speaker.dataset.catalog.vocabulary.ids
     newcomer = speaker.history_of([str(items[2]), str(items[4])])
-    assert 1 <= speaker.rate(newcomer, 3).value <= 5
-    assert speaker.rate(NOBODY, 3).chances.shape == speaker.rate(newcomer, 3).chances.shape
-    assert speaker.profile(newcomer)
+    assert 1 <= speaker.engine.rate(newcomer, 3).value <= 5
+    assert (
+        speaker.engine.rate(NOBODY, 3).chances.shape
+        == speaker.engine.rate(newcomer, 3).chances.shape
+    )
+    assert speaker.engine.profile(newcomer)
 
 
 def test_ranking_holds_every_candidate_once_with_calibrated_chances(speaker: Recommender) -> None:
-    ranking = speaker.rank(speaker.history("u1"), [7, 3, 9, 1])
+    ranking = speaker.engine.rank(speaker.history("u1"), [7, 3, 9, 1])
     assert sorted(ranking.item_rows.tolist()) == [1, 3, 7, 9]
     assert (np.diff(ranking.scores) <= 0).all()
     assert ((ranking.scores > 0) & (ranking.scores < 1)).all()
-    one = speaker.rank(speaker.history("u1"), [9])
+    one = speaker.engine.rank(speaker.history("u1"), [9])
     assert one.scores[0] == pytest.approx(
         ranking.scores[ranking.item_rows.tolist().index(9)], abs=1e-5
     )
@@ -69,7 +72,7 @@ def test_what_an_item_scores_counts_in_yes_or_no(speaker: Recommender) -> None:
     task = answers.task(YesNo, "say yes or no")
     examples = [task.ask(history, rows), task.ask(speaker.history("u2"), rows[:1])]
     odds = answers.log_odds(examples)
-    scores = speaker.score([history, speaker.history("u2")])
+    scores = speaker.by_rows.score([history, speaker.history("u2")])
     shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     expected = np.log(np.append(shares[0, rows], shares[1, 7]) * len(speaker.dataset.catalog))
     assert odds is not None
@@ -94,7 +97,7 @@ def test_a_model_without_yes_or_no_ranks_by_its_scores(popularity: Recommender) 
     history = popularity.history("u1")
     seen = int(history.item_rows[0])
     rows = [seen, *(row for row in range(4) if row != seen)]
-    ranking = popularity.rank(history, rows)
+    ranking = popularity.engine.rank(history, rows)
     assert sorted(ranking.item_rows.tolist()) == sorted(rows)
     assert (np.diff(counts[ranking.item_rows]) <= 0).all()
     assert not popularity.tells_chances
@@ -113,7 +116,7 @@ def chooser(tiny_shop: Dataset) -> Recommender:
 
 def test_a_model_that_chooses_ranks_by_the_shares_of_the_choice(chooser: Recommender) -> None:
     history, rows = chooser.history("u1"), [7, 3, 9, 1]
-    ranking = chooser.rank(history, rows)
+    ranking = chooser.engine.rank(history, rows)
     assert sorted(ranking.item_rows.tolist()) == sorted(rows)
     assert ranking.scores.sum() == pytest.approx(1.0, abs=1e-5)
     assert (np.diff(ranking.scores) <= 0).all()
@@ -121,7 +124,7 @@ def test_a_model_that_chooses_ranks_by_the_shares_of_the_choice(chooser: Recomme
     [pick] = chooser.answers.choices([task.ask(history, np.asarray(rows))])
     assert_array_equal(ranking.item_rows, pick.item_rows)
     assert_allclose(np.diff(np.log(ranking.scores)), np.diff(pick.scores), atol=1e-3)
-    assert chooser.rank(history, [7]).scores.tolist() == [1.0]
+    assert chooser.engine.rank(history, [7]).scores.tolist() == [1.0]
     assert chooser.ranked_by == "share of the choice among them"
 
 
@@ -133,7 +136,7 @@ def test_what_has_no_title_cannot_be_chosen(
     monkeypatch.setitem(chooser.answers.tasks, "choice", replace(task, titles=titles))  # type: ignore[arg-type]
     nameless = str(chooser.dataset.catalog.vocabulary.ids[3])
     with pytest.raises(ConfigError, match=rf"'{nameless}' has no title"):
-        chooser.rank(chooser.history("u1"), [7, 3])
+        chooser.engine.rank(chooser.history("u1"), [7, 3])
 
 
 def test_an_explanation_claims_nothing_invented(
@@ -142,12 +145,12 @@ def test_an_explanation_claims_nothing_invented(
     history = speaker.history("u1")
     said = 'It is fine. It is like "The Lamp That Never Was".'
     monkeypatch.setattr(TextAnswers, "written", lambda *_args, **_named: [said])
-    explained = speaker.explain(history, 3)
+    explained = speaker.engine.explain(history, 3)
     assert explained.text == "It is fine."
     assert explained.written == said
     assert explained.invented == ('"The Lamp That Never Was"',)
     assert explained.was_mended
-    raw = speaker.explain(history, 3, ground=False)
+    raw = speaker.engine.explain(history, 3, ground=False)
     assert raw.text == raw.written == said
     assert not raw.was_mended
     assert not raw.quoted
@@ -159,7 +162,7 @@ def test_where_nothing_is_left_facts_are_told(
     monkeypatch.setattr(
         TextAnswers, "written", lambda *_args, **_named: ['Like "The Lamp That Never Was".']
     )
-    explained = speaker.explain(speaker.history("u1"), 3)
+    explained = speaker.engine.explain(speaker.history("u1"), 3)
     assert speaker.dataset.catalog.titles()[3] in explained.text
     assert speaker.answers.grounds.check(
         explained.text, 3, speaker.history("u1").item_rows.tolist()
@@ -168,10 +171,10 @@ def test_where_nothing_is_left_facts_are_told(
 
 def test_words_are_said(speaker: Recommender) -> None:
     history = speaker.history("u1")
-    assert speaker.explain(history, 3).text
-    assert speaker.explain(history, 3, "colour").text
+    assert speaker.engine.explain(history, 3).text
+    assert speaker.engine.explain(history, 3, "colour").text
     assert speaker.summarise("The lamp is warm and bright. I like it a lot.")
-    assert speaker.profile(history)
+    assert speaker.engine.profile(history)
 
 
 def test_at_least_the_least_number_of_words_is_said(speaker: Recommender) -> None:
@@ -195,7 +198,7 @@ def test_picks_are_of_the_candidates(speaker: Recommender) -> None:
 
 def test_what_was_not_trained_says_so(tiny_shop: Dataset, popularity: Recommender) -> None:
     with pytest.raises(NotTrainedError, match="says no words") as found:
-        popularity.rate(popularity.history("u1"), 0)
+        popularity.engine.rate(popularity.history("u1"), 0)
     assert "--recipe palate" in found.value.hint
     silent = Recommender.train(
         tiny_shop, load_recipe("urm-small", ("training.epochs=1", "model.decoder.width=16"))
@@ -233,8 +236,8 @@ def test_own_prompts_are_trained_on(tiny_shop: Dataset, tmp_path: Path) -> None:
     loaded = Recommender.load(tmp_path / "model")
     assert loaded.prompts["rating"].seen == ("how many stars",)
     assert loaded.prompts["summary"].seen[0] != "how many stars"
-    one = loaded.rate(loaded.history("u1"), 2)
-    assert_array_equal(one.chances, model.rate(model.history("u1"), 2).chances)
+    one = loaded.engine.rate(loaded.history("u1"), 2)
+    assert_array_equal(one.chances, model.engine.rate(model.history("u1"), 2).chances)
     file.write_text('[rating]\nseen = ["how many {stars}"]\n')
     with pytest.raises(ConfigError, match="stars"):
         Recommender.train(tiny_shop, recipe, prompts=file)
@@ -252,8 +255,8 @@ def test_calibration_is_kept_in_the_folder(speaker: Recommender, tmp_path: Path)
     assert ours.calibration == theirs.calibration
     assert_array_equal(ours.biases.items, theirs.biases.items)
     assert_array_equal(
-        speaker.rank(speaker.history("u1"), [1, 2, 3]).scores,
-        loaded.rank(loaded.history("u1"), [1, 2, 3]).scores,
+        speaker.engine.rank(speaker.history("u1"), [1, 2, 3]).scores,
+        loaded.engine.rank(loaded.history("u1"), [1, 2, 3]).scores,
     )
 
 
@@ -268,7 +271,7 @@ def test_what_others_wrote_may_be_quoted_where_it_agrees(
         replace(EXPLANATION_SAMPLING, trust=1.0),
     )
     for row in told[:3]:
-        explained = speaker.explain(history, row)
+        explained = speaker.engine.explain(history, row)
         assert explained.written in task.reviews.sentences_about(row)
         assert explained.quoted
     about = speaker.answers._quotes(task, task.ask(history, told[0], "look"))

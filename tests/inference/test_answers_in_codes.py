@@ -145,8 +145,8 @@ def test_a_model_of_both_forms_is_trained_saved_and_asked_alike(
 def test_a_model_of_codes_alone_answers_explains_and_is_judged_in_codes(shop: Dataset) -> None:
     model = Recommender.train(shop, load_recipe("tiger", SMALL), seed=2)
     history = _histories(shop)[3]
-    best = int(model.recommend([history], 1)[0].item_rows[0])
-    assert all(reason.weight > 0 for reason in model.why(history, best))
+    best = int(model.by_rows.recommend([history], 1)[0].item_rows[0])
+    assert all(reason.weight > 0 for reason in model.engine.why(history, best))
     found = model.evaluate()
     assert 0 <= found.masked["recall@10"] <= 1
     with pytest.raises(NotTrainedError, match="'set'"):

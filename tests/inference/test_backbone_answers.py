@@ -68,7 +68,7 @@ def _lists(model: Recommender, shop: Dataset) -> list[list[int]]:
     return [
         ranking.item_rows.tolist()
         for form in ("set", "codes", "hybrid")
-        for ranking in model.asking(Request(form=form)).recommend(histories, 5)
+        for ranking in model.asking(Request(form=form)).by_rows.recommend(histories, 5)
     ]
 
 
@@ -101,7 +101,7 @@ def test_saved_and_read_back_it_answers_alike(
     assert any(texts)
     assert _texts(loaded, shop) == texts
     histories = shop.cases("test").histories
-    np.testing.assert_array_equal(loaded.score(histories), model.score(histories))
+    np.testing.assert_array_equal(loaded.by_rows.score(histories), model.by_rows.score(histories))
 
 
 def test_what_was_trained_is_saved_alone(
@@ -126,7 +126,7 @@ def test_a_search_with_enough_beams_is_the_exhaustive_ranking(
     model = models[kind].asking(Request(form=form))
     histories = [h.last(1 + n) for n, h in enumerate(shop.cases("test").histories[:4])]
     items = len(shop.catalog)
-    lists = model.recommend(histories, items, exclude_seen=False)
+    lists = model.by_rows.recommend(histories, items, exclude_seen=False)
     scores = scores_by_codes(model.trained.system, histories)
     for ranking, expected in zip(lists, scores, strict=True):
         assert sorted(ranking.item_rows) == list(range(items))
@@ -156,9 +156,9 @@ def test_many_at_once_are_each_alone(
 ) -> None:
     engine = TextEngine(PromptRunner(models[kind].trained.system))
     histories = shop.cases("test").histories
-    scores = models[kind].score([h.last(1 + n) for n, h in enumerate(histories[:4])])
+    scores = models[kind].by_rows.score([h.last(1 + n) for n, h in enumerate(histories[:4])])
     for n, history in enumerate(histories[:4]):
-        alone = models[kind].score([history.last(1 + n)])[0]
+        alone = models[kind].by_rows.score([history.last(1 + n)])[0]
         np.testing.assert_allclose(alone, scores[n], atol=1e-4)
     for question in _questions(shop):
         texts = engine.write(question, SamplingParams(max_words=6))
@@ -223,8 +223,10 @@ def test_merged_it_answers_alike_and_needs_no_other_folder(
     shutil.rmtree(tmp_path / "checkpoint")
     loaded = Recommender.load(tmp_path / "model")
     histories = shop.cases("test").histories
-    np.testing.assert_allclose(merged.score(histories), model.score(histories), atol=1e-3)
-    np.testing.assert_array_equal(loaded.score(histories), merged.score(histories))
+    np.testing.assert_allclose(
+        merged.by_rows.score(histories), model.by_rows.score(histories), atol=1e-3
+    )
+    np.testing.assert_array_equal(loaded.by_rows.score(histories), merged.by_rows.score(histories))
     assert _texts(loaded, shop) == _texts(merged, shop)
 
 

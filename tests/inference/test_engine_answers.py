@@ -364,7 +364,7 @@ def test_reasons_are_those_of_the_recommender(engine: Engine, model_folders: Pat
     (answer,) = engine.answer([Request(history, 3)])
     together = engine.reasons(Request(history), answer.rows.tolist(), 3)
     for row, reasons in zip(answer.rows.tolist(), together, strict=True):
-        expected = recommender.why(history, row, 3)
+        expected = recommender.engine.why(history, row, 3)
         assert [reason.event for reason in reasons] == [reason.event for reason in expected]
         assert_allclose([r.weight for r in reasons], [r.weight for r in expected], atol=1e-4)
         alone = engine.why(history, row, 3)

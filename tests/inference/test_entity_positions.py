@@ -142,7 +142,7 @@ def test_p5_learns_its_five_families_and_answers_in_codes(shop: Dataset) -> None
     model = Recommender.train(shop, _briefly(load_recipe("p5", SMALL)), seed=1)
     assert set(model.tasks) == {"next-item", "direct", "rating", "explanation", "summary"}
     histories = shop.cases("test").histories[:1]
-    ranking = model.recommend(histories, 5)[0]
+    ranking = model.by_rows.recommend(histories, 5)[0]
     assert len(set(ranking.item_rows.tolist())) == 5
     alone = scores_by_codes(model.trained.system, histories)[0]
     assert_allclose(ranking.scores, alone[ranking.item_rows], atol=1e-4)

@@ -68,7 +68,7 @@ def _scores(ranking: Ranking) -> dict[int, float]:
 
 def _is_exhaustive(model: Recommender, histories: list[History]) -> None:
     wanted = _weighed(model.answers, histories)
-    found = model.recommend(histories, 20, exclude_seen=False)
+    found = model.by_rows.recommend(histories, 20, exclude_seen=False)
     for ranking, logs in zip(found, wanted, strict=True):
         assert sorted(ranking.item_rows.tolist()) == [row for row in range(20) if row != 7]
         assert_allclose(ranking.scores, logs[ranking.item_rows], rtol=1e-4, atol=1e-4)
@@ -95,7 +95,7 @@ def test_two_positions_are_told_of_each_beam(titled_shop: Dataset) -> None:
 
 
 def test_items_of_one_title_share_its_score(titler: Recommender, titled_shop: Dataset) -> None:
-    ranking = titler.recommend(_histories(titled_shop)[:1], 20, exclude_seen=False)[0]
+    ranking = titler.by_rows.recommend(_histories(titled_shop)[:1], 20, exclude_seen=False)[0]
     scores = _scores(ranking)
     assert scores[3] == scores[4]
 
@@ -104,8 +104,8 @@ def test_few_beams_find_the_likeliest_of_what_they_keep(
     titler: Recommender, titled_shop: Dataset
 ) -> None:
     histories = _histories(titled_shop)
-    whole = titler.recommend(histories, 20)
-    for few, all_of_them in zip(titler.recommend(histories, 3), whole, strict=True):
+    whole = titler.by_rows.recommend(histories, 20)
+    for few, all_of_them in zip(titler.by_rows.recommend(histories, 3), whole, strict=True):
         kept = _scores(all_of_them)
         assert len(few) == 3
         assert_allclose(few.scores, [kept[row] for row in few.item_rows.tolist()], atol=1e-4)
@@ -115,19 +115,19 @@ def test_what_was_seen_is_left_out_and_candidates_are_kept_to(
     titler: Recommender, titled_shop: Dataset
 ) -> None:
     histories = _histories(titled_shop)
-    for history, ranking in zip(histories, titler.recommend(histories, 20), strict=True):
+    for history, ranking in zip(histories, titler.by_rows.recommend(histories, 20), strict=True):
         assert not set(ranking.item_rows.tolist()).intersection(history.item_rows.tolist())
     among = np.asarray([2, 7, 11, 13])
-    for ranking in titler.recommend(histories, 5, candidates=among, exclude_seen=False):
+    for ranking in titler.by_rows.recommend(histories, 5, candidates=among, exclude_seen=False):
         assert sorted(ranking.item_rows.tolist()) == [2, 11, 13], "item 7 has no title"
-    nothing = titler.recommend(histories, 5, candidates=np.asarray([7]), exclude_seen=False)
+    nothing = titler.by_rows.recommend(histories, 5, candidates=np.asarray([7]), exclude_seen=False)
     assert [len(ranking) for ranking in nothing] == [0] * len(histories)
 
 
 def test_one_history_is_answered_as_many_are(titler: Recommender, titled_shop: Dataset) -> None:
     histories = _histories(titled_shop)
-    for history, ranking in zip(histories, titler.recommend(histories, 4), strict=True):
-        alone = titler.recommend([history], 4)[0]
+    for history, ranking in zip(histories, titler.by_rows.recommend(histories, 4), strict=True):
+        alone = titler.by_rows.recommend([history], 4)[0]
         assert_array_equal(alone.item_rows, ranking.item_rows)
         assert_allclose(alone.scores, ranking.scores, atol=1e-4)
 
@@ -138,11 +138,11 @@ def test_a_reason_is_what_the_title_loses_without_an_event(
     history = titled_shop.cases("test").histories[0].last(4)
     shortened = [history, *(history.without(event) for event in range(4))]
     logs = _weighed(titler.answers, shortened)[:, 2]
-    reasons = titler.why(history, 2, n=4)
+    reasons = titler.engine.why(history, 2, n=4)
     assert {reason.event for reason in reasons} == set(np.flatnonzero(logs[0] > logs[1:]).tolist())
     for reason in reasons:
         assert reason.weight == pytest.approx(logs[0] - logs[1 + reason.event], abs=1e-3)
-    assert titler.why(history, 7) == [], "nothing speaks for what cannot be said"
+    assert titler.engine.why(history, 7) == [], "nothing speaks for what cannot be said"
 
 
 def test_it_is_evaluated_and_ranks_as_any_other(titler: Recommender, titled_shop: Dataset) -> None:
@@ -151,8 +151,10 @@ def test_it_is_evaluated_and_ranks_as_any_other(titler: Recommender, titled_shop
     assert 0 < result.masked["recall@20"] <= 1
     history = titled_shop.cases("test").histories[0]
     assert titler.ranked_by == "scores as in recommend"
-    ranked = titler.rank(history, [1, 2, 3])
-    wanted = titler.recommend([history], 3, candidates=np.asarray([1, 2, 3]), exclude_seen=False)
+    ranked = titler.engine.rank(history, [1, 2, 3])
+    wanted = titler.by_rows.recommend(
+        [history], 3, candidates=np.asarray([1, 2, 3]), exclude_seen=False
+    )
     assert_array_equal(ranked.item_rows, wanted[0].item_rows)
 
 
@@ -169,7 +171,7 @@ def test_a_model_of_every_task_answers_by_titles_too(
     assert not np.allclose(
         told.recommend(histories, 5, exclude_seen=False)[0].scores, wanted[0].scores
     )
-    assert speaker.recommend(histories, 5)[0].scores[0] != wanted[0].scores[0]
+    assert speaker.by_rows.recommend(histories, 5)[0].scores[0] != wanted[0].scores[0]
 
 
 def test_by_titles_nothing_but_what_comes_next_is_answered(

@@ -81,7 +81,7 @@ def test_a_baseline_counts_what_it_may_learn_from(shop: Dataset, fit: Fit) -> No
     rows, parts = shop.interactions.item_rows, shop.split.parts
     learned = {"train": parts == 0, "valid": parts <= 1, "all": parts <= 3}[fit]
     assert isinstance(model.trained.system, Popularity)
-    counted = model.score([shop.history("u1")])[0]
+    counted = model.by_rows.score([shop.history("u1")])[0]
     expected = np.bincount(rows[learned], minlength=30)
     assert_array_equal(np.argsort(-counted, kind="stable"), np.argsort(-expected, kind="stable"))
     assert_array_equal(model.dataset.train_counts, expected)
@@ -237,7 +237,7 @@ def test_the_folder_says_what_was_learned_from(
     assert loaded.trained.fit == fit
     assert loaded.trained.epochs == models[fit].trained.epochs
     history = [loaded.history("u1")]
-    assert_array_equal(loaded.score(history), models[fit].score(history))
+    assert_array_equal(loaded.by_rows.score(history), models[fit].by_rows.score(history))
     if fit != "train":
         with pytest.raises(ConfigError, match="learned from"):
             loaded.evaluate("valid")

@@ -42,21 +42,26 @@ def test_the_answer_is_the_logit_plus_the_weighted_baseline(model: Recommender) 
     histories = model.dataset.cases("test").histories[:5]
     alone = PromptRunner(replace(parts, prior=None)).score(histories)
     expected = alone + parts.prior.weight * parts.prior.baseline.score(histories)
-    np.testing.assert_allclose(model.score(histories), expected, atol=1e-5)
+    np.testing.assert_allclose(model.by_rows.score(histories), expected, atol=1e-5)
 
 
 def test_the_list_follows_the_mixed_scores(model: Recommender) -> None:
     history = model.dataset.cases("test").histories[0]
-    scores = model.score([history])[0]
+    scores = model.by_rows.score([history])[0]
     scores[history.item_rows] = -np.inf
-    assert model.recommend([history], 5)[0].item_rows.tolist() == np.argsort(-scores)[:5].tolist()
+    assert (
+        model.by_rows.recommend([history], 5)[0].item_rows.tolist()
+        == np.argsort(-scores)[:5].tolist()
+    )
 
 
 @pytest.mark.parametrize("ask", [Request(family="direct"), Request(prompt="something warm")])
 def test_other_questions_do_without_it(model: Recommender, ask: Request) -> None:
     histories = model.dataset.cases("test").histories[:3]
     bare = PromptRunner(replace(parts_of(model), prior=None), ask)
-    np.testing.assert_allclose(model.asking(ask).score(histories), bare.score(histories), atol=1e-5)
+    np.testing.assert_allclose(
+        model.asking(ask).by_rows.score(histories), bare.score(histories), atol=1e-5
+    )
 
 
 def test_the_kept_weight_is_the_best_on_validation(model: Recommender) -> None:
@@ -73,7 +78,9 @@ def test_it_is_saved_with_the_model(model: Recommender, tmp_path: Path) -> None:
     model.save(tmp_path / "model")
     again = Recommender.load(tmp_path / "model")
     histories = model.dataset.cases("test").histories[:3]
-    np.testing.assert_allclose(again.score(histories), model.score(histories), atol=1e-5)
+    np.testing.assert_allclose(
+        again.by_rows.score(histories), model.by_rows.score(histories), atol=1e-5
+    )
 
 
 def test_ndcg_counts_places_by_hand() -> None:

@@ -249,7 +249,7 @@ def test_tallrec_tunes_a_little_in_words_alone(
     parts = _system(model)
     assert parts.model.borrowed == bool(kind)
     assert parts.forms == (() if kind else ("titles",)), "the first stage is left out"
-    ranked = model.rank(shop.cases("test").histories[0], [3, 1, 4])
+    ranked = model.engine.rank(shop.cases("test").histories[0], [3, 1, 4])
     assert sorted(ranked.item_rows.tolist()) == [1, 3, 4]
 
 
@@ -277,7 +277,7 @@ def test_lc_rec_learns_codes_and_titles_together(
     assert shown == {True, False}
     model = Recommender.train(shop, recipe, seed=1)
     assert model.trained.recipe.forms == ("codes", "titles")
-    ranking = model.recommend(shop.cases("test").histories[:1], 5)[0]
+    ranking = model.by_rows.recommend(shop.cases("test").histories[:1], 5)[0]
     assert len(ranking.item_rows) == 5
 
 

@@ -135,7 +135,7 @@ def rate(
     """Predict how a user rates an item."""
     loaded = load(model)
     row = loaded.engine.catalogue.row_of(item)
-    rated = loaded.rate(somebody(loaded, user, history), row)
+    rated = loaded.engine.rate(somebody(loaded, user, history), row)
     if as_json:
         print_json(
             _named(loaded, row)
@@ -162,7 +162,7 @@ def explain(
     """Say why an item fits a user; what the catalogue does not bear out is left out."""
     loaded = load(model)
     row = loaded.engine.catalogue.row_of(item)
-    explained = loaded.explain(somebody(loaded, user, history), row, aspect)
+    explained = loaded.engine.explain(somebody(loaded, user, history), row, aspect)
     if as_json:
         print_json(
             _named(loaded, row)
@@ -212,7 +212,7 @@ def rank(
     if not ids:
         raise ConfigError("There is nothing to rank.", hint="Give --items ID,ID,...")
     rows = loaded.engine.catalogue.known_rows(ids)
-    ranking = loaded.rank(somebody(loaded, user, history), rows.tolist())
+    ranking = loaded.engine.rank(somebody(loaded, user, history), rows)
     title = f"Ranked for {_called(user)}: {loaded.ranked_by}"
     show_items(loaded, ranking, title, None, as_json=as_json)
 

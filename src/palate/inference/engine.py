@@ -326,7 +326,9 @@ class Engine:
         self.capabilities.check_words("profile")
         return self.texts.profile(self._histories.events.of(self.catalogue.state, history))
 
-    def rank(self, history: History, item_rows: Int[np.ndarray, " candidates"]) -> Ranking:
+    def rank(
+        self, history: History, item_rows: Int[np.ndarray, " candidates"] | Sequence[int]
+    ) -> Ranking:
         """Return these items, best first for somebody with this history.
 
         The scores are what :attr:`ranked_by` says.
@@ -334,6 +336,7 @@ class Engine:
         Raises:
             NotTrainedError: when the model cannot read one of the items.
         """
+        item_rows = np.asarray(item_rows, dtype=np.int64)
         in_words = {"ranking", "choice"}.intersection(self.capabilities.in_words)
         if not in_words and self.forms:
             asked = Request(history, len(item_rows), candidates=item_rows, exclude_seen=False)

@@ -16,13 +16,15 @@ from palate.evaluation.result import Evaluation
 from palate.inference.engine import Engine
 from palate.inference.filters import ItemFilter
 from palate.inference.model_folder import TrainedModel, load_versioned, save_model
-from palate.inference.request import Reason, Request
+from palate.inference.request import NOBODY, Answer, Reason, Request
 from palate.inference.text_answers import TextAnswers
 from palate.inference.text_results import Explained, Rated
 from palate.language.prompts import Wordings, load_prompts
 from palate.models.device import Precision, choose_device
 from palate.models.trainable_state import merged
+from palate.recommender.events import Event, history_of_events
 from palate.recommender.fit import TrainingRun
+from palate.recommender.lists import ItemList, ItemLists, ItemReason, RankedItem
 from palate.training.loop import Report
 from palate.training.recipe import Recipe, load_recipe
 from palate.training.system import LanguageModelSystem
@@ -196,99 +198,166 @@ class Recommender:
         other.engine = self.engine
         return other
 
-    def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
-        """Return one score per user and catalogue row, higher is better."""
-        return self.engine.scores([replace(self._request, history=each) for each in histories])
+    # --- Lists of items
 
-    def recommend(  # noqa: PLR0913 - which items may be answered
+    def recommend(  # noqa: PLR0913 - for whom, and which items may be answered
         self,
-        histories: Sequence[History],
+        users: str | Sequence[str] | None = None,
         n: int = 10,
         *,
-        candidates: Int[np.ndarray, " candidates"] | None = None,
+        history: Sequence[Event] | None = None,
+        histories: Sequence[Sequence[Event]] | None = None,
+        candidates: Sequence[str] | None = None,
+        exclude: Sequence[str] = (),
         exclude_seen: bool = True,
         filters: ItemFilter | Sequence[str] | None = None,
-        exclude: Int[np.ndarray, " excluded"] | Sequence[int] = (),
         diversity: float = 0.0,
-    ) -> list[Ranking]:
-        """Return the best ``n`` items for each history, fewer only where fewer may be answered.
+        reasons: int = 0,
+    ) -> ItemList | ItemLists:
+        """Return the best ``n`` items, fewer only where fewer may be answered.
+
+        One user or one history gives an :class:`ItemList`, several give :class:`ItemLists`.
 
         Args:
-            histories: one per user.
+            users: the id of a user, or several ids.
             n: length of each list.
-            candidates: catalogue rows to choose from; None means the whole catalogue.
-            exclude_seen: leave out the items of the user's own history.
+            history: what somebody did, oldest first: item ids, or tuples of an id with its event
+                type, rating and time. With a user it follows what the user did before.
+            histories: the same of several people, in place of ``users``.
+            candidates: ids of the items to choose from; None means the whole catalogue.
+            exclude: ids of items to leave out.
+            exclude_seen: leave out the items of the history.
             filters: conditions such as ``["brand=Acme", "price<20"]`` (see
                 :func:`palate.inference.filters.parse_filter`).
-            exclude: catalogue rows to leave out.
             diversity: from 0 (by score alone) to 1 (as different as possible).
+            reasons: how many events to name for each item that weighed most; 0 names none.
 
         Raises:
-            ConfigError: when a filter cannot be read, or names what no item has.
+            UnknownUserError: naming the first user that the dataset does not hold.
+            UnknownItemError: naming the first item that the catalogue does not hold.
+            ConfigError: when it is not said for whom, or a filter cannot be read.
+
+        Example:
+            >>> from palate import World
+            >>> shop = World(num_users=60, num_items=40, seed=0).dataset()
+            >>> model = Recommender.train(shop, "popularity")
+            >>> [item.rank for item in model.recommend("u1", n=2)]
+            [1, 2]
         """
-        if filters is not None and not isinstance(filters, ItemFilter):
-            filters = self.engine.catalogue.filter(filters) if filters else None
         asked = replace(
             self._request,
-            n=n,
-            candidates=candidates,
+            n=_positive(n),
+            candidates=None if candidates is None else self._rows(candidates, "candidates"),
+            exclude=self._rows(exclude, "exclude"),
             exclude_seen=exclude_seen,
-            filter=filters,
-            exclude=np.asarray(exclude, dtype=np.int64),
+            filter=self._filter(filters),
             diversity=diversity,
         )
-        answers = self.engine.answer([replace(asked, history=history) for history in histories])
-        return [Ranking(answer.rows, answer.scores) for answer in answers]
+        named, told = self._people(users, history, histories)
+        requests = [
+            replace(asked, history=one, user_id=user) for user, one in zip(named, told, strict=True)
+        ]
+        lists = [
+            self._listed(request, answer, reasons)
+            for request, answer in zip(requests, self.engine.answer(requests), strict=True)
+        ]
+        single = histories is None and (users is None or isinstance(users, str))
+        return lists[0] if single else ItemLists(tuple(lists))
 
-    def search(self, words: str, n: int = 10, history: History | None = None) -> Ranking:
-        """Return the items that fit words, for somebody with this history if given.
+    def search(
+        self,
+        words: str,
+        n: int = 10,
+        *,
+        user: str | None = None,
+        history: Sequence[Event] | None = None,
+        filters: ItemFilter | Sequence[str] | None = None,
+    ) -> ItemList:
+        """Return the items that fit words, for a user or somebody with a history if given.
 
         A model that was not trained to search finds the items that have the words in their titles.
 
         Raises:
             NotTrainedError: when the model answers with no items at all.
         """
-        request = Request(n=n) if history is None else Request(history, n)
-        answer = self.engine.search(words, request)
-        return Ranking(answer.rows, answer.scores)
+        request = Request(
+            self._somebody(user, history), _positive(n), filter=self._filter(filters), user_id=user
+        )
+        return self._listed(request, self.engine.search(words, request), 0)
 
-    def similar(self, item_row: int, n: int = 10) -> Ranking:
+    def similar(self, item_id: str, n: int = 10) -> ItemList:
         """Return the items most like one.
 
         Raises:
+            UnknownItemError: when the catalogue does not hold the item.
             NotTrainedError: when the model knows nothing of the item, or no items apart.
         """
-        answer = self.engine.similar(item_row, n)
-        return Ranking(answer.rows, answer.scores)
+        answer = self.engine.similar(self.engine.catalogue.row_of(item_id), _positive(n))
+        return self._listed(Request(), answer, 0)
 
-    def why(self, history: History, item_row: int, n: int = 3) -> list[Reason]:
+    def rank(
+        self, user: str | None, item_ids: Sequence[str], *, history: Sequence[Event] | None = None
+    ) -> ItemList:
+        """Return these items, best first for a user.
+
+        Scores are what :attr:`ranked_by` says.
+
+        Raises:
+            NotTrainedError: when the model cannot read one of them.
+        """
+        rows = self._rows(item_ids, "item_ids")
+        found = self.engine.rank(self._somebody(user, history), rows)
+        request = Request(user_id=user)
+        return self._listed(request, Answer(found.item_rows, found.scores, self.version), 0)
+
+    def why(
+        self,
+        user: str | None,
+        item_id: str,
+        n: int = 3,
+        *,
+        history: Sequence[Event] | None = None,
+    ) -> tuple[ItemReason, ...]:
         """Return the ``n`` events without which the item's score falls most.
 
         Measured by scoring again without each.
         """
-        return self.engine.reasons(replace(self._request, history=history), [item_row], n)[0]
+        request = replace(self._request, history=self._somebody(user, history))
+        row = self.engine.catalogue.row_of(item_id)
+        return self._named(request, self.engine.reasons(request, [row], n)[0])
+
+    # --- Answers in words
 
     @property
     def answers(self) -> TextAnswers:
-        """What it answers in words.
+        """What it answers in words, by rows.
 
         Raises:
             NotTrainedError: when it answers nothing in words.
         """
         return self.engine.texts
 
-    def rate(self, history: History, item_row: int) -> Rated:
-        """Return how somebody with this history rates an item.
+    def rate(
+        self, user: str | None, item_id: str, *, history: Sequence[Event] | None = None
+    ) -> Rated:
+        """Return how a user rates an item.
 
         Raises:
             NotTrainedError: when the model was not trained to rate.
         """
-        return self.engine.rate(history, item_row)
+        row = self.engine.catalogue.row_of(item_id)
+        return self.engine.rate(self._somebody(user, history), row)
 
     def explain(
-        self, history: History, item_row: int, aspect: str = "", *, ground: bool = True
+        self,
+        user: str | None,
+        item_id: str,
+        aspect: str = "",
+        *,
+        history: Sequence[Event] | None = None,
+        ground: bool = True,
     ) -> Explained:
-        """Return why an item fits somebody with this history, on an aspect if one is given.
+        """Return why an item fits a user, on an aspect if one is given.
 
         Sentences that claim what the catalogue does not bear out are left out unless ``ground`` is
         False.
@@ -296,7 +365,8 @@ class Recommender:
         Raises:
             NotTrainedError: when the model was not trained to explain.
         """
-        return self.engine.explain(history, item_row, aspect, ground=ground)
+        row = self.engine.catalogue.row_of(item_id)
+        return self.engine.explain(self._somebody(user, history), row, aspect, ground=ground)
 
     def summarise(self, text: str) -> str:
         """Return a short title for a review.
@@ -306,23 +376,108 @@ class Recommender:
         """
         return self.engine.summarise(text)
 
-    def profile(self, history: History) -> str:
-        """Return in a sentence what somebody with this history likes.
+    def profile(self, user: str | None, *, history: Sequence[Event] | None = None) -> str:
+        """Return in a sentence what a user likes.
 
         Raises:
             NotTrainedError: when the model was not trained to describe users.
         """
-        return self.engine.profile(history)
+        return self.engine.profile(self._somebody(user, history))
 
-    def rank(self, history: History, item_rows: Sequence[int]) -> Ranking:
-        """Return these items, best first for somebody with this history.
+    # --- By rows, for evaluation
 
-        Scores are what :attr:`ranked_by` says.
+    @property
+    def by_rows(self) -> "ByRows":
+        """The same model, asked with histories and answering in rows of the catalogue."""
+        return ScoresByRows(self) if self.scores_everything else ByRows(self)
 
-        Raises:
-            NotTrainedError: when the model cannot read one of them.
-        """
-        return self.engine.rank(history, np.asarray(item_rows, dtype=np.int64))
+    @property
+    def request(self) -> Request:
+        """How every list is asked for, but for the history."""
+        return self._request
+
+    def _people(
+        self,
+        users: str | Sequence[str] | None,
+        history: Sequence[Event] | None,
+        histories: Sequence[Sequence[Event]] | None,
+    ) -> tuple[list[str | None], list[History]]:
+        """Return the ids and the histories of all who ask."""
+        if histories is not None:
+            if users is not None or history is not None:
+                raise ConfigError(
+                    "Both histories and a user or a history were given.",
+                    hint="Give histories=[...] alone, or a user with history=[...].",
+                )
+            return [None] * len(histories), [self._somebody(None, one) for one in histories]
+        if users is None and history is None:
+            raise ConfigError(
+                "It was not said for whom.",
+                hint='Give a user, recommend("u42"), or history=["i7"]; [] is somebody new.',
+            )
+        if users is None or isinstance(users, str):
+            return [users], [self._somebody(users, history)]
+        if not isinstance(users, Sequence) or not all(isinstance(user, str) for user in users):
+            raise ConfigError(
+                f"A user is an id, and users are a list of ids; {users!r} was given.",
+                hint='Write recommend("u42"), recommend(["u42", "u43"]) or history=["i7"].',
+            )
+        if history is not None:
+            raise ConfigError(
+                "One history was given with several users.", hint="Ask for one user at a time."
+            )
+        return list(users), [self.history(user) for user in users]
+
+    def _somebody(self, user: str | None, history: Sequence[Event] | None) -> History:
+        """Return what a known user did, then ``history``; of nobody, nothing."""
+        known = None if user is None else self.history(user)
+        if history is None:
+            return NOBODY if known is None else known
+        return history_of_events(self.engine, history, known)
+
+    def _rows(self, item_ids: Sequence[str], name: str) -> Int[np.ndarray, " items"]:
+        """Return the rows of items, all of which have to be there."""
+        if isinstance(item_ids, str) or not all(isinstance(x, str) for x in item_ids):
+            raise ConfigError(
+                f"{name} is a list of item ids; {item_ids!r} was given.",
+                hint=f'Write {name}=["i7", "i3"].',
+            )
+        return self.engine.catalogue.known_rows(item_ids)
+
+    def _filter(self, filters: ItemFilter | Sequence[str] | None) -> ItemFilter | None:
+        if filters is None or isinstance(filters, ItemFilter):
+            return filters
+        if isinstance(filters, str):
+            filters = [filters]
+        return self.engine.catalogue.filter(filters) if filters else None
+
+    def _listed(self, request: Request, answer: Answer, reasons: int) -> ItemList:
+        """Return an answer with ids in place of rows."""
+        rows = answer.rows.tolist()
+        why = self.engine.reasons(request, rows, reasons) if reasons else [[] for _ in rows]
+        views = self.engine.catalogue.views(rows)
+        items = tuple(
+            RankedItem(
+                view.item_id,
+                view.title or view.item_id,
+                float(score),
+                rank,
+                self._named(request, found),
+            )
+            for rank, (view, score, found) in enumerate(
+                zip(views, answer.scores.tolist(), why, strict=True), start=1
+            )
+        )
+        return ItemList(items, request.user_id, answer.fallback)
+
+    def _named(self, request: Request, found: Sequence[Reason]) -> tuple[ItemReason, ...]:
+        """Return reasons with the items of their events."""
+        rows = [int(request.history.item_rows[reason.event]) for reason in found]
+        views = self.engine.catalogue.views(rows)
+        return tuple(
+            ItemReason(view.item_id, view.title or view.item_id, reason.weight)
+            for view, reason in zip(views, found, strict=True)
+        )
 
     @property
     def ranked_by(self) -> str:
@@ -352,8 +507,7 @@ class Recommender:
         Raises:
             ConfigError: when it learned from the part (see ``fit`` of :meth:`train`).
         """
-        judged = self if self.scores_everything else _Lists(self)
-        return evaluate(judged, self.dataset, part, progress=progress)
+        return evaluate(self.by_rows, self.dataset, part, progress=progress)
 
     @property
     def scores_everything(self) -> bool:
@@ -362,8 +516,8 @@ class Recommender:
 
 
 @dataclass(frozen=True)
-class _Lists:
-    """A recommender that gives lists alone."""
+class ByRows:
+    """A recommender by catalogue rows (:class:`palate.types.SupportsRecommend`)."""
 
     recommender: Recommender
 
@@ -376,6 +530,26 @@ class _Lists:
         exclude_seen: bool = True,
     ) -> list[Ranking]:
         """Return the best ``n`` items for each history."""
-        return self.recommender.recommend(
-            histories, n, candidates=candidates, exclude_seen=exclude_seen
+        asked = replace(
+            self.recommender.request, n=n, candidates=candidates, exclude_seen=exclude_seen
         )
+        requests = [replace(asked, history=history) for history in histories]
+        answers = self.recommender.engine.answer(requests)
+        return [Ranking(answer.rows, answer.scores) for answer in answers]
+
+
+class ScoresByRows(ByRows):
+    """The same where one pass scores the whole catalogue (:class:`SupportsScore`)."""
+
+    def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
+        """Return one score per user and catalogue row, higher is better."""
+        request = self.recommender.request
+        return self.recommender.engine.scores(
+            [replace(request, history=history) for history in histories]
+        )
+
+
+def _positive(n: int) -> int:
+    if not isinstance(n, int) or n < 1:
+        raise ConfigError(f"A list has a length of 1 or more; {n!r} was given.", hint="Write n=10.")
+    return n

@@ -55,10 +55,10 @@ def _show_someone(model: Recommender, show: Callable[[object], object]) -> None:
     user_id = str(model.dataset.interactions.users.ids[0])
     history = model.history(user_id)
     titles = model.dataset.catalog.titles()
-    ranking = model.recommend([history], 5)[0]
+    ranking = model.by_rows.recommend([history], 5)[0]
     recent = ", ".join(titles[row] for row in history.last(4).item_rows)
     table = Table("Recommended", "Because of", title=f"{user_id}, who last chose {recent}")
     for row in ranking.item_rows:
-        found = model.why(history, int(row), n=1)
+        found = model.engine.why(history, int(row), n=1)
         table.add_row(titles[row], ", ".join(titles[history.item_rows[r.event]] for r in found))
     show(table)

@@ -55,8 +55,8 @@ def _examples(model: Recommender, part: PartName) -> list[Example]:
     examples = []
     for case in chosen:
         history = cases.histories[case]
-        ranking = model.recommend([history], 5)[0]
-        reasons = [model.why(history, int(row), n=2) for row in ranking.item_rows]
+        ranking = model.by_rows.recommend([history], 5)[0]
+        reasons = [model.engine.why(history, int(row), n=2) for row in ranking.item_rows]
         examples.append(
             Example(
                 history=[titles[row] for row in history.item_rows[-_EVENTS_SHOWN:]],

@@ -193,7 +193,7 @@ def answer_gains(
     """Return NDCG@10 of each case, history masked, and its list, which ends with -1 if short."""
     rows = np.full((len(cases), TOP), -1, dtype=np.int64)
     for start in range(0, len(cases), _USERS):
-        found = recommender.recommend(cases.histories[start : start + _USERS], TOP)
+        found = recommender.by_rows.recommend(cases.histories[start : start + _USERS], TOP)
         for case, ranking in enumerate(found, start):
             rows[case, : len(ranking)] = ranking.item_rows
     wanted = np.asarray([targets[0] for targets in cases.targets])

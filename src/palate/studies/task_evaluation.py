@@ -21,7 +21,7 @@ from palate.language.held_out import HeldOut
 from palate.language.review_tasks import Explanation, Preference, Summary, preference_words
 from palate.language.text.reviews import Reviews
 from palate.language.text_tasks import YES, Choice, NextTitle, Profile, Ranking, Rating
-from palate.recommender.recommender import Recommender
+from palate.recommender.recommender import Recommender, ScoresByRows
 from palate.studies.answer_sheet import SEED, Sheet, sheet_of
 from palate.types import History
 
@@ -155,13 +155,15 @@ def _popularity(sheet: Sheet) -> list[Float[np.ndarray, " candidates"]]:
 
 def _item_scores(sheet: Sheet) -> list[Float[np.ndarray, " candidates"]] | None:
     """Return what the model scores the items by that it recommends; None where it has no score."""
-    recommender = sheet.recommender
-    if not recommender.recommends or not recommender.scores_everything:
+    if not sheet.recommender.recommends:
+        return None
+    by_rows = sheet.recommender.by_rows
+    if not isinstance(by_rows, ScoresByRows):
         return None
     found: list[Float[np.ndarray, " candidates"]] = []
     for start in range(0, len(sheet.events), _USERS_AT_ONCE):
         histories = [event.before for event in sheet.events[start : start + _USERS_AT_ONCE]]
-        scores = recommender.score(histories)
+        scores = by_rows.score(histories)
         candidates = sheet.candidates[start : start + _USERS_AT_ONCE]
         found += [
             own[rows].astype(np.float64) for own, rows in zip(scores, candidates, strict=True)
@@ -218,7 +220,7 @@ def _first_unseen(rows: Sequence[int], history: History) -> int:
 
 def _recommended(sheet: Sheet, titled: Sequence[int]) -> list[int]:
     candidates = np.asarray(titled)
-    lists = sheet.recommender.recommend(
+    lists = sheet.recommender.by_rows.recommend(
         [event.before for event in sheet.events], 1, candidates=candidates
     )
     return [int(found.item_rows[0]) if len(found) else titled[0] for found in lists]
