@@ -119,6 +119,13 @@ class World:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        events, items = self.frames()
+        events.write_csv(folder / "interactions.csv")
+        items.write_parquet(folder / "items.parquet", compression="zstd")
+        self._users.sort("user_id").write_csv(folder / "users.csv")
+
+    def frames(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return the raw tables of events and items, as a shop would have them."""
         events = self._interactions
         table = events.frame().select(
             pl.Series("user_id", events.users.ids.astype(str)).gather(events.user_rows),
@@ -131,9 +138,7 @@ class World:
             "review_text",
         )
         # Raw logs come in the order of time, not of users.
-        table.sort("timestamp", "user_id").write_csv(folder / "interactions.csv")
-        self._items.sort("item_id").write_parquet(folder / "items.parquet", compression="zstd")
-        self._users.sort("user_id").write_csv(folder / "users.csv")
+        return table.sort("timestamp", "user_id"), self._items.sort("item_id")
 
     def _rng(self, purpose: int) -> np.random.Generator:
         """Return the generator of one part of the world; the parts do not disturb one another."""
