@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi.testclient import TestClient
@@ -93,50 +92,32 @@ class Python:
         return self.recommender.history_of(ids, after=self.recommender.history(asked.user))
 
     def recommend(self, asked: Question) -> Told:
-        history, engine = self.history(asked), self.recommender.engine
-        candidates = (
-            None if asked.candidates is None else self._vocabulary.rows(list(asked.candidates))
-        )
+        history = asked.history
+        if asked.user is None and history is None:
+            history = ()
         request = Request(
-            history,
-            asked.n,
             family=asked.task or "next-item",
             prompt=asked.prompt,
             slots=asked.slots,
             form=asked.form,
-            filter=engine.catalogue.filter(asked.filters) if asked.filters else None,
-            exclude=self._vocabulary.rows(list(asked.exclude)),
-            candidates=candidates,
-            exclude_seen=asked.exclude_seen,
-            diversity=asked.diversity,
         )
-        (answer,) = engine.answer([request])
-        (ranking,) = self.recommender.asking(
-            Request(family=request.family, prompt=asked.prompt, slots=asked.slots, form=asked.form)
-        ).by_rows.recommend(
-            [history],
+        found = self.recommender.asking(request).recommend(
+            asked.user,
             asked.n,
-            candidates=candidates,
+            history=history,
+            candidates=asked.candidates,
+            exclude=asked.exclude,
             exclude_seen=asked.exclude_seen,
             filters=asked.filters,
-            exclude=self._vocabulary.rows(list(asked.exclude)),
             diversity=asked.diversity,
+            reasons=3,
         )
-        assert ranking.item_rows.tolist() == answer.rows.tolist()
-        np.testing.assert_allclose(ranking.scores, answer.scores, atol=SAME)
-        reasons = engine.reasons(request, answer.rows.tolist())
-        why = [
-            [(self._id(int(history.item_rows[reason.event])), reason.weight) for reason in of_item]
-            for of_item in reasons
-        ]
-        ids = [self._id(row) for row in answer.rows.tolist()]
-        return Told(ids, answer.scores.tolist(), answer.fallback, why)
+        why = [[(one.item_id, one.weight) for one in item.reasons] for item in found]
+        return Told(found.item_ids, [item.score for item in found], found.fallback, why)
 
     def search(self, words: str, user: str | None) -> Told:
-        history = None if user is None else self.recommender.history(user)
-        found = self.recommender.search(words, 6, history)
-        ids = [self._id(row) for row in found.item_rows.tolist()]
-        return Told(ids, found.scores.tolist(), None)
+        found = self.recommender.search(words, 6, user=user)
+        return Told(found.item_ids, [item.score for item in found], found.fallback)
 
     def _id(self, row: int) -> str:
         return str(self._vocabulary.ids[row])
@@ -562,11 +543,10 @@ def test_rate_and_explain_in_words(
 
 @pytest.mark.parametrize("doors", ["itemknn", "urm-small"], indirect=True)
 def test_similar_items(doors: Doors) -> None:
-    answer = doors.python.recommender.similar(4, 5)
     (item,) = ids_of(doors, [4])
+    similar = doors.python.recommender.similar(item, 5)
     found = doors.http._client.get(f"/v1/items/{item}/similar?n=5").json()
-    expected = [*zip(ids_of(doors, answer.item_rows.tolist()), answer.scores.tolist(), strict=True)]
-    assert [row["item_id"] for row in found["items"]] == [name for name, _ in expected]
+    assert [row["item_id"] for row in found["items"]] == similar.item_ids
     assert [row["score"] for row in found["items"]] == pytest.approx(
-        [score for _, score in expected], abs=SAME
+        [one.score for one in similar], abs=SAME
     )
