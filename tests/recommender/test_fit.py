@@ -14,6 +14,7 @@ from torch import Tensor
 from palate import Dataset, Recommender
 from palate.data.split import Fit
 from palate.errors import ConfigError
+from palate.evaluation.protocol import evaluate
 from palate.evaluation.report.tables import accuracy_table, comparison_table
 from palate.evaluation.result import Evaluation
 from palate.evaluation.task_result import figures_table
@@ -199,6 +200,19 @@ def test_what_was_seen_is_not_asked(
             assert "--fit train" in caught.value.hint
     for part in left:
         model.evaluate(part)  # type: ignore[arg-type]
+
+
+def test_what_was_seen_is_not_asked_by_the_split_as_it_was_made(
+    shop: Dataset, models: dict[Fit, Recommender]
+) -> None:
+    copy = replace(shop, interactions=replace(shop.interactions))
+    for data in (shop, copy):
+        with pytest.raises(ConfigError, match="learned from the test events"):
+            evaluate(models["all"], data, "test")
+        assert evaluate(models["valid"], data, "test").fit == "valid"
+        assert evaluate(models["train"], data, "valid").fit == "train"
+    elsewhere = World(num_users=50, num_items=30, seed=9, pictures=False).dataset()
+    assert evaluate(models["all"], elsewhere, "test").fit == "train"
 
 
 def test_a_refit_is_judged_by_the_same_cases_and_marked(models: dict[Fit, Recommender]) -> None:

@@ -94,6 +94,14 @@ class Dataset:
         """
         return replace(self, split=moved_into_training(self.split, self.interactions, fit))
 
+    def has_events_of(self, other: "Dataset") -> bool:
+        """Tell whether both hold the same events, however they are split."""
+        ours, theirs = self.interactions, other.interactions
+        return ours is theirs or (
+            np.array_equal(ours.offsets, theirs.offsets)
+            and np.array_equal(ours.item_rows, theirs.item_rows)
+        )
+
     def history(self, user_id: str) -> History:
         """Return everything a user did, the input for a recommendation *now*.
 

@@ -60,13 +60,14 @@ def evaluate(  # noqa: PLR0913 - each is a choice of its own, none belongs to an
         progress: called after each batch with the users done and the users in all.
 
     Raises:
-        ConfigError: when ``cutoffs`` is empty or holds a number below 1, or the part was moved
-            into training.
+        ConfigError: when ``cutoffs`` is empty or holds a number below 1, or the recommender
+            learned from the part.
         DataError: when the part holds nothing to predict.
         NotTrainedError: when the scores are not numbers.
     """
     started = time.perf_counter()
     cutoffs = _checked_cutoffs(cutoffs)
+    dataset = _as_learned(recommender, dataset)
     cases = dataset.cases(part)
     if not len(cases):
         raise DataError(
@@ -102,6 +103,17 @@ def evaluate(  # noqa: PLR0913 - each is a choice of its own, none belongs to an
         per_user=per_user,
         fit=dataset.split.fit,
     )
+
+
+def _as_learned(recommender: SupportsRecommend, dataset: Dataset) -> Dataset:
+    """Return the data as a refitted model has it, where these are the events it learned from.
+
+    Handed the split as it was made, such a model could be asked for what it has seen.
+    """
+    own = getattr(recommender, "dataset", None)
+    if not isinstance(own, Dataset) or own.split.fit == "train":
+        return dataset
+    return own if own.has_events_of(dataset) else dataset
 
 
 @dataclass(frozen=True)
