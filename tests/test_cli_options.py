@@ -7,6 +7,7 @@ a deprecation first.
 import typer.main
 
 from palate.cli import app
+from palate.data.prepare import PrepareOptions
 
 VERBS: dict[str, set[str]] = {
     "prepare": {
@@ -47,6 +48,15 @@ def test_verbs_are_frozen() -> None:
 
 def test_options_are_frozen() -> None:
     assert _offered() == VERBS
+
+
+def test_prepare_offers_every_option_that_there_is_in_python() -> None:
+    offered = {
+        spelling.removeprefix("--").replace("-", "_")
+        for spelling in VERBS["prepare"]
+        if spelling.startswith("--") and not spelling.startswith("--no-")
+    }
+    assert offered - {"column"} == set(PrepareOptions.model_fields) - {"columns"}
 
 
 def _offered() -> dict[str, set[str]]:

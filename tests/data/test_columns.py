@@ -35,6 +35,30 @@ def test_usual_names(columns: tuple[str, ...], expected: tuple[str | None, ...])
     assert tuple(found.get(field) for field in fields) == expected
 
 
+def test_a_guess_passes_over_columns_of_another_kind() -> None:
+    table = pl.DataFrame(
+        {
+            "user": ["a"],
+            "item": ["b"],
+            "event": [{"type": "view"}],
+            "stars": [[1, 2]],
+            "position": [b"x"],
+        }
+    )
+    mapping = map_columns(SourceFile(Path("x.parquet"), table), "events")
+    assert mapping.columns == {"user_id": "user", "item_id": "item"}
+    assert mapping.others == ("event", "stars", "position")
+    with pytest.raises(DataError, match=r"'stars' holds List\(Int64\), which is no rating"):
+        map_columns(SourceFile(Path("x.parquet"), table), "events", {"rating": "stars"})
+
+
+def test_a_data_frame_has_no_lines() -> None:
+    frame = SourceFile(Path("events"), pl.DataFrame({"who": ["a"]}), in_memory=True)
+    with pytest.raises(DataError, match="The events have no column for the user") as caught:
+        map_columns(frame, "events")
+    assert "columns=" in caught.value.hint
+
+
 def test_an_override_takes_its_column_first() -> None:
     mapping = map_columns(
         file("buyer", "item", "score"), "events", {"user_id": "buyer", "timestamp": "score"}

@@ -61,6 +61,7 @@ def test_milliseconds_keep_their_order() -> None:
         (["2024-01-01", "2024-13-01"], "row 2: the time in 'c' cannot be read: '2024-13-01'"),
         (["5", ""], "row 2: no time in 'c'"),
         (["5", "-5"], "row 2: the time in 'c' is before 1970"),
+        (["5", "9" * 22], "row 2: the time in 'c' is beyond any date"),
         ([1.0, float("nan")], "row 2: the time in 'c' is not a number"),
         ([True, False], "holds Boolean, not times"),
     ],

@@ -39,8 +39,7 @@ def prepare(
     seed: Annotated[int, typer.Option(min=0, help="Draws rows and what is held out.")] = 0,
 ) -> None:
     """Turn raw tables into a dataset folder."""
-    from palate.config import checked
-    from palate.data.prepare import PrepareOptions
+    from palate.data.prepare import options_of
     from palate.data.prepare import prepare as run
 
     chosen = {
@@ -56,8 +55,7 @@ def prepare(
         "keep_untouched_items": keep_untouched_items,
         "seed": seed,
     }
-    options = checked(PrepareOptions, chosen, "The options of prepare")
-    made = run(source, dataset, options)
+    made = run(source, dataset, options_of(chosen))
     show_markdown(made.report)
     typer.echo(f"Dataset written to {dataset}. Next: palate train {dataset} MODEL")
 

@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import polars as pl
+
 from palate.data.sources.read import SourceFile
 from palate.errors import ConfigError, DataError
 
@@ -60,6 +62,11 @@ REQUIRED: dict[Table, tuple[str, ...]] = {
     "users": ("user_id",),
 }
 
+_TEXTS = frozenset({"title", "description", "brand"})
+_CELLS = frozenset(
+    {"rating", "position", "event_type", "scenario", "review_title", "review_text", "price"}
+)
+
 _WORDS = {"user_id": "the user", "item_id": "the item"}
 
 
@@ -101,10 +108,11 @@ def map_columns(
     overrides = overrides or {}
     fields = NAMES[table]
     named = {field: overrides[field] for field in fields if overrides.get(field) in columns}
+    _check_named(file, named)
     found = dict(named)
     for field, names in fields.items():
         column = _guess(columns, names, taken=found.values())
-        if column is not None and field not in named:
+        if column is not None and field not in named and _can_hold(field, file.table[column]):
             found[field] = column
     left_out = {found.pop(field, None) for field, column in overrides.items() if column == ""}
     for field in REQUIRED[table]:
@@ -136,6 +144,29 @@ def check_overrides(overrides: Mapping[str, str], files: Sequence[SourceFile]) -
             )
 
 
+def _check_named(file: SourceFile, named: Mapping[str, str]) -> None:
+    """Refuse a column that cannot be what it was named for.
+
+    Raises:
+        DataError: for the first.
+    """
+    for field, column in named.items():
+        if not _can_hold(field, file.table[column]):
+            raise DataError(
+                f"{str(file.path)!r}: the column {column!r} holds {file.table[column].dtype},"
+                f" which is no {field}.",
+                hint="Name another column.",
+            )
+
+
+def _can_hold(field: str, column: pl.Series) -> bool:
+    """Tell whether a column is of a type that the field may have: single values, lists of text."""
+    dtype = column.dtype
+    if field in _TEXTS and dtype == pl.List(pl.String):
+        return True
+    return field not in _CELLS | _TEXTS or not (dtype.is_nested() or dtype == pl.Binary)
+
+
 def _guess(columns: Sequence[str], names: Sequence[str], taken: Collection[str]) -> str | None:
     by_name = {_plain(column): column for column in reversed(columns)}
     candidates = (by_name.get(_plain(name)) for name in names)
@@ -148,6 +179,12 @@ def _plain(name: str) -> str:
 
 def _missing(file: SourceFile, field: str) -> DataError:
     columns = ", ".join(file.table.columns[:20])
+    if file.in_memory:
+        return DataError(
+            f"The {file.path.name} have no column for {_WORDS[field]}; there are: {columns}.",
+            hint=f'Name it: columns={{"{field}": "COLUMN"}}. An index is not read: turn it into a'
+            " column (pandas: reset_index()).",
+        )
     return DataError(
         f"{str(file.path)!r}, line 1: no column for {_WORDS[field]} among: {columns}.",
         hint=f"Name it with --column {field}=COLUMN; a file without a header line needs one.",

@@ -175,6 +175,60 @@ class Dataset:
             report=(folder / "report.md").read_text(),
         )
 
+    @classmethod
+    def from_frames(
+        cls, events: object, items: object = None, users: object = None, **options: object
+    ) -> "Dataset":
+        """Make a dataset of data frames: of pandas, polars, pyarrow, or any with Arrow's interface.
+
+        They are read as ``palate prepare`` reads tables: columns are guessed by their names, values
+        checked, and :attr:`report` says how. Types are kept: dates with and without a zone,
+        categories, whole numbers as ids even where a missing one made them floats. The index of a
+        frame is not read.
+
+        Args:
+            events: who did what; the columns of user and item are needed, those of time, rating,
+                event type and scenario are taken where they are there.
+            items: what the items are; without it the catalogue holds what the events say of them.
+            users: what is known of the users.
+            **options: those of :class:`palate.data.prepare.PrepareOptions`, such as
+                ``columns={"user_id": "buyer"}``, ``split="time"``, ``k_core=5``, ``name="shop"``.
+
+        Raises:
+            DataError: when a frame is none, lacks a column, or holds a value that cannot be used.
+            ConfigError: when an option cannot be used.
+
+        Example:
+            >>> import polars as pl
+            >>> events = pl.DataFrame({"user": ["a", "a", "a", "b"], "item": [10, 11, 12, 10]})
+            >>> Dataset.from_frames(events).history("a").item_rows.size
+            3
+        """
+        from palate.data.prepare import build, options_of
+        from palate.data.sources.frames import read_frames
+
+        chosen = options_of(options)
+        return build(read_frames(events, items, users), chosen)
+
+    @classmethod
+    def prepare(cls, source: Path | str, **options: object) -> "Dataset":
+        """Make a dataset of files, as ``palate prepare`` does; :meth:`save` writes its folder.
+
+        Args:
+            source: a table of events; a folder with one, and tables of items and users beside it; a
+                folder of raw MovieLens or Amazon files; or the name of a public set.
+            **options: those of :class:`palate.data.prepare.PrepareOptions`, as in
+                :meth:`from_frames`.
+
+        Raises:
+            DataError: naming file and line, when the source cannot be used.
+            ConfigError: when an option cannot be used.
+        """
+        from palate.data.prepare import build, open_source, options_of
+
+        chosen = options_of(options)
+        return build(open_source(source), chosen)
+
     def renamed(self, name: str) -> "Dataset":
         """Return the same data under another name."""
         return replace(self, name=name)

@@ -9,6 +9,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from palate.artifacts import hash_file
+from palate.config import checked
 from palate.data.catalog import Catalog
 from palate.data.columns import check_overrides
 from palate.data.dataset import Dataset
@@ -90,6 +91,15 @@ def prepare(
         options=options.model_dump(mode="json"),
     )
     return dataset
+
+
+def options_of(chosen: Mapping[str, object]) -> PrepareOptions:
+    """Return options by their names, checked: the one definition of Python and command line.
+
+    Raises:
+        ConfigError: naming each that is unknown or has a wrong value.
+    """
+    return checked(PrepareOptions, chosen, "The options of prepare")
 
 
 def open_source(source: Path | str) -> Source:

@@ -221,6 +221,8 @@ def _numeric_times(file: SourceFile, column: str, numbers: pl.Series) -> Times:
         _refuse(file, bad, f"the time in {column!r} is not a number", _TIMES_HINT, shown=numbers)
     before = (numbers < 0).fill_null(False)
     _refuse(file, before, f"the time in {column!r} is before 1970", _TIMES_HINT, shown=numbers)
+    beyond = (numbers.cast(pl.Float64) >= float(_TIME_UNITS[-1][0])).fill_null(False)
+    _refuse(file, beyond, f"the time in {column!r} is beyond any date", _TIMES_HINT, shown=numbers)
     median = numbers.median()
     typical = float(median) if isinstance(median, (int, float)) else 0.0
     per_second, name = next((per, name) for limit, per, name in _TIME_UNITS if typical < limit)

@@ -1,6 +1,7 @@
 """Reading of tables: every fault names its file and line."""
 
 import gzip
+from datetime import time, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -45,6 +46,22 @@ def test_parquet(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pl.DataFrame({"a": [1, 2]}).write_parquet(path)
     assert read_file(path).where(1) == f"{str(path)!r}, row 2"
+
+
+def test_parquet_of_rarer_types_is_read_as_text_and_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pl.DataFrame(
+        {
+            "kind": pl.Series(["view", None], dtype=pl.Categorical),
+            "rating": [4.0, float("nan")],
+            "price": pl.Series(["1.50", None]).cast(pl.Decimal(6, 2)),
+            "length": [timedelta(hours=1), None],
+            "hour": [time(1), None],
+        }
+    ).write_parquet(path)
+    table = read_file(path).table
+    assert table.rows()[0] == ("view", 4.0, 1.5, "1:00:00", "01:00:00")
+    assert table.rows()[1] == (None,) * 5
 
 
 def test_lines_are_counted_through_quoted_newlines_and_blank_lines(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ which keeps the good case fast.
 
 import csv
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import NoReturn
@@ -14,6 +14,7 @@ from typing import NoReturn
 import polars as pl
 from polars.exceptions import PolarsError
 
+from palate.data.sources.plain_types import plain_types
 from palate.data.sources.scan import (
     MAX_LINE_BYTES,
     check_file,
@@ -40,6 +41,8 @@ class SourceFile:
     table: pl.DataFrame
     starts: Callable[[], Iterator[int]] | None = None
     """Gives the line on which each row of the table begins; None where the format has no lines."""
+    in_memory: bool = False
+    """Whether it is a data frame, of which ``path`` only says what it holds."""
 
     def where(self, row: int) -> str:
         """Say in which file and on which line row ``row`` of the table stands."""
@@ -49,7 +52,7 @@ class SourceFile:
 
     def with_table(self, table: pl.DataFrame) -> "SourceFile":
         """Return the same file with other columns; the rows must stay in place."""
-        return SourceFile(self.path, table, self.starts)
+        return replace(self, table=table)
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,7 @@ def _read_parquet(path: Path) -> SourceFile:
         ) from error
     if table.height == 0:
         raise DataError(f"{str(path)!r} has no rows.", hint="Give a file with at least one row.")
-    return SourceFile(path, table)
+    return SourceFile(path, plain_types(table))
 
 
 def _first_byte(path: Path) -> bytes:
