@@ -197,7 +197,7 @@ def _pairs(cases: Cases) -> list[tuple[History, np.ndarray]]:
 def test_variants_of_prompts_are_recipes() -> None:
     override = candidates.stages(3, ("title",), ("title", "item"))
     recipe = load_recipe("rsllm", [override])
-    assert [stage.reads for stage in recipe.stages] == [("title",), ("title", "item")]
+    assert [stage.item_format for stage in recipe.stages] == [("title",), ("title", "item")]
     assert [stage.training.epochs for stage in recipe.stages if stage.training] == [3, 3]
 
 
