@@ -31,7 +31,8 @@ from rich.table import Table
 
 from palate.evaluation.answer_metrics import score_choices
 from palate.language.held_out import held_out_events, held_out_examples
-from palate.language.text_tasks import Choice, plain_titles
+from palate.language.tasks.choice import Choice
+from palate.language.tasks.material import plain_titles
 from palate.recommender.recommender import Recommender
 from palate.studies.answer_sheet import SEED
 from palate.studies.task_evaluation import evaluate_task

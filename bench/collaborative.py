@@ -39,11 +39,11 @@ from palate.data.vocabulary import Vocabulary
 from palate.errors import UnknownUserError
 from palate.evaluation.answer_metrics import score_yes_no
 from palate.evaluation.rating_baselines import fit_biases, ratings_of
-from palate.language.text_tasks import Ranking
+from palate.language.tasks.yes_no import YesNo
 from palate.recommender.recommender import Recommender
 
 LIKED = 3.0
-TASKS = "{ next_item = 0, ranking = 4, like_above = 3, max_history = %d }"
+TASKS = "{ next_item = 0, yes_no = 4, like_above = 3, max_history = %d }"
 TRAINING = "{ epochs = %d, learning_rate = 1e-3, average = 0.99 }"
 VARIANTS = {
     "titles alone": (
@@ -152,7 +152,7 @@ def yes_or_no(model: Recommender, part: PartName) -> dict[str, float]:
     parts, wanted = dataset.split.parts, Part.named(part)
     assert events.ratings is not None
     stage = model.trained.recipe.resolved_stages[-1]
-    task = Ranking(stage.tasks.max_history, len(dataset.catalog), LIKED)
+    task = YesNo(stage.tasks.max_history, len(dataset.catalog), LIKED)
     places, prompts = np.flatnonzero(parts == wanted), []
     for place in places.tolist():
         user = int(events.user_rows[place])

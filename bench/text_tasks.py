@@ -25,21 +25,20 @@ from measure import (
 )
 from rich.table import Table
 
+from palate.language.tasks import shared_families
 from palate.recommender.recommender import Recommender
 from palate.studies.task_evaluation import evaluate_task
-from palate.training.recipe import load_recipe
 
 HEADLINE = {
     "rating": "rmse",
     "explanation": "rouge_1",
     "summary": "rouge_1",
     "preference": "rouge_1",
-    "ranking": "auc",
+    "yes-no": "auc",
 }
 """The figure by which a family is compared; of a rating less is better."""
 
 ONE = "one model"
-_NO_SHARES = {"max_history", "queries_per_item", "like_above", "candidates", "from_titles"}
 
 
 def main() -> None:
@@ -59,9 +58,8 @@ def main() -> None:
 
 def alone(family: str) -> tuple[str, ...]:
     """Return the overrides that leave one family of prompts."""
-    shares = load_recipe("palate").tasks.model_dump()
-    others = [name for name in shares if name not in {family, *_NO_SHARES}]
-    return tuple(f"tasks.{name}=0" for name in others)
+    others = [share for share, known in shared_families().items() if known.name != family]
+    return tuple(f"tasks.{share}=0" for share in others)
 
 
 def said(model: Recommender) -> Found:
@@ -70,7 +68,7 @@ def said(model: Recommender) -> Found:
     for family in HEADLINE:
         if family not in model.tasks:
             continue
-        figures = evaluate_task(model, family, "test").figures  # type: ignore[arg-type]
+        figures = evaluate_task(model, family, "test").figures
         for system, values in figures.items():
             found[f"{family}, {system}"] = dict(values)
     return found

@@ -29,12 +29,11 @@ from measure import (
 )
 from rich.table import Table
 
-from palate.evaluation.task_result import TaskFamily
 from palate.recommender.recommender import Recommender
 from palate.studies.task_evaluation import evaluate_task
 
 RECIPES = ("p5", "recsysllm")
-METRICS: dict[TaskFamily, str] = {
+METRICS: dict[str, str] = {
     "rating": "rmse",
     "explanation": "rouge_1",
     "summary": "rouge_1",
@@ -54,9 +53,7 @@ def in_other_words(model: Recommender, most: int | None = None) -> Found:
     return found
 
 
-def _figure(
-    model: Recommender, family: TaskFamily, metric: str, wording: str, most: int | None
-) -> float:
+def _figure(model: Recommender, family: str, metric: str, wording: str, most: int | None) -> float:
     result = evaluate_task(model, family, wording=wording, most=most)
     return result.figures["model"][metric]
 

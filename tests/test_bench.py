@@ -21,6 +21,9 @@ import transfer
 
 from palate.data.dataset import Cases
 from palate.data.split import Part
+from palate.language.tasks.masked import MaskedBehaviour
+from palate.language.tasks.summary import Summary
+from palate.language.tasks.yes_no import YesNo
 from palate.recommender.recommender import Recommender
 from palate.simulation.world import World
 from palate.training.recipe import load_recipe
@@ -203,9 +206,12 @@ def test_variants_of_prompts_are_recipes() -> None:
 
 def test_variants_of_yes_or_no_and_of_pre_training_are_recipes() -> None:
     for name, *changed in collaborative.VARIANTS.values():
-        assert load_recipe(name, changed).resolved_stages[-1].tasks.ranking > 0
+        assert load_recipe(name, changed).resolved_stages[-1].tasks.share(YesNo) > 0
     stages = {
-        label: [stage.tasks.masked > 0 for stage in load_recipe(name, changed).resolved_stages]
+        label: [
+            stage.tasks.share(MaskedBehaviour) > 0
+            for stage in load_recipe(name, changed).resolved_stages
+        ]
         for label, (name, changed) in paradigms.VARIANTS.items()
     }
     assert stages[paradigms.PTUM] == [True, False]
@@ -216,7 +222,7 @@ def test_variants_of_yes_or_no_and_of_pre_training_are_recipes() -> None:
 
 def test_an_expert_learns_one_family() -> None:
     tasks = load_recipe("palate", text_tasks.alone("summary")).tasks
-    assert tasks.summary > 0
+    assert tasks.share(Summary) > 0
     assert not tasks.by_items
     assert tasks.model_copy(update={"summary": 0}).in_words is False
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from palate.errors import ConfigError
+from palate.language.tasks import shared_families
+from palate.language.tasks.search import Search
 from palate.training.recipe import Recipe, load_recipe, recipe_names
 
 NAMES = {
@@ -31,7 +33,7 @@ def test_every_recipe_loads_and_says_what_it_is(name: str) -> None:
 
 
 BY_ITEMS = ("next_item", "objective", "scenario", "category", "search", "direct", "cold_start")
-IN_WORDS = ("rating", "ranking", "choice", "title", "next_title", "profile", "explanation")
+IN_WORDS = ("rating", "yes_no", "choice", "title", "next_title", "profile", "explanation")
 OF_REVIEWS = ("summary", "preference")
 
 
@@ -45,7 +47,8 @@ OF_REVIEWS = ("summary", "preference")
 )
 def test_the_language_models_learn_every_task(name: str, families: tuple[str, ...]) -> None:
     tasks = load_recipe(name).tasks
-    assert all(getattr(tasks, family) > 0 for family in families), tasks
+    shares = {shared_families()[family]: family for family in families}
+    assert all(tasks.share(family) > 0 for family in shares), tasks
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,7 @@ def test_an_unknown_recipe_lists_the_known_ones() -> None:
 def test_a_recipe_may_be_a_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('title = "Mine"\n[tasks]\nsearch = 1.0\n')
-    assert load_recipe(str(path)).tasks.search == 1
+    assert load_recipe(str(path)).tasks.share(Search) == 1
     assert load_recipe(str(path), ["title=Yours"]).title == "Yours"
 
 

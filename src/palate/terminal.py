@@ -90,8 +90,8 @@ def show_wordings(families: Sequence["ShownFamily"], trained_on: Sequence[str] |
 
     for family in families:
         unknown = trained_on is not None and family.family not in trained_on
-        note = ", which this model was not trained on" if unknown else ""
-        show(f"[bold]{family.family}[/bold]{note}")
+        note = " This model was not trained on it." if unknown else ""
+        show(f"[bold]{family.family}[/bold]: {family.description}{note}")
         if family.rendered:
             asked = escape(f"asked of {family.user_id}")
             show(Panel(escape(family.rendered), title=asked, title_align="left"))

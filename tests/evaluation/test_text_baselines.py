@@ -1,6 +1,7 @@
 """The classical text answers: what they pick, and what they do with nothing."""
 
-from palate.evaluation.text_baselines import first_sentence, most_relevant_sentence
+from palate.evaluation.text_baselines import most_relevant_sentence
+from palate.trust.sentences import first_sentence
 
 SENTENCES = [
     "The strings came on time.",

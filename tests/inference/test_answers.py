@@ -12,9 +12,11 @@ from palate.errors import ConfigError, NotTrainedError
 from palate.inference.generation import SamplingParams
 from palate.inference.prompt_runner import PromptRunner
 from palate.inference.text_answers import EXPLANATION_SAMPLING, SUMMARY_SAMPLING, TextAnswers
-from palate.language.review_tasks import Explanation
-from palate.language.text_tasks import Choice, Rating, plain_titles
-from palate.language.text_tasks import Ranking as YesNo
+from palate.language.tasks.choice import Choice
+from palate.language.tasks.explanation import Explanation
+from palate.language.tasks.material import plain_titles
+from palate.language.tasks.rating import Rating
+from palate.language.tasks.yes_no import YesNo
 from palate.training.recipe import load_recipe
 from palate.types import History
 
@@ -37,7 +39,7 @@ def test_a_rating_is_the_expectation_over_the_levels(speaker: Recommender) -> No
 
 
 def test_many_are_rated_as_one_alone(speaker: Recommender) -> None:
-    task = speaker.answers.task(Rating, "rate items")
+    task = speaker.answers.task(Rating)
     histories = [speaker.history(f"u{n}") for n in (1, 2, 3)]
     together = speaker.answers.ratings([task.ask(h, np.asarray([3, 5])) for h in histories])
     alone = [speaker.engine.rate(history, row) for history in histories for row in (3, 5)]
@@ -69,7 +71,7 @@ def test_ranking_holds_every_candidate_once_with_calibrated_chances(speaker: Rec
 def test_what_an_item_scores_counts_in_yes_or_no(speaker: Recommender) -> None:
     history, rows = speaker.history("u1"), np.asarray([7, 3, 9, 1])
     answers = speaker.answers
-    task = answers.task(YesNo, "say yes or no")
+    task = answers.task(YesNo)
     examples = [task.ask(history, rows), task.ask(speaker.history("u2"), rows[:1])]
     odds = answers.log_odds(examples)
     scores = speaker.by_rows.score([history, speaker.history("u2")])
@@ -81,7 +83,7 @@ def test_what_an_item_scores_counts_in_yes_or_no(speaker: Recommender) -> None:
 
 
 def _all_odds(answers: TextAnswers, history: History) -> np.ndarray:
-    task = answers.task(YesNo, "say yes or no")
+    task = answers.task(YesNo)
     odds = answers.log_odds([task.ask(history, np.arange(len(answers.dataset.catalog)))])
     assert odds is not None
     return odds
@@ -120,7 +122,7 @@ def test_a_model_that_chooses_ranks_by_the_shares_of_the_choice(chooser: Recomme
     assert sorted(ranking.item_rows.tolist()) == sorted(rows)
     assert ranking.scores.sum() == pytest.approx(1.0, abs=1e-5)
     assert (np.diff(ranking.scores) <= 0).all()
-    task = chooser.answers.task(Choice, "choose")
+    task = chooser.answers.task(Choice)
     [pick] = chooser.answers.choices([task.ask(history, np.asarray(rows))])
     assert_array_equal(ranking.item_rows, pick.item_rows)
     assert_allclose(np.diff(np.log(ranking.scores)), np.diff(pick.scores), atol=1e-3)
@@ -131,7 +133,7 @@ def test_a_model_that_chooses_ranks_by_the_shares_of_the_choice(chooser: Recomme
 def test_what_has_no_title_cannot_be_chosen(
     chooser: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task = chooser.answers.task(Choice, "choose")
+    task = chooser.answers.task(Choice)
     titles = ["" if row == 3 else title for row, title in enumerate(task.titles)]
     monkeypatch.setitem(chooser.answers.tasks, "choice", replace(task, titles=titles))  # type: ignore[arg-type]
     nameless = str(chooser.dataset.catalog.vocabulary.ids[3])
@@ -178,7 +180,7 @@ def test_words_are_said(speaker: Recommender) -> None:
 
 
 def test_at_least_the_least_number_of_words_is_said(speaker: Recommender) -> None:
-    task = speaker.answers.task(Rating, "rate items")
+    task = speaker.answers.task(Rating)
     example = task.ask(speaker.history("u1"), np.asarray([3]))
     question = speaker.answers.question(task, [example])
     (short,) = speaker.answers.texts.write(question, SamplingParams(max_words=9))
@@ -187,7 +189,7 @@ def test_at_least_the_least_number_of_words_is_said(speaker: Recommender) -> Non
 
 
 def test_picks_are_of_the_candidates(speaker: Recommender) -> None:
-    task = speaker.answers.task(Choice, "choose among items")
+    task = speaker.answers.task(Choice)
     asked = [np.asarray([4, 8, 2]), np.asarray([1, 6])]
     examples = [task.ask(speaker.history("u2"), rows) for rows in asked]
     choices = speaker.answers.choices(examples)
@@ -263,7 +265,7 @@ def test_calibration_is_kept_in_the_folder(speaker: Recommender, tmp_path: Path)
 def test_what_others_wrote_may_be_quoted_where_it_agrees(
     speaker: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task = speaker.answers.task(Explanation, "explain")
+    task = speaker.answers.task(Explanation)
     told = [row for row in range(30) if len(task.reviews.sentences_about(row)) > 2]
     history = speaker.history("u1")
     monkeypatch.setattr(

@@ -17,7 +17,10 @@ from palate.inference.generation import SamplingParams, _Kept, _ReadAnew
 from palate.inference.prompt_runner import PromptRunner
 from palate.inference.request import Request
 from palate.inference.texts import Question, TextEngine
-from palate.language.text_tasks import Choice, NextTitle, Title, plain_titles
+from palate.language.tasks.choice import Choice
+from palate.language.tasks.material import plain_titles
+from palate.language.tasks.next_title import NextTitle
+from palate.language.tasks.title import Title
 from palate.models.backbones.causal import CausalBackbone, head_of
 from palate.models.baselines import PopularityConfig
 from palate.recommender.recommender import Recommender

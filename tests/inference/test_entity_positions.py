@@ -12,11 +12,13 @@ from palate.data.dataset import Dataset
 from palate.inference.generation import SamplingParams, _Kept, _ReadAnew
 from palate.inference.prompt_runner import PromptRunner
 from palate.inference.texts import Question, TextEngine
-from palate.language.blanks import BlankFilling
 from palate.language.entities import EntityTrie
 from palate.language.held_out import held_out_events, held_out_examples
-from palate.language.tasks import Example
-from palate.language.text_tasks import NextTitle, Rating, plain_titles
+from palate.language.tasks.blanks import BlankFilling
+from palate.language.tasks.material import plain_titles
+from palate.language.tasks.next_title import NextTitle
+from palate.language.tasks.rating import Rating
+from palate.language.tasks.task import Example
 from palate.recommender.recommender import Recommender
 from palate.simulation.world import World
 from palate.training.build import build_parts

@@ -13,9 +13,12 @@ from palate.errors import NotTrainedError
 from palate.inference.generation import SamplingParams, _Kept, _ReadAnew
 from palate.inference.prompt_runner import CatalogueVectors, PromptRunner
 from palate.inference.texts import Question, TextEngine
-from palate.language.review_tasks import Explanation
-from palate.language.tasks import Example
-from palate.language.text_tasks import NO, YES, Choice, Ranking, Rating, plain_titles
+from palate.language.tasks.choice import Choice
+from palate.language.tasks.explanation import Explanation
+from palate.language.tasks.material import plain_titles
+from palate.language.tasks.rating import Rating
+from palate.language.tasks.task import Example
+from palate.language.tasks.yes_no import NO, YES, YesNo
 from palate.recommender.recommender import Recommender
 from palate.simulation.world import World
 from palate.training.recipe import load_recipe
@@ -221,14 +224,14 @@ def test_likes_are_told_from_the_rest(shop: Dataset, tmp_path: Path) -> None:
     events = shop.interactions
     ratings = np.where(events.item_rows % 2 == 0, 5.0, 1.0).astype(np.float32)
     rated = replace(shop, interactions=replace(events, ratings=ratings))
-    settings = ["tasks.next_item=0", "tasks.ranking=8", "tasks.like_above=3.0"]
+    settings = ["tasks.next_item=0", "tasks.yes_no=8", "tasks.like_above=3.0"]
     others = ["objective", "scenario", "category", "search", "direct", "cold_start", "rating"]
     others += ["title", "next_title", "choice", "profile", "explanation", "summary", "preference"]
     settings += [f"tasks.{name}=0" for name in others]
     settings += ["training.epochs=3", "training.validate_every=3", "training.tokens_per_batch=1024"]
     settings += ["model.decoder.width=32", "model.decoder.layers=1", "training.learning_rate=1e-2"]
     model = Recommender.train(rated, load_recipe("palate", settings), seed=1)
-    task = Ranking(50, len(shop.catalog), 3.0)
+    task = YesNo(50, len(shop.catalog), 3.0)
     rows = np.arange(len(shop.catalog))
     asked = [task.ask(history, rows) for history in shop.cases("test").histories[:5]]
     likes = TextEngine(PromptRunner(model.trained.system)).choose(

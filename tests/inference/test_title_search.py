@@ -15,7 +15,7 @@ from palate.inference.engine import Engine
 from palate.inference.filters import ItemFilter
 from palate.inference.request import Request
 from palate.inference.text_answers import TextAnswers
-from palate.language.text_tasks import NextTitle
+from palate.language.tasks.next_title import NextTitle
 from palate.simulation.world import World
 from palate.training.recipe import load_recipe
 from palate.types import History, Ranking
@@ -57,7 +57,7 @@ def _histories(shop: Dataset) -> list[History]:
 
 def _weighed(answers: TextAnswers, histories: list[History]) -> np.ndarray:
     """The log-probability of each title as the whole reply, one after the other."""
-    task = answers.task(NextTitle, "say titles")
+    task = answers.task(NextTitle)
     question = answers.question(task, [task.ask(history) for history in histories])
     return np.stack(answers.texts.weigh(question, [list(task.titles)] * len(histories)))
 

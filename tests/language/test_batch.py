@@ -4,12 +4,11 @@ import numpy as np
 import torch
 
 from palate.language.batch import (
-    MAX_CONTEXT_TOKENS,
     MAX_INSTRUCTION_TOKENS,
     NOTHING,
     BatchBuilder,
 )
-from palate.language.tasks import Example
+from palate.language.tasks.task import MAX_CONTEXT_TOKENS, Example
 from palate.language.tokenizer import Tokenizer
 from palate.types import History
 

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from palate.data.catalog import Catalog
 from palate.data.vocabulary import Vocabulary
-from palate.language.batch import MAX_BLANK_TOKENS, MAX_CONTEXT_TOKENS, Batch, BatchBuilder
-from palate.language.blanks import LEVELS, BlankFilling, Level, corrupted, hidden_words
+from palate.language.batch import MAX_BLANK_TOKENS, Batch, BatchBuilder
+from palate.language.blank_layout import corrupted, hidden_words
 from palate.language.item_format import FormattedItems, ItemFormat, title_words
 from palate.language.prompts import render
-from palate.language.tasks import Example
+from palate.language.tasks.blanks import LEVELS, BlankFilling, Level
+from palate.language.tasks.task import MAX_CONTEXT_TOKENS, Example
 from palate.language.text.reviews import Reviews, read_reviews
 from palate.language.tokenizer import Tokenizer
 from palate.simulation.world import World

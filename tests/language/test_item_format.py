@@ -5,7 +5,7 @@ import pytest
 
 from palate.language.batch import BatchBuilder
 from palate.language.item_format import MAX_TITLE_WORDS, ItemFormat, ItemPart, title_words
-from palate.language.tasks import Example
+from palate.language.tasks.task import Example
 from palate.language.tokenizer import Tokenizer
 from palate.types import History
 

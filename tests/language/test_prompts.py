@@ -10,8 +10,9 @@ import pytest
 from palate.data.catalog import Catalog
 from palate.data.vocabulary import Vocabulary
 from palate.errors import ConfigError
-from palate.language.prompts import SLOTS, load_prompts, render
-from palate.language.tasks import Example
+from palate.language.prompts import load_prompts, render
+from palate.language.tasks import prompt_families, slots_of
+from palate.language.tasks.task import Example
 from palate.types import History
 
 
@@ -23,16 +24,16 @@ def _written(folder: Path, text: str) -> Path:
 
 def test_every_family_has_wordings() -> None:
     prompts = load_prompts()
-    assert set(prompts) == set(SLOTS)
+    assert set(prompts) == set(prompt_families())
     for wordings in prompts.values():
         assert len(wordings.seen) >= 2
         assert wordings.unseen
         assert not set(wordings.seen) & set(wordings.unseen)
 
 
-@pytest.mark.parametrize("family", sorted(SLOTS))
+@pytest.mark.parametrize("family", sorted(prompt_families()))
 def test_every_wording_takes_the_slots_of_its_family(family: str) -> None:
-    values = {slot: "purchase" for slot in SLOTS[family]}
+    values = {slot: "purchase" for slot in slots_of(family)}
     wordings = load_prompts()[family]
     for wording in wordings.seen + wordings.unseen:
         said = wording.format(**values)
@@ -94,7 +95,7 @@ def test_a_missing_or_garbled_file_is_an_error(tmp_path: Path) -> None:
         load_prompts(garbled)
 
 
-@pytest.mark.parametrize("family", sorted(SLOTS))
+@pytest.mark.parametrize("family", sorted(prompt_families()))
 def test_every_family_has_eight_wordings_of_which_two_are_unseen(family: str) -> None:
     wordings = load_prompts()[family]
     assert len(set(wordings.seen + wordings.unseen)) >= 8
@@ -166,3 +167,11 @@ def test_a_prompt_without_an_answer_says_where_it_goes() -> None:
     assert answer == "answer: ..."
     of_items = replace(open_prompt, targets=np.asarray([[0, 2, -1]]))
     assert render("what next", {}, of_items, _catalog()).endswith("answer: Oak Desk | i2")
+
+
+def test_a_family_that_has_a_new_name_is_told_by_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_prompts(_written(tmp_path, '[ranking]\nseen = ["x"]\n'))
+    assert "'yes-no'" in caught.value.hint
+    with pytest.raises(ConfigError, match="Did you mean 'search'"):
+        load_prompts(_written(tmp_path, '[sarch]\nseen = ["x"]\n'))

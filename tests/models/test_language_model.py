@@ -13,7 +13,7 @@ from palate.items.vectors import ItemVectors
 from palate.language.batch import Batch, BatchBuilder
 from palate.language.entities import EntityTrie
 from palate.language.item_format import ItemFormat, title_words
-from palate.language.tasks import Example
+from palate.language.tasks.task import Example
 from palate.language.tokenizer import Tokenizer
 from palate.models.decoder import DecoderConfig
 from palate.models.fusion import FusionConfig

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from palate.language.batch import BatchBuilder
-from palate.language.tasks import Example
+from palate.language.tasks.task import Example
 from palate.language.tokenizer import Tokenizer
 from palate.models.references import mentioned, numbered_items, references_of, whole_items
 from palate.types import History

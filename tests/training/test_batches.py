@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 
 from palate.language.batch import Batch, BatchBuilder
 from palate.language.prompts import load_prompts
-from palate.language.tasks import ColdStart, NextItem, Objective
+from palate.language.tasks.cold_start import ColdStart
+from palate.language.tasks.next_item import NextItem
+from palate.language.tasks.objective import Objective
+from palate.language.tasks.task import TokenCost
 from palate.language.tokenizer import Tokenizer
-from palate.training.batches import Mixture, TokenCost
+from palate.training.batches import Mixture
 from palate.types import History
 
 LENGTHS = [*range(0, 40), *([7] * 20)]
@@ -42,7 +45,15 @@ MIXTURE = Mixture(
 def _same(one: Batch | None, two: Batch | None) -> bool:
     if one is None or two is None:
         return one is two
-    names = ("instruction", "words", "items", "events", "cuts", "targets", "without_id")
+    names = (
+        "instruction",
+        "token_ids",
+        "items",
+        "events",
+        "prefix_lengths",
+        "targets",
+        "without_id",
+    )
     return all(torch.equal(getattr(one, name), getattr(two, name)) for name in names)
 
 

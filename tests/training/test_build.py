@@ -10,6 +10,13 @@ import torch
 from palate.data.catalog import Catalog
 from palate.data.dataset import Dataset
 from palate.errors import ConfigError
+from palate.language.tasks.category import Category
+from palate.language.tasks.cold_start import ColdStart
+from palate.language.tasks.direct import Direct
+from palate.language.tasks.next_item import NextItem
+from palate.language.tasks.objective import Objective
+from palate.language.tasks.scenario import Scenario
+from palate.language.tasks.search import Search
 from palate.simulation.world import World
 from palate.training.build import build_parts
 from palate.training.recipe import Recipe, load_recipe
@@ -38,13 +45,8 @@ def test_all_tasks_of_the_recipe_are_learned(tiny_world: Dataset) -> None:
     )
     shares = _recipe().tasks
     assert list(mixture.shares) == [
-        shares.next_item,
-        shares.objective,
-        shares.scenario,
-        shares.category,
-        shares.search,
-        shares.direct,
-        shares.cold_start,
+        shares.share(family)
+        for family in (NextItem, Objective, Scenario, Category, Search, Direct, ColdStart)
     ]
     assert mixture.batch_builder.query_vectors is not None
 

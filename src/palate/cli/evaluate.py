@@ -14,7 +14,6 @@ from palate.terminal import progress_bar, show
 if TYPE_CHECKING:
     from palate.data.split import PartName
     from palate.evaluation.result import Evaluation
-    from palate.evaluation.task_result import TaskFamily
     from palate.recommender.recommender import Recommender
 
 
@@ -22,18 +21,12 @@ if TYPE_CHECKING:
 def evaluate(
     model: Model,
     task: Annotated[
-        Literal[
-            "items",
-            "rating",
-            "explanation",
-            "summary",
-            "ranking",
-            "choice",
-            "profile",
-            "preference",
-            "next-title",
-        ],
-        typer.Option(help="What to judge: items by full ranking, or what it answers in words."),
+        str,
+        typer.Option(
+            metavar="items|FAMILY",
+            help="What to judge: items by full ranking, or a family of prompts that it answers in "
+            "words, such as rating or explanation.",
+        ),
     ] = "items",
     split: Annotated[
         Literal["valid", "test"], typer.Option(help="Which part to predict.")
@@ -107,14 +100,17 @@ def report(
 
 def _evaluate_task(
     loaded: "Recommender",
-    task: "TaskFamily",
+    task: str,
     split: "PartName",
     json_file: Path | None,
 ) -> None:
     from palate.evaluation.task_result import task_tables
+    from palate.language.tasks import judged_families
     from palate.studies.task_evaluation import evaluate_task
 
-    result = evaluate_task(loaded, task, split)
+    # Scripts say the old names of families.
+    renamed = {family.formerly: name for name, family in judged_families().items()}
+    result = evaluate_task(loaded, renamed.get(task, task), split)
     if json_file is not None:
         write_text(json_file, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
     show(*task_tables(loaded.name, result))

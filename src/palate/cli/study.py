@@ -65,13 +65,12 @@ def prompts(
     as_json: Json = False,
 ) -> None:
     """Show the prompts: every wording, and one asked in full of a real user."""
-    from palate.language.prompts import SLOTS, load_prompts
+    from palate.language.prompts import load_prompts
+    from palate.language.tasks import checked_family
     from palate.studies.shown_prompts import asked_of, show_families
 
-    if family is not None and family not in SLOTS:
-        raise ConfigError(
-            f"Unknown prompt family {family!r}.", hint=f"The families are {', '.join(SLOTS)}."
-        )
+    if family is not None:
+        checked_family(family)
     if user is not None and model is None:
         raise ConfigError(
             f"Nobody knows {user!r} without a model.", hint="palate prompts MODEL --user ID"
@@ -85,6 +84,7 @@ def prompts(
         print_json(
             {
                 each.family: {
+                    "description": each.description,
                     "seen": each.wordings.seen,
                     "unseen": each.wordings.unseen,
                     "slots": each.slots,
@@ -114,7 +114,7 @@ def sensitivity(
 ) -> None:
     """Measure how answers move with the wording, and with the objective asked for."""
     from palate.inference.request import Request
-    from palate.language.prompts import SLOTS
+    from palate.language.tasks import slots_of
     from palate.studies.prompt_search import search_prompt
     from palate.studies.sensitivity import measure_sensitivity, plain_families
     from palate.studies.sensitivity_tables import heat_map, search_table, sensitivity_tables
@@ -124,7 +124,7 @@ def sensitivity(
         found = measure_sensitivity(loaded, split, progress=progress)
     better = None
     if search:
-        family = next((name for name in plain_families(loaded) if not SLOTS[name]), "next-item")
+        family = next((name for name in plain_families(loaded) if not slots_of(name)), "next-item")
         with progress_bar("Looking for a better wording") as progress:
             better = search_prompt(loaded, Request(family=family), steps=search, progress=progress)
     if plot is not None:

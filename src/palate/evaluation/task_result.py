@@ -3,35 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from rich.markup import escape
 from rich.table import Table
 
 from palate.data.split import Fit, PartName, refit_mark
-
-TaskFamily = Literal[
-    "rating",
-    "explanation",
-    "summary",
-    "ranking",
-    "choice",
-    "profile",
-    "preference",
-    "next-title",
-]
-"""Families of prompts that words answer and that held-out events can judge."""
-
-TITLES: Mapping[str, str] = {
-    "rating": "rates",
-    "explanation": "explains",
-    "summary": "summarises reviews",
-    "ranking": "tells what is for a user (yes or no)",
-    "choice": "chooses among candidates",
-    "profile": "says what a user likes",
-    "preference": "says what a review likes or dislikes",
-    "next-title": "names the next item",
-}
 
 
 @dataclass(frozen=True)
@@ -46,7 +22,9 @@ class Sample:
 class TaskResult:
     """The figures of one family on one part."""
 
-    family: TaskFamily
+    family: str
+    title: str
+    """What the model does, after its name: 'rates'."""
     dataset: str
     part: PartName
     num_answers: int
@@ -84,7 +62,7 @@ def task_tables(name: str, result: TaskResult) -> list[Table]:
 def figures_table(name: str, result: TaskResult) -> Table:
     """Return one row per metric, one column per system."""
     table = Table(
-        title=f"How well {escape(name)}{refit_mark(result.fit)} {TITLES[result.family]}",
+        title=f"How well {escape(name)}{refit_mark(result.fit)} {result.title}",
         caption=f"{escape(result.dataset)}, {result.part} part, {result.num_answers:,} answers, "
         f"asked: {escape(result.wording)}",
     )

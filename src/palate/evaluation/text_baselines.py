@@ -1,22 +1,10 @@
-"""What a text answer has to beat: the first sentence, and the most relevant one."""
+"""What an explanation has to beat: the most relevant sentence."""
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from palate.evaluation.text_metrics import Tokenise, words
-from palate.trust.sentences import split_sentences
-
-
-def first_sentence(review: str) -> str:
-    """Return the first sentence of a review, the classical baseline of a review summary.
-
-    Example:
-        >>> first_sentence("Great strings. They last for months.")
-        'Great strings.'
-    """
-    sentences = (sentence.strip() for sentence in split_sentences(review))
-    return next((sentence for sentence in sentences if sentence), "")
 
 
 def most_relevant_sentence(

@@ -7,11 +7,10 @@ from typing import get_args
 from palate.errors import ConfigError, NotTrainedError
 from palate.inference.model_folder import TrainedModel
 from palate.inference.request import Request
-from palate.language.prompts import SLOTS
-from palate.language.tasks import NextItem
-from palate.language.text_tasks import NextTitle
+from palate.language.tasks import answered_with_items, prompt_families, slots_of
+from palate.language.tasks.next_item import NextItem
+from palate.language.tasks.next_title import NextTitle
 from palate.models.baselines import Popularity
-from palate.training.chosen_tasks import BY_ITEMS
 from palate.training.recipe import Form, Recipe, load_recipe, recipe_names
 from palate.training.system import LanguageModelSystem
 
@@ -20,14 +19,6 @@ _WORDS_NEED = "urm"
 
 FORMS: tuple[Form, ...] = get_args(Form)
 """Ways to answer with items: by vectors, by codes, by both, by titles."""
-
-_IN_WORDS: Mapping[str, tuple[str, str]] = {
-    "rating": ("predict ratings", "ratings"),
-    "explanation": ("explain in words", "reviews"),
-    "summary": ("summarise reviews", "reviews"),
-    "profile": ("say what a user likes", "titles or brands"),
-}
-"""What a family asks a model to do, and what data has to hold to teach it."""
 
 
 class Capabilities:
@@ -43,14 +34,10 @@ class Capabilities:
         system = trained.system
         self._trained = trained
         self._parts = system if isinstance(system, LanguageModelSystem) else None
-        self._slots = {
-            "event": trained.dataset.interactions.event_types,
-            "scenario": trained.dataset.interactions.scenarios,
-        }
         trained_on = ("next-item",) if self._parts is None else self._parts.tasks
-        self.tasks: tuple[str, ...] = tuple(x for x in trained_on if x in BY_ITEMS)
+        self.tasks: tuple[str, ...] = tuple(x for x in trained_on if answered_with_items(x))
         """Families answered with items."""
-        self.in_words: tuple[str, ...] = tuple(x for x in trained_on if x not in BY_ITEMS)
+        self.in_words: tuple[str, ...] = tuple(x for x in trained_on if not answered_with_items(x))
         """Families answered in words."""
         self._offered = tuple(form for form in FORMS if form in forms)
         answered: tuple[Form, ...] = ("set",) if self._parts is None else self._parts.forms
@@ -93,7 +80,7 @@ class Capabilities:
                 )
             return
         self._check_family(request)
-        if request.slots or SLOTS[request.family]:
+        if request.slots or slots_of(request.family):
             self._check_slots(request)
 
     def _check_family(self, request: Request) -> None:
@@ -149,7 +136,8 @@ class Capabilities:
         """
         if family in self.in_words:
             return
-        to_do, shown_by = _IN_WORDS[family]
+        known = prompt_families()[family]
+        to_do, shown_by = known.to_do, known.shown_by
         if self._parts is None:
             refusal = f"The baseline {self._name!r} says no words: it cannot {to_do}."
         elif not self.in_words:
@@ -180,14 +168,16 @@ class Capabilities:
                 "only after training again.",
             },
             "new_users": "cold-start" if "cold-start" in self.tasks else "popular",
-            "events": list(self._slots["event"]),
+            "events": list(trained.dataset.interactions.event_types),
             "max_history": None if parts is None else parts.recipe.max_history,
             "cannot": self._cannot,
         }
 
     @cached_property
     def _cannot(self) -> list[dict[str, object]]:
-        missing = [family for family in SLOTS if family not in (*self.tasks, *self.in_words)]
+        missing = [
+            family for family in prompt_families() if family not in (*self.tasks, *self.in_words)
+        ]
         found: list[dict[str, object]] = [
             {"what": family, "recipes": recipes_that_answer(family)} for family in missing
         ]
@@ -206,7 +196,9 @@ class Capabilities:
         return self._trained.name
 
     def _choices(self, family: str) -> dict[str, list[str]]:
-        return {slot: list(self._slots[slot]) for slot in sorted(SLOTS[family])}
+        known = prompt_families().get(family)
+        choices = {} if known is None else known.slot_choices(self._trained.dataset)
+        return {slot: list(values) for slot, values in sorted(choices.items())}
 
     def _other_form(self, form: str) -> NotTrainedError:
         """Return the refusal of a form in which the model does not answer."""
@@ -241,7 +233,7 @@ class Capabilities:
 
 def recipes_that_answer(family: str) -> list[str]:
     """Return the recipes of the package that train a family of prompts, the most general first."""
-    if family not in SLOTS:
+    if family not in prompt_families():
         return []
     found = [name for name, recipe in _recipes().items() if family in _families(recipe)]
     return sorted(found, key=lambda name: (-len(_families(_recipes()[name])), name))
@@ -262,12 +254,9 @@ def _recipes() -> Mapping[str, Recipe]:
 def _families(recipe: Recipe) -> list[str]:
     """Return the families of prompts that any stage of a recipe trains."""
     return [
-        family
-        for family in SLOTS
-        if any(
-            getattr(stage.tasks, family.replace("-", "_"), 0) > 0
-            for stage in recipe.resolved_stages
-        )
+        name
+        for name, family in prompt_families().items()
+        if any(stage.tasks.share(family) > 0 for stage in recipe.resolved_stages)
     ]
 
 

@@ -31,6 +31,8 @@ from palate.inference.text_answers import TextAnswers
 from palate.inference.text_results import Explained, Rated
 from palate.inference.title_search import TitleSearch
 from palate.inference.user_state import CacheCounts, UserState, UserStateCache, fingerprint
+from palate.language.tasks.choice import Choice
+from palate.language.tasks.yes_no import YesNo
 from palate.models.device import Device
 from palate.training.system import Blend, LanguageModelSystem
 from palate.types import History, Ranking
@@ -337,7 +339,7 @@ class Engine:
             NotTrainedError: when the model cannot read one of the items.
         """
         item_rows = np.asarray(item_rows, dtype=np.int64)
-        in_words = {"ranking", "choice"}.intersection(self.capabilities.in_words)
+        in_words = {YesNo.name, Choice.name}.intersection(self.capabilities.in_words)
         if not in_words and self.forms:
             asked = Request(history, len(item_rows), candidates=item_rows, exclude_seen=False)
             (answer,) = self.answer([asked])
@@ -353,9 +355,9 @@ class Engine:
         Calibrated probabilities where the model was trained on yes or no; where it was trained to
         choose, what its choice among all of them gives to each; else those it recommends by.
         """
-        if "ranking" in self.capabilities.in_words:
+        if YesNo.name in self.capabilities.in_words:
             return "chance that each is chosen"
-        if "choice" in self.capabilities.in_words:
+        if Choice.name in self.capabilities.in_words:
             return "share of the choice among them"
         return "scores as in recommend"
 

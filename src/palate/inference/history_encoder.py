@@ -16,6 +16,7 @@ from palate.inference.prompt_runner import PromptRunner
 from palate.inference.request import NOBODY, Request
 from palate.inference.title_search import TITLE_BEAMS, TitleSearch
 from palate.inference.user_state import UserState
+from palate.language.tasks import needs_history
 from palate.models.baselines import Baseline, Popularity
 from palate.training.recipe import Form
 from palate.training.system import Blend, LanguageModelSystem
@@ -23,8 +24,6 @@ from palate.types import History, Ranking
 
 POPULAR = "popular"
 COLD_START = "cold-start"
-_ABOUT_A_HISTORY = frozenset({"next-item", "objective", "scenario", "direct"})
-"""Families whose words say nothing of the items wanted: without a history they ask nothing."""
 _FOUND_NOTHING = Ranking(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
 
 
@@ -117,7 +116,7 @@ class HistoryEncoder:
         if self._parts.model.config.num_queries == 0:
             # Without query tokens the last event is what is read, and there is none.
             return popular
-        if request.prompt is not None or request.family not in _ABOUT_A_HISTORY:
+        if request.prompt is not None or not needs_history(request.family):
             return Plan(NOBODY, request.left_out, request, None, self.search(request))
         if COLD_START not in self._parts.tasks:
             return popular

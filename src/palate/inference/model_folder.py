@@ -19,7 +19,8 @@ from palate.evaluation.rating_baselines import ItemBiases
 from palate.items.codes.index import About, ItemIndex
 from palate.items.encoders import ItemEncoders
 from palate.items.features import ItemFeatures
-from palate.language.prompts import Wordings
+from palate.language.tasks.task import Wordings
+from palate.language.tasks.yes_no import YesNo
 from palate.language.tokenizer import Tokenizer
 from palate.models.backbones.causal import CausalBackbone
 from palate.models.backbones.config import BackboneConfig, content_of, empty_backbone
@@ -147,7 +148,7 @@ def _save_parts(folder: Path, parts: LanguageModelSystem) -> None:
     if parts.prior is not None:
         parts.prior.baseline.save(folder / "prior")
         (folder / "prior.json").write_text(json.dumps({"weight": parts.prior.weight}) + "\n")
-    if "ranking" in parts.tasks:
+    if YesNo.name in parts.tasks:
         calibration = json.dumps(asdict(parts.calibration))
         (folder / "calibration.json").write_text(calibration + "\n")
     for name, prior in (("rating", parts.rating_prior), ("liking", parts.like_prior)):

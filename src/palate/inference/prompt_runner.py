@@ -18,7 +18,7 @@ from palate.inference.code_scorers import ModelCodes
 from palate.inference.request import Request
 from palate.items.codes.prefix_table import PrefixTable
 from palate.language.batch import Batch, BatchBuilder
-from palate.language.tasks import Example
+from palate.language.tasks.task import Example
 from palate.models.references import ItemTable, mentioned, numbered_items
 from palate.ranking import largest_products
 from palate.training.system import LanguageModelSystem

@@ -7,9 +7,10 @@ import numpy as np
 
 from palate.data.dataset import Dataset
 from palate.language.queries import QueryPool
-from palate.language.tasks import Task
+from palate.language.tasks.material import Material
+from palate.language.tasks.task import Task
 from palate.language.text.reviews import Reviews, read_reviews
-from palate.training.chosen_tasks import Material, chosen_tasks
+from palate.training.chosen_tasks import chosen_tasks
 from palate.training.system import LanguageModelSystem
 from palate.trust.grounding import Grounds
 
@@ -33,12 +34,16 @@ class Knowledge:
         return Grounds.of(self._dataset.catalog, texts=written)
 
     @cached_property
+    def material(self) -> Material:
+        """What tasks are made from, but for queries."""
+        no_queries = QueryPool((), np.zeros(len(self._dataset.catalog) + 1, dtype=np.int64))
+        return Material(self._dataset, no_queries, self.reviews, self._parts.ratings)
+
+    @cached_property
     def tasks(self) -> Mapping[str, Task]:
         """The tasks the model was trained on but for search."""
-        no_queries = QueryPool((), np.zeros(len(self._dataset.catalog) + 1, dtype=np.int64))
-        material = Material(self._dataset, no_queries, self.reviews, self._parts.ratings)
         return {
             task.name: task
             for stage in self._parts.recipe.resolved_stages
-            for task in chosen_tasks(material, stage.tasks)[0]
+            for task in chosen_tasks(self.material, stage.tasks)[0]
         }

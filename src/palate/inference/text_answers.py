@@ -21,12 +21,17 @@ from palate.inference.prompt_runner import PromptRunner
 from palate.inference.task_knowledge import Knowledge
 from palate.inference.text_results import FACTS, Explained, Rated
 from palate.inference.texts import Question, TextEngine
-from palate.language.review_tasks import Explanation, Summary
-from palate.language.tasks import Example, NextItem, Task
+from palate.language.tasks.choice import Choice
+from palate.language.tasks.explanation import Explanation
+from palate.language.tasks.material import Material
+from palate.language.tasks.next_item import NextItem
+from palate.language.tasks.profile import Profile
+from palate.language.tasks.rating import Rating
+from palate.language.tasks.summary import Summary
+from palate.language.tasks.task import Example, Task
+from palate.language.tasks.yes_no import NO, YES, YesNo
 from palate.language.text.plain import one_line, openings, words
 from palate.language.text.reviews import Reviews
-from palate.language.text_tasks import NO, YES, Choice, Profile, Rating
-from palate.language.text_tasks import Ranking as YesNo
 from palate.trust.grounding import Grounds, factual_sentence, mend
 from palate.types import History, Ranking
 
@@ -42,7 +47,7 @@ _SCORED_AT_ONCE = 512
 _MOST_QUOTES = 100
 """Sentences about an item that its explanation may quote."""
 
-_Kind = TypeVar("_Kind")
+_Kind = TypeVar("_Kind", bound=Task)
 
 
 class TextAnswers:
@@ -91,21 +96,27 @@ class TextAnswers:
         return self._grounds or self.knowledge.grounds
 
     @property
+    def material(self) -> Material:
+        """What its tasks are made from, but for queries."""
+        return self.knowledge.material
+
+    @property
     def tasks(self) -> Mapping[str, Task]:
         """The tasks it was trained on but for search, as its last stage with each asked them."""
         return self.knowledge.tasks
 
-    def task(self, kind: type[_Kind], to_do: str) -> _Kind:
+    def task(self, kind: type[_Kind]) -> _Kind:
         """Return the task of a kind.
 
         Raises:
-            NotTrainedError: when the model was not trained ``to_do`` that.
+            NotTrainedError: when the model was not trained on it.
         """
         for task in self.tasks.values():
             if isinstance(task, kind):
                 return task
         raise NotTrainedError(
-            f"This model was not trained to {to_do}; it answers {', '.join(self.parts.tasks)}.",
+            f"This model was not trained to {kind.to_do}; "
+            f"it answers {', '.join(self.parts.tasks)}.",
             hint="Train one that can, from data that shows how: "
             "palate train DATASET MODEL --recipe palate",
         )
@@ -114,7 +125,7 @@ class TextAnswers:
         self, task: Task, examples: Sequence[Example], wording: str | None = None
     ) -> Question:
         """Return the prompts worded by ``wording``, by the first of the task's family without."""
-        return Question(wording or self.parts.prompts[task.name].seen[0], examples)
+        return Question(wording or self.parts.prompts[task.asked_as].seen[0], examples)
 
     # --- Ratings
 
@@ -124,14 +135,14 @@ class TextAnswers:
         Raises:
             NotTrainedError: when the model was not trained to rate.
         """
-        task = self.task(Rating, "rate items")
+        task = self.task(Rating)
         return self.ratings([task.ask(history, np.asarray([item_row]))])[0]
 
     def ratings(
         self, examples: Sequence[Example], wording: str | None = None, *, calibrated: bool = True
     ) -> list[Rated]:
         """Return the rating at each prediction of prompts of :class:`Rating`."""
-        task = self.task(Rating, "rate items")
+        task = self.task(Rating)
         words = [task.words_of(level) for level in task.levels]
         chances = self.texts.choose(self.question(task, examples, wording), words)
         prior = self.parts.rating_prior
@@ -164,7 +175,7 @@ class TextAnswers:
         """
         if YesNo.name not in self.parts.tasks and Choice.name in self.parts.tasks:
             return self._shares(history, item_rows)
-        task = self.task(YesNo, "say yes or no to an item")
+        task = self.task(YesNo)
         chances = self.calibrated_like_probabilities([task.ask(history, item_rows)])
         order = np.argsort(-chances, kind="stable")
         return Ranking(item_rows[order], chances[order])
@@ -173,7 +184,7 @@ class TextAnswers:
         self, examples: Sequence[Example], wording: str | None = None
     ) -> Float[np.ndarray, " predictions"]:
         """Return the chance of *yes* at each prediction of prompts of yes or no, not calibrated."""
-        task = self.task(YesNo, "say yes or no to an item")
+        task = self.task(YesNo)
         return self.texts.choose(self.question(task, examples, wording), [YES, NO])[:, 0]
 
     def calibrated_like_probabilities(
@@ -223,7 +234,7 @@ class TextAnswers:
 
         Only what is there can be chosen: such an answer is always valid.
         """
-        task = self.task(Choice, "choose among items")
+        task = self.task(Choice)
         asked = [_candidate_rows(example) for example in examples]
         titles = [[task.titles[row] for row in rows] for rows in asked]
         weights = self.texts.weigh(self.question(task, examples, wording), titles)
@@ -235,7 +246,7 @@ class TextAnswers:
 
     def _shares(self, history: History, item_rows: Int[np.ndarray, " candidates"]) -> Ranking:
         """Return the items of one choice, with the share that each has of it."""
-        task = self.task(Choice, "choose among items")
+        task = self.task(Choice)
         nameless = [row for row in item_rows.tolist() if not task.titles[row]]
         if nameless:
             item_id = str(self._catalog.vocabulary.ids[nameless[0]])
@@ -263,14 +274,14 @@ class TextAnswers:
         Raises:
             NotTrainedError: when the model was not trained to explain.
         """
-        task = self.task(Explanation, "explain")
+        task = self.task(Explanation)
         return self.explanations([task.ask(history, item_row, aspect)], ground=ground)[0]
 
     def explanations(
         self, examples: Sequence[Example], wording: str | None = None, *, ground: bool = True
     ) -> list[Explained]:
         """Return the answer to each prompt of :class:`Explanation`."""
-        task = self.task(Explanation, "explain")
+        task = self.task(Explanation)
         written = self.written(task, examples, wording)
         return [
             self._explained(text, example, ground=ground, quotes=self._quotes(task, example))
@@ -304,7 +315,7 @@ class TextAnswers:
         Raises:
             NotTrainedError: when the model was not trained to summarise.
         """
-        task = self.task(Summary, "summarise reviews")
+        task = self.task(Summary)
         return self.written(task, [task.ask(text)])[0]
 
     def profile(self, history: History) -> str:
@@ -313,7 +324,7 @@ class TextAnswers:
         Raises:
             NotTrainedError: when the model was not trained to describe users.
         """
-        task = self.task(Profile, "say what a user likes")
+        task = self.task(Profile)
         return self.written(task, [task.ask(history)])[0]
 
     def written(

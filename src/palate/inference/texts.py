@@ -18,10 +18,10 @@ from palate.inference.generation import Marks, SamplingParams, logits_after, say
 from palate.inference.minimum_bayes_risk import minimum_risk
 from palate.inference.prompt_runner import BEAM_LOGITS_AT_ONCE, PromptRunner, cut_by_length
 from palate.items.codes.prefix_table import PrefixTable
-from palate.language.batch import MAX_CONTEXT_TOKENS, MAX_TARGET_TOKENS, Batch, BatchBuilder
+from palate.language.batch import MAX_TARGET_TOKENS, Batch, BatchBuilder
 from palate.language.entities import EntityTrie
 from palate.language.item_format import NOTHING
-from palate.language.tasks import Example
+from palate.language.tasks.task import MAX_CONTEXT_TOKENS, Example
 from palate.models.cached_decoding import read_on
 from palate.models.language_model import RecommendationModel
 from palate.models.outputs import Prefix

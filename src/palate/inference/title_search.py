@@ -16,7 +16,8 @@ from palate.inference.text_answers import TextAnswers
 from palate.items.codes.codes import Codes
 from palate.items.codes.prefix_table import PrefixTable
 from palate.items.codes.title_codes import title_codes
-from palate.language.text_tasks import NextTitle, plain_titles
+from palate.language.tasks.material import plain_titles
+from palate.language.tasks.next_title import NextTitle
 from palate.types import History, Ranking
 
 TITLE_BEAMS = 20
@@ -71,7 +72,7 @@ class TitleSearch:
             NotTrainedError: when the model was not trained to generate titles.
         """
         answers = self._texts.over(state)
-        task = answers.task(NextTitle, "say the title of what comes next")
+        task = answers.task(NextTitle)
         table = self._table_of(state, search, answers)
         if table is None:
             return [_FOUND_NOTHING] * len(histories)

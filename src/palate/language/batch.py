@@ -20,13 +20,10 @@ import torch.nn.functional as F  # noqa: N812 - the name everyone uses
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from palate.language.blanks import concealed, corrupted, hidden_words
+from palate.language.blank_layout import concealed, corrupted, hidden_words
 from palate.language.item_format import NOTHING, FormattedItems, ItemFormat
-from palate.language.tasks import Example
+from palate.language.tasks.task import MAX_CONTEXT_TOKENS, Example
 from palate.language.tokenizer import Tokenizer
-
-MAX_CONTEXT_TOKENS = 128
-"""Longer contexts are cut: the start of a review says what it is about, and text is untrusted."""
 
 MAX_INSTRUCTION_TOKENS = 64
 

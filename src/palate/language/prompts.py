@@ -1,11 +1,9 @@
-"""The catalogue of wordings: prompts are data, checked when loaded, shown as people read them."""
+"""The wordings of all families: changed by a user's own file, and shown as people read them."""
 
 import math
 import string
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -13,48 +11,16 @@ from jaxtyping import Int
 
 from palate.data.catalog import Catalog
 from palate.errors import ConfigError
-from palate.language.tasks import Example, Slots
+from palate.language.tasks import checked_family, prompt_families
+from palate.language.tasks.task import Example, Slots, Task, Wordings
 from palate.language.text.plain import one_line, rating_words
 from palate.types import History
-
-SLOTS: Mapping[str, frozenset[str]] = {
-    "next-item": frozenset(),
-    "objective": frozenset({"event"}),
-    "scenario": frozenset({"scenario"}),
-    "category": frozenset(),
-    "search": frozenset(),
-    "direct": frozenset(),
-    "cold-start": frozenset(),
-    "rating": frozenset(),
-    "explanation": frozenset(),
-    "summary": frozenset(),
-    "ranking": frozenset(),
-    "choice": frozenset(),
-    "profile": frozenset(),
-    "preference": frozenset(),
-    "title": frozenset(),
-    "next-title": frozenset(),
-    "masked": frozenset(),
-    "next-behaviours": frozenset(),
-    "blanks": frozenset(),
-}
-"""The families of prompts and the slots each may use."""
 
 _LISTS = ("seen", "unseen", "add")
 _LONGEST_TITLE = 80
 _LONGEST_CONTEXT = 400
 _OPEN = "..."
 _BLANK = "____"
-
-
-@dataclass(frozen=True)
-class Wordings:
-    """The ways to say one task."""
-
-    seen: tuple[str, ...]
-    """Trained on."""
-    unseen: tuple[str, ...] = ()
-    """Never trained on: for measuring how answers move with the wording."""
 
 
 def load_prompts(path: Path | None = None) -> dict[str, Wordings]:
@@ -67,8 +33,11 @@ def load_prompts(path: Path | None = None) -> dict[str, Wordings]:
         ConfigError: when the file cannot be read, names an unknown family or list, or has a wording
             that its family cannot use.
     """
-    text = files("palate.language").joinpath("prompts.toml").read_text(encoding="utf-8")
-    prompts = _changed({}, tomllib.loads(text))
+    families = prompt_families()
+    prompts = {name: family.wordings for name, family in families.items()}
+    for name, wordings in prompts.items():
+        for wording in wordings.seen + wordings.unseen:
+            _check_slots(families[name], wording)
     if path is None:
         return prompts
     try:
@@ -140,13 +109,10 @@ def _changed(prompts: Mapping[str, Wordings], tables: Mapping[str, object]) -> d
     """Return the prompts with families replaced, or added to, as the tables of a file say."""
     changed = dict(prompts)
     for family, table in tables.items():
-        if family not in SLOTS:
-            raise ConfigError(
-                f"Unknown prompt family {family!r}.", hint=f"The families are {', '.join(SLOTS)}."
-            )
+        known = checked_family(family)
         wordings = _wordings(family, table, prompts.get(family))
         for wording in wordings.seen + wordings.unseen:
-            _check_slots(family, wording)
+            _check_slots(known, wording)
         changed[family] = wordings
     return changed
 
@@ -193,18 +159,18 @@ def _texts(family: str, table: object, name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _check_slots(family: str, wording: str) -> None:
-    wanted = ", ".join(sorted(SLOTS[family])) or "none"
+def _check_slots(family: type[Task], wording: str) -> None:
+    wanted = ", ".join(sorted(family.slot_names)) or "none"
     try:
         used = {name for _, name, _, _ in string.Formatter().parse(wording) if name is not None}
     except ValueError as error:
         raise ConfigError(
-            f"The {family!r} wording {wording!r} has a broken slot: {error}.",
+            f"The {family.name!r} wording {wording!r} has a broken slot: {error}.",
             hint="Slots are written {like_this}; a brace that is none is doubled.",
         ) from error
-    if used != SLOTS[family]:
+    if used != family.slot_names:
         raise ConfigError(
-            f"The {family!r} wording {wording!r} uses the slots {sorted(used)}; "
+            f"The {family.name!r} wording {wording!r} uses the slots {sorted(used)}; "
             f"it must use {wanted}.",
             hint="Slots are written {like_this}.",
         )

@@ -12,7 +12,7 @@ from palate.errors import ConfigError
 from palate.inference.model_folder import TrainedModel
 from palate.inference.prompt_runner import PromptRunner
 from palate.items.vectors import ItemVectors
-from palate.language.prompts import Wordings
+from palate.language.tasks.task import Wordings
 from palate.models.baselines import BaselineConfig, Fitting, fit_baseline
 from palate.models.device import Device, choose_device
 from palate.recommender.validation import (

@@ -19,7 +19,9 @@ from palate.inference.model_folder import TrainedModel, load_versioned, save_mod
 from palate.inference.request import NOBODY, Answer, Reason, Request
 from palate.inference.text_answers import TextAnswers
 from palate.inference.text_results import Explained, Rated
-from palate.language.prompts import Wordings, load_prompts
+from palate.language.prompts import load_prompts
+from palate.language.tasks.task import Wordings
+from palate.language.tasks.yes_no import YesNo
 from palate.models.device import Precision, choose_device
 from palate.models.trainable_state import merged
 from palate.recommender.events import Event, history_of_events
@@ -492,7 +494,7 @@ class Recommender:
     @property
     def tells_chances(self) -> bool:
         """Whether it gives the chance that an item is for a user."""
-        return "ranking" in self.tasks
+        return YesNo.name in self.tasks
 
     @property
     def recommends(self) -> bool:

@@ -16,17 +16,19 @@ from palate.inference.prompt_runner import PromptRunner
 from palate.inference.request import Request
 from palate.inference.text_answers import TextAnswers, above_mean, no_and_yes
 from palate.inference.texts import Question, TextEngine
-from palate.language.held_out import HeldOut, held_out_events, held_out_examples
-from palate.language.prompts import SLOTS
+from palate.language.held_out import held_out_events, held_out_examples
+from palate.language.tasks import answered_with_items, usual_slots
+from palate.language.tasks.next_behaviours import NextBehaviours
+from palate.language.tasks.next_item import NextItem
+from palate.language.tasks.rating import Rating
+from palate.language.tasks.task import HeldOut
+from palate.language.tasks.yes_no import YES, YesNo
 from palate.language.text.reviews import read_held_out, read_reviews
-from palate.language.text_tasks import YES, Rating
-from palate.language.text_tasks import Ranking as YesNo
 from palate.models.baselines import Fitting, fit_baseline
 from palate.models.baselines.trainer import Score
 from palate.models.language_model import RecommendationModel
 from palate.ranking import mask_scores, top_rows
 from palate.training.batches import Mixture
-from palate.training.chosen_tasks import BY_ITEMS
 from palate.training.loop import Validate as AnyValidate
 from palate.training.recipe import Recipe
 from palate.training.system import Blend, LanguageModelSystem, Prior, RatingPrior
@@ -91,7 +93,7 @@ def validation(
     dataset: Dataset, parts: LanguageModelSystem, stage: Recipe, mixture: Mixture, seed: int
 ) -> Validation:
     """Return what a stage is judged by while it learns."""
-    names = tuple(task.name for task in mixture.tasks)
+    names = tuple(task.asked_as for task in mixture.tasks)
     parts = replace(parts, recipe=stage, tasks=names, item_format=mixture.batch_builder.item_format)
     by_items = _by_items(dataset, parts, seed) if stage.by_items else None
     return Validation(by_items, _in_words(dataset, parts, mixture, seed))
@@ -134,7 +136,7 @@ def _in_words(
     for task in mixture.tasks:
         examples = [e for _, e in held_out_examples(task, chosen, reviews, rng)]
         if examples:
-            question = Question(parts.prompts[task.name].seen[0], examples)
+            question = Question(parts.prompts[task.asked_as].seen[0], examples)
             judges.append(_chance_of_words(parts, question))
     return judges
 
@@ -149,19 +151,17 @@ def _chance_of_words(parts: LanguageModelSystem, question: Question) -> Validate
 
 def _main_request(parts: LanguageModelSystem, dataset: Dataset) -> Request:
     """Return the question a model is validated by: the next item where it was trained on that."""
-    answered = [name for name in parts.tasks if name in BY_ITEMS]
-    usual = [name for name in ("next-item", "next-behaviours") if name in answered]
+    answered = [name for name in parts.tasks if answered_with_items(name)]
+    usual = [name for name in (NextItem.name, NextBehaviours.name) if name in answered]
     family = [*usual, *answered][0]
-    events = dataset.interactions
-    slots = {"event": events.event_types[0], "scenario": next(iter(events.scenarios), "")}
-    return Request(family=family, slots={name: slots[name] for name in SLOTS[family]})
+    return Request(family=family, slots=usual_slots(family, dataset))
 
 
 def with_prior(parts: LanguageModelSystem, dataset: Dataset, seed: int) -> LanguageModelSystem:
     """Fit the recipe's prior and give it the weight that is best on the valid part."""
     config = parts.recipe.prior
     cases = _sample(dataset.cases("valid"), _VALIDATION_USERS, seed)
-    if config is None or "next-item" not in parts.tasks or not len(cases):
+    if config is None or NextItem.name not in parts.tasks or not len(cases):
         return parts
     baseline = fit_baseline(config.baseline, dataset.sequences, len(dataset.catalog), Fitting(seed))
     values = ndcg_of([PromptRunner(parts).score, baseline.score], config.weights, cases)
@@ -254,7 +254,7 @@ def with_calibration(
     parts: LanguageModelSystem, dataset: Dataset, seed: int
 ) -> LanguageModelSystem:
     """Make chances the frequencies of the valid part, where yes or no, or ratings, are asked."""
-    if not {"ranking", "rating"}.intersection(parts.tasks):
+    if not {YesNo.name, Rating.name}.intersection(parts.tasks):
         return parts
     answers = TextAnswers(PromptRunner(parts), dataset)
     rng = np.random.default_rng(seed)
@@ -269,7 +269,7 @@ def _saying_yes(
     events: Sequence[HeldOut],
     rng: np.random.Generator,
 ) -> LanguageModelSystem:
-    task = answers.tasks.get("ranking")
+    task = answers.tasks.get(YesNo.name)
     examples = [] if task is None else [e for _, e in held_out_examples(task, events, None, rng)]
     if not examples:
         return parts
@@ -292,7 +292,7 @@ def _rating_by_biases(
     events: Sequence[HeldOut],
     rng: np.random.Generator,
 ) -> LanguageModelSystem:
-    task = answers.tasks.get("rating")
+    task = answers.tasks.get(Rating.name)
     if not isinstance(task, Rating):
         return parts
     examples = [e for _, e in held_out_examples(task, events, None, rng)]

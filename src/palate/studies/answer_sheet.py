@@ -10,10 +10,9 @@ from jaxtyping import Int
 from palate.data.dataset import Dataset
 from palate.data.split import PartName
 from palate.errors import DataError, NotTrainedError
-from palate.evaluation.task_result import TaskFamily
 from palate.inference.text_answers import TextAnswers
-from palate.language.held_out import HeldOut, held_out_events, held_out_examples
-from palate.language.tasks import Example, Task
+from palate.language.held_out import held_out_events, held_out_examples
+from palate.language.tasks.task import Example, HeldOut, Task
 from palate.language.text.reviews import Reviews, read_held_out
 from palate.recommender.recommender import Recommender
 
@@ -60,6 +59,11 @@ class Sheet:
         rows = [e.candidates.ravel() for e in self.examples if e.candidates is not None]
         return [row[row >= 0] for row in rows]
 
+    @property
+    def titles(self) -> Sequence[str]:
+        """Of every item; empty where it has none."""
+        return self.answers.material.titles
+
     def written(self) -> list[str]:
         """Return what the model writes."""
         return self.answers.written(self.task, self.unanswered, self.wording)
@@ -67,7 +71,7 @@ class Sheet:
 
 def sheet_of(
     recommender: Recommender,
-    family: TaskFamily,
+    family: str,
     part: PartName,
     wording: str | None,
     most: int | None,

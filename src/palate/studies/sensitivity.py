@@ -15,8 +15,10 @@ from palate.data.dataset import Cases, Dataset
 from palate.data.split import PartName
 from palate.errors import DataError, NotTrainedError
 from palate.inference.request import Request
-from palate.language.prompts import SLOTS, Wordings
-from palate.language.text_tasks import NextTitle
+from palate.language.tasks import prompt_families, usual_slots
+from palate.language.tasks.next_title import NextTitle
+from palate.language.tasks.objective import Objective
+from palate.language.tasks.task import Wordings
 from palate.recommender.recommender import Recommender
 
 TOP = 10
@@ -24,9 +26,6 @@ TOP = 10
 
 _USERS = 512
 """Users whose lists are compared between wordings."""
-
-_PLAIN = ("next-item", "objective", "scenario", "direct", "cold-start")
-"""Families whose prompts hold no words of the user's own."""
 
 Progress = Callable[[int, int], None]
 
@@ -107,7 +106,13 @@ def plain_families(recommender: Recommender) -> tuple[str, ...]:
     recommender.engine.capabilities.check_recommends()
     if recommender.form == "titles":
         return (NextTitle.name,)
-    families = tuple(name for name in _PLAIN if name in recommender.tasks)
+    families = tuple(
+        name
+        for name, family in prompt_families().items()
+        if name in recommender.tasks
+        and family.answered_with == "items"
+        and not family.reads_context
+    )
     if not families:
         raise NotTrainedError(
             f"{recommender.name!r} answers {', '.join(recommender.tasks) or 'no words'}: "
@@ -132,26 +137,26 @@ class _Count:
 def _steps(recommender: Recommender, families: Sequence[str]) -> int:
     wordings = {family: len(_all(recommender.prompts[family])) for family in families}
     several = len(recommender.dataset.interactions.event_types)
-    return sum(wordings.values()) + wordings.get("objective", 0) * several
+    return sum(wordings.values()) + wordings.get(Objective.name, 0) * several
 
 
 def _objectives(
     recommender: Recommender, cases: Cases, done: _Count
 ) -> tuple[tuple[str, ...], tuple[int, ...], Float[np.ndarray, "wanted asked"], float, float]:
     """Return objectives, their numbers of users, the matrix and both overlaps."""
-    if "objective" not in recommender.tasks:
+    if Objective.name not in recommender.tasks:
         return (), (), np.zeros((0, 0)), float("nan"), float("nan")
     events = recommender.dataset.interactions
     codes = events.event_codes[_places_of_targets(recommender.dataset, cases)]
     wanted = [code for code in range(len(events.event_types)) if (codes == code).any()]
     names = tuple(events.event_types[code] for code in wanted)
-    wordings = _all(recommender.prompts["objective"])
+    wordings = _all(recommender.prompts[Objective.name])
     gains = np.zeros((len(wordings), len(names), len(cases)))
     lists = np.zeros((len(wordings), len(names), min(len(cases), _USERS), TOP), dtype=np.int64)
     for number, wording in enumerate(wordings):
         for asked, name in enumerate(names):
             ask = Request(
-                family="objective", prompt=wording.format(event=name), slots={"event": name}
+                family=Objective.name, prompt=wording.format(event=name), slots={"event": name}
             )
             gains[number, asked], rows = answer_gains(recommender.asking(ask), cases)
             lists[number, asked] = rows[:_USERS]
@@ -174,9 +179,7 @@ def _objectives(
 
 def _spread(recommender: Recommender, family: str, cases: Cases, done: _Count) -> Spread:
     wordings = recommender.prompts[family]
-    events = recommender.dataset.interactions
-    slots = {"event": events.event_types[0], "scenario": next(iter(events.scenarios), "")}
-    given = {name: slots[name] for name in SLOTS[family]}
+    given = usual_slots(family, recommender.dataset)
 
     def gain(wording: str) -> float:
         ask = Request(family=family, prompt=wording.format(**given), slots=given)

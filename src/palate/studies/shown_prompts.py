@@ -1,23 +1,22 @@
 """Prompts as a person reads them: each family with its wordings, and one of them asked in full."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from palate.data.dataset import Dataset
-from palate.language.prompts import SLOTS, Wordings, render
+from palate.language.prompts import render
 from palate.language.queries import make_queries
-from palate.language.tasks import Task
+from palate.language.tasks import prompt_families
+from palate.language.tasks.material import Material
+from palate.language.tasks.task import Task, TaskSettings, Wordings
 from palate.language.text.reviews import read_reviews
 from palate.training.build import levels_of
-from palate.training.chosen_tasks import Material, chosen_tasks
-from palate.training.config import TasksConfig
 from palate.types import History
 
-_MAX_HISTORY = 6
-"""Events shown: enough to see how a prompt is made."""
-_CANDIDATES = 5
+_SETTINGS = TaskSettings(max_history=6, candidates=5)
+"""Few events and candidates: enough to see how a prompt is made."""
 _MOST_USERS = 50
 """Users that a family is tried on where none is named."""
 _TRIES = 5
@@ -28,6 +27,8 @@ class ShownFamily:
     """The wordings of one family."""
 
     family: str
+    description: str
+    """What is asked, in a sentence."""
     wordings: Wordings
     slots: tuple[str, ...]
     """What the wordings leave open."""
@@ -41,9 +42,9 @@ class ShownFamily:
 def show_families(prompts: Mapping[str, Wordings], family: str | None = None) -> list[ShownFamily]:
     """Return the families as they are written, or the one that is named."""
     return [
-        ShownFamily(name, wordings, tuple(sorted(SLOTS[name])))
-        for name, wordings in prompts.items()
-        if family in (None, name)
+        ShownFamily(name, known.description, prompts[name], tuple(sorted(known.slot_names)))
+        for name, known in prompt_families().items()
+        if name in prompts and family in (None, name)
     ]
 
 
@@ -76,7 +77,7 @@ def _asked(
             if example is not None:
                 text = render(shown.wordings.seen[0], slots, example, dataset.catalog)
                 user = dataset.interactions.users.ids[history.user_row or 0]
-                return ShownFamily(shown.family, shown.wordings, shown.slots, text, str(user))
+                return replace(shown, rendered=text, user_id=str(user))
     return shown
 
 
@@ -84,29 +85,5 @@ def _every_task(dataset: Dataset) -> list[Task]:
     """Return every task that the data has something for."""
     queries = make_queries(dataset.catalog, 1, seed=0)
     material = Material(dataset, queries, read_reviews(dataset), levels_of(dataset))
-    return chosen_tasks(material, _ONE_OF_EACH)[0]
-
-
-_ONE_OF_EACH = TasksConfig(
-    next_item=1,
-    objective=1,
-    scenario=1,
-    category=1,
-    search=1,
-    direct=1,
-    cold_start=1,
-    masked=1,
-    next_behaviours=1,
-    rating=1,
-    ranking=1,
-    choice=1,
-    title=1,
-    next_title=1,
-    profile=1,
-    explanation=1,
-    summary=1,
-    preference=1,
-    blanks=1,
-    candidates=_CANDIDATES,
-    max_history=_MAX_HISTORY,
-)
+    offered = [family.offered(material, _SETTINGS) for family in prompt_families().values()]
+    return [task for task in offered if task is not None]

@@ -4,23 +4,21 @@ Baselines are fitted on the training part alone. What is drawn at random (candid
 drawn alike for every model, so that results of different models can be compared.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from palate.data.split import PartName
-from palate.errors import DataError
 from palate.evaluation.answer_metrics import auc, mae, rmse, score_choices, score_yes_no, user_auc
 from palate.evaluation.rating_baselines import rating_baselines
-from palate.evaluation.task_result import Sample, TaskFamily, TaskResult
-from palate.evaluation.text_baselines import first_sentence, most_relevant_sentence
+from palate.evaluation.task_result import Sample, TaskResult
+from palate.evaluation.text_baselines import most_relevant_sentence
 from palate.evaluation.text_metrics import embedding_similarity, score_texts
-from palate.language.held_out import HeldOut
-from palate.language.review_tasks import Explanation, Preference, Summary, preference_words
-from palate.language.text.reviews import Reviews
-from palate.language.text_tasks import YES, Choice, NextTitle, Profile, Ranking, Rating
+from palate.language.tasks import checked_family, judged_families
+from palate.language.tasks.task import HeldOut, Judging, Task
+from palate.language.tasks.yes_no import YES
 from palate.recommender.recommender import Recommender, ScoresByRows
 from palate.studies.answer_sheet import SEED, Sheet, sheet_of
 from palate.types import History
@@ -28,18 +26,19 @@ from palate.types import History
 Figures = dict[str, dict[str, float]]
 """Metrics by system."""
 
+Judged = tuple[Figures, list[str]]
+"""The figures, and what the model said to each prompt."""
+
 _MODEL = "model"
 _SAMPLES = 5
 _USERS_AT_ONCE = 512
 _MOST_SENTENCES = 400
 """Sentences of an item's reviews that the most relevant one is looked for among."""
-_MOST_COUNTED = 5_000
-"""Reviews of training that the commonest judgement is counted in."""
 
 
 def evaluate_task(
     recommender: Recommender,
-    family: TaskFamily,
+    family: str,
     part: PartName = "test",
     *,
     wording: str | None = None,
@@ -49,7 +48,7 @@ def evaluate_task(
 
     Args:
         recommender: the model.
-        family: what is asked.
+        family: what is asked, of those that held-out events can judge.
         part: ``valid`` or ``test``.
         wording: how it is asked; None is the first wording the model was trained on.
         most: events to ask about, drawn from the part; None asks about all.
@@ -57,13 +56,15 @@ def evaluate_task(
     Raises:
         NotTrainedError: when the model was not trained on the family.
         DataError: when the part holds nothing to judge it by.
-        ConfigError: when the model learned from the part.
+        ConfigError: when there is no such family, or the model learned from the part.
     """
+    checked_family(family, judged_families())
     sheet = sheet_of(recommender, family, part, wording, most)
     figures, said = _judged(sheet)
     wanted = [example.target_texts[0] for example in sheet.examples]
     return TaskResult(
         family=family,
+        title=sheet.task.title,
         dataset=recommender.dataset.name,
         part=part,
         num_answers=sum(len(example.prefix_lengths) for example in sheet.examples),
@@ -74,34 +75,17 @@ def evaluate_task(
     )
 
 
-def _judged(sheet: Sheet) -> tuple[Figures, list[str]]:
+def _judged(sheet: Sheet) -> Judged:
     """Return the figures, and what the model said to each prompt."""
-    match sheet.task:
-        case Rating():
-            return _judged_ratings(sheet)
-        case Ranking():
-            return _judged_rankings(sheet)
-        case Choice() as task:
-            return _judged_choices(sheet, task)
-        case Explanation() as task:
-            return _judged_explanations(sheet, task)
-        case Summary():
-            said = sheet.written()
-            firsts = [first_sentence(example.context) for example in sheet.examples]
-            return _of_texts(sheet, {_MODEL: said, "first sentence": firsts}), said
-        case Preference():
-            return _judged_preferences(sheet)
-        case Profile() as task:
-            return _judged_profiles(sheet, task)
-        case NextTitle() as task:
-            return _judged_titles(sheet, task)
-    raise DataError(f"Answers to {sheet.task.name!r} cannot be judged.")
+    judged_by = sheet.task.judged_by
+    assert judged_by is not None, sheet.task.name
+    return _JUDGES[judged_by](sheet)
 
 
 # --- Ratings
 
 
-def _judged_ratings(sheet: Sheet) -> tuple[Figures, list[str]]:
+def _judged_ratings(sheet: Sheet) -> Judged:
     rated = sheet.answers.ratings(sheet.unanswered, sheet.wording)
     alone = sheet.answers.ratings(sheet.unanswered, sheet.wording, calibrated=False)
     actual = np.asarray([event.rating for event in sheet.events], dtype=np.float64)
@@ -124,7 +108,7 @@ def _judged_ratings(sheet: Sheet) -> tuple[Figures, list[str]]:
 # --- Yes or no
 
 
-def _judged_rankings(sheet: Sheet) -> tuple[Figures, list[str]]:
+def _judged_yes_no(sheet: Sheet) -> Judged:
     chances = sheet.answers.like_probabilities(sheet.unanswered, sheet.wording).astype(np.float64)
     calibrated = sheet.answers.calibrated_like_probabilities(sheet.unanswered, sheet.wording)
     labels = np.asarray([reply == YES for reply in sheet.target_texts])
@@ -174,36 +158,36 @@ def _item_scores(sheet: Sheet) -> list[Float[np.ndarray, " candidates"]] | None:
 # --- Choice among candidates
 
 
-def _judged_choices(sheet: Sheet, task: Choice) -> tuple[Figures, list[str]]:
-    said = sheet.written()
+def _judged_choices(sheet: Sheet) -> Judged:
+    said, titles = sheet.written(), sheet.titles
     choices = sheet.answers.choices(sheet.unanswered, sheet.wording)
     chosen = {
         f"{_MODEL}, in free words": said,
-        f"{_MODEL}, one of them": [task.titles[int(pick.item_rows[0])] for pick in choices],
+        f"{_MODEL}, one of them": [titles[int(pick.item_rows[0])] for pick in choices],
     }
     others = {"popularity": _popularity(sheet), "the model's item scores": _item_scores(sheet)}
     for name, scores in others.items():
         if scores is not None:
             best = [rows[own.argmax()] for rows, own in zip(sheet.candidates, scores, strict=True)]
-            chosen[name] = [task.titles[int(row)] for row in best]
-    candidates = [[task.titles[row] for row in rows.tolist()] for rows in sheet.candidates]
+            chosen[name] = [titles[int(row)] for row in best]
+    candidates = [[titles[row] for row in rows.tolist()] for rows in sheet.candidates]
     figures = {
-        name: score_choices(titles, candidates, sheet.target_texts)
-        for name, titles in chosen.items()
+        name: score_choices(picked, candidates, sheet.target_texts)
+        for name, picked in chosen.items()
     }
     return figures, said
 
 
-def _judged_titles(sheet: Sheet, task: NextTitle) -> tuple[Figures, list[str]]:
-    said = sheet.written()
+def _judged_titles(sheet: Sheet) -> Judged:
+    said, names = sheet.written(), sheet.titles
     order = np.argsort(-sheet.dataset.train_counts, kind="stable")
-    titled = [int(row) for row in order if task.titles[row]]
+    titled = [int(row) for row in order if names[row]]
     popular = [_first_unseen(titled, event.before) for event in sheet.events]
-    systems = {_MODEL: said, "most popular": [task.titles[row] for row in popular]}
+    systems = {_MODEL: said, "most popular": [names[row] for row in popular]}
     if sheet.recommender.recommends:
         best = _recommended(sheet, titled)
-        systems["title of the recommended item"] = [task.titles[row] for row in best]
-    known = {title.lower() for title in task.titles if title}
+        systems["title of the recommended item"] = [names[row] for row in best]
+    known = {title.lower() for title in names if title}
     figures = _of_texts(sheet, systems)
     for name, titles in systems.items():
         figures[name] |= {
@@ -229,11 +213,11 @@ def _recommended(sheet: Sheet, titled: Sequence[int]) -> list[int]:
 # --- Texts
 
 
-def _judged_explanations(sheet: Sheet, task: Explanation) -> tuple[Figures, list[str]]:
+def _judged_explanations(sheet: Sheet) -> Judged:
     aspects = [_aspect(sheet, event) for event in sheet.events]
     hinted = [
-        task.ask(event.before, event.item_row, aspect)
-        for event, aspect in zip(sheet.events, aspects, strict=True)
+        replace(example, context=aspect)
+        for example, aspect in zip(sheet.unanswered, aspects, strict=True)
     ]
     said = sheet.answers.explanations(sheet.unanswered, sheet.wording)
     on_aspect = sheet.answers.explanations(hinted, sheet.wording)
@@ -275,43 +259,22 @@ def _relevant(sheet: Sheet, event: HeldOut) -> str:
     return most_relevant_sentence(sentences, [review.text for review in own if review])
 
 
-def _judged_preferences(sheet: Sheet) -> tuple[Figures, list[str]]:
-    said = sheet.written()
-    systems = {_MODEL: said, "most common": [_common_judgement(sheet.answers.reviews)] * len(said)}
+def _judged_texts(sheet: Sheet) -> Judged:
+    task, said = sheet.task, sheet.written()
+    plain = task.plain_answers(sheet.answers.material, sheet.events, sheet.examples)
+    systems = {_MODEL: said, **plain}
     figures = _of_texts(sheet, systems)
-    moods = [_mood(reply) for reply in sheet.target_texts]
+    wanted = _by_part(task, sheet.target_texts)
     for name, texts in systems.items():
-        figures[name] |= {
-            "exact": _share_equal(texts, sheet.target_texts),
-            "mood": _share_equal([_mood(text) for text in texts], moods),
-        }
+        parts = _by_part(task, texts)
+        figures[name] |= {part: _share_equal(parts[part], wanted[part]) for part in wanted}
     return figures, said
 
 
-def _common_judgement(known: Reviews | None) -> str:
-    if known is None:
-        return ""
-    places = np.flatnonzero(known.lines >= 0)
-    spread = places[:: -(-len(places) // _MOST_COUNTED)]
-    judged = [known.judgement_of(int(place)) for place in spread]
-    return _most_common(preference_words(*one) for one in judged if one is not None)
-
-
-def _mood(text: str) -> str:
-    """Return *likes* or *dislikes*."""
-    return text.partition(" ")[0]
-
-
-def _judged_profiles(sheet: Sheet, task: Profile) -> tuple[Figures, list[str]]:
-    said = sheet.written()
-    told = (task.facts.profile(history.item_rows) for history in sheet.dataset.sequences)
-    common = _most_common(sentence for sentence in told if sentence)
-    by_rule = [task.facts.profile(event.before.item_rows) or "" for event in sheet.events]
-    systems = {_MODEL: said, "most common": [common] * len(said), "counted in the history": by_rule}
-    figures = _of_texts(sheet, systems)
-    for name, texts in systems.items():
-        figures[name]["exact"] = _share_equal(texts, sheet.target_texts)
-    return figures, said
+def _by_part(task: Task, texts: Sequence[str]) -> dict[str, list[str]]:
+    """Return what of each text is compared with the truth, by the name of the figure."""
+    parts = [task.judged_parts(text) for text in texts]
+    return {name: [each[name] for each in parts] for name in (parts[0] if parts else ())}
 
 
 def _of_texts(
@@ -336,7 +299,11 @@ def _share_equal(said: Sequence[str], wanted: Sequence[str]) -> float:
     return float(np.mean([one.strip().lower() == two.strip().lower() for one, two in pairs]))
 
 
-def _most_common(texts: Iterable[str]) -> str:
-    """Return the commonest text, by the alphabet among equals; empty without one."""
-    counts = Counter(texts)
-    return min(counts, key=lambda text: (-counts[text], text), default="")
+_JUDGES: Mapping[Judging, Callable[[Sheet], Judged]] = {
+    "rating": _judged_ratings,
+    "yes-no": _judged_yes_no,
+    "choice": _judged_choices,
+    "title": _judged_titles,
+    "explanation": _judged_explanations,
+    "text": _judged_texts,
+}

@@ -13,12 +13,8 @@ from jaxtyping import Int
 
 from palate.language.batch import Batch, BatchBuilder
 from palate.language.item_format import ItemFormat
-from palate.language.prompts import Wordings
-from palate.language.tasks import Example, Task
+from palate.language.tasks.task import Example, Task, TokenCost, Wordings
 from palate.types import History
-
-_CONTEXT_TOKENS = 8
-"""Tokens a row is counted with beside its events when batches are cut."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +23,6 @@ class PlannedBatch:
 
     task: int
     users: Int[np.ndarray, " users"]
-
-
-@dataclass(frozen=True)
-class TokenCost:
-    """Places of the stream that an example takes, its predictions included."""
-
-    per_event: int
-    per_row: int = _CONTEXT_TOKENS
 
 
 @dataclass(frozen=True)
@@ -127,7 +115,7 @@ class Mixture:
         if planned.task in self.spellings:
             batch_builder = replace(batch_builder, item_format=self.spellings[planned.task])
         slots = task.slots(rng)
-        wordings = self.prompts[task.name].seen
+        wordings = self.prompts[task.asked_as].seen
         made = (task.example(self.sequences[user], slots, rng) for user in planned.users)
         examples: list[Example] = [example for example in made if example is not None]
         if not examples:

@@ -19,34 +19,26 @@ from palate.items.vectors import ItemVectors, Progress, side_by_side
 from palate.language.batch import BatchBuilder
 from palate.language.entities import EntityTrie
 from palate.language.item_format import ItemFormat, ItemPart, title_words
-from palate.language.prompts import Wordings, load_prompts
+from palate.language.prompts import load_prompts
 from palate.language.queries import QueryPool, make_queries
-from palate.language.tasks import NextFromTitles, Search, Task
+from palate.language.tasks import prompt_families
+from palate.language.tasks.material import Material
+from palate.language.tasks.rating import rating_levels
+from palate.language.tasks.task import Task, Wordings
+from palate.language.tasks.yes_no import NO, YES
 from palate.language.text.plain import rating_words
 from palate.language.text.reviews import Reviews, read_reviews
-from palate.language.text_tasks import NO, YES, rating_levels
 from palate.language.tokenizer import Tokenizer
 from palate.models.backbones.tokenizer import backbone_tokenizer
 from palate.models.language_model import RecommendationModel
 from palate.models.trainable_state import merged
 from palate.training.batches import Curriculum, Mixture
-from palate.training.chosen_tasks import Material, chosen_tasks, token_cost
+from palate.training.chosen_tasks import chosen_tasks
 from palate.training.config import CodesConfig
 from palate.training.recipe import Recipe
 from palate.training.system import LanguageModelSystem, Start
 from palate.training.warm_start import nearest_codes, warm_start, warm_start_rows
 from palate.types import History
-
-_OF_ITEMS = (
-    "next-item",
-    "objective",
-    "scenario",
-    "category",
-    "search",
-    "direct",
-    "cold-start",
-)
-"""Families whose words a model knows that answers with items alone."""
 
 
 def spelling_of(
@@ -141,7 +133,7 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
         ratings=ratings,
     )
     mixtures = [_mixture(parts, each, dataset, reviews, seed) for each in recipe.resolved_stages]
-    names = dict.fromkeys(task.name for mixture in mixtures for task in mixture.tasks)
+    names = dict.fromkeys(task.asked_as for mixture in mixtures for task in mixture.tasks)
     return replace(parts, tasks=tuple(names)), mixtures
 
 
@@ -163,7 +155,7 @@ def _mixture(
         batch_builder=BatchBuilder(parts.tokenizer, vectors, item_format, parts.ratings),
         tokens_per_batch=stage.training.tokens_per_batch,
         footprints=[
-            token_cost(task, own.get(n, item_format), slots) for n, task in enumerate(tasks)
+            task.token_cost(own.get(n, item_format), slots) for n, task in enumerate(tasks)
         ],
         seed=seed,
         curriculum=_curriculum(parts, stage, dataset, vectors),
@@ -195,12 +187,11 @@ def _own_spellings(
     parts: LanguageModelSystem, stage: Recipe, dataset: Dataset, tasks: Sequence[Task]
 ) -> dict[int, ItemFormat]:
     """Return the spelling of the tasks, by number, that are not told as the stage tells others."""
-    by_title = [number for number, task in enumerate(tasks) if isinstance(task, NextFromTitles)]
-    if not by_title:
-        return {}
-    titles = _reading(stage, ("title",))
-    item_format = spelling_of(titles, dataset, parts.tokenizer, parts.index)
-    return dict.fromkeys(by_title, item_format)
+    return {
+        number: spelling_of(_reading(stage, task.told_by), dataset, parts.tokenizer, parts.index)
+        for number, task in enumerate(tasks)
+        if task.told_by
+    }
 
 
 def _reading(recipe: Recipe, item_parts: tuple[ItemPart, ...]) -> Recipe:
@@ -304,13 +295,29 @@ def _words(
 
     Wordings stand there thrice, and answers of a word thrice too, so that they stay whole.
     """
-    families = prompts if recipe.says_words else _OF_ITEMS
-    wordings = [w for family in families for w in prompts[family].seen]
+    wordings = [w for family in _families_read(recipe) for w in prompts[family].seen]
     texts = [*dataset.catalog.texts(("title", "brand", "categories")), *(wordings * 3)]
     if recipe.says_words:
         texts += [YES, NO, *(rating_words(level) for level in levels_of(dataset))] * 3
         texts += [] if reviews is None else [*reviews.texts, *reviews.titles]
     return texts
+
+
+def _families_read(recipe: Recipe) -> list[str]:
+    """Return the families whose words a model knows.
+
+    One that says words knows all of them. One that answers with items alone knows those that items
+    answer, since it may be asked by any of them; of pre-training only what it is trained on.
+    """
+    trained = {
+        task for each in recipe.resolved_stages for task, x in each.tasks.shares.items() if x
+    }
+    return [
+        name
+        for name, family in prompt_families().items()
+        if recipe.says_words
+        or (family.answered_with == "items" and (not family.pretraining or family in trained))
+    ]
 
 
 def levels_of(dataset: Dataset) -> tuple[float, ...]:
@@ -324,5 +331,5 @@ def levels_of(dataset: Dataset) -> tuple[float, ...]:
 def _query_vectors(
     encoders: ItemEncoders, pool: QueryPool, tasks: Sequence[Task]
 ) -> np.ndarray | None:
-    asked = any(isinstance(task, Search) for task in tasks)
+    asked = any(task.uses_queries for task in tasks)
     return encoders.query_vectors(pool.texts) if asked and pool.texts else None

@@ -1,76 +1,68 @@
 """The tables of a recipe: what is asked, how items are indexed, how the weights are found."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from palate.items.codes.index import IndexConfig
 from palate.language.item_format import ItemPart
+from palate.language.tasks import names_near, shared_families
+from palate.language.tasks.task import Task, TaskSettings
 from palate.models.backbones.tuning import TuningConfig
 from palate.models.baselines import BaselineConfig
 
 
-class TasksConfig(BaseModel):
-    """What is asked in training: the share of each task; 1 is one pass over all users per epoch."""
+class TasksConfig(TaskSettings):
+    """What is asked in training: the share of each task, and what is set of all of them.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    A share is a key of its own, named as the family with underscores: ``next_item = 1.0``. 1 is one
+    pass over all users per epoch; a family that is not named is not asked. A task that the data has
+    nothing for is left out by itself.
+    """
 
-    next_item: float = Field(default=1.0, ge=0)
-    from_titles: float = Field(default=0.0, ge=0)
-    """The next item after a history told in titles alone, whatever the model reads otherwise
-    (LC-Rec's asymmetric prediction); needs ``title`` in ``model.item_format``."""
-    objective: float = Field(default=0.0, ge=0)
-    """Left out by itself where the data has one event type."""
-    scenario: float = Field(default=0.0, ge=0)
-    """Left out by itself where the data has no scenarios."""
-    category: float = Field(default=0.0, ge=0)
-    search: float = Field(default=0.0, ge=0)
-    direct: float = Field(default=0.0, ge=0)
-    cold_start: float = Field(default=0.0, ge=0)
-    masked: float = Field(default=0.0, ge=0)
-    """One event of a window is left out and asked for (PTUM)."""
-    next_behaviours: float = Field(default=0.0, ge=0)
-    """The next few events, in any order (PTUM)."""
-    blanks: float = Field(default=0.0, ge=0)
-    """Hidden items, sentences and ends, said in their order (RecSysLLM)."""
-    rating: float = Field(default=0.0, ge=0)
-    """Left out by itself where the data has no ratings. This and all below answer in words."""
-    ranking: float = Field(default=0.0, ge=0)
-    """Yes or no to an item: the next one or another, or liked or not where ``like_above`` says."""
-    choice: float = Field(default=0.0, ge=0)
-    """One of some candidates, by its title."""
-    title: float = Field(default=0.0, ge=0)
-    """The title of an item: what its token means in words."""
-    next_title: float = Field(default=0.0, ge=0)
-    """The title of the next item."""
-    profile: float = Field(default=0.0, ge=0)
-    """What somebody likes, in a sentence."""
-    explanation: float = Field(default=0.0, ge=0)
-    """Why an item suits; left out by itself where the data has no reviews, as are the next two."""
-    summary: float = Field(default=0.0, ge=0)
-    preference: float = Field(default=0.0, ge=0)
-    """What a review praises or finds fault with."""
-    like_above: float | None = None
-    """Ratings above it mean yes; None asks for the next item in place of the liked one."""
-    candidates: int = Field(default=20, ge=2)
-    """Items to choose one from."""
-    max_history: int = Field(default=50, ge=1)
-    """Events read at most, the newest; in training a random window of that length."""
-    queries_per_item: int = Field(default=3, ge=1)
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    __pydantic_extra__: dict[str, Annotated[float, Field(ge=0)]] = Field(init=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _families_that_there_are(cls, tables: object) -> object:
+        if not isinstance(tables, Mapping):
+            return tables
+        families = shared_families()
+        for name in tables:
+            if name not in families and name not in TaskSettings.model_fields:
+                hint = names_near(str(name), families)
+                settings = ", ".join(TaskSettings.model_fields)
+                raise ValueError(
+                    f"there is no task {name!r}. {hint} Beside them are the settings {settings}"
+                )
+        return {**_IMPLICIT_SHARES, **tables}
+
+    @property
+    def shares(self) -> Mapping[type[Task], float]:
+        """The share of every family, in their order; 0 where a family is not asked."""
+        said = self.__pydantic_extra__
+        return {family: said.get(name, 0.0) for name, family in shared_families().items()}
+
+    def share(self, family: type[Task]) -> float:
+        """Return the share of one family."""
+        return self.shares.get(family, 0.0)
 
     @property
     def by_items(self) -> bool:
         """Whether any task is answered by items."""
-        shares = (self.next_item, self.objective, self.scenario, self.category, self.search)
-        others = (self.direct, self.cold_start, self.masked, self.next_behaviours, self.from_titles)
-        return any((*shares, *others))
+        return any(share for f, share in self.shares.items() if f.answered_with == "items")
 
     @property
     def in_words(self) -> bool:
         """Whether any task is answered in words."""
-        shares = (self.rating, self.ranking, self.choice, self.title, self.next_title)
-        written = (self.profile, self.explanation, self.summary, self.preference, self.blanks)
-        return any((*shares, *written))
+        return any(share for f, share in self.shares.items() if f.answered_with == "words")
+
+
+_IMPLICIT_SHARES = {"next_item": 1.0}
+"""Of families that a recipe does not name."""
 
 
 class CodesConfig(BaseModel):

@@ -10,6 +10,10 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from palate.config import checked, parse_toml, with_overrides
 from palate.errors import ConfigError
 from palate.items.encoders import ItemsConfig
+from palate.language.tasks.blanks import BlankFilling
+from palate.language.tasks.cold_start import ColdStart
+from palate.language.tasks.from_titles import NextFromTitles
+from palate.language.tasks.next_title import NextTitle
 from palate.models.backbones.tuning import TuningConfig
 from palate.models.baselines import BaselineConfig
 from palate.models.model_config import ModelConfig
@@ -58,7 +62,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _an_event_to_read(self) -> "Recipe":
-        if self.model.num_queries == 0 and self.tasks.cold_start > 0:
+        if self.model.num_queries == 0 and self.tasks.share(ColdStart) > 0:
             raise ValueError(
                 "tasks.cold_start needs model.num_queries of 1 or more: without query tokens "
                 "the last event is read, and a new user has none"
@@ -90,7 +94,7 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _titles_where_they_are_needed(self) -> "Recipe":
         if (
-            any(each.tasks.from_titles for each in self.resolved_stages)
+            any(each.tasks.share(NextFromTitles) for each in self.resolved_stages)
             and "title" not in self.model.item_format
         ):
             raise ValueError("tasks.from_titles needs 'title' in model.item_format")
@@ -123,7 +127,7 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _blanks_are_said_in_words(self) -> "Recipe":
         if any(
-            each.tasks.blanks and "title" not in each.model.item_format
+            each.tasks.share(BlankFilling) and "title" not in each.model.item_format
             for each in self.resolved_stages
         ):
             raise ValueError("tasks.blanks needs 'title' among what the model (or stage) reads")
@@ -240,7 +244,7 @@ class Recipe(BaseModel):
             "set": says_sets,
             "codes": says_codes,
             "hybrid": says_sets and says_codes,
-            "titles": any(recipe.tasks.next_title for recipe in self.resolved_stages),
+            "titles": any(recipe.tasks.share(NextTitle) for recipe in self.resolved_stages),
         }
         return tuple(form for form, said in forms.items() if said)
 

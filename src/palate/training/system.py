@@ -12,7 +12,7 @@ from palate.items.codes.index import ItemIndex
 from palate.items.encoders import ItemEncoders
 from palate.items.features import ItemFeatures
 from palate.language.item_format import ItemFormat
-from palate.language.prompts import Wordings
+from palate.language.tasks.task import Wordings
 from palate.language.tokenizer import Tokenizer
 from palate.models.baselines import Baseline
 from palate.models.device import Device

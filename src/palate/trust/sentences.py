@@ -41,6 +41,17 @@ def split_sentences(text: str) -> list[str]:
     return [*pieces, text[begin:]] if begin < len(text) else pieces
 
 
+def first_sentence(text: str) -> str:
+    """Return the first sentence of a text, the classical baseline of a review summary.
+
+    Example:
+        >>> first_sentence("Great strings. They last for months.")
+        'Great strings.'
+    """
+    sentences = (sentence.strip() for sentence in split_sentences(text))
+    return next((sentence for sentence in sentences if sentence), "")
+
+
 def _ends(text: str, mark: re.Match[str], next_start: int) -> bool:
     """Tell whether closing marks end a sentence."""
     follows = text[next_start : next_start + 1]

@@ -8,21 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palate.language.prompts import SLOTS
 from palate.language.queries import QueryPool
-from palate.language.tasks import (
-    Category,
-    ColdStart,
-    Direct,
-    Example,
-    NextItem,
-    Objective,
-    Scenario,
-    Search,
-    Task,
-)
+from palate.language.tasks import slots_of
+from palate.language.tasks.category import Category
+from palate.language.tasks.cold_start import ColdStart
+from palate.language.tasks.direct import Direct
+from palate.language.tasks.next_item import NextItem
+from palate.language.tasks.objective import Objective
+from palate.language.tasks.scenario import Scenario
+from palate.language.tasks.search import Search
+from palate.language.tasks.task import Example, Task
+from palate.simulation.world import World
 from palate.types import History
 
+SHOP = World(num_users=20, num_items=20, events_per_user=4, seed=2, pictures=False).dataset()
 EVENTS = ("buy", "view")
 PLACES = ("home", "mail")
 NUM_ITEMS = 40
@@ -225,4 +224,5 @@ def test_same_generator_same_example(seed: int) -> None:
 def test_every_task_has_a_family_of_prompts_with_its_slots(rng: np.random.Generator) -> None:
     for task in _tasks(5):
         assert isinstance(task, Task)
-        assert set(task.slots(rng)) == SLOTS[task.name]
+        assert set(task.slots(rng)) == slots_of(task.name)
+        assert set(task.slot_choices(SHOP)) == slots_of(task.name)

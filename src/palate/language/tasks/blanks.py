@@ -1,4 +1,4 @@
-"""Blank filling: parts of a history or of a review are hidden, and said in their order.
+"""What stands in blanks: parts of a history or of a review are hidden, and said in their order.
 
 Autoregressive blank infilling (Du et al. 2022, GLM) with whole entities (Chu, Hao et al. 2023,
 RecSysLLM, arXiv 2308.10837): an item is hidden whole or not at all, one mark stands for each hidden
@@ -7,14 +7,26 @@ part, and the parts are said in chronological order, each ended by the end mark.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Int
 
-from palate.language.item_format import NOTHING, FormattedItems
-from palate.language.tasks import Example, Slots, random_window
+from palate.language.item_format import MAX_TITLE_WORDS, NOTHING, ItemFormat
+from palate.language.tasks.asking import no_events, random_window
+from palate.language.tasks.material import Material
+from palate.language.tasks.task import (
+    MAX_CONTEXT_TOKENS,
+    TITLE_TOKENS,
+    Example,
+    HeldOut,
+    Slots,
+    Task,
+    TaskSettings,
+    TokenCost,
+    Wordings,
+)
 from palate.language.text.reviews import Reviews
 from palate.trust.sentences import split_sentences
 from palate.types import History
@@ -34,19 +46,45 @@ _READ_CHARACTERS = 500
 """Of a review: about what a context holds, so that a blank is never cut off."""
 
 
+_WORDINGS = Wordings(
+    seen=(
+        "say what stands in the blanks",
+        "fill in what is hidden, in its order",
+        "restore the parts that were left out",
+        "write what each mark stands for",
+        "complete the text",
+        "what was covered here",
+        "put the missing words back, the first blank first",
+    ),
+    unseen=(
+        "which words are not shown",
+        "uncover the hidden parts one after the other",
+        "mend the text",
+    ),
+)
+
+
 @dataclass(frozen=True)
-class BlankFilling:
+class BlankFilling(Task):
     """Parts are hidden at one of three levels, drawn for each example, and asked for in words."""
+
+    name = "blanks"
+    description = "What stands in the blanks of a history or of a review."
+    answered_with = "words"
+    wordings = _WORDINGS
+    reads_context = True
+    pretraining = True
+    to_do = "fill blanks"
 
     max_history: int
     reviews: Reviews | None = None
     """What sentences are hidden in; without reviews runs of events are hidden instead."""
     levels: Sequence[Level] = LEVELS
-    name: str = "blanks"
 
-    def slots(self, rng: np.random.Generator) -> Slots:
-        """No slots."""
-        return {}
+    @classmethod
+    def offered(cls, material: Material, settings: TaskSettings) -> "BlankFilling | None":
+        """Any history can have blanks."""
+        return cls(settings.max_history, material.reviews)
 
     def ask_last(self, history: History) -> Example:
         """Hide the newest event."""
@@ -67,6 +105,17 @@ class BlankFilling:
         if len(window) < 2:
             return None
         return _hiding(window, _hidden_events(len(window), level, rng))
+
+    def held_out(
+        self, event: HeldOut, reviews: Reviews | None, rng: np.random.Generator
+    ) -> Example | None:
+        """Hide the event."""
+        return self.ask_last(event.before.extended(event.event))
+
+    def token_cost(self, item_format: ItemFormat, slots: int) -> TokenCost:
+        """An event is read, or its title said; a review is read and said between them."""
+        row = 0 if self.reviews is None else MAX_CONTEXT_TOKENS
+        return TokenCost(item_format.places + MAX_TITLE_WORDS, row + TITLE_TOKENS)
 
     def _review(self, history: History, rng: np.random.Generator) -> str:
         """Return the beginning of one of the user's reviews; nothing where there is none."""
@@ -112,59 +161,10 @@ def _in_review(text: str, level: Level, rng: np.random.Generator) -> Example | N
     after = len(pieces) if joint else first + 1
     before = joint.join(pieces[:first])
     return Example(
-        history=History(item_rows=np.zeros(0, dtype=np.int64)),
+        history=no_events(),
         prefix_lengths=np.asarray([0]),
         targets=np.zeros((1, 0), dtype=np.int64),
         context=before + joint.join(pieces[after:]),
         gap=len(before),
         target_texts=[joint.join(pieces[first:after]).strip()],
     )
-
-
-def concealed(example: Example) -> Example:
-    """Return the example without what is known of its hidden events but their items."""
-    if example.hidden is None:
-        return example
-    history, shown = example.history, example.hidden < 0
-    types, ratings = history.event_types, history.ratings
-    return replace(
-        example,
-        history=replace(
-            history,
-            event_types=None if types is None else np.where(shown, types, NOTHING),
-            ratings=None if ratings is None else np.where(shown, ratings, np.nan),
-        ),
-    )
-
-
-def corrupted(
-    formatted: FormattedItems, hidden: Int[np.ndarray, " events"], mark: int
-) -> FormattedItems:
-    """Return the places of a history, one ``mark`` standing for the events of each blank."""
-    table = np.stack([formatted.token_ids, formatted.items, formatted.levels])
-    stand_in = np.asarray([[mark], [NOTHING], [NOTHING]])
-    before = np.append(NOTHING, hidden[:-1])
-    pieces = [
-        piece if blank < 0 else stand_in[:, : int(blank != previous)]
-        for piece, blank, previous in zip(_of_events(table, formatted), hidden, before, strict=True)
-    ]
-    words, items, levels = np.concatenate(pieces, axis=1)
-    lengths = np.asarray([piece.shape[1] for piece in pieces])
-    return FormattedItems(words, items, levels, lengths)
-
-
-def hidden_words(formatted: FormattedItems, hidden: Int[np.ndarray, " events"]) -> list[list[int]]:
-    """Return the words of each blank, in order."""
-    of_events = _of_events(formatted.token_ids, formatted)
-    blanks = [
-        np.concatenate([of_events[event] for event in np.flatnonzero(hidden == blank)])
-        for blank in range(int(hidden.max(initial=-1)) + 1)
-    ]
-    return [words[words >= 0].tolist() for words in blanks]
-
-
-def _of_events(
-    table: Int[np.ndarray, "*rows places"], formatted: FormattedItems
-) -> list[np.ndarray]:
-    """Cut places into those of each event."""
-    return np.split(table, np.cumsum(formatted.lengths)[:-1], axis=-1)

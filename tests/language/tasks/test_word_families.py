@@ -10,25 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palate.language.behaviour_tasks import MaskedBehaviour, NextBehaviours
-from palate.language.prompts import SLOTS
-from palate.language.review_tasks import Explanation, Preference, Summary, preference_words
-from palate.language.tasks import Example, Task
+from palate.language.tasks import slots_of
+from palate.language.tasks.asking import unseen_items
+from palate.language.tasks.choice import Choice
+from palate.language.tasks.explanation import Explanation
+from palate.language.tasks.masked import MaskedBehaviour
+from palate.language.tasks.material import plain_titles
+from palate.language.tasks.next_behaviours import NextBehaviours
+from palate.language.tasks.next_title import NextTitle
+from palate.language.tasks.preference import Preference, preference_words
+from palate.language.tasks.profile import Profile
+from palate.language.tasks.rating import Rating, rating_levels
+from palate.language.tasks.summary import Summary
+from palate.language.tasks.task import Example, Task
+from palate.language.tasks.title import Title
+from palate.language.tasks.yes_no import NO, YES, YesNo
 from palate.language.text.facts import Facts
 from palate.language.text.reviews import Reviews, read_reviews
-from palate.language.text_tasks import (
-    NO,
-    YES,
-    Choice,
-    NextTitle,
-    Profile,
-    Ranking,
-    Rating,
-    Title,
-    plain_titles,
-    rating_levels,
-    unseen_items,
-)
 from palate.simulation.world import World
 from palate.types import History
 
@@ -53,8 +51,8 @@ def _history(length: int, ratings: list[float] | None = None) -> History:
 def _tasks(max_history: int) -> list[Task]:
     return [
         Rating(max_history, LEVELS),
-        Ranking(max_history, NUM_ITEMS),
-        Ranking(max_history, NUM_ITEMS, threshold=3.0),
+        YesNo(max_history, NUM_ITEMS),
+        YesNo(max_history, NUM_ITEMS, threshold=3.0),
         Choice(TITLES, max_history=max_history),
         Title(TITLES),
         NextTitle(max_history, TITLES),
@@ -120,7 +118,7 @@ def test_levels_are_the_ratings_given() -> None:
 
 def test_ranking_tells_the_next_item_from_one_never_had(rng: np.random.Generator) -> None:
     target_texts = []
-    for example in _made(Ranking(30, NUM_ITEMS), _history(20), rng):
+    for example in _made(YesNo(30, NUM_ITEMS), _history(20), rng):
         assert example.candidates is not None
         assert example.prefix_lengths.tolist() == list(range(20))
         for cut, (row,), reply in zip(
@@ -133,13 +131,13 @@ def test_ranking_tells_the_next_item_from_one_never_had(rng: np.random.Generator
 
 
 def test_ranking_says_yes_where_nothing_else_is_left(rng: np.random.Generator) -> None:
-    example = Ranking(5, 3).example(_history(3), {}, rng)
+    example = YesNo(5, 3).example(_history(3), {}, rng)
     assert example is not None
     assert set(example.target_texts) == {YES}
 
 
 def test_ranking_by_threshold_asks_of_what_the_user_rated(rng: np.random.Generator) -> None:
-    task = Ranking(10, NUM_ITEMS, threshold=3.0)
+    task = YesNo(10, NUM_ITEMS, threshold=3.0)
     example = task.example(_history(4, [4, np.nan, 3, 5]), {}, rng)
     assert example is not None
     assert example.candidates is not None
@@ -304,7 +302,7 @@ def test_next_behaviours_are_the_following_ones(rng: np.random.Generator) -> Non
 
 ASKING: list[tuple[Task, Callable[[Example], Example]]] = [
     (Rating(6, LEVELS), lambda e: Rating(6, LEVELS).ask(e.history, e.candidates[0])),  # type: ignore[index]
-    (Ranking(6, 60), lambda e: Ranking(6, 60).ask(e.history, e.candidates[0])),  # type: ignore[index]
+    (YesNo(6, 60), lambda e: YesNo(6, 60).ask(e.history, e.candidates[0])),  # type: ignore[index]
     (Choice(TITLES), lambda e: Choice(TITLES).ask(e.history, e.candidates[0])),  # type: ignore[index]
     (Title(TITLES), lambda e: Title(TITLES).ask(e.candidates[0])),  # type: ignore[index]
     (NextTitle(6, TITLES), lambda e: NextTitle(6, TITLES).ask(e.history)),
@@ -335,7 +333,7 @@ def test_training_and_asking_show_the_same(
 
 
 def test_asking_about_many_items_is_one_example() -> None:
-    for task in (Rating(3, LEVELS), Ranking(3, NUM_ITEMS)):
+    for task in (Rating(3, LEVELS), YesNo(3, NUM_ITEMS)):
         example = task.ask(_history(5), np.asarray([7, 8]))
         assert example.history.item_rows.tolist() == [2, 3, 4]
         assert example.prefix_lengths.tolist() == [3, 3]
@@ -384,7 +382,7 @@ def test_equal_generators_make_equal_examples(seed: int) -> None:
 def test_every_text_task_has_a_family_of_prompts(rng: np.random.Generator) -> None:
     for task in _tasks(5):
         assert isinstance(task, Task)
-        assert set(task.slots(rng)) == SLOTS[task.name]
+        assert set(task.slots(rng)) == slots_of(task.name)
 
 
 @given(
