@@ -5,7 +5,8 @@ import math
 
 import pytest
 
-from palate.data.field_checks import LAST_SECOND, MAX_ID_BYTES, check_id
+from palate.data.field_checks import LAST_SECOND, check_id
+from palate.data.ids import LONGEST_ID, LONGEST_ID_BYTES
 from palate.errors import DataError
 from palate.serving.store import Event, ItemRecord, RecommendationRecord, UserRecord
 
@@ -18,14 +19,15 @@ BAD_IDS = [
     "\x7f",
     "\ud800",
     "a\udfff",
-    "x" * (MAX_ID_BYTES + 1),
-    "é" * (MAX_ID_BYTES // 2 + 1),
+    "x" * (LONGEST_ID + 1),
+    "€" * (LONGEST_ID_BYTES // 3 + 1),
 ]
 GOOD_IDS = [
     "a",
     " ",
-    "é" * (MAX_ID_BYTES // 2),
-    "x" * MAX_ID_BYTES,
+    "€" * (LONGEST_ID_BYTES // 3),
+    "é" * LONGEST_ID,
+    "x" * LONGEST_ID,
     "'; DROP TABLE events",
     "\xa0\u2028\ufffe\U0010ffff",
     "👩‍👧",

@@ -8,7 +8,8 @@ from itertools import islice
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
-from palate.data.field_checks import MAX_ID_BYTES, check_id
+from palate.data.field_checks import check_id
+from palate.data.ids import LONGEST_ID_BYTES
 from palate.serving.store import counters
 from palate.serving.store.conflicts import insert_missing
 from palate.serving.store.paging import page
@@ -24,7 +25,7 @@ from palate.serving.store.schema import (
 
 _LAST_CHARACTER = "\U0010ffff"
 """No character is sorted after it."""
-_LONGEST = MAX_ID_BYTES // 4
+_LONGEST = LONGEST_ID_BYTES // 4
 """Of those characters an id can have no more."""
 _AT_ONCE = 500
 """Ids of one query; SQLite once took no more than 999."""
