@@ -6,7 +6,7 @@ each event, so that the very next recommendation sees it; the store is read once
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -101,6 +101,15 @@ class Histories:
             self._known.pop(user_id, None)
             if user_id in self._reading:
                 self._reading[user_id] += 1
+
+    def forget_all_of(self, erased: Container[str]) -> None:
+        """Drop what is in memory of each user who is among the ``erased``."""
+        with self._lock:
+            users = [*self._known, *self._reading]
+        # To look a hundred thousand users up takes a tenth of a second: nobody waits for it.
+        for user_id in users:
+            if user_id in erased:
+                self.forget(user_id)
 
     def _read(self, user_id: str) -> "_Known":
         users = self._engine.dataset.interactions.users

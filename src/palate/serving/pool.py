@@ -7,7 +7,7 @@ was replaced meanwhile still finishes what it began.
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -200,6 +200,17 @@ class ModelPool:
         """Drop all that is in memory of a user who was erased from the store."""
         for served in self.models:
             served.histories.forget(user_id)
+        self.forget_user_states()
+
+    def forget_all_of(self, erased: Container[str]) -> None:
+        """Drop all that is in memory of each user who is among the ``erased``."""
+        for served in self.models:
+            served.histories.forget_all_of(erased)
+        self.forget_user_states()
+
+    def forget_user_states(self) -> None:
+        """Drop all that the models made of anybody's history."""
+        for served in self.models:
             served.engine.forget_user_states()
 
     def _prepared(self, engine: Engine, folder: Path, share: float) -> Served:

@@ -6,7 +6,7 @@ records may be lost, events may not.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +58,10 @@ class Recorder:
     def forget(self, user_id: str) -> None:
         """Drop answers to a user that were not written yet."""
         self._waiting = [given for given in self._waiting if given.user_id != user_id]
+
+    def forget_all_of(self, erased: Container[str]) -> None:
+        """Drop answers to all who were erased that were not written yet."""
+        self._waiting = [given for given in self._waiting if given.user_id not in erased]
 
     async def run(self) -> None:
         """Write whatever has gathered, until cancelled."""

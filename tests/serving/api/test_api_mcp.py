@@ -10,6 +10,7 @@ from mcp import Client
 
 from palate.serving.mcp import mcp_server
 from palate.serving.startup import open_service
+from palate.serving.store import Store
 
 
 @pytest.fixture
@@ -107,3 +108,20 @@ def test_what_is_refused_the_assistant_is_told_in_words(
     result = talk(conversation)
     assert result.is_error
     assert said in result.content[0].text
+
+
+def test_who_is_erased_beside_an_assistant_is_not_explained_by_it(
+    talk: Callable[..., object], tmp_path: Path
+) -> None:
+    async def conversation(client: Client) -> None:
+        (item,) = (await _call(client, "recommend", user_id="u1", n=1))["items"]
+        assert item["why"]
+        store = Store.open(f"sqlite:///{tmp_path}/mcp.db")
+        store.erase_user("u1")
+        store.close()
+        asked = {"item_id": item["item_id"], "user_id": "u1"}
+        async with asyncio.timeout(30):
+            while (await _call(client, "explain", **asked))["why"]:
+                await asyncio.sleep(0.2)
+
+    talk(conversation)

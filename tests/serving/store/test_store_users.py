@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from pathlib import Path
 
 from palate.serving.store import (
@@ -181,3 +182,33 @@ def test_many_users_are_looked_up_together(store: Store) -> None:
     assert store.users_among(asked).keys() == set(ids) - {"user-7"}
     assert store.erased_among([]) == set()
     assert store.users_among([]) == {}
+
+
+def test_whoever_asks_again_learns_of_every_erasure(store: Store) -> None:
+    assert store.num_erasures() == 0
+    fill(store)
+    store.erase_user(ANN)
+    first = store.erased_since(0)
+    assert (first.number, ANN in first, "bob" in first, None in first) == (1, True, False, False)
+    assert ANN not in store.erased_since(first.number)
+    store.erase_user("bob")
+    store.erase_user(ANN)
+    later = store.erased_since(first.number)
+    assert (later.number, ANN in later, "bob" in later) == (3, True, True)
+    assert store.num_erasures() == 3
+    assert ANN not in repr(later)
+
+
+def test_an_answer_that_is_recorded_too_late_does_not_bring_an_erased_user_back(
+    store: Store,
+) -> None:
+    fill(store)
+    store.erase_user(ANN)
+    now = time.time()
+    late = RecommendationRecord("late", ANN, "v1", ["book"], now - 1, "recommend")
+    other = RecommendationRecord("fair", "bob", "v1", ["book"], now - 1, "recommend")
+    back = RecommendationRecord("back", ANN, "v1", ["book"], now + 60, "recommend")
+    store.record_recommendations([late, other, back])
+    found = [one["recommendation_id"] for one in store.export_user(ANN)["recommendations"]]
+    assert found == ["back"], "who comes back is somebody new"
+    assert len(store.export_user("bob")["recommendations"]) == 2

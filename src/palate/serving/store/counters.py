@@ -6,7 +6,7 @@ from sqlalchemy import Connection, select, update
 
 from palate.serving.store.schema import COUNTERS
 
-Counter = Literal["users", "events", "changes"]
+Counter = Literal["users", "events", "changes", "erasures"]
 
 
 def add(connection: Connection, name: Counter, number: int) -> int:

@@ -132,11 +132,21 @@ def _api_keys(connection: Connection) -> None:
     )
 
 
+def _erasures(connection: Connection) -> None:
+    _run(
+        connection,
+        "INSERT INTO counters (name, value) VALUES ('erasures', 0)",
+        "ALTER TABLE erased_users ADD COLUMN number BIGINT NOT NULL DEFAULT 0",
+        "CREATE INDEX erased_users_number ON erased_users (number)",
+    )
+
+
 MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {
     1: _users_and_events,
     2: _items,
     3: _recommendations,
     4: _api_keys,
+    5: _erasures,
 }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Connection, String, delete, distinct, func, literal, select
 
+from palate.serving.store import users
 from palate.serving.store.conflicts import insert_missing
 from palate.serving.store.records import ClickThrough, RecommendationRecord
 from palate.serving.store.schema import EVENTS, RECOMMENDATIONS
@@ -12,12 +13,20 @@ _BETWEEN = "\x1f"
 """Stands between two ids; an id cannot hold a control character."""
 _CLOCKS = 60.0
 """Seconds by which the clocks of two machines may differ."""
+_HEARD_SECONDS = 5.0
+"""After an erasure, until every process has heard of it."""
 _POSITION: Mapping[str, str] = {"sqlite": "instr", "postgresql": "strpos"}
 """What the place of a text within another is called, 0 where it is not."""
 
 
 def record(connection: Connection, records: Sequence[RecommendationRecord]) -> None:
-    """Remember answers; one that is known already stays as it is."""
+    """Remember answers; one that is known already stays as it is.
+
+    Another process may have given an answer, or still give it from memory, when its user is erased:
+    nothing of it must come back.
+    """
+    told = {record.user_id for record in records if record.user_id is not None}
+    erased = users.erased_at(connection, told) if told else {}
     rows = [
         {
             "recommendation_id": record.recommendation_id,
@@ -29,6 +38,8 @@ def record(connection: Connection, records: Sequence[RecommendationRecord]) -> N
             "fallback": record.fallback,
         }
         for record in records
+        if record.user_id not in erased
+        or record.created_at > erased[record.user_id] + _HEARD_SECONDS
     ]
     insert_missing(connection, RECOMMENDATIONS, rows)
 

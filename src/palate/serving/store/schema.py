@@ -88,7 +88,10 @@ ERASED_USERS = Table(
     # A keyed hash: the table tells nobody who was erased, but knows them when they are asked for.
     Column("user_hash", _ID, primary_key=True),
     Column("erased_at", Double, nullable=False),
+    # Of the newest erasure of this user, so that other processes learn of it.
+    Column("number", BigInteger, nullable=False, server_default="0"),
 )
+Index("erased_users_number", ERASED_USERS.c.number)
 
 ITEMS = Table(
     "items",
@@ -141,7 +144,8 @@ API_KEYS = Table(
 COUNTERS = Table(
     "counters",
     METADATA,
-    # ``users``, ``items`` and ``events`` that there are; ``changes`` that items ever had.
+    # ``users``, ``items`` and ``events`` that there are; ``changes`` that items, and ``erasures``
+    # that users ever had.
     Column("name", _ID, primary_key=True),
     Column("value", BigInteger, nullable=False),
 )

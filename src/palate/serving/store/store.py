@@ -23,6 +23,7 @@ from palate.serving.store.records import (
     StoredEvent,
     UserRecord,
 )
+from palate.serving.store.users import ErasedSince
 
 
 class Store:
@@ -185,6 +186,19 @@ class Store:
         with self._database.reading() as connection:
             return users.erased_among(connection, user_ids)
 
+    def num_erasures(self) -> int:
+        """Return how many erasures there ever were: the number of the newest."""
+        with self._database.reading() as connection:
+            return users.num_erasures(connection)
+
+    def erased_since(self, number: int) -> ErasedSince:
+        """Return who was erased after the erasure ``number``.
+
+        Whoever asks again with the number they got misses none.
+        """
+        with self._database.reading() as connection:
+            return users.erased_since(connection, number)
+
     def export_user(self, user_id: str) -> dict[str, object]:
         """Return everything known about a user, as JSON can hold it."""
         check_id("user_id", user_id)
@@ -212,7 +226,10 @@ class Store:
     # Answers
 
     def record_recommendations(self, records: Sequence[RecommendationRecord]) -> None:
-        """Remember answers that were given; one that is known already stays as it is."""
+        """Remember answers that were given; one that is known already stays as it is.
+
+        Those to a user who was erased meanwhile are left out.
+        """
         with self._database.writing() as connection:
             recommendations.record(connection, records)
 

@@ -4,6 +4,7 @@ import hmac
 import json
 import time
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 from palate.data.field_checks import check_id
 from palate.data.ids import LONGEST_ID_BYTES
 from palate.serving.store import counters
-from palate.serving.store.conflicts import insert_missing
+from palate.serving.store.conflicts import insert_missing, insert_or_update
 from palate.serving.store.paging import page
 from palate.serving.store.records import Erased, Page, UserRecord
 from palate.serving.store.schema import (
@@ -95,8 +96,12 @@ def erase(connection: Connection, user_id: str) -> Erased:
     )
     counters.add(connection, "events", -num_events)
     counters.add(connection, "users", -num_profiles)
-    tombstone = {"user_hash": _hash(connection, user_id), "erased_at": time.time()}
-    insert_missing(connection, ERASED_USERS, [tombstone])
+    tombstone = {
+        "user_hash": _hash(connection, user_id),
+        "erased_at": time.time(),
+        "number": counters.add(connection, "erasures", 1),
+    }
+    insert_or_update(connection, ERASED_USERS, [tombstone])
     return Erased(
         events=num_events,
         recommendations=num_recommendations,
@@ -112,15 +117,54 @@ def is_erased(connection: Connection, user_id: str) -> bool:
     return connection.scalar(found) is not None
 
 
-def erased_among(connection: Connection, user_ids: Collection[str]) -> set[str]:
-    """Return which of some users were ever erased."""
+@dataclass(frozen=True)
+class ErasedSince:
+    """Users who were erased, known by hashes alone."""
+
+    number: int
+    """Of the newest erasure."""
+    hashes: frozenset[str]
+    salt: bytes = field(repr=False)
+
+    def __contains__(self, user_id: object) -> bool:
+        """Tell whether a user is among them."""
+        return isinstance(user_id, str) and _hashed(self.salt, user_id) in self.hashes
+
+
+def num_erasures(connection: Connection) -> int:
+    """Return how many erasures there ever were: the number of the newest."""
+    return counters.value(connection, "erasures")
+
+
+def erased_since(connection: Connection, number: int) -> ErasedSince:
+    """Return who was erased after the erasure ``number``."""
+    newest = num_erasures(connection)
+    if newest == number:
+        return ErasedSince(number, frozenset(), b"")
+    rows = select(ERASED_USERS.c.user_hash).where(
+        ERASED_USERS.c.number > number, ERASED_USERS.c.number <= newest
+    )
+    return ErasedSince(newest, frozenset(connection.scalars(rows)), _salt(connection))
+
+
+def erased_at(connection: Connection, user_ids: Collection[str]) -> dict[str, float]:
+    """Return when those of some users who were ever erased were so last, in Unix seconds."""
     salt = _salt(connection)
     hashes = {_hashed(salt, user_id): user_id for user_id in user_ids}
-    found: set[str] = set()
+    found: dict[str, float] = {}
     for part in _parts(hashes):
-        rows = select(ERASED_USERS.c.user_hash).where(ERASED_USERS.c.user_hash.in_(part))
-        found |= {hashes[user_hash] for user_hash in connection.scalars(rows)}
+        rows = connection.execute(
+            select(ERASED_USERS.c.user_hash, ERASED_USERS.c.erased_at).where(
+                ERASED_USERS.c.user_hash.in_(part)
+            )
+        )
+        found |= {hashes[row.user_hash]: row.erased_at for row in rows}
     return found
+
+
+def erased_among(connection: Connection, user_ids: Collection[str]) -> set[str]:
+    """Return which of some users were ever erased."""
+    return set(erased_at(connection, user_ids))
 
 
 def _hash(connection: Connection, user_id: str) -> str:
