@@ -31,6 +31,10 @@ VISIT = "palate.visit"
 SLASH = "\x00"
 """Stands for a slash inside an id until routing is over: ``/v1/items/a%2Fb`` names ``a/b``."""
 
+_MOST_PARAMETERS = 20
+"""Of a query: no route has half as many."""
+_STREAMS = frozenset({"/v1/operator/events"})
+
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _GONE = 499
 """What the log says of a client that hung up; nobody is there to read a status."""
@@ -63,6 +67,7 @@ class Middleware:
                 await self._app(scope, receive, send)
             return
         started = time.perf_counter()
+        method, scope = scope["method"], _with_get(scope)
         client = scope.get("client")
         visit = RequestContext(
             _request_id(scope["headers"], self._numbering), client[0] if client else "", started
@@ -78,13 +83,14 @@ class Middleware:
                 visit.route = getattr(scope.get("route"), "path", UNMATCHED)
             seconds = time.perf_counter() - started
             self._metrics.add(visit, seconds)
-            self._log.add(visit, seconds, scope["method"])
+            self._log.add(visit, seconds, method)
 
     async def _answered(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         request_id = answer.visit.request_id
         try:
             if self._metrics.in_flight > self._limits.in_flight and _may_wait(scope["path"]):
                 raise Overloaded("Too many requests are being answered.")
+            _check_query(scope)
             _read_slashes(scope)
             await self._app(scope, receive, answer)
         except PalateError as error:
@@ -145,6 +151,24 @@ def _request_id(headers: list[tuple[bytes, bytes]], numbering: IdGenerator) -> s
 def _may_wait(path: str) -> bool:
     """Tell whether a route is refused under overload; whoever watches the service is let in."""
     return not path.startswith(("/health", "/metrics"))
+
+
+def _with_get(scope: Scope) -> Scope:
+    """Return the scope of a GET in the place of a HEAD: the server sends no body for it.
+
+    A stream is left out, for it would go on and on.
+    """
+    if scope["method"] != "HEAD" or scope["path"] in _STREAMS:
+        return scope
+    return {**scope, "method": "GET"}
+
+
+def _check_query(scope: Scope) -> None:
+    if scope.get("query_string", b"").count(b"&") >= _MOST_PARAMETERS:
+        raise BadRequest(
+            f"The query has more than {_MOST_PARAMETERS} parameters.",
+            hint="The parameters of each route are described at /docs.",
+        )
 
 
 def _read_slashes(scope: Scope) -> None:

@@ -7,7 +7,7 @@ import sys
 import uvicorn
 
 from palate.serving.app import ServeSettings, create_app
-from palate.serving.limits import PatientProtocol
+from palate.serving.protocol import PatientProtocol
 from palate.serving.startup import check_port
 from palate.serving.telemetry import log_as_json, trace
 

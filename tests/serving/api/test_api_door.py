@@ -134,6 +134,23 @@ def test_health_is_told_without_a_key(client: TestClient) -> None:
         assert client.get(path, headers={"X-API-Key": ""}).json()["status"] == "ok"
 
 
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/", "/docs", "/v1/models"])
+def test_whoever_asks_for_the_head_alone_gets_it(client: TestClient, path: str) -> None:
+    whole, head = client.get(path), client.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == whole.headers["content-type"]
+
+
+def test_a_stream_has_no_head(client: TestClient) -> None:
+    assert client.head("/v1/operator/events").status_code == 405
+
+
+def test_a_query_may_not_have_any_number_of_parameters(client: TestClient) -> None:
+    response = client.get("/v1/items?" + "&".join(f"a{n}=1" for n in range(3_000)))
+    assert response.status_code == 400
+    assert "20 parameters" in response.json()["error"]["message"]
+
+
 async def _receive_from(messages: list[dict], wait: float = 0.0) -> bytes:
     async def receive() -> dict:
         await asyncio.sleep(wait)
