@@ -1,24 +1,28 @@
 """How routes read requests and write answers: one way in, one way out, both documented."""
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 import orjson
 from fastapi import Depends, Path
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator
 from starlette.requests import Request
 from starlette.responses import Response
 
 from palate.serving.auth import Scope
+from palate.serving.bounds import bounds_of
 from palate.serving.bulk import parse_rows
-from palate.serving.limits import read_body, refuse_encoded
+from palate.serving.limits import refuse_encoded
 from palate.serving.middleware import SLASH, visit_of
-from palate.serving.problems import WrongMediaType, invalid
+from palate.serving.objects import parse_object
+from palate.serving.problems import WrongMediaType
 from palate.serving.schemas import Id
 from palate.serving.service import Service
 
 Body = TypeVar("Body", bound=BaseModel)
+Made = TypeVar("Made")
 
 _JSON = "application/json"
 
@@ -57,36 +61,52 @@ async def read(request: Request, kind: type[Body]) -> Body:
 
     Raises:
         Invalid: naming each wrong field.
+        TooLarge: when it is over the limit, or larger than any ``kind`` can be.
+    """
+    most = bounds_of(kind).num_bytes
+    return await read_as(request, partial(parse_object, kind=kind), most)
+
+
+async def read_as(request: Request, parse: Callable[[bytes], Made], most: int) -> Made:
+    """Return what ``parse`` makes of a body of JSON of at most ``most`` bytes.
+
+    Raises:
         TooLarge: when it is over the limit.
     """
-    limits = service_of(request).limits
     refuse_other_types(request)
-    body = await read_body(
-        request.receive,
-        request.scope["headers"],
-        most=limits.body_bytes,
-        seconds=limits.body_seconds,
-    )
-    try:
-        return kind.model_validate_json(body)
-    except ValidationError as error:
-        raise invalid(error) from None
+    service = service_of(request)
+    limits, headers = service.limits, request.scope["headers"]
+    most = min(most, limits.body_bytes)
+    async with service.bodies.received(
+        request.receive, headers, most=most, seconds=limits.body_seconds
+    ) as body:
+        return await service.bodies.parsed(body, parse)
 
 
-async def bulk_rows(request: Request, kind: type[Body]) -> list[Body]:
-    """Return the rows of a bulk upsert, all checked; reading them does not hold the event loop.
+@asynccontextmanager
+async def bulk_rows(
+    request: Request, kind: type[Body], make: Callable[[Body], Made]
+) -> AsyncIterator[list[Made]]:
+    """Give what is made of the rows of a bulk, all checked; the next bulk waits for the block.
 
     Raises:
         Invalid: naming the first wrong row.
         TooLarge: when it is over the limit.
     """
-    limits = service_of(request).limits
-    headers = request.scope["headers"]
+    service = service_of(request)
+    limits, headers, media = service.limits, request.scope["headers"], media_type(request)
     refuse_encoded(headers)
-    body = await read_body(
-        request.receive, headers, most=limits.bulk_bytes, seconds=limits.bulk_seconds
-    )
-    return await asyncio.to_thread(parse_rows, body, media_type(request), kind)
+
+    def parse(body: bytes) -> list[Made]:
+        return parse_rows(body, media, kind, make)
+
+    async with (
+        service.bodies.received(
+            request.receive, headers, most=limits.bulk_bytes, seconds=limits.bulk_seconds
+        ) as body,
+        service.bodies.bulk(body, parse) as rows,
+    ):
+        yield rows
 
 
 def media_type(request: Request) -> str:

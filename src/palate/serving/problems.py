@@ -166,14 +166,10 @@ def problem_response(
     )
 
 
-def invalid(error: ValidationError) -> Invalid:
-    """Return what pydantic found wrong in a body as one message."""
-    return invalid_fields(
-        [
-            (one["loc"], one["type"], one["msg"])
-            for one in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
-    )
+def invalid(error: ValidationError, *place: str) -> Invalid:
+    """Return what pydantic found wrong as one message; ``place`` says where, if among others."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return invalid_fields([((*place, *one["loc"]), one["type"], one["msg"]) for one in found])
 
 
 def invalid_fields(wrong: Sequence[tuple[Sequence[int | str], str, str]]) -> Invalid:

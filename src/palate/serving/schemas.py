@@ -1,23 +1,32 @@
 """What clients send: every field typed and bounded, unknown fields refused.
 
 These models are only read from, once per request; answers are written as plain dictionaries,
-because checking one's own answer on the hot path costs more than making it.
+because checking one's own answer on the hot path costs more than making it. What is wrong costs no
+more than what is right: a list ends at its first wrong element, a map or an object with too many
+fields is refused before they are looked at, and every list, map and text has a bound
+(:mod:`palate.serving.bounds` adds them up).
 """
 
-from typing import Annotated, Literal
+from collections.abc import Collection
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AwareDatetime,
+    AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     FiniteFloat,
     StrictBool,
     StringConstraints,
+    WithJsonSchema,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
-MAX_ID = 256
+from palate.data.ids import LONGEST_ID, id_fault
+
 MAX_N = 1_000
 MAX_HISTORY = 1_000
 MAX_CANDIDATES = 10_000
@@ -26,12 +35,59 @@ MAX_BULK_ROWS = 100_000
 MAX_PROMPT = 2_000
 _LATEST = 10_000_000_000.0
 """Unix seconds of the year 2286: a larger number was meant as milliseconds."""
+_SHOWN = 5
 
 _NO_NUL = r"^[^\x00]*$"
 _NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
 
-Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=_NO_CONTROL)]
-"""An id of the client's own making: 1 to 256 characters, no control character among them."""
+
+def _checked_id(text: str) -> str:
+    if (fault := id_fault(text)) is not None:
+        raise PydanticCustomError("id", "{fault}", {"fault": fault})
+    return text
+
+
+def _unix_seconds(told: object) -> object:
+    """Return a point in time as Unix seconds; what is none is refused in one sentence."""
+    seconds = told
+    if isinstance(told, str):
+        try:
+            moment = datetime.fromisoformat(told)
+        except ValueError:
+            moment = None
+        seconds = moment.timestamp() if moment is not None and moment.tzinfo is not None else None
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if told is not None and not (is_number and 0 <= seconds <= _LATEST):  # type: ignore[operator]
+        raise PydanticCustomError(
+            "time",
+            "give seconds or ISO 8601 with a zone, as 1704067200 or 2024-01-01T00:00:00Z",
+        )
+    return seconds
+
+
+def _at_most(most: int) -> BeforeValidator:
+    """Return what refuses a map before its entries are looked at."""
+
+    def counted(told: object) -> object:
+        if isinstance(told, dict) and len(told) > most:
+            raise PydanticCustomError(
+                "too_many",
+                "{count} entries came; {most} are taken",
+                {"count": len(told), "most": most},
+            )
+        return told
+
+    return BeforeValidator(counted)
+
+
+Id = Annotated[
+    str,
+    AfterValidator(_checked_id),
+    WithJsonSchema(
+        {"type": "string", "minLength": 1, "maxLength": LONGEST_ID, "pattern": _NO_CONTROL}
+    ),
+]
+"""An id of the client's own making: see :func:`palate.data.ids.id_fault`."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=_NO_CONTROL)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_NO_NUL)]
 Title = Annotated[str, StringConstraints(max_length=2_000, pattern=_NO_NUL)]
@@ -39,9 +95,21 @@ Description = Annotated[str, StringConstraints(max_length=50_000, pattern=_NO_NU
 Prompt = Annotated[str, StringConstraints(min_length=1, max_length=MAX_PROMPT, pattern=_NO_NUL)]
 Aspect = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=_NO_NUL)]
 Price = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
-UnixSeconds = Annotated[float, Field(ge=0, le=_LATEST, allow_inf_nan=False)]
+Time = Annotated[
+    float,
+    BeforeValidator(_unix_seconds),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": _LATEST},
+                {"type": "string", "format": "date-time"},
+            ]
+        }
+    ),
+]
+"""Unix seconds, or ISO 8601 with a time zone."""
 Attribute = StrictBool | FiniteFloat | Description | None
-Attributes = Annotated[dict[Name, Attribute], Field(max_length=200)]
+Attributes = Annotated[dict[Name, Attribute], Field(max_length=200), _at_most(200)]
 
 
 class Request(BaseModel):
@@ -51,6 +119,24 @@ class Request(BaseModel):
         extra="forbid", strict=True, frozen=True, allow_inf_nan=False, hide_input_in_errors=True
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, told: Any) -> Any:  # noqa: ANN401 - whatever came
+        """Refuse unknown fields together, by one message, before any field is looked at."""
+        if isinstance(told, dict) and not told.keys() <= cls.model_fields.keys():
+            unknown = sorted(told.keys() - cls.model_fields.keys())
+            raise PydanticCustomError(
+                "unknown_fields",
+                "there is no field {unknown}; the fields are {known}",
+                {"unknown": _listed(unknown), "known": ", ".join(cls.model_fields)},
+            )
+        return told
+
+
+def _listed(names: Collection[str]) -> str:
+    shown = ", ".join(repr(name[:50]) for name in list(names)[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN:,} more"
+
 
 class ItemBody(Request):
     """What the shop knows of one item; the id stands in the path or beside it."""
@@ -58,7 +144,9 @@ class ItemBody(Request):
     title: Title | None = None
     description: Description | None = None
     brand: Label | None = None
-    categories: Annotated[tuple[Label, ...], Field(max_length=100, strict=False)] = ()
+    categories: Annotated[
+        tuple[Label, ...], Field(max_length=100, strict=False, fail_fast=True)
+    ] = ()
     price: Price | None = None
     in_stock: bool = True
     attributes: Attributes = Field(default_factory=dict)
@@ -89,7 +177,7 @@ class EventBody(Request):
     item_id: Id
     event_type: Name = "view"
     value: FiniteFloat | None = Field(None, description="A rating, an amount; optional.")
-    timestamp: UnixSeconds | AwareDatetime | None = Field(
+    timestamp: Time | None = Field(
         None, description="Unix seconds, or ISO 8601 with a time zone; now where left out."
     )
     idempotency_key: Id | None = Field(
@@ -103,7 +191,7 @@ class EventBody(Request):
 class FeedbackBody(Request):
     """Many events at once, stored all together or not at all."""
 
-    events: Annotated[list[EventBody], Field(min_length=1, max_length=MAX_EVENTS)]
+    events: Annotated[list[EventBody], Field(min_length=1, max_length=MAX_EVENTS, fail_fast=True)]
     mode: Literal["accumulate", "overwrite"] = "accumulate"
 
 
@@ -113,14 +201,21 @@ class SessionEvent(Request):
     item_id: Id
     event_type: Name | None = None
     value: FiniteFloat | None = None
-    timestamp: UnixSeconds | None = None
+    timestamp: Time | None = None
+
+
+Session = Annotated[list[Id | SessionEvent], Field(max_length=MAX_HISTORY, fail_fast=True)]
 
 
 class FilterBody(Request):
     """Which items may be answered."""
 
-    categories: Annotated[list[Label], Field(max_length=100)] = Field(default_factory=list)
-    brands: Annotated[list[Label], Field(max_length=100)] = Field(default_factory=list)
+    categories: Annotated[list[Label], Field(max_length=100, fail_fast=True)] = Field(
+        default_factory=list
+    )
+    brands: Annotated[list[Label], Field(max_length=100, fail_fast=True)] = Field(
+        default_factory=list
+    )
     price_min: Price | None = None
     price_max: Price | None = None
     in_stock: bool | None = Field(None, description="True: only what can be had.")
@@ -137,11 +232,13 @@ class Asked(Request):
     """Who asks, and in which words: shared by every request for items."""
 
     user_id: Id | None = None
-    history: Annotated[list[Id | SessionEvent], Field(max_length=MAX_HISTORY)] | None = Field(
+    history: Session | None = Field(
         None, description="Item ids or events, oldest first; follows the stored history if any."
     )
     task: Name | None = Field(None, description="A family of prompts; see GET /v1/models.")
-    slots: Annotated[dict[Name, Name], Field(max_length=10)] = Field(default_factory=dict)
+    slots: Annotated[dict[Name, Name], Field(max_length=10), _at_most(10)] = Field(
+        default_factory=dict
+    )
     context: Annotated[str, StringConstraints(max_length=MAX_PROMPT, pattern=_NO_NUL)] = ""
     prompt: Prompt | None = Field(None, description="Say in words what is wanted.")
     form: Name | None = Field(
@@ -166,7 +263,7 @@ class RecommendBody(Asked):
 class RankBody(Asked):
     """Given items, put in order."""
 
-    candidates: Annotated[list[Id], Field(min_length=1, max_length=MAX_CANDIDATES)]
+    candidates: Annotated[list[Id], Field(min_length=1, max_length=MAX_CANDIDATES, fail_fast=True)]
     n: Annotated[int, Field(ge=1, le=MAX_CANDIDATES)] | None = None
 
 
@@ -185,7 +282,7 @@ class ExplainBody(Request):
 
     item_id: Id
     user_id: Id | None = None
-    history: Annotated[list[Id | SessionEvent], Field(max_length=MAX_HISTORY)] | None = None
+    history: Session | None = None
     n: Annotated[int, Field(ge=1, le=20)] = 3
     form: Literal["events", "text"] = Field(
         "events", description="The events that weighed most alone, or with them a text."
@@ -205,7 +302,7 @@ class RateBody(Request):
 
     item_id: Id
     user_id: Id | None = None
-    history: Annotated[list[Id | SessionEvent], Field(max_length=MAX_HISTORY)] | None = Field(
+    history: Session | None = Field(
         None, description="Item ids or events, oldest first; follows the stored history if any."
     )
     model: Label | None = None
@@ -234,7 +331,9 @@ class KeyBody(Request):
     """A new key."""
 
     name: Name
-    scopes: Annotated[list[Literal["read", "write", "admin"]], Field(min_length=1, max_length=3)]
+    scopes: Annotated[
+        list[Literal["read", "write", "admin"]], Field(min_length=1, max_length=3, fail_fast=True)
+    ]
 
 
 class Paging(Request):

@@ -14,7 +14,9 @@ from palate.inference.facets import Facets
 from palate.inference.item_view import ItemView
 from palate.serving.answering import Answering
 from palate.serving.auth import Gate
+from palate.serving.bodies import Bodies
 from palate.serving.clicks import ClickCounter
+from palate.serving.erasure import ErasureFollower
 from palate.serving.limits import Limits
 from palate.serving.listing import Listing
 from palate.serving.overload import Overloaded
@@ -24,6 +26,7 @@ from palate.serving.retention import DAYS_KEPT, Retention
 from palate.serving.store import Event, EventWriter, ItemRecord, Store
 from palate.serving.store.records import Mode, Outcome
 from palate.serving.telemetry import Gauges, Metrics
+from palate.serving.upserts import Upserted, upserted
 
 Result = TypeVar("Result")
 
@@ -48,10 +51,12 @@ class Service:
     ) -> None:
         """Take the parts, and how long answers are remembered; models come into the pool."""
         self.store, self.gate, self.metrics, self.limits = store, gate, metrics, limits
-        self.batch_builder = EventWriter(store)
+        self.bodies = Bodies(limits)
+        self.writer = EventWriter(store)
         self.pool = ModelPool(store)
         self.recorder = Recorder(store)
         self._retention = Retention(store, days_kept)
+        self.erasures = ErasureFollower(store, self.pool, self.recorder)
         self.answering = Answering(self.pool, self.recorder)
         self.listing = Listing(store, self.pool)
         self.streams = 0
@@ -78,6 +83,7 @@ class Service:
             for work in (
                 self.recorder.run(),
                 self._retention.run(),
+                self.erasures.run(),
                 self._follow(),
                 self._see_off(),
             )
@@ -94,7 +100,7 @@ class Service:
             self.answering.close()
             for served in [*self._leaving, *self.pool.models]:
                 await served.batcher.close()
-            await asyncio.to_thread(self.batch_builder.close)
+            await asyncio.to_thread(self.writer.close)
             await asyncio.to_thread(self.store.close)
 
     async def call(self, function: Callable[..., Result], *arguments: object) -> Result:
@@ -229,13 +235,12 @@ class Service:
         """
         return await self.call(self.main.catalogue.image, item_id)
 
-    async def upsert_items(self, records: Sequence[ItemRecord]) -> int:
-        """Store items and show them to every model; return how many the models can answer."""
+    async def upsert_items(self, records: Sequence[ItemRecord]) -> Upserted:
+        """Store items and show them to every model; return which of them it can recommend."""
         async with self._changing:
             await self.call(self.store.upsert_items, records)
             await self.call(self.pool.sync)
-        rows, _ = self.main.catalogue.rows_of([record.item_id for record in records])
-        return self.main.catalogue.num_answered(rows)
+        return await self.call(upserted, self.main, records)
 
     async def delete_item(self, item_id: str) -> bool:
         """Delete an item; tell whether there was one."""
@@ -268,7 +273,7 @@ class Service:
 
     async def feedback(self, events: Sequence[Event], mode: Mode) -> list[Outcome]:
         """Store events for good; the next question sees them."""
-        outcomes = await self.batch_builder.add(events, mode)
+        outcomes = await self.writer.add(events, mode)
         for event, outcome in zip(events, outcomes, strict=True):
             self.pool.append(event, outcome)
         self.metrics.events += len(events)
@@ -320,7 +325,7 @@ class Service:
             "events_acknowledged": self.metrics.events,
             "health": await self.call(self.listing.health),
             "queue_length": self.queue_length,
-            "events_waiting": self.batch_builder.num_waiting,
+            "events_waiting": self.writer.num_waiting,
             "answers_not_recorded": self.recorder.lost,
             "cache": {"hits": hits, "misses": misses},
             "open": self.gate.is_open,

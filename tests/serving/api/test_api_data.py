@@ -59,9 +59,20 @@ def test_a_time_may_be_seconds_or_iso_8601_but_not_milliseconds(client: TestClie
     assert client.post("/v1/feedback", json=event).status_code == 200
     (stored,) = client.get("/v1/users/new/history").json()["events"]
     assert stored["timestamp"] == 1_704_067_200
-    for wrong in (1_704_067_200_000, "yesterday", "2024-01-01T00:00:00", -1):
+    millennia = ("9999-12-31T00:00:00Z", "0001-01-01T00:00:00+23:59", True)
+    for wrong in (
+        1_704_067_200_000,
+        "yesterday",
+        "2024-01-01T00:00:00",
+        -1,
+        "2024-01-01",
+        *millennia,
+    ):
         response = client.post("/v1/feedback", json=event | {"timestamp": wrong})
         assert response.status_code == 422, wrong
+        message = response.json()["error"]["message"]
+        assert "timestamp: give seconds or ISO 8601 with a zone" in message
+        assert len(message) < 150, "one sentence, not what each part of the validator thinks"
 
 
 def test_a_click_on_a_recommendation_is_counted_for_its_model(client: TestClient) -> None:
@@ -85,7 +96,7 @@ def test_a_click_on_a_recommendation_is_counted_for_its_model(client: TestClient
 def test_a_new_item_with_a_title_is_recommended_at_once(client: TestClient) -> None:
     title = client.get("/v1/items?limit=1").json()["items"][0]["title"]
     reply = client.put("/v1/items/fresh", json={"title": title, "price": 9.5, "brand": "Newbrand"})
-    assert reply.json() == {"stored": 1, "recommendable": 1}
+    assert reply.json() == {"stored": 1, "recommendable": 1, "not_recommendable": []}
     assert _recommended(client, user_id="u1", filter={"brands": ["newbrand"]}) == ["fresh"]
     assert client.patch("/v1/items/fresh", json={"in_stock": False}).status_code == 200
     assert _recommended(client, user_id="u1", filter={"brands": ["newbrand"]}) == []
@@ -133,6 +144,26 @@ def test_paging_visits_users_of_the_model_then_those_of_the_store(client: TestCl
     assert client.get("/v1/users/zoe").json()["attributes"] == {"city": "Lyon"}
 
 
+def test_of_an_item_that_cannot_be_recommended_it_is_said_why(
+    make_client: Callable[..., TestClient],
+) -> None:
+    client = make_client()
+    new_words = client.put("/v1/items/z", json={"title": "Zorblax Quux"}).json()
+    assert (new_words["stored"], new_words["recommendable"]) == (1, 0)
+    (told,) = new_words["not_recommendable"]
+    assert told["item_id"] == "z"
+    assert "None of its words" in told["why"]
+    (told,) = client.put("/v1/items/y", json={}).json()["not_recommendable"]
+    assert "Nothing is said of it" in told["why"]
+    rows = [{"item_id": f"z{number}", "title": "Zorblax"} for number in range(150)]
+    many = client.post("/v1/items", json=[*rows, {"item_id": "l", "price": 9.5}]).json()
+    assert (many["recommendable"], len(many["not_recommendable"])) == (1, 100)
+    assert client.patch("/v1/items/z", json={"price": 9.5}).json()["not_recommendable"] == []
+    by_id = make_client(models={"itemknn": 1.0})
+    (told,) = by_id.put("/v1/items/z", json={"title": "A lamp"}).json()["not_recommendable"]
+    assert "training" in told["why"]
+
+
 def test_letters_find_items_by_title(client: TestClient) -> None:
     title = client.get("/v1/items?limit=1").json()["items"][0]["title"]
     word = title.split()[-1]
@@ -151,7 +182,7 @@ def test_json_lines_and_parquet_are_taken_all_or_none(client: TestClient) -> Non
     rows = [{"item_id": f"n{number}", "title": f"Lamp {number}"} for number in range(5)]
     lines = "\n".join(json.dumps(row) for row in rows)
     reply = client.post("/v1/items", content=lines, headers=NDJSON)
-    assert reply.json() == {"stored": 5, "recommendable": 5}
+    assert reply.json() == {"stored": 5, "recommendable": 5, "not_recommendable": []}
     wrong = lines.replace('"n3"', "7")
     refused = client.post("/v1/items", content=wrong.replace('"n', '"m'), headers=NDJSON)
     assert "line 4.item_id" in refused.json()["error"]["message"]
@@ -222,3 +253,11 @@ def test_too_many_events_are_refused(make_client: Callable[..., TestClient]) -> 
     assert response.status_code == 413
     lines = "\n".join(json.dumps({"user_id": f"v{n}"}) for n in range(500))
     assert client.post("/v1/users", content=lines, headers=NDJSON).status_code == 413
+
+
+def test_the_deleting_answer_counts_what_this_process_removed(client: TestClient) -> None:
+    client.post("/v1/feedback", json={"user_id": "zoe", "item_id": "x"})
+    first, second = (client.delete("/v1/users/zoe").json()["erased"] for _ in range(2))
+    assert (first["events"], first["profile"]) == (1, True)
+    assert (second["events"], second["profile"]) == (0, False)
+    assert not any(second.values())

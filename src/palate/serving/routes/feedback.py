@@ -1,22 +1,22 @@
 """Feedback: what people did, acknowledged only when it is on disk."""
 
 import time
-from datetime import datetime
+from functools import partial
 
-import orjson
 from fastapi import APIRouter, Request, Response
-from pydantic import TypeAdapter, ValidationError
 
-from palate.serving.http_io import answer, answers, body_of, needs, refuse_other_types, service_of
-from palate.serving.limits import read_body
-from palate.serving.problems import TooLarge, invalid
+from palate.serving.bounds import bounds_of
+from palate.serving.bulk import JSON, parse_rows
+from palate.serving.http_io import answer, answers, body_of, needs, read_as, service_of
+from palate.serving.json_rows import is_array
+from palate.serving.objects import check_object, load, measure
 from palate.serving.routes.lean import LeanRoute
 from palate.serving.schemas import MAX_EVENTS, EventBody, FeedbackBody
 from palate.serving.store.records import Event, Mode
 
 router = APIRouter(prefix="/v1", tags=["feedback"], route_class=LeanRoute)
 
-_MANY: TypeAdapter[list[EventBody]] = TypeAdapter(list[EventBody])
+_MOST_BYTES = bounds_of(FeedbackBody).num_bytes
 
 
 @router.post(
@@ -38,17 +38,7 @@ async def post_feedback(request: Request) -> Response:
     their events are kept, and count once the item is there.
     """
     service = service_of(request)
-    refuse_other_types(request)
-    limits = service.limits
-    body = await read_body(
-        request.receive,
-        request.scope["headers"],
-        most=limits.body_bytes,
-        seconds=limits.body_seconds,
-    )
-    told, mode = _parsed(body)
-    now = time.time()
-    events = [_event(one, now) for one in told]
+    events, mode = await read_as(request, partial(_events, now=time.time()), _MOST_BYTES)
     outcomes = await service.feedback(events, mode)
     return answer(
         {
@@ -61,46 +51,26 @@ async def post_feedback(request: Request) -> Response:
     )
 
 
-def _parsed(body: bytes) -> tuple[list[EventBody], Mode]:
+def _events(body: bytes, now: float) -> tuple[list[Event], Mode]:
     """Return the events of a body in any of its three forms."""
-    try:
-        if body.lstrip()[:1] == b"[":
-            many = _MANY.validate_json(body)
-            if len(many) > MAX_EVENTS:
-                raise TooLarge(
-                    f"{len(many):,} events came; {MAX_EVENTS:,} are taken at once.",
-                    hint="Send them in parts.",
-                )
-            return many, "accumulate"
-        if _is_batch(body):
-            whole = FeedbackBody.model_validate_json(body)
-            return whole.events, whole.mode
-        return [EventBody.model_validate_json(body)], "accumulate"
-    except ValidationError as error:
-        raise invalid(error) from None
-
-
-def _is_batch(body: bytes) -> bool:
-    """Tell many events from one; most bodies need no look inside."""
-    if b'"events"' not in body:
-        return False
-    try:
-        found = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return False
-    return isinstance(found, dict) and "events" in found
+    make = partial(_event, now=now)
+    if is_array(body):
+        return parse_rows(body, JSON, EventBody, make, most=MAX_EVENTS), "accumulate"
+    measure(body, FeedbackBody)
+    told = load(body)
+    if isinstance(told, dict) and "events" in told:
+        whole = check_object(told, FeedbackBody)
+        return [make(event) for event in whole.events], whole.mode
+    return [make(check_object(told, EventBody))], "accumulate"
 
 
 def _event(told: EventBody, now: float) -> Event:
-    when = told.timestamp
-    if isinstance(when, datetime):
-        when = when.timestamp()
     return Event(
         user_id=told.user_id,
         item_id=told.item_id,
         event_type=told.event_type,
         value=told.value,
-        timestamp=now if when is None else when,
+        timestamp=now if told.timestamp is None else told.timestamp,
         idempotency_key=told.idempotency_key,
         recommendation_id=told.recommendation_id,
     )

@@ -1,6 +1,7 @@
 """Items: what the shop offers, one at a time or by the thousand."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -42,6 +43,8 @@ _EXAMPLE = {
     "has_image": False,
 }
 
+_UPSERTED = {"stored": 1, "recommendable": 1, "not_recommendable": []}
+
 _FACETS = {
     "items": 52,
     "in_stock": 50,
@@ -70,18 +73,16 @@ async def list_items(request: Request, asked: Annotated[ItemPaging, Query()]) ->
     summary="Add or replace many items",
     dependencies=[needs("write")],
     openapi_extra=body_of(ItemWithId, also=MEDIA_TYPES),
-    responses=answers("How many items were stored.", {"stored": 2, "recommendable": 2}),
+    responses=answers("How many items were stored.", _UPSERTED | {"stored": 2}),
 )
 async def upsert_items(request: Request) -> Response:
     """Take one item, an array, JSON lines or Parquet; all are stored or none.
 
-    An item with a title is recommendable when this returns.
+    What the model can read of an item makes it recommendable when this returns;
+    `not_recommendable` says which are not, and why: the first hundred of them.
     """
-    service = service_of(request)
-    rows = await bulk_rows(request, ItemWithId)
-    records = [_record(row.item_id, row) for row in rows]
-    recommendable = await service.upsert_items(records)
-    return answer({"stored": len(records), "recommendable": recommendable})
+    async with bulk_rows(request, ItemWithId, lambda row: _record(row.item_id, row)) as records:
+        return await _upserted(request, records)
 
 
 @router.get(
@@ -129,13 +130,12 @@ async def get_item(request: Request, item_id: PathId) -> Response:
     summary="Add or replace one item",
     dependencies=[needs("write")],
     openapi_extra=body_of(ItemBody),
-    responses=answers("The item was stored.", {"stored": 1, "recommendable": 1}),
+    responses=answers("The item was stored.", _UPSERTED),
 )
 async def put_item(request: Request, item_id: PathId) -> Response:
     """Store an item; fields that are left out are empty from now on."""
     body = await read(request, ItemBody)
-    recommendable = await service_of(request).upsert_items([_record(item_id, body)])
-    return answer({"stored": 1, "recommendable": recommendable})
+    return await _upserted(request, [_record(item_id, body)])
 
 
 @router.patch(
@@ -143,7 +143,7 @@ async def put_item(request: Request, item_id: PathId) -> Response:
     summary="Change some fields of an item",
     dependencies=[needs("write")],
     openapi_extra=body_of(ItemBody),
-    responses=answers("The item was stored.", {"stored": 1, "recommendable": 1}),
+    responses=answers("The item was stored.", _UPSERTED),
 )
 async def patch_item(request: Request, item_id: PathId) -> Response:
     """Change the fields that are given; the rest of the item stays as it is."""
@@ -153,8 +153,7 @@ async def patch_item(request: Request, item_id: PathId) -> Response:
     if before is None:
         raise _unknown(item_id)
     told = {name: getattr(body, name) for name in body.model_fields_set}
-    recommendable = await service.upsert_items([replace(before, **told)])
-    return answer({"stored": 1, "recommendable": recommendable})
+    return await _upserted(request, [replace(before, **told)])
 
 
 @router.delete(
@@ -203,6 +202,11 @@ async def similar_items(
 ) -> Response:
     """Return the items whose vectors are nearest to that of the given one."""
     return await service_of(request).answering.similar(visit_of(request), item_id, asked)
+
+
+async def _upserted(request: Request, records: Sequence[ItemRecord]) -> Response:
+    """Store items and say what became of them."""
+    return answer(asdict(await service_of(request).upsert_items(records)))
 
 
 def _record(item_id: str, body: ItemBody) -> ItemRecord:

@@ -46,11 +46,9 @@ async def list_users(request: Request, asked: Annotated[UserPaging, Query()]) ->
 async def upsert_users(request: Request) -> Response:
     """Take one user, an array, JSON lines or Parquet; all are stored or none."""
     service = service_of(request)
-    rows = await bulk_rows(request, UserWithId)
-    await service.call(
-        service.store.upsert_users, [UserRecord(row.user_id, row.attributes) for row in rows]
-    )
-    return answer({"stored": len(rows)})
+    async with bulk_rows(request, UserWithId, _record) as records:
+        await service.call(service.store.upsert_users, records)
+        return answer({"stored": len(records)})
 
 
 @router.get(
@@ -135,6 +133,10 @@ async def get_history(
     """Return the events that the next recommendation will be made from."""
     events = await service_of(request).past(user_id, asked.limit)
     return answer({"user_id": user_id, "events": events})
+
+
+def _record(row: UserWithId) -> UserRecord:
+    return UserRecord(row.user_id, row.attributes)
 
 
 def _unknown(user_id: str) -> NotFound:

@@ -1,0 +1,73 @@
+"""A process of its own that turns a Parquet file into JSON lines: ``python -m`` runs it.
+
+A file of 64 MiB can unpack to hundreds of gigabytes, and what is wrong in it is found by compiled
+code that may end the process. So it is not the service that reads it, but this: little memory is
+given to it, and all that can happen is that it ends.
+
+Arguments: most rows, most bytes to write, memory in bytes, then the columns that are known. The
+file comes by standard input. The first line of standard output is ``{}``, or a refusal with
+``status``, ``message`` and ``hint``; the rows follow.
+"""
+
+import io
+import json
+import sys
+from collections.abc import Mapping
+
+_ROWS_AT_ONCE = 200
+
+
+def limit_memory(num_bytes: int) -> None:
+    """Give this process no more memory than that, where the system can be told so."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    resource.setrlimit(resource.RLIMIT_DATA, (num_bytes, num_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def refusal(names: list[str], num_rows: int, known: list[str], most: int) -> Mapping[str, object]:
+    """Return why a table is not read, empty where it is."""
+    if unknown := sorted(set(names) - set(known)):
+        shown = ", ".join(unknown)[:200]
+        return {
+            "status": 422,
+            "message": f"The Parquet file has columns that mean nothing here: {shown}.",
+            "hint": f"The columns may be {', '.join(sorted(known))}.",
+        }
+    if num_rows > most:
+        return {
+            "status": 413,
+            "message": f"The Parquet file holds {num_rows:,} rows; {most:,} are read at once.",
+            "hint": "Send it in parts.",
+        }
+    return {}
+
+
+def main(most_rows: int, most_bytes: int, known: list[str]) -> int:
+    """Read standard input and write rows; return the exit status."""
+    import polars as pl
+
+    out = sys.stdout.buffer
+    lazy = pl.scan_parquet(io.BytesIO(sys.stdin.buffer.read()))
+    names = lazy.collect_schema().names()
+    num_rows = int(lazy.select(pl.len()).collect().item())
+    refused = refusal(names, num_rows, known, most_rows)
+    out.write(json.dumps(refused).encode() + b"\n")
+    if refused:
+        return 0
+    written = 0
+    for part in lazy.collect().iter_slices(_ROWS_AT_ONCE):
+        lines = part.write_ndjson().encode()
+        written += len(lines)
+        if written > most_bytes:
+            return 1
+        out.write(lines)
+    return 0
+
+
+if __name__ == "__main__":
+    numbers = [int(argument) for argument in sys.argv[1:4]]
+    limit_memory(numbers[2])
+    sys.exit(main(numbers[0], numbers[1], sys.argv[4:]))
