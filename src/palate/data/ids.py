@@ -13,12 +13,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def id_fault(text: str) -> str | None:
-    """Return what keeps a text from being an id, in words; None where nothing does.
+    r"""Return what keeps a text from being an id, in words; None where nothing does.
 
     >>> id_fault("lamp-7")
     >>> id_fault("")
     'is empty'
-    >>> id_fault("lamp\\n7")
+    >>> id_fault("lamp\n7")
     'holds a control character'
     >>> id_fault("x" * 300)
     'has 300 characters; an id has at most 256'
