@@ -47,13 +47,13 @@ def test_events_are_written_while_old_answers_go(
     kept.record_recommendations([given(f"old-{n}", 91) for n in range(1_000)])
 
     async def both() -> tuple[int, int]:
-        batch_builder = EventWriter(kept)
+        writer = EventWriter(kept)
         sweeping = asyncio.create_task(Retention(kept).sweep())
         written = 0
         while not sweeping.done():
-            await batch_builder.add([Event("ann", "a", "click", None, float(written))])
+            await writer.add([Event("ann", "a", "click", None, float(written))])
             written += 1
-        await asyncio.to_thread(batch_builder.close)
+        await asyncio.to_thread(writer.close)
         return await sweeping, written
 
     gone, written = asyncio.run(both())
