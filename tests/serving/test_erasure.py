@@ -8,8 +8,8 @@ import orjson
 import pytest
 from memory_store import MemoryStore
 
+from palate.inference.engine import Engine
 from palate.serving.histories import Histories
-from palate.serving.live import LiveModel
 from palate.serving.schemas import ExplainBody, RecommendBody
 from palate.serving.service import Service
 from palate.serving.startup import open_service
@@ -21,7 +21,7 @@ def event(item_id: str, user_id: str = "ann") -> Event:
     return Event(user_id, item_id, "view", None, 2e9)
 
 
-def test_only_who_was_erased_is_forgotten(live: LiveModel, memory_store: MemoryStore) -> None:
+def test_only_who_was_erased_is_forgotten(live: Engine, memory_store: MemoryStore) -> None:
     histories = Histories(memory_store, live)
     for user in ("ann", "bob"):
         memory_store.events.append(event(live.view(3).item_id, user))
@@ -34,7 +34,7 @@ def test_only_who_was_erased_is_forgotten(live: LiveModel, memory_store: MemoryS
 
 
 def test_who_is_erased_while_being_read_is_read_again(
-    live: LiveModel, memory_store: MemoryStore
+    live: Engine, memory_store: MemoryStore
 ) -> None:
     class Erasing(MemoryStore):
         def history(self, user_id: str, limit: int = 200) -> list:

@@ -16,13 +16,13 @@ from palate import Dataset, Recommender
 from palate.cli import app
 from palate.errors import ConfigError
 from palate.evaluation.task_result import task_tables
+from palate.inference.capabilities import recipes_that_answer
 from palate.language import tasks
 from palate.language.prompts import load_prompts
 from palate.language.tasks.asking import asking, most_common, random_window, some
 from palate.language.tasks.material import Material
 from palate.language.tasks.task import Example, HeldOut, Slots, Task, TaskSettings, Wordings
 from palate.language.text.reviews import Reviews
-from palate.serving.abilities import recipes_that_answer
 from palate.studies.shown_prompts import asked_of, show_families
 from palate.studies.task_evaluation import evaluate_task
 from palate.training.recipe import load_recipe
