@@ -22,6 +22,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -34,6 +35,9 @@ CONSTRAINTS = ROOT / "constraints.txt"
 TORCH = "2.13.0"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 LOWEST = (3, 11)
+APT_SECONDS = 240
+"""How long apt-get may take, and how long another one is waited for."""
+APT_PAUSE = 5.0
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -107,17 +111,35 @@ def write_constraints() -> None:
 
 
 def install_browser() -> None:
-    """Install Debian's chromium where it is missing and apt-get may be used; else say so, once."""
-    asked = VENV / ".browser-asked"
-    if _has_browser() or asked.exists():
+    """Install Debian's chromium where it is missing and apt-get may be used; else say why not.
+
+    It is tried once: the reason is kept, and told again by later runs. Where another apt-get was in
+    the way all the time, the next run tries again.
+    """
+    kept = VENV / ".browser-asked"
+    if _has_browser():
         return
-    asked.touch()
-    if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
-        print("Installing chromium for the browser tests (once) ...", flush=True)
-        _apt_get("update", "-qq")
-        _apt_get("install", "-y", "-qq", "--no-install-recommends", "chromium")
-    if not _has_browser():
-        print("No chromium: browser tests will be skipped (hint: apt-get install chromium).")
+    reason = kept.read_text(encoding="utf-8") if kept.exists() else _try_browser()
+    if _has_browser():
+        return
+    reason = reason or "it could not be installed"
+    print(
+        f"No chromium: browser tests will be skipped ({reason}).\nhint: apt-get install chromium",
+        flush=True,
+    )
+    if not _is_locked(reason):
+        kept.write_text(reason, encoding="utf-8")
+
+
+def _try_browser() -> str:
+    """Install chromium by apt-get and return why that did not work; empty where it did."""
+    if not shutil.which("apt-get"):
+        return "there is no apt-get here"
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        return "only root may install packages"
+    print("Installing chromium for the browser tests (once) ...", flush=True)
+    install = ("install", "-y", "-qq", "--no-install-recommends", "chromium")
+    return _apt_get("update", "-qq") or _apt_get(*install)
 
 
 def _make_venv() -> None:
@@ -206,13 +228,41 @@ def _continue_with_newer_python() -> None:
     )
 
 
-def _apt_get(*arguments: str) -> None:
-    """Run apt-get without a question, a word or a failure; the caller looks at what is there."""
-    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+def _apt_get(*arguments: str) -> str:
+    """Run apt-get without a question and return what went wrong; wait for another one to end."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
+    # apt waits for the lock of dpkg by itself, but not for those of its lists and archives.
+    command = ["apt-get", "-o", f"DPkg::Lock::Timeout={APT_SECONDS}", *arguments]
+    until = time.monotonic() + APT_SECONDS
+    told = False
+    while True:
+        reason = _why_failed(command, environment, seconds=APT_SECONDS)
+        if not _is_locked(reason) or time.monotonic() > until:
+            return reason
+        if not told:
+            print("Another apt-get is at work: waiting for it ...", flush=True)
+        told = True
+        time.sleep(APT_PAUSE)
+
+
+def _why_failed(command: list[str], environment: dict[str, str], *, seconds: int) -> str:
+    """Run a command and return its last error in one line; empty where there was none."""
+    pipe, null = subprocess.PIPE, subprocess.DEVNULL
     try:
-        _fails(["apt-get", *arguments], seconds=240)
+        done = subprocess.run(
+            command, timeout=seconds, stdin=null, stdout=null, stderr=pipe, env=environment
+        )
     except subprocess.TimeoutExpired:
-        print(f"apt-get {arguments[0]} took too long and was given up.")
+        return f"{command[0]} took longer than {seconds} s"
+    lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    errors = [line.removeprefix("E: ") for line in lines if line.startswith("E: ")]
+    if done.returncode == 0:
+        return ""
+    return (errors or lines or [f"{command[0]} ended with {done.returncode}"])[0]
+
+
+def _is_locked(reason: str) -> bool:
+    return "lock" in reason.lower()
 
 
 def _run(command: list[str]) -> None:

@@ -1,5 +1,6 @@
 """A folder is written whole or not at all, and a damaged or foreign one is told from a good one."""
 
+import errno
 import json
 import os
 import signal
@@ -9,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from palate.artifacts import Manifest, hash_file, hash_text, read_manifest, verify, writing
+from palate import artifacts, storage
+from palate.artifacts import (
+    Manifest,
+    check_folder_target,
+    hash_file,
+    hash_text,
+    read_manifest,
+    understanding,
+    verify,
+    writing,
+)
 from palate.errors import ArtifactError
 
 MODEL = Manifest(kind="model", name="toy", made_by="a test", seed=3, settings={"width": 8})
@@ -112,6 +123,58 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     assert "-U palate" in caught.value.hint
 
 
+def test_a_manifest_that_says_more_is_of_a_later_version(tmp_path: Path) -> None:
+    _write(tmp_path / "model", "weights")
+    _edit_manifest(tmp_path / "model", privacy={"epsilon": 3})
+    with pytest.raises(ArtifactError, match="later version of Palate: it says privacy") as caught:
+        read_manifest(tmp_path / "model", "model")
+    assert "-U palate" in caught.value.hint
+    with pytest.raises(ArtifactError, match="later version"):
+        check_folder_target(tmp_path / "model", "model")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "said", "hint"),
+    [
+        ("9.0.1", "made by Palate 9.0.1, and this version, 0.10, cannot read it", "-U palate"),
+        ("0.9.12", "made by Palate 0.9.12", "Make the folder again"),
+        ("0.10", "damaged", ""),
+    ],
+)
+def test_what_another_version_wrote_and_this_one_cannot_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theirs: str, said: str, hint: str
+) -> None:
+    monkeypatch.setattr(artifacts, "_versions", lambda: {"palate": "0.10"})
+    folder = _write(tmp_path / "model", "weights")
+    _edit_manifest(folder, versions={"palate": theirs})
+    manifest = read_manifest(folder, "model")
+    with pytest.raises(ArtifactError, match=said) as caught, understanding(folder, manifest):
+        raise ArtifactError("The weights are damaged.")
+    assert hint in caught.value.hint
+
+
+def test_the_other_kind_says_what_to_do_with_it(tmp_path: Path) -> None:
+    _write(tmp_path / "model", "weights")
+    _write(tmp_path / "model" / "dataset", "events")
+    with pytest.raises(ArtifactError) as caught:
+        read_manifest(tmp_path / "model", "dataset")
+    assert str(tmp_path / "model" / "dataset") in caught.value.hint
+    _edit_manifest(tmp_path / "model", kind="dataset")
+    with pytest.raises(ArtifactError) as caught:
+        read_manifest(tmp_path / "model", "model")
+    assert f"palate train {tmp_path / 'model'} MODEL" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("file", "it is a file"), ("folder", "no manifest"), ("none", "no such")]
+)
+def test_what_is_there_instead_is_told(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ArtifactError, match=said):
+        read_manifest(tmp_path / name, "model")
+
+
 @pytest.mark.parametrize("text", ["", "{", "[1, 2]", '{"kind": "model"}', '{"what": 1}'])
 def test_a_broken_manifest_is_one_clear_error(tmp_path: Path, text: str) -> None:
     _write(tmp_path / "model", "weights")
@@ -155,6 +218,50 @@ def test_what_palate_did_not_make_is_not_overwritten(tmp_path: Path, kind: str) 
     assert (folder / "letter.txt").read_text() == "dear"
 
 
+def test_what_lies_beside_the_content_is_not_lost(tmp_path: Path) -> None:
+    folder = _write(tmp_path / "model", "weights")
+    (folder / "notes.md").write_text("dear")
+    with pytest.raises(ArtifactError, match=r"also holds notes\.md"):
+        _write(folder, "new")
+    assert (folder / "notes.md").read_text() == "dear"
+
+
+@pytest.mark.parametrize("name", ["file", "file/model", "letters", "x" * 300])
+def test_what_cannot_be_written_is_told_before(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("dear")
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "letter.txt").write_text("dear")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ArtifactError):
+        check_folder_target(tmp_path / name, "model")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_full_disk_is_one_error_that_names_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(artifacts, "_write_manifest", full)
+    with pytest.raises(ArtifactError, match="model' cannot be written: No space left") as caught:
+        _write_within(tmp_path / "new" / "model")
+    assert "Free some space" in caught.value.hint
+    assert _names(tmp_path) == set()
+
+
+def test_a_folder_that_cannot_be_moved_leaves_no_litter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _write(tmp_path / "model", "old")
+    monkeypatch.setattr(storage, "is_mount", lambda place: place == folder)
+    _write(folder, "new")
+    verify(folder, read_manifest(folder, "model"))
+    assert (folder / "weights.txt").read_text() == "new"
+    assert _names(tmp_path) == {"model"}
+    assert _names(folder) == {"manifest.json", "weights.txt", "part"}
+
+
 def test_a_file_is_not_a_folder(tmp_path: Path) -> None:
     (tmp_path / "model").write_text("dear")
     with pytest.raises(ArtifactError, match="is a file"):
@@ -167,6 +274,12 @@ def _write(folder: Path, text: str) -> Path:
         (temporary / "part").mkdir()
         (temporary / "part" / "more.txt").write_text("more")
     return folder
+
+
+def _write_within(folder: Path) -> None:
+    """Write a folder in a folder, as a model holds its data."""
+    with writing(folder, MODEL) as temporary, writing(temporary / "dataset", MODEL):
+        pass
 
 
 def _fail_half_way(folder: Path) -> None:

@@ -101,6 +101,75 @@ def test_pip_settings_are_read_and_the_environment_wins(
     assert bootstrap._pip_configuration()["find-links"] == ["/first", "/second"]
 
 
+BUSY = "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt-get)"
+
+
+@pytest.fixture
+def root(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """The script, run by root on a machine with apt-get and without a browser."""
+    monkeypatch.setattr(bootstrap.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(bootstrap, "VENV", tmp_path)
+    monkeypatch.setattr(bootstrap, "APT_PAUSE", 0.0)
+    return bootstrap
+
+
+def test_another_apt_get_is_waited_for(
+    root: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = f'if mkdir {tmp_path}/busy; then echo "{BUSY}" >&2; exit 100; fi\n'
+    _put(tmp_path, "apt-get", f'PATH=/bin:/usr/bin\n{script}echo "$@" >> {tmp_path}/called')
+    root.install_browser()
+    assert "waiting for it" in capsys.readouterr().out
+    update, install = (tmp_path / "called").read_text().splitlines()
+    assert update.endswith("update -qq")
+    assert "DPkg::Lock::Timeout=240" in install
+    assert install.endswith("chromium")
+
+
+def test_another_apt_get_that_never_ends_is_named_and_tried_again(
+    root: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(root, "APT_SECONDS", 0)
+    monkeypatch.setattr(root, "_why_failed", lambda *_, **__: BUSY.removeprefix("E: "))
+    _put(tmp_path, "apt-get", "exit 1")
+    for _ in range(2):
+        root.install_browser()
+        said = capsys.readouterr().out
+        assert "Installing chromium" in said
+        assert "skipped (Could not get lock /var/lib/apt/lists/lock" in said
+
+
+def test_why_there_is_no_browser_is_told_each_time_and_tried_once(
+    root: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _put(tmp_path, "apt-get", 'echo "E: Unable to locate package chromium" >&2\nexit 100')
+    root.install_browser()
+    first = capsys.readouterr().out
+    root.install_browser()
+    second = capsys.readouterr().out
+    assert first.startswith("Installing chromium")
+    assert second.startswith("No chromium: browser tests will be skipped (Unable to locate")
+
+
+@pytest.mark.parametrize("rights", ["nobody", "root"])
+def test_who_cannot_install_is_told_why(
+    root: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    rights: str,
+) -> None:
+    if rights == "nobody":
+        _put(tmp_path, "apt-get", "exit 1")
+        monkeypatch.setattr(root.os, "geteuid", lambda: 1000)
+    root.install_browser()
+    wanted = "only root may install" if rights == "nobody" else "no apt-get here"
+    assert wanted in capsys.readouterr().out
+
+
 def test_constraints_name_versions_and_nothing_else() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     assert [line for line in lines if not re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line)] == []

@@ -1,13 +1,16 @@
 """Each verb on a tiny shop, from raw tables to a report. A mistake is two lines and exit code 2."""
 
+import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from shutil import copytree
 
@@ -15,6 +18,7 @@ import pytest
 from safetensors import safe_open
 
 from palate import cli
+from palate.artifacts import hash_file
 from palate.simulation.world import World
 
 SETTINGS = (
@@ -204,8 +208,113 @@ def test_recommend_prints_json(folder: Path, palate: Palate) -> None:
 def test_recommend_prints_a_table(folder: Path, palate: Palate, model: str) -> None:
     done = palate("recommend", folder / model, "--user", "u1", "-n", 3)
     assert done.code == 0, done.err
-    for heading in ("Title", "Categories", "Score", "Because of"):
+    for heading in ("Title", "Price", "Score"):
         assert heading in done.out
+
+
+@pytest.mark.parametrize("model", ["model", "popular"])
+def test_an_item_takes_two_lines_at_most(
+    folder: Path, palate: Palate, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    done = palate("recommend", folder / model, "--user", "u1", "-n", 6)
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    found = json.loads(palate("recommend", folder / model, "--user", "u1", "-n", 6, "--json").out)
+    places = [lines.index(next(line for line in lines if row["title"] in line)) for row in found]
+    assert [after - before for before, after in pairwise(places)] == [2] * 5
+    for place, row in zip(places, found, strict=True):
+        assert row["item_id"] in lines[place + 1]
+        reason = row["because"][0]["title"] if row["because"] else ""
+        assert reason in lines[place + 1]
+
+
+@pytest.fixture(scope="module")
+def two_items(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of a shop in which everybody has had everything; its ids hold commas."""
+    at = tmp_path_factory.mktemp("two")
+    lines = [f'u{u},"a,{i}",{100 * u + i}\n' for u in range(6) for i in (0, 1, 0, 1)]
+    (at / "events.csv").write_text("user_id,item_id,timestamp\n" + "".join(lines))
+    _quietly("prepare", at / "events.csv", at / "shop", "--name", "two")
+    _quietly("train", at / "shop", at / "model", "--recipe", "popularity")
+    return at
+
+
+def test_who_has_seen_everything_is_told_so(two_items: Path, palate: Palate) -> None:
+    done = palate("recommend", two_items / "model", "--user", "u1")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == "Nothing is left to recommend: u1 has seen all 2 items.\n"
+    as_json = palate("recommend", two_items / "model", "--user", "u1", "--json")
+    assert json.loads(as_json.out) == []
+    assert "Nothing is left" in as_json.err
+    out = two_items / "lists.csv"
+    many = palate("recommend", two_items / "model", "--all-users", "--out", out)
+    assert "Nothing is left to recommend to 6 others." in many.out
+
+
+@pytest.mark.parametrize(
+    "words", [("a,0",), ('"a,0"',), ("a,0", "a,1"), ('"a,0", "a,1"',), ('"a,0"', "a,1")]
+)
+def test_ids_may_hold_commas(two_items: Path, palate: Palate, words: tuple[str, ...]) -> None:
+    items = [part for word in words for part in ("--items", word)]
+    done = palate("rank", two_items / "model", "--user", "u1", *items, "--json")
+    assert done.code == 0, done.err
+    ids = {row["item_id"] for row in json.loads(done.out)}
+    assert ids == ({"a,0", "a,1"} if "a,1" in "".join(words) else {"a,0"})
+    history = [part for word in words for part in ("--history", word)]
+    new = palate("recommend", two_items / "model", *history, "--json")
+    assert {row["item_id"] for row in json.loads(new.out)} == {"a,0", "a,1"} - ids
+
+
+def test_a_list_with_commas_is_still_a_list(folder: Path, palate: Palate) -> None:
+    words = ("rank", folder / "popular", "--user", "u1", "--json")
+    one = palate(*words, "--items", f"{ITEM}, {OTHERS[0]}", "--items", OTHERS[1])
+    assert {row["item_id"] for row in json.loads(one.out)} == {ITEM, *OTHERS}
+
+
+def test_lists_of_many_users_are_written(folder: Path, palate: Palate, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "lists.csv"
+    done = palate("recommend", folder / "model", "--all-users", "-n", 2, "--out", out)
+    assert done.code == 0, done.err
+    assert "60 users written" in done.out
+    lines = out.read_text().splitlines()
+    assert lines[0] == "user_id,rank,item_id,title,score"
+    assert len(lines) == 1 + 2 * 60
+    alone = json.loads(palate("recommend", folder / "model", "--user", "u1", "--json").out)
+    assert f"u1,1,{alone[0]['item_id']},{alone[0]['title']}," in out.read_text()
+    (tmp_path / "users.txt").write_text("u3\nu1\n")
+    words = ("recommend", folder / "model", "--users", tmp_path / "users.txt")
+    done = palate(*words, "--prompt", "find items for this query", "--out", out)
+    assert done.code == 0, done.err
+    assert [line.split(",")[0] for line in out.read_text().splitlines()[1::10]] == ["u3", "u1"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--all-users",), "nowhere to write"),
+        (("--out", "lists.csv"), "for many users"),
+        (("--all-users", "--user", "u1", "--out", "lists.csv"), "for many users"),
+        (("--all-users", "--json", "--out", "lists.csv"), "for many users"),
+        (("--all-users", "--users", "u.txt", "--out", "lists.csv"), "for many users"),
+        (("--all-users", "--out", "lists.xls"), "what kind of file"),
+        (("--all-users", "--out", "shop"), "is a folder"),
+        (("--users", "none.txt", "--out", "lists.csv"), "none.txt"),
+    ],
+)
+def test_what_cannot_be_written_for_many_is_refused_first(
+    folder: Path,
+    palate: Palate,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    said: str,
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("palate.recommender.recommender.Recommender.load", _too_late)
+    done = palate("recommend", "popular", *words)
+    assert (done.code, said in done.err) == (2, True), done.err
+    assert not (folder / "lists.csv").exists()
 
 
 def test_recommend_to_somebody_new(folder: Path, palate: Palate) -> None:
@@ -289,10 +398,29 @@ def test_index_tells_how_healthy_codes_are(folder: Path, palate: Palate, source:
     assert json.loads(figures.out)["items"] == 30
 
 
-def test_recipes_are_listed(palate: Palate) -> None:
+def test_recipes_are_listed(palate: Palate, monkeypatch: pytest.MonkeyPatch) -> None:
     listed = json.loads(palate("recipes", "--json").out)
     assert {"urm", "urm-small", "popularity", "itemknn", "ease"} <= set(listed)
-    assert "sasrec" in palate("recipes").out
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = palate("recipes").out.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    named = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert sorted(named) == sorted(listed), "every name whole, a line each"
+    assert lines.index("Baselines") < named.index("als") + 2
+
+
+def test_a_recipe_is_shown_whole(palate: Palate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    told = palate("recipes", "urm").out
+    for words in ("Jiang et al. 2025", "0.1096", "epochs", "training.epochs = 16\n", "itemknn"):
+        assert words in told
+    assert (
+        json.loads(palate("recipes", "urm", "--json").out)["settings"]["training"]["epochs"] == 16
+    )
+    assert "seconds to minutes" in palate("recipes", "popularity").out
+    unknown = palate("recipes", "umr")
+    assert unknown.code == 2
+    assert "umr" in unknown.err
 
 
 @pytest.mark.parametrize(
@@ -306,7 +434,7 @@ def test_recipes_are_listed(palate: Palate) -> None:
         (("train", "shop", "made", "--set", "training.epochs"), "no '='"),
         (("train", "shop", "shop", "--recipe", "popularity"), "shop"),
         (("evaluate", "shop"), "holds a dataset, not a model"),
-        (("evaluate", "popular", "--json", "no/such/folder.json"), "folder.json"),
+        (("evaluate", "popular", "--json", "popular/recipe.json/a.json"), "a.json"),
         (("recommend", "model", "--user", "nobody"), "nobody"),
         (("recommend", "model", "--history", "nothing"), "nothing"),
         (("recommend", "model"), "needs somebody"),
@@ -353,6 +481,237 @@ def test_a_mistake_is_two_lines_and_exit_code_2(
     assert any(line.startswith("hint: ") for line in rest)
     assert "Traceback" not in done.err
     assert sorted(path.name for path in folder.iterdir()) == before, "nothing half written"
+
+
+def _too_late(*_: object, **__: object) -> None:
+    pytest.fail("the work was begun")
+
+
+TARGETS = {
+    "prepare": ("prepare", "source"),
+    "join": ("join", "shop", "shop", "--out"),
+    "train": ("train", "shop", "--recipe", "popularity"),
+    "index": ("index", "shop", "--kind", "random", "--out"),
+    "evaluate": ("evaluate", "popular", "--json"),
+    "report": ("report", "popular", "--out"),
+    "sensitivity": ("sensitivity", "model", "--plot"),
+    "recommend": ("recommend", "popular", "--all-users", "--out"),
+    "demo": ("demo", "--users", 20, "--folder"),
+}
+"""Each verb that writes, up to the place it writes to."""
+
+
+def _to(verb: str, target: object) -> tuple[object, ...]:
+    words = TARGETS[verb]
+    return (*words[:2], target, *words[2:]) if verb == "train" else (*words, target)
+
+
+@pytest.mark.parametrize("verb", TARGETS)
+@pytest.mark.parametrize("target", ["letters", "letters/dear.txt", "letters/dear.txt/x.csv"])
+def test_every_verb_refuses_what_it_cannot_write_before_it_works(
+    folder: Path, palate: Palate, monkeypatch: pytest.MonkeyPatch, verb: str, target: str
+) -> None:
+    if target == "letters" and verb == "demo":
+        pytest.skip("a folder with other things in it is where a demo may be put")
+    if target == "letters/dear.txt" and verb in ("evaluate", "report", "sensitivity", "recommend"):
+        pytest.skip("a file may be written anew")
+    monkeypatch.chdir(folder)
+    Path("letters").mkdir(exist_ok=True)
+    Path("letters/dear.txt").write_text("dear")
+    for work in (
+        "palate.recommender.recommender.Recommender.load",
+        "palate.recommender.recommender.Recommender.train",
+        "palate.data.dataset.Dataset.load",
+        "palate.data.prepare.prepare",
+        "palate.simulation.world.World.dataset",
+    ):
+        monkeypatch.setattr(work, _too_late)
+    before = sorted(folder.rglob("*"))
+    done = palate(*_to(verb, target))
+    assert done.code == 2
+    assert done.err.startswith("error: 'letters")
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("verb", TARGETS)
+def test_a_full_disk_is_one_error_and_no_litter_in_every_verb(
+    folder: Path, palate: Palate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, verb: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.chdir(folder)
+    if verb == "join":
+        copytree("shop", tmp_path / "other", dirs_exist_ok=True)
+        manifest = tmp_path / "other" / "manifest.json"
+        manifest.write_text(manifest.read_text().replace('"tiny"', '"other"'))
+    monkeypatch.setattr("palate.storage.os.replace", full)
+    words = [str(word) for word in _to(verb, tmp_path / "made" / "it.csv")]
+    if verb == "join":
+        words[2] = str(tmp_path / "other")
+    done = palate(*words)
+    assert done.code == 2
+    *_, error, hint = done.err.strip().splitlines()
+    assert error.startswith("error: ")
+    assert "made/it.csv" in error
+    assert "No space left on device" in error
+    assert hint.startswith("hint: Free some space")
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left <= {"other"}
+
+
+def test_a_full_disk_in_training_keeps_the_last_checkpoint_or_nothing(
+    folder: Path, palate: Palate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ours, left = os.replace, [2]
+
+    def fuller(source: Path, target: Path) -> None:
+        left[0] -= "checkpoint" in str(target)
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        ours(source, target)
+
+    monkeypatch.setattr("palate.storage.os.replace", fuller)
+    words = ("train", folder / "shop", tmp_path / "model", "--recipe", "urm-small", *SETS)
+    more = ("--set", "training.checkpoint_seconds=0.0")
+    done = palate(*words, *more)
+    assert done.code == 2
+    assert "checkpoint.safetensors' cannot be written: No space left" in done.err
+    assert "the same command continues" in done.err
+    assert {path.name for path in tmp_path.iterdir()} == {"model.training"}
+    left[0] = 0
+    done = palate("train", *(folder / "shop", tmp_path / "other"), *words[3:])
+    assert (done.code, "continues" in done.err) == (2, False)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.training"}
+
+
+@pytest.mark.parametrize("target", ["link", ".", "new/deep/model/", "shop [1]*?"])
+def test_a_model_may_be_written_to_any_folder(
+    folder: Path, palate: Palate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, target: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("here").mkdir()
+    Path("link").symlink_to("there")
+    if target == ".":
+        monkeypatch.chdir("here")
+    for recipe in ("itemknn", "popularity"):
+        done = palate("train", folder / "source", target, "--recipe", recipe)
+        assert done.code == 0, done.err
+    assert palate("recommend", target, "--user", "u1").code == 0
+    litter = [path for path in tmp_path.rglob(".*") if path.name != ".dataset"]
+    assert not litter, litter
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("train", "popular", "made"), "popular/dataset"),
+        (("evaluate", "shop"), "palate train shop MODEL"),
+        (("evaluate", "source/items.parquet"), "it is a file"),
+        (("prepare", "shop", "made"), "palate train shop MODEL"),
+        (("prepare", "popular", "made"), "holds a model"),
+        (("compare", "popular", "popular/"), "given twice"),
+        (("report", "popular", "nowhere"), "no such folder"),
+    ],
+)
+def test_a_wrong_path_says_which_is_right(
+    folder: Path, palate: Palate, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(folder)
+    done = palate(*words)
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_two_models_of_one_recipe_are_told_apart(
+    folder: Path, palate: Palate, tmp_path: Path
+) -> None:
+    for name in ("a/model", "b/model"):
+        copytree(folder / "popular", tmp_path / name)
+    done = palate("compare", tmp_path / "a/model", tmp_path / "b/model", folder / "model")
+    assert done.code == 0, done.err
+    assert "popularity (a/model)" in done.out
+    assert "popularity (b/model)" in done.out
+    assert "urm-small (" not in done.out
+    page = tmp_path / "page.html"
+    palate("report", tmp_path / "a/model", folder / "popular", "--out", page)
+    assert "popularity (a/model)" in page.read_text()
+    assert "popularity (popular)" in page.read_text()
+
+
+def test_a_model_of_a_later_version_asks_for_an_upgrade(
+    folder: Path, palate: Palate, tmp_path: Path
+) -> None:
+    copytree(folder / "popular", tmp_path / "later")
+    path = tmp_path / "later" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for changes in ({"privacy": {}}, {"format": 99}):
+        path.write_text(json.dumps(manifest | changes))
+        done = palate("evaluate", tmp_path / "later")
+        assert (done.code, "Upgrade Palate" in done.err) == (2, True)
+    recipe = tmp_path / "later" / "recipe.json"
+    recipe.write_text(json.dumps(json.loads(recipe.read_text()) | {"ethics": 1}))
+    hashes = manifest["files"] | {"recipe.json": hash_file(recipe)}
+    versions = manifest["versions"] | {"palate": "99.0"}
+    path.write_text(json.dumps(manifest | {"files": hashes, "versions": versions}))
+    done = palate("evaluate", tmp_path / "later")
+    assert (done.code, "Upgrade Palate" in done.err) == (2, True)
+    assert "made by Palate 99.0" in done.err
+
+
+@pytest.mark.parametrize("nasty", ["\x1b]0;taken\x07", "\x9b31m", "\u202e"])
+def test_what_steers_a_terminal_is_shown_as_signs(
+    palate: Palate, tmp_path: Path, nasty: str
+) -> None:
+    lines = [f"u{u}{nasty},i{i}{nasty},{9 * u + i},x\n" for u in range(4) for i in range(u, u + 3)]
+    source = tmp_path / "events.csv"
+    source.write_text(f"user_id,item_id,timestamp,{nasty}extra\n" + "".join(lines))
+    said = []
+    for words in (
+        ("prepare", source, tmp_path / "shop", "--name", f"shop {nasty}"),
+        ("train", tmp_path / "shop", tmp_path / "model", "--recipe", "popularity"),
+        ("recommend", tmp_path / "model", "--user", f"u0{nasty}"),
+        ("recommend", tmp_path / "model", "--user", f"u0{nasty}", "--json"),
+        ("recommend", tmp_path / "model", "--user", nasty),
+        ("search", tmp_path / "model", nasty),
+        ("evaluate", tmp_path / "model"),
+        ("compare", tmp_path / "model", tmp_path / nasty),
+        ("prepare", tmp_path / nasty, tmp_path / "made"),
+        ("prepare", source, tmp_path / "made", "--column", f"user_id={nasty}"),
+    ):
+        done = palate(*words)
+        said.append(done.out + done.err)
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", "".join(said))
+    assert "i1" in said[2]
+
+
+@pytest.mark.parametrize("words", [("recipes",), ("recipes", "--json"), ("--help",)])
+def test_a_pipe_that_is_closed_is_no_accident(words: tuple[str, ...]) -> None:
+    command = [sys.executable, "-c", "from palate.cli import main; main()", *words]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode in (0, 1)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_an_output_that_is_full_is_one_error() -> None:
+    program = "from palate.cli import main; main()"
+    command = [sys.executable, "-c", program, "recipes", "urm-small"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "error: The output cannot be written: No space left on device.\n"
+
+
+def test_a_terminal_without_the_letters_is_no_accident(folder: Path) -> None:
+    command = [sys.executable, "-c", "from palate.cli import main; main()"]
+    command += ["recommend", str(folder / "popular"), "--user", "u1"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "30"}
+    done = subprocess.run(command, capture_output=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.isascii()
 
 
 def test_rate_gives_a_number_and_a_chance_of_each_level(speaker: Path, palate: Palate) -> None:
@@ -453,13 +812,35 @@ def test_an_unknown_option_is_a_usage_error(palate: Palate) -> None:
 def test_ctrl_c_says_that_the_work_is_kept(
     folder: Path, palate: Palate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*_: object, **__: object) -> None:
+    def interrupted(*_: object, folder: Path, **__: object) -> None:
+        folder.mkdir()
+        (folder / "checkpoint.safetensors").write_text("half")
         raise KeyboardInterrupt
 
     monkeypatch.setattr("palate.recommender.recommender.Recommender.train", interrupted)
     done = palate("train", folder / "shop", folder / "stopped", "--recipe", "urm-small")
     assert done.code == 130
     assert "the same command continues" in done.err
+    assert (folder / "stopped.training").is_dir()
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate", "recommend"])
+def test_ctrl_c_is_one_line_in_every_verb(
+    folder: Path, palate: Palate, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("train", "evaluate", "recommend"):
+        monkeypatch.setattr(f"palate.recommender.recommender.Recommender.{name}", interrupted)
+    done = palate(
+        *{
+            "train": ("train", folder / "shop", folder / "halted", "--recipe", "urm-small"),
+            "evaluate": ("evaluate", folder / "popular"),
+            "recommend": ("recommend", folder / "popular", "--user", "u1"),
+        }[verb]
+    )
+    assert (done.code, done.err.strip()) == (130, "Stopped.")
 
 
 def test_demo_runs_from_nothing(tmp_path: Path, palate: Palate) -> None:

@@ -24,7 +24,7 @@ VERBS: dict[str, set[str]] = {
     "recommend": {
         *("model", "--user", "-n", "--prompt", "--history", "--form", "--json"),
         *("--task", "--slot", "--filter", "--exclude", "--candidates", "--include-seen"),
-        "--diversity",
+        *("--diversity", "--all-users", "--users", "--out"),
     },
     "search": {"model", "words", "-n", "--user", "--json"},
     "rate": {"model", "--item", "--user", "--history", "--json"},
@@ -35,7 +35,7 @@ VERBS: dict[str, set[str]] = {
     "sensitivity": {"model", "--split", "--plot", "--search", "--json"},
     "report": {"models", "--out", "--split"},
     "index": {"source", "--kind", "--set", "--vectors", "--seed", "--out", "--json"},
-    "recipes": {"--json"},
+    "recipes": {"name", "--json"},
     "serve": {"model", "--db", "--port", "--host", "--model", "--keep-days"},
     "mcp": {"model", "--db"},
     "demo": {"--folder", "--users", "--seed"},

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from palate.config import checked, parse_toml, with_overrides
+from palate.config import checked, parse_toml, to_toml, with_overrides
 from palate.errors import ConfigError
 
 
@@ -93,3 +93,16 @@ class Bounded(BaseModel):
 def test_what_settings_say_together_is_told_without_the_name_of_a_setting() -> None:
     with pytest.raises(ConfigError, match=r"^x cannot be used: low must not be above high\."):
         checked(Bounded, {"low": 2, "high": 1}, "x")
+
+
+def test_settings_are_written_as_they_are_read() -> None:
+    tables = {
+        "title": 'a "title"\n in letters: é',
+        "none": None,
+        "training": {"epochs": 3, "rate": 2e-3, "deep": {"on": True, "names": ["a", "b"]}},
+        "stages": [{"name": "one", "training": {"epochs": 1}}, {"name": "two"}],
+        "empty": [],
+    }
+    text = to_toml(tables)
+    assert "training.deep.on = true\n" in text
+    assert parse_toml(text, "it") == {key: tables[key] for key in tables if key != "none"}

@@ -1,12 +1,15 @@
 """The recipes of the package load, and a recipe that cannot work is refused with its reason."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from palate.config import to_toml
 from palate.errors import ConfigError
 from palate.language.tasks import shared_families
 from palate.language.tasks.search import Search
+from palate.terminal.recipes import recipe_settings
 from palate.training.recipe import Recipe, load_recipe, recipe_names
 
 NAMES = {
@@ -30,6 +33,18 @@ def test_every_recipe_loads_and_says_what_it_is(name: str) -> None:
     assert recipe.summary
     assert recipe.made_of
     assert (recipe.baseline is not None) == (name in BASELINES)
+    assert (recipe.paradigm == "baselines") == (name in BASELINES)
+    assert recipe.paradigm is not None
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_the_settings_that_are_shown_make_the_same_recipe(name: str, tmp_path: Path) -> None:
+    recipe = load_recipe(name)
+    (tmp_path / "again.toml").write_text(
+        f"title = {json.dumps(recipe.title)}\n" + to_toml(recipe_settings(recipe))
+    )
+    again = load_recipe(str(tmp_path / "again.toml"))
+    assert recipe_settings(again) == recipe_settings(recipe)
 
 
 BY_ITEMS = ("next_item", "objective", "scenario", "category", "search", "direct", "cold_start")

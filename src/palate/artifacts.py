@@ -7,15 +7,14 @@ each input, so that a damaged folder or a stale mix of them is an error that say
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
+import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from palate.errors import ArtifactError
+from palate.storage import content, real, saving, stays_in_place, try_to_write, whole_folder
 
 FORMAT = 1
 """Layout version of every folder; raised when an old folder can no longer be read."""
@@ -68,14 +67,38 @@ def writing(folder: Path, manifest: Manifest) -> Iterator[Path]:
         ArtifactError: when ``folder`` exists and is not a Palate folder of the same kind; nothing
             is overwritten then; or when nothing can be written there.
     """
-    _check_replaceable(folder, manifest.kind)
-    temporary = _beside(folder)
+    with saving(folder):
+        _check_replaceable(folder, manifest.kind)
+
+        def finish(filled: Path) -> None:
+            _write_manifest(filled, manifest)
+
+        with whole_folder(folder, MANIFEST, finish) as temporary:
+            yield temporary
+
+
+def kind_of(folder: Path | str) -> str | None:
+    """Return what a folder that Palate made holds; None for any other folder, and for a file."""
     try:
-        yield temporary
-        _write_manifest(temporary, manifest)
-        _swap(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        found = json.loads((Path(folder) / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return str(found["kind"]) if isinstance(found, dict) and "kind" in found else None
+
+
+def check_folder_target(folder: Path | str, kind: str) -> None:
+    """Find out whether a folder of ``kind`` could be written, before the work is done.
+
+    Raises:
+        ArtifactError: when ``folder`` holds something else, or nothing can be written there.
+    """
+    folder = Path(folder)
+    with saving(folder):
+        _check_replaceable(folder, kind)
+        place = real(folder)
+        with suppress(FileNotFoundError):
+            place.stat()  # a name may be too long
+        try_to_write(place if stays_in_place(place) else place.parent)
 
 
 def read_manifest(folder: Path, kind: str) -> Manifest:
@@ -85,12 +108,6 @@ def read_manifest(folder: Path, kind: str) -> Manifest:
         ArtifactError: when the folder is missing, of another kind or newer, or lacks a file.
     """
     manifest = _parse_manifest(folder, kind)
-    if manifest.format > FORMAT:
-        raise ArtifactError(
-            f"{str(folder)!r} has format {manifest.format}; "
-            f"this version of Palate reads up to {FORMAT}.",
-            hint="Upgrade with: pip install -U palate",
-        )
     missing = [name for name in manifest.files if not (folder / name).is_file()]
     if missing:
         raise ArtifactError(
@@ -98,6 +115,29 @@ def read_manifest(folder: Path, kind: str) -> Manifest:
             hint="Make the folder again.",
         )
     return manifest
+
+
+@contextmanager
+def understanding(folder: Path, manifest: Manifest) -> Iterator[None]:
+    """Say of a folder that cannot be used that another version of Palate made it, where one did.
+
+    Raises:
+        ArtifactError: in place of whatever is raised while the folder is read.
+    """
+    try:
+        yield
+    except _OtherVersionError:
+        raise
+    except Exception as error:
+        theirs, ours = manifest.versions.get("palate", ""), _versions().get("palate", "")
+        if not theirs or theirs == ours:
+            raise
+        later = _numbers(theirs) > _numbers(ours)
+        raise _OtherVersionError(
+            f"{str(folder)!r} was made by Palate {theirs}, and this version, {ours}, cannot read "
+            f"it: {getattr(error, 'message', error)}",
+            hint=_UPGRADE if later else "Make the folder again with this version.",
+        ) from error
 
 
 def verify(folder: Path, manifest: Manifest) -> None:
@@ -114,6 +154,8 @@ def verify(folder: Path, manifest: Manifest) -> None:
             )
 
 
+_UPGRADE = "Upgrade Palate: pip install -U palate"
+
 _HOW_TO_MAKE = {
     "dataset": "Make one with: palate prepare SOURCE DATASET",
     "model": "Make one with: palate train DATASET MODEL",
@@ -126,11 +168,13 @@ def _parse_manifest(folder: Path, kind: str) -> Manifest:
     path = folder / MANIFEST
     if not path.is_file():
         raise ArtifactError(
-            f"No {kind} in {str(folder)!r}: there is no {MANIFEST}.",
+            f"No {kind} in {str(folder)!r}: {_what_is_there(folder)}.",
             hint=_HOW_TO_MAKE.get(kind, ""),
         )
     try:
-        manifest = Manifest(**json.loads(path.read_text()))
+        found = json.loads(path.read_text(encoding="utf-8"))
+        _check_version(folder, found)
+        manifest = Manifest(**found)
     except (ValueError, TypeError) as error:
         raise ArtifactError(
             f"The manifest {str(path)!r} cannot be read: {error}.", hint="Make the folder again."
@@ -138,20 +182,48 @@ def _parse_manifest(folder: Path, kind: str) -> Manifest:
     if manifest.kind != kind:
         raise ArtifactError(
             f"{str(folder)!r} holds {_named(manifest.kind)}, not {_named(kind)}.",
-            hint=_HOW_TO_MAKE.get(kind, ""),
+            hint=_where_else(folder, manifest.kind, kind),
         )
     return manifest
 
 
-def _beside(folder: Path) -> Path:
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise ArtifactError(
-            f"{str(folder)!r} cannot be written: {error.strerror}.",
-            hint="Choose another folder, or mend the rights of the one it lies in.",
-        ) from error
+class _OtherVersionError(ArtifactError):
+    """A folder that another version of Palate made, which this one cannot read."""
+
+
+def _check_version(folder: Path, found: Mapping[str, object]) -> None:
+    """Raise where a manifest holds what this version does not know.
+
+    Raises:
+        ArtifactError: saying that Palate must be upgraded.
+        ValueError: when it is no manifest.
+    """
+    if not isinstance(found, dict) or not {"kind", "name", "made_by"} <= found.keys():
+        raise ValueError("it does not say what is in the folder")
+    layout = int(found.get("format", FORMAT))
+    unknown = found.keys() - {field.name for field in fields(Manifest)}
+    if layout > FORMAT or unknown:
+        what = f"has format {layout}" if layout > FORMAT else f"says {', '.join(sorted(unknown))}"
+        raise _OtherVersionError(
+            f"{str(folder)!r} was made by a later version of Palate: it {what}; this version reads "
+            f"formats up to {FORMAT}.",
+            hint=_UPGRADE,
+        )
+
+
+def _what_is_there(folder: Path) -> str:
+    if folder.is_file():
+        return "it is a file"
+    return f"there is no {MANIFEST}" if folder.is_dir() else "there is no such folder"
+
+
+def _where_else(folder: Path, held: str, wanted: str) -> str:
+    """Return what to do about a folder that holds another kind than was wanted."""
+    if (held, wanted) == ("model", "dataset") and (folder / "dataset" / MANIFEST).is_file():
+        return f"The data it was trained on is in {str(folder / 'dataset')!r}."
+    if (held, wanted) == ("dataset", "model"):
+        return f"Make a model of it with: palate train {folder} MODEL"
+    return _HOW_TO_MAKE.get(wanted, "")
 
 
 def _named(kind: str) -> str:
@@ -166,15 +238,27 @@ def _check_replaceable(folder: Path, kind: str) -> None:
             f"{str(folder)!r} is a file; {_named(kind)} would be a folder.",
             hint="Choose another name.",
         )
-    if any(folder.iterdir()):
-        try:
-            _parse_manifest(folder, kind)  # a damaged folder may be made again
-        except ArtifactError as error:
-            raise ArtifactError(
-                f"{str(folder)!r} exists and is not {_named(kind)} made by Palate: "
-                "it will not be overwritten.",
-                hint="Choose another folder or remove it first.",
-            ) from error
+    found = content(folder)
+    if not found:
+        return
+    try:
+        manifest = _parse_manifest(folder, kind)  # a damaged folder may be made again
+    except _OtherVersionError:
+        raise
+    except ArtifactError as error:
+        raise ArtifactError(
+            f"{str(folder)!r} exists and is not {_named(kind)} made by Palate: "
+            "it will not be overwritten.",
+            hint="Choose another folder or remove it first.",
+        ) from error
+    ours = {MANIFEST, *(Path(name).parts[0] for name in manifest.files)}
+    others = [entry.name for entry in found if entry.name not in ours]
+    if others:
+        raise ArtifactError(
+            f"{str(folder)!r} also holds {', '.join(others)}, which Palate did not write: it will "
+            "not be overwritten.",
+            hint="Move that away, or choose another folder.",
+        )
 
 
 def _write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -182,19 +266,13 @@ def _write_manifest(folder: Path, manifest: Manifest) -> None:
         str(p.relative_to(folder)): hash_file(p) for p in sorted(folder.rglob("*")) if p.is_file()
     }
     complete = asdict(manifest) | {"files": files, "versions": _versions()}
-    (folder / MANIFEST).write_text(json.dumps(complete, indent=2, sort_keys=True) + "\n")
+    text = json.dumps(complete, indent=2, sort_keys=True) + "\n"
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 
-def _swap(temporary: Path, folder: Path) -> None:
-    """Put ``temporary`` in the place of ``folder``; it is missing only between two renames."""
-    temporary.chmod(0o755)
-    if folder.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-        os.replace(folder, old)
-        os.replace(temporary, folder)
-        shutil.rmtree(old)
-    else:
-        os.replace(temporary, folder)
+def _numbers(name: str) -> list[int]:
+    """Return the numbers of a version, to be compared: ``0.10.2`` is later than ``0.9``."""
+    return [int(digits) for digits in re.findall(r"\d+", name)]
 
 
 def _versions() -> dict[str, str]:

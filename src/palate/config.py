@@ -2,8 +2,8 @@
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeGuard, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -24,6 +24,18 @@ def parse_toml(text: str, name: str) -> dict[str, object]:
         raise ConfigError(
             f"{name} is not valid TOML: {error}.", hint="Mend the line it names."
         ) from error
+
+
+def to_toml(tables: Mapping[str, object]) -> str:
+    """Return tables as TOML, one dotted key in a line, as ``--set`` takes them; None is left out.
+
+    A list of tables comes last, each under its name in double brackets.
+    """
+    lines = list(_flat(tables, ""))
+    for name, value in tables.items():
+        for table in value if _is_list_of_tables(value) else ():
+            lines += ["", f"[[{name}]]", *_flat(table, "")]
+    return "\n".join(lines) + "\n"
 
 
 def with_overrides(tables: Mapping[str, object], overrides: Sequence[str]) -> dict[str, object]:
@@ -67,6 +79,19 @@ def checked(kind: type[Settings], tables: Mapping[str, object], name: str) -> Se
             f"{name} cannot be used: {wrong}.",
             hint="Mend the settings it names; a misspelt name is an error too.",
         ) from error
+
+
+def _flat(tables: Mapping[str, object], above: str) -> Iterator[str]:
+    for key, value in tables.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{key}.")
+        elif value is not None and not _is_list_of_tables(value):
+            # Numbers, texts, truth values and lists of them are written alike in JSON.
+            yield f"{above}{key} = {json.dumps(value, ensure_ascii=False)}"
+
+
+def _is_list_of_tables(value: object) -> TypeGuard[Sequence[Mapping[str, object]]]:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
 
 
 def _path(keys: Sequence[int | str]) -> str:

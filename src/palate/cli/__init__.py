@@ -3,9 +3,8 @@
 Everything heavy is imported inside the verb that needs it.
 """
 
+import os
 import sys
-
-import typer
 
 # In the order of the help page.
 # isort: off
@@ -19,16 +18,39 @@ from palate.cli import serve
 # isort: on
 from palate.cli.application import app
 from palate.errors import PalateError
+from palate.terminal.words import open_streams, say_error
 
 __all__ = ["app", "ask", "data", "evaluate", "main", "serve", "study", "train"]
 
 
 def main() -> None:
     """Run the command line; an error a user can mend is two lines and exit code 2."""
+    open_streams()
     try:
         app()
     except PalateError as error:
-        typer.echo(f"error: {error.message}", err=True)
-        if error.hint:
-            typer.echo(f"hint: {error.hint}", err=True)
+        say_error(error.message, error.hint)
         sys.exit(2)
+    except Exception as error:
+        from palate.storage import refusal
+
+        number = refusal(error)
+        if number is None:
+            raise
+        _say_refusal(error, number)
+        sys.exit(2)
+
+
+def _say_refusal(error: Exception, number: int) -> None:
+    """Say what the system refused: a full disk, a missing right, a file that is not there."""
+    from palate.storage import refused
+
+    name = getattr(error, "filename", None)
+    if name is None and isinstance(error, OSError):
+        # Nothing but the streams is written without a name. What waits in them is thrown away, or
+        # Python would fail once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        say_error(f"The output cannot be written: {os.strerror(number)}.")
+        return
+    told = refused(os.fsdecode(name) if name is not None else "A file", number, "used")
+    say_error(told.message, told.hint)

@@ -1,19 +1,36 @@
 """The application and the options that several verbs share."""
 
-import json
+import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from palate.errors import ConfigError, MissingExtraError
+from palate.terminal.words import say
 
 if TYPE_CHECKING:
+    from palate.data.vocabulary import Vocabulary
     from palate.recommender.recommender import Recommender
     from palate.types import History
 
+
+class _Verbs(TyperGroup):
+    """The verbs; Ctrl-C is a line and exit code 130 in each."""
+
+    def invoke(self, ctx: Any) -> object:  # noqa: ANN401 - typer keeps this class to itself
+        """Run the verb that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            say("\nStopped.", err=True)
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
+    cls=_Verbs,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -23,6 +40,14 @@ app = typer.Typer(
 Model = Annotated[Path, typer.Argument(help="A model folder, from `palate train`.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Count = Annotated[int, typer.Option("-n", min=1, help="Number of items.")]
+KnownUser = Annotated[str | None, typer.Option(help="A user of the dataset.")]
+GivenHistory = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Item ids with commas between them, oldest first, in place of (or after) a user's. "
+        "May be given several times; an id with a comma stands alone, or in double quotes."
+    ),
+]
 
 
 def load(folder: Path) -> "Recommender":
@@ -32,9 +57,25 @@ def load(folder: Path) -> "Recommender":
     return Recommender.load(folder)
 
 
-def somebody(loaded: "Recommender", user: str | None, history: str | None) -> "History":
+def check_file(path: Path | None) -> None:
+    """Refuse a file that cannot be written before anything heavy is loaded."""
+    from palate.storage import check_file_target
+
+    if path is not None:
+        check_file_target(path)
+
+
+def check_folder(path: Path | None, kind: str) -> None:
+    """Refuse a folder that cannot be written, or holds something else, before the work is done."""
+    from palate.artifacts import check_folder_target
+
+    if path is not None:
+        check_folder_target(path, kind)
+
+
+def somebody(loaded: "Recommender", user: str | None, history: Sequence[str] | None) -> "History":
     """Return the history of a known user, of somebody new, or of a known user who did more."""
-    ids = listed(history or "")
+    ids = item_ids(history or (), loaded.dataset.catalog.vocabulary)
     if user is None and history is None:
         raise ConfigError(
             "This needs somebody to answer for.",
@@ -43,9 +84,22 @@ def somebody(loaded: "Recommender", user: str | None, history: str | None) -> "H
     return loaded.history_of(ids, after=None if user is None else loaded.history(user))
 
 
+def item_ids(options: Sequence[str], known: "Vocabulary") -> list[str]:
+    """Return the ids that options such as ``--items a,b --items c`` name.
+
+    Whatever is an id as it stands is one, commas or not.
+    """
+    return [
+        item_id
+        for option in options
+        for item_id in ([option] if option in known else listed(option))
+    ]
+
+
 def listed(ids: str) -> list[str]:
-    """Return the ids of a list with commas."""
-    return [stripped for item_id in ids.split(",") if (stripped := item_id.strip())]
+    """Return the ids of a list with commas; one that holds a comma itself stands in quotes."""
+    found = next(csv.reader([ids], skipinitialspace=True), [])
+    return [stripped for item_id in found if (stripped := item_id.strip())]
 
 
 def pairs(options: Sequence[str], name: str, example: str = "user_id=buyer") -> dict[str, str]:
@@ -57,21 +111,6 @@ def pairs(options: Sequence[str], name: str, example: str = "user_id=buyer") -> 
             raise ConfigError(f"{name} {option!r} has no '='.", hint=f"Write {name} {example}")
         found[key] = value
     return found
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, or say why it cannot be written."""
-    try:
-        path.write_text(text)
-    except OSError as error:
-        raise ConfigError(
-            f"{str(path)!r} cannot be written: {error.strerror}.", hint="Choose another file."
-        ) from error
-
-
-def print_json(value: object) -> None:
-    """Print a value as JSON, with letters of every language as they are."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def check_extra(package: str, extra: str) -> None:

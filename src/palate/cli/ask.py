@@ -1,32 +1,34 @@
 """What a model answers: recommend, search, rate, explain, summarise, rank."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from palate.cli.application import (
     Count,
+    GivenHistory,
     Json,
+    KnownUser,
     Model,
     app,
-    listed,
+    check_file,
+    item_ids,
     load,
     pairs,
-    print_json,
     somebody,
 )
 from palate.errors import ConfigError
-from palate.terminal import show_items, show_rated
+from palate.terminal.progress import progress_bar
+from palate.terminal.tables import show_items, show_rated
+from palate.terminal.words import say, say_json
 
 if TYPE_CHECKING:
     from palate.inference.request import Answer, Reason
     from palate.recommender.recommender import Recommender
     from palate.types import History
 
-KnownUser = Annotated[str | None, typer.Option(help="A user of the dataset.")]
-GivenHistory = Annotated[
-    str | None, typer.Option(help="Item ids, oldest first, in place of (or after) a user's.")
-]
 Item = Annotated[str, typer.Option(help="An item of the catalogue.")]
 
 
@@ -44,12 +46,7 @@ def recommend(
     user: KnownUser = None,
     n: Count = 10,
     prompt: Annotated[str | None, typer.Option(help="Say in words what is wanted.")] = None,
-    history: Annotated[
-        str | None,
-        typer.Option(
-            help="Item ids, oldest first, in place of (or after) a user's; '' is somebody new."
-        ),
-    ] = None,
+    history: GivenHistory = None,
     form: Annotated[
         Literal["set", "codes", "hybrid", "titles"] | None,
         typer.Option(help="How to answer; the model's usual form where none is given."),
@@ -68,43 +65,70 @@ def recommend(
             "Again for more; several brands, or categories, mean any of them.",
         ),
     ] = None,
-    exclude: Annotated[str, typer.Option(help="Item ids to leave out, with commas.")] = "",
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Item ids to leave out, with commas, or again.")
+    ] = None,
     candidates: Annotated[
-        str | None, typer.Option(help="Item ids to choose from, with commas.")
+        list[str] | None, typer.Option(help="Item ids to choose from, with commas, or again.")
     ] = None,
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="Answer items of the history too.")
     ] = False,
     diversity: Annotated[
-        float, typer.Option(min=0, max=1, help="From 0, by score alone, to 1, as unlike as can be.")
+        float,
+        typer.Option(min=0, max=1, help="From 0 (by score alone) to 1 (as different as possible)."),
     ] = 0.0,
+    all_users: Annotated[
+        bool, typer.Option("--all-users", help="Write lists for all users of the dataset.")
+    ] = False,
+    users: Annotated[
+        Path | None,
+        typer.Option(help="Write lists for the users in this file: an id a line, or a table."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where the lists of many users go: a .parquet, .csv or .jsonl file."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Recommend items to a user, or to anybody with a history, and say why."""
+    """Recommend items to a user, or to anybody with a history, and say why; or to many users."""
     from palate.inference.request import Request
 
     if prompt is not None and (task is not None or slot):
         raise ConfigError("Both a task and a free prompt were given.", hint="Give one of the two.")
+    many = all_users or users is not None or out is not None
+    if many:
+        one = user is not None or bool(history) or as_json
+        _check_many(users, out, everybody=all_users, one=one)
     loaded = load(model)
-    items = loaded.engine.catalogue
+    items, known = loaded.engine.catalogue, loaded.dataset.catalog.vocabulary
     request = Request(
-        somebody(loaded, user, history),
-        n,
+        n=n,
         family=task or "next-item",
         prompt=prompt,
         slots=pairs(slot or (), "--slot", "event=purchase"),
         form=form,
         filter=items.filter(filter_) if filter_ else None,
-        candidates=None if candidates is None else items.known_rows(listed(candidates)),
-        exclude=items.known_rows(listed(exclude)),
+        candidates=items.known_rows(item_ids(candidates, known)) if candidates else None,
+        exclude=items.known_rows(item_ids(exclude or (), known)),
         exclude_seen=not include_seen,
         diversity=diversity,
     )
+    if many:
+        _recommend_to_many(loaded.asking(request), n, users, out)
+        return
+    request = replace(request, history=somebody(loaded, user, history))
     (answer,) = loaded.engine.answer([request])
     found = loaded.engine.reasons(request, answer.rows.tolist())
     reasons = [_because(loaded, request.history, of_item) for of_item in found]
-    title = f"Recommended to {user or 'somebody with this history'}"
-    _show(loaded, answer, title, reasons, as_json=as_json)
+    _show(
+        loaded,
+        answer,
+        f"Recommended to {_called(user)}",
+        reasons,
+        as_json=as_json,
+        nothing=_nothing_left(loaded, request.history, user),
+    )
 
 
 @app.command()
@@ -121,7 +145,8 @@ def search(
     loaded = load(model)
     who = loaded.history(user) if user else NOBODY
     answer = loaded.engine.search(words, Request(who, n))
-    _show(loaded, answer, f"Found for “{words}”", None, as_json=as_json)
+    nothing = f"Nothing was found for “{words}”."
+    _show(loaded, answer, f"Found for “{words}”", None, as_json=as_json, nothing=nothing)
 
 
 @app.command()
@@ -137,7 +162,7 @@ def rate(
     row = loaded.engine.catalogue.row_of(item)
     rated = loaded.engine.rate(somebody(loaded, user, history), row)
     if as_json:
-        print_json(
+        say_json(
             _named(loaded, row)
             | {
                 "rating": round(rated.value, 4),
@@ -164,7 +189,7 @@ def explain(
     row = loaded.engine.catalogue.row_of(item)
     explained = loaded.engine.explain(somebody(loaded, user, history), row, aspect)
     if as_json:
-        print_json(
+        say_json(
             _named(loaded, row)
             | {
                 "explanation": explained.text,
@@ -175,11 +200,11 @@ def explain(
             }
         )
         return
-    typer.echo(explained.text)
+    say(explained.text)
     if explained.quoted:
-        typer.echo("in the words of a review of the item", err=True)
+        say("in the words of a review of the item", err=True)
     if explained.invented:
-        typer.echo(f"left out as invented: {', '.join(explained.invented)}", err=True)
+        say(f"left out as invented: {', '.join(explained.invented)}", err=True)
 
 
 @app.command()
@@ -193,22 +218,28 @@ def summarise(
         raise ConfigError("There is nothing to summarise.", hint='Give --text "a review"')
     summary = load(model).summarise(text)
     if as_json:
-        print_json({"summary": summary})
+        say_json({"summary": summary})
         return
-    typer.echo(summary)
+    say(summary)
 
 
 @app.command()
 def rank(
     model: Model,
-    items: Annotated[str, typer.Option(help="Item ids with commas between them.")],
+    items: Annotated[
+        list[str],
+        typer.Option(
+            help="Item ids with commas between them; may be given several times. An id with a "
+            "comma stands alone, or in double quotes."
+        ),
+    ],
     user: KnownUser = None,
     history: GivenHistory = None,
     as_json: Json = False,
 ) -> None:
     """Put given items in order for a user."""
     loaded = load(model)
-    ids = list(dict.fromkeys(listed(items)))
+    ids = list(dict.fromkeys(item_ids(items, loaded.dataset.catalog.vocabulary)))
     if not ids:
         raise ConfigError("There is nothing to rank.", hint="Give --items ID,ID,...")
     rows = loaded.engine.catalogue.known_rows(ids)
@@ -224,14 +255,52 @@ def _show(
     reasons: list[list[dict[str, object]]] | None,
     *,
     as_json: bool,
+    nothing: str,
 ) -> None:
-    """Print the items, and say where something else was answered than was asked."""
+    """Print the items, and say where something else was answered than was requested."""
     from palate.types import Ranking
 
-    ranking = Ranking(answer.rows, answer.scores)
-    show_items(loaded, ranking, title, reasons, fallback=answer.fallback, as_json=as_json)
-    if answer.fallback is not None:
-        typer.echo(f"fallback {answer.fallback}: {_FALLBACKS[answer.fallback]}", err=True)
+    ranking, fallback = Ranking(answer.rows, answer.scores), answer.fallback
+    show_items(loaded, ranking, title, reasons, fallback=fallback, as_json=as_json, nothing=nothing)
+    if fallback is not None:
+        say(f"fallback {fallback}: {_FALLBACKS[fallback]}", err=True)
+
+
+def _check_many(users: Path | None, out: Path | None, *, everybody: bool, one: bool) -> None:
+    """Refuse what cannot go together before anything is read."""
+    from palate.recommender.bulk import check_ending
+
+    if one or everybody == (users is not None):
+        raise ConfigError(
+            "Lists for many users are for --all-users, or for those of --users FILE: one of both, "
+            "without --user, --history and --json.",
+            hint="Write: palate recommend MODEL --all-users --out lists.parquet",
+        )
+    if out is None:
+        raise ConfigError("There is nowhere to write the lists.", hint="Give --out lists.parquet")
+    check_file(out)
+    check_ending(out)
+
+
+def _recommend_to_many(loaded: "Recommender", n: int, users: Path | None, out: Path | None) -> None:
+    """Write the lists of many users."""
+    from palate.recommender.bulk import all_users, lists_for, read_users, write_lists
+
+    assert out is not None
+    chosen = all_users(loaded) if users is None else read_users(users)
+    with progress_bar("Recommending to users") as progress:
+        listed = write_lists(out, lists_for(loaded, chosen, n, progress=progress))
+    say(f"Lists for {listed:,} users written to {out}.")
+    if listed < len(chosen):
+        say(f"Nothing is left to recommend to {len(chosen) - listed:,} others.")
+
+
+def _nothing_left(loaded: "Recommender", who: "History", user: str | None) -> str:
+    """Return why a list is empty."""
+    items = len(loaded.dataset.catalog)
+    if len(set(who.item_rows.tolist())) < items:
+        return f"The model finds nothing for {_called(user)}."
+    return f"Nothing is left to recommend: {_called(user)} has seen all {items:,} items."
 
 
 def _because(

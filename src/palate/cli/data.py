@@ -5,8 +5,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from palate.cli.application import app, pairs
-from palate.terminal import show_markdown
+from palate.cli.application import app, check_folder, pairs
+from palate.errors import ConfigError
+from palate.terminal.progress import progress_bar
+from palate.terminal.tables import show_markdown
+from palate.terminal.words import say
 
 
 @app.command()
@@ -39,9 +42,18 @@ def prepare(
     seed: Annotated[int, typer.Option(min=0, help="Draws rows and what is held out.")] = 0,
 ) -> None:
     """Turn raw tables into a dataset folder."""
+    check_folder(dataset, "dataset")
+    from palate.artifacts import kind_of
     from palate.data.prepare import options_of
     from palate.data.prepare import prepare as run
 
+    if (kind := kind_of(source)) is not None:
+        raise ConfigError(
+            f"{source!r} was made by Palate already: it holds a {kind}.",
+            hint=f"Train on it with: palate train {source} MODEL"
+            if kind == "dataset"
+            else "Give the tables that it was made from.",
+        )
     chosen = {
         "name": name,
         "columns": pairs(column or [], "--column"),
@@ -55,9 +67,10 @@ def prepare(
         "keep_untouched_items": keep_untouched_items,
         "seed": seed,
     }
-    made = run(source, dataset, options_of(chosen))
+    with progress_bar("Preparing") as progress:
+        made = run(source, dataset, options_of(chosen), progress=progress.stage)
     show_markdown(made.report)
-    typer.echo(f"Dataset written to {dataset}. Next: palate train {dataset} MODEL")
+    say(f"Dataset written to {dataset}. Next: palate train {dataset} MODEL")
 
 
 @app.command()
@@ -68,10 +81,12 @@ def join(
     seed: Annotated[int, typer.Option(min=0, help="Draws the order of the items.")] = 0,
 ) -> None:
     """Make one dataset of several: shops that a model is pre-trained on together."""
+    check_folder(out, "dataset")
     from palate.data.dataset import Dataset
     from palate.data.joining import joined
 
-    made = joined([Dataset.load(folder) for folder in datasets], name=name, seed=seed)
-    made.save(out, made_by=f"join {' '.join(map(str, datasets))} --seed {seed}")
+    with progress_bar("Joining"):
+        made = joined([Dataset.load(folder) for folder in datasets], name=name, seed=seed)
+        made.save(out, made_by=f"join {' '.join(map(str, datasets))} --seed {seed}")
     show_markdown(made.report)
-    typer.echo(f"Dataset written to {out}. Next: palate train {out} MODEL")
+    say(f"Dataset written to {out}. Next: palate train {out} MODEL")

@@ -1,15 +1,18 @@
 """How good a model is: evaluate, compare, report."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from palate.cli.application import Model, app, load, write_text
+from palate.cli.application import Model, app, check_file, load
 from palate.errors import ConfigError
-from palate.terminal import progress_bar, show
+from palate.terminal.progress import progress_bar
+from palate.terminal.tables import show
+from palate.terminal.words import say
 
 if TYPE_CHECKING:
     from palate.data.split import PartName
@@ -36,6 +39,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Judge a model by full ranking over the whole catalogue, or by what it says, with --task."""
+    check_file(json_file)
     from palate.evaluation.report.tables import evaluation_tables
 
     loaded = load(model)
@@ -44,9 +48,8 @@ def evaluate(
         return
     with progress_bar("Evaluating") as progress:
         result = loaded.evaluate(split, progress=progress)
-    if json_file is not None:
-        write_text(json_file, json.dumps(result.to_json(), indent=2) + "\n")
     show(*evaluation_tables(loaded.name, result))
+    _write_figures(result.to_json(), json_file)
 
 
 @app.command()
@@ -66,12 +69,10 @@ def compare(
     if len(models) < 2:
         raise ConfigError("compare needs two models or more.", hint="palate compare MODEL MODEL...")
     results: dict[str, Evaluation] = {}
-    for folder in models:
+    for name, folder in _told_apart(models).items():
         loaded = load(folder)
-        with progress_bar(f"Evaluating {folder.name}") as progress:
-            results[_unique(loaded.name, folder, results)] = loaded.evaluate(
-                split, progress=progress
-            )
+        with progress_bar(f"Evaluating {name}") as progress:
+            results[name] = loaded.evaluate(split, progress=progress)
     show(comparison_table(results, HEADLINE, np.random.default_rng(0)))
 
 
@@ -84,18 +85,18 @@ def report(
     ] = "test",
 ) -> None:
     """Write one self-contained HTML page about one or more models."""
+    check_file(out)
     from palate.evaluation.report.page import write_report
     from palate.studies.report_entries import report_entry
 
-    if out.is_dir():
-        raise ConfigError(f"{str(out)!r} is a folder.", hint="Give a file: --out report.html")
     entries = []
-    for folder in models:
+    for name, folder in _told_apart(models).items():
         loaded = load(folder)
-        with progress_bar(f"Evaluating {folder.name}") as progress:
-            entries.append(report_entry(loaded, split, progress=progress))
+        with progress_bar(f"Evaluating {name}") as progress:
+            entry = report_entry(loaded, split, progress=progress)
+        entries.append(replace(entry, name=name + entry.name.removeprefix(loaded.name)))
     write_report(entries, out)
-    typer.echo(f"Report written to {out}.")
+    say(f"Report written to {out}.")
 
 
 def _evaluate_task(
@@ -111,10 +112,38 @@ def _evaluate_task(
     # Scripts say the old names of families.
     renamed = {family.formerly: name for name, family in judged_families().items()}
     result = evaluate_task(loaded, renamed.get(task, task), split)
-    if json_file is not None:
-        write_text(json_file, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
     show(*task_tables(loaded.name, result))
+    _write_figures(result.to_json(), json_file)
 
 
-def _unique(name: str, folder: Path, taken: Collection[str]) -> str:
-    return f"{name} ({folder.name})" if name in taken else name
+def _write_figures(figures: dict[str, object], file: Path | None) -> None:
+    """Write the figures, which are on the screen already: a full disk costs nobody the work."""
+    from palate.storage import write_whole
+
+    if file is not None:
+        write_whole(file, json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+
+
+def _told_apart(folders: Sequence[Path]) -> dict[str, Path]:
+    """Return model folders by names that differ: of one recipe, each is named by its folder too."""
+    from palate.artifacts import read_manifest
+    from palate.storage import real
+
+    places = [real(folder) for folder in folders]
+    for folder, place in zip(folders, places, strict=True):
+        if places.count(place) > 1:
+            raise ConfigError(f"{str(folder)!r} is given twice.", hint="Name each model once.")
+    names = [read_manifest(folder, "model").name for folder in folders]
+    return {
+        f"{name} ({_ending(place, places)})" if names.count(name) > 1 else name: folder
+        for name, place, folder in zip(names, places, folders, strict=True)
+    }
+
+
+def _ending(place: Path, places: Sequence[Path]) -> str:
+    """Return as much of the end of a path as no other of them has."""
+    for length in range(1, len(place.parts)):
+        ending = place.parts[-length:]
+        if sum(other.parts[-length:] == ending for other in places) == 1:
+            return "/".join(ending)
+    return str(place)

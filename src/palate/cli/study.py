@@ -1,14 +1,15 @@
 """What is learned about a dataset or a trained model: index, prompts, sensitivity."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from palate.cli.application import Json, Model, app, load, print_json, write_text
+from palate.cli.application import Json, Model, app, check_file, check_folder, load
 from palate.errors import ConfigError
-from palate.terminal import progress_bar, show, show_wordings
+from palate.terminal.progress import progress_bar
+from palate.terminal.tables import show, show_wordings
+from palate.terminal.words import say, say_json
 
 
 @app.command()
@@ -28,24 +29,25 @@ def index(
     as_json: Json = False,
 ) -> None:
     """Give every item a code of a few levels, and say how healthy the codes are."""
+    check_folder(out, "codes")
     from dataclasses import asdict
 
     from palate.studies.index_health import index_config, index_report, load_source
 
     config = index_config(kind, set_ or [])
-    with progress_bar("Encoding") as progress:
+    with progress_bar("Encoding", err=as_json) as progress:
         made = index_report(
             load_source(source), config, seed=seed, modality=vectors, progress=progress
         )
     if out is not None:
         made.save(out, made_by=f"index {source} --kind {kind} --seed {seed}")
     if as_json:
-        typer.echo(json.dumps(asdict(made.health), indent=2))
+        say_json(asdict(made.health))
         return
     show(*made.tables)
     for warning in made.warnings:
-        typer.echo(f"warning: {warning}")
-    typer.echo(
+        say(f"warning: {warning}")
+    say(
         "Nothing was written; give --out CODES to keep the codes."
         if out is None
         else f"Codes written to {out}, with the plots in {out / 'health.html'}."
@@ -81,7 +83,7 @@ def prompts(
     if loaded is not None:
         shown = asked_of(shown, loaded.dataset, user)
     if as_json:
-        print_json(
+        say_json(
             {
                 each.family: {
                     "description": each.description,
@@ -113,26 +115,26 @@ def sensitivity(
     as_json: Json = False,
 ) -> None:
     """Measure how answers move with the wording, and with the objective asked for."""
+    check_file(plot)
     from palate.inference.request import Request
     from palate.language.tasks import slots_of
+    from palate.storage import write_whole
     from palate.studies.prompt_search import search_prompt
     from palate.studies.sensitivity import measure_sensitivity, plain_families
     from palate.studies.sensitivity_tables import heat_map, search_table, sensitivity_tables
 
     loaded = load(model)
-    with progress_bar("Asking in many words") as progress:
+    with progress_bar("Asking in many words", err=as_json) as progress:
         found = measure_sensitivity(loaded, split, progress=progress)
     better = None
     if search:
         family = next((name for name in plain_families(loaded) if not slots_of(name)), "next-item")
-        with progress_bar("Looking for a better wording") as progress:
+        with progress_bar("Looking for a better wording", err=as_json) as progress:
             better = search_prompt(loaded, Request(family=family), steps=search, progress=progress)
-    if plot is not None:
-        write_text(plot, heat_map(found))
     if as_json:
-        said = found.to_json() | ({} if better is None else {"search": better.to_json()})
-        typer.echo(json.dumps(said, indent=2))
-        return
-    show(
-        *sensitivity_tables(loaded.name, found), *([] if better is None else [search_table(better)])
-    )
+        say_json(found.to_json() | ({} if better is None else {"search": better.to_json()}))
+    else:
+        show(*sensitivity_tables(loaded.name, found))
+        show(*([] if better is None else [search_table(better)]))
+    if plot is not None:
+        write_whole(plot, heat_map(found))

@@ -1,13 +1,19 @@
 """From a dataset to a model: train, recipes, demo."""
 
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from palate.cli.application import Json, app, load
-from palate.terminal import show, training_progress
+from palate.cli.application import Json, app, check_folder, load
+from palate.errors import PalateError
+from palate.terminal.progress import progress_bar, training_progress
+from palate.terminal.tables import show
+from palate.terminal.words import say, say_json
 
 if TYPE_CHECKING:
     from palate.data.dataset import Dataset
@@ -30,7 +36,14 @@ def train(
     ],
     model: Annotated[Path, typer.Argument(help="The model folder to write.")],
     recipe: Annotated[str, typer.Option(help="A recipe's name, or a TOML file.")] = "urm",
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="The same seed gives the same model on the same machine; with another number of "
+            "threads, sums are rounded otherwise and the model differs a little.",
+        ),
+    ] = 0,
     fit: Annotated[
         Literal["train", "valid", "all"],
         typer.Option(help="What to learn from in the end: all, for a model that goes live."),
@@ -46,69 +59,59 @@ def train(
     ] = None,
 ) -> None:
     """Train a recipe; a killed run continues when the same command is given again."""
-    from dataclasses import replace
-    from shutil import rmtree
-
+    check_folder(model, "model")
     from palate.recommender.recommender import Recommender
+    from palate.storage import working_place
     from palate.training.recipe import load_recipe
 
     chosen = load_recipe(recipe, set_ or [])
+    beginning = load(start) if start is not None else None
     data = _dataset(dataset, model)
-    work = model.with_name(f"{model.name}.training")
-    try:
+    work = working_place(model, "training")
+    with _resumable(work):
         with training_progress() as bar:
             trained = Recommender.train(
                 data,
                 chosen,
                 seed=seed,
                 fit=fit,
-                start=load(start) if start is not None else None,
+                start=beginning,
                 prompts=prompts,
                 folder=work,
                 report=bar.report,
                 encoding=bar.encoding,
             )
-    except KeyboardInterrupt:
-        typer.echo(
-            "\nStopped. The last checkpoint is kept: the same command continues from it.", err=True
-        )
-        raise typer.Exit(130) from None
-    name = Path(recipe).stem if recipe.endswith(".toml") else recipe
-    trained = Recommender(replace(trained.trained, name=name))
-    more = "" if fit == "train" else f" --fit {fit}"
-    trained.save(model, made_by=f"train {dataset} --recipe {recipe} --seed {seed}{more}")
+        name = Path(recipe).stem if recipe.endswith(".toml") else recipe
+        more = "" if fit == "train" else f" --fit {fit}"
+        made_by = f"train {dataset} --recipe {recipe} --seed {seed}{more}"
+        Recommender(replace(trained.trained, name=name)).save(model, made_by=made_by)
     rmtree(work, ignore_errors=True)
-    typer.echo(f"Model written to {model}. {_AFTER[fit].format(model=model)}")
+    say(f"Model written to {model}. {_AFTER[fit].format(model=model)}")
 
 
 @app.command()
-def recipes(as_json: Json = False) -> None:
-    """List the recipes."""
-    from rich.table import Table
-
+def recipes(
+    name: Annotated[
+        str | None, typer.Argument(help="Show everything of this recipe, or of a TOML file.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the recipes, or show one of them whole."""
+    from palate.terminal.recipes import recipe_facts, recipe_settings, show_recipe, show_recipes
     from palate.training.recipe import load_recipe, recipe_names
 
-    found = {name: load_recipe(name) for name in recipe_names()}
-    if as_json:
-        rows = {
-            name: {
-                "title": recipe.title,
-                "paper": recipe.paper,
-                "summary": recipe.summary,
-                "made_of": recipe.made_of,
-                "measured": recipe.measured,
-            }
-            for name, recipe in found.items()
-        }
-        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    if name is not None:
+        found = load_recipe(name)
+        if as_json:
+            say_json(recipe_facts(found) | {"settings": recipe_settings(found)})
+        else:
+            show_recipe(name, found)
         return
-    table = Table(
-        "Recipe", "What it is", "Made of", "Measured", "Paper", title="Recipes", show_lines=True
-    )
-    for name, recipe in found.items():
-        about = f"{recipe.title}. {recipe.summary}"
-        table.add_row(name, about, recipe.made_of, recipe.measured or "-", recipe.paper)
-    show(table)
+    every = {name: load_recipe(name) for name in recipe_names()}
+    if as_json:
+        say_json({name: recipe_facts(recipe) for name, recipe in every.items()})
+    else:
+        show_recipes(every)
 
 
 @app.command()
@@ -121,17 +124,40 @@ def demo(
     from palate.studies.demo import run_demo
 
     with training_progress() as bar:
-        run_demo(folder, num_users=users, seed=seed, say=typer.echo, show=show, training=bar.report)
+        run_demo(folder, num_users=users, seed=seed, say=say, show=show, training=bar.report)
+
+
+@contextmanager
+def _resumable(work: Path) -> Iterator[None]:
+    """Say of a run that stops what is kept of it, and leave nothing that is of no use."""
+    kept = "The last checkpoint is kept: the same command continues from it."
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"\nStopped. {kept}" if _has_checkpoint(work) else "\nStopped.", err=True)
+        raise typer.Exit(130) from None
+    except PalateError as error:
+        if not _has_checkpoint(work):
+            rmtree(work, ignore_errors=True)
+            raise
+        error.hint = f"{error.hint} {kept}".strip()
+        raise
+
+
+def _has_checkpoint(work: Path) -> bool:
+    return any(work.rglob("checkpoint.*"))
 
 
 def _dataset(source: str, model: Path) -> "Dataset":
     """Load a dataset folder, or prepare one beside the model from anything else."""
     from palate.artifacts import MANIFEST
     from palate.data.dataset import Dataset
-    from palate.data.prepare import prepare as run
+    from palate.data.prepare import prepare
+    from palate.storage import working_place
 
     if (Path(source) / MANIFEST).is_file():
         return Dataset.load(source)
-    folder = model.with_name(f"{model.name}.dataset")
-    typer.echo(f"{source} is not a dataset folder yet: preparing it as {folder}.")
-    return run(source, folder)
+    folder = working_place(model, "dataset")
+    say(f"{source} is not a dataset folder yet: preparing it as {folder}.")
+    with progress_bar("Preparing") as progress:
+        return prepare(source, folder, progress=progress.stage)

@@ -51,5 +51,5 @@ class Catalog:
     @classmethod
     def read(cls, path: Path) -> "Catalog":
         """Read what :meth:`write` wrote."""
-        table = pl.read_parquet(path)
+        table = pl.read_parquet(path, glob=False)
         return cls(vocabulary=Vocabulary(table["item_id"].to_list()), table=table)

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int
 
-from palate.artifacts import Manifest, read_manifest, verify, writing
+from palate.artifacts import Manifest, read_manifest, understanding, verify, writing
 from palate.data.catalog import Catalog
 from palate.data.interactions import Interactions
 from palate.data.split import Fit, Part, PartName, Split
@@ -166,14 +166,15 @@ class Dataset:
         manifest = read_manifest(folder, "dataset")
         verify(folder, manifest)
         users = folder / "users.parquet"
-        return cls(
-            name=manifest.name,
-            catalog=Catalog.read(folder / "catalog.parquet"),
-            interactions=Interactions.read(folder),
-            split=Split.read(folder, str(manifest.settings["split"]), _fit(manifest)),
-            users=pl.read_parquet(users) if users.exists() else None,
-            report=(folder / "report.md").read_text(),
-        )
+        with understanding(folder, manifest):
+            return cls(
+                name=manifest.name,
+                catalog=Catalog.read(folder / "catalog.parquet"),
+                interactions=Interactions.read(folder),
+                split=Split.read(folder, str(manifest.settings["split"]), _fit(manifest)),
+                users=pl.read_parquet(users, glob=False) if users.exists() else None,
+                report=(folder / "report.md").read_text(),
+            )
 
     @classmethod
     def from_frames(

@@ -95,9 +95,9 @@ class Interactions:
     @classmethod
     def read(cls, folder: Path) -> "Interactions":
         """Read what :meth:`write` wrote."""
-        table = pl.read_parquet(folder / "interactions.parquet")
+        table = pl.read_parquet(folder / "interactions.parquet", glob=False)
         users = Vocabulary(
-            pl.read_parquet(folder / "user_ids.parquet")["user_id"].to_list(),
+            pl.read_parquet(folder / "user_ids.parquet", glob=False)["user_id"].to_list(),
             unknown=UnknownUserError,
         )
         return cls.from_frame(table, users)

@@ -1,14 +1,14 @@
 """From raw files to a dataset folder: read, clean, filter, number, split, report."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from palate.artifacts import hash_file
+from palate.artifacts import check_folder_target, hash_file
 from palate.config import checked
 from palate.data.catalog import Catalog
 from palate.data.columns import check_overrides
@@ -65,7 +65,11 @@ class PrepareOptions(BaseModel):
 
 
 def prepare(
-    source: Path | str, folder: Path | str, options: PrepareOptions | None = None
+    source: Path | str,
+    folder: Path | str,
+    options: PrepareOptions | None = None,
+    *,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Dataset:
     """Turn a source into a dataset folder, or into nothing when a step fails.
 
@@ -74,15 +78,20 @@ def prepare(
             folder of raw MovieLens or Amazon files; or the name of a public set.
         folder: where to write.
         options: how; the defaults if None.
+        progress: told what is done next.
 
     Raises:
         DataError: naming file and line, when the source cannot be used.
         ConfigError: when an option cannot be used.
-        ArtifactError: when ``folder`` holds something else.
+        ArtifactError: when ``folder`` holds something else, or cannot be written.
     """
     options = options or PrepareOptions()
+    check_folder_target(folder, "dataset")
+    progress(f"Reading {source}")
     opened = open_source(source)
+    progress(f"Checking {opened.events.table.height:,} events")
     dataset = build(opened, options)
+    progress(f"Writing {folder}")
     inputs = {file.path.name: hash_file(file.path) for file in opened.files}
     dataset.save(
         folder,

@@ -88,7 +88,7 @@ class Split:
     def read(cls, folder: Path, description: str, fit: Fit = "train") -> "Split":
         """Read what :meth:`write` wrote."""
         return cls(
-            parts=pl.read_parquet(folder / "split.parquet")["part"].to_numpy(),
+            parts=pl.read_parquet(folder / "split.parquet", glob=False)["part"].to_numpy(),
             description=description,
             fit=fit,
         )

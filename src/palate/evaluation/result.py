@@ -157,7 +157,7 @@ class Evaluation:
             )
         try:
             found = cls.from_json(_object(json.loads(path.read_text(encoding="utf-8"))))
-            table = pl.read_parquet(path.with_suffix(".parquet"))
+            table = pl.read_parquet(path.with_suffix(".parquet"), glob=False)
         except (OSError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
             raise ArtifactError(
                 f"The evaluation {str(path)!r} cannot be read: {error}.",

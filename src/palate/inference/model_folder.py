@@ -10,7 +10,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from palate.artifacts import Manifest, read_manifest, verify, writing
+from palate.artifacts import Manifest, read_manifest, understanding, verify, writing
+from palate.config import checked
 from palate.data.dataset import Dataset
 from palate.data.split import LEARNED_TOO, Fit
 from palate.errors import ArtifactError, ConfigError
@@ -104,21 +105,21 @@ def load_model(folder: Path, device: Device | None = None) -> TrainedModel:
     """
     manifest = read_manifest(folder, "model")
     verify(folder, manifest)
-    try:
-        recipe = Recipe.model_validate_json((folder / "recipe.json").read_text())
-    except ValueError as error:
-        raise ArtifactError(
-            f"The recipe in {str(folder)!r} cannot be used: {error}.", hint="Train the model again."
-        ) from error
+    with understanding(folder, manifest):
+        return _read(folder, manifest, device or choose_device())
+
+
+def _read(folder: Path, manifest: Manifest, device: Device) -> TrainedModel:
+    recipe = _recipe(folder)
     dataset = Dataset.load(folder / "dataset")
-    lines = (folder / "training.jsonl").read_text().splitlines()
+    lines = (folder / "training.jsonl").read_text(encoding="utf-8").splitlines()
     return TrainedModel(
         name=manifest.name,
         recipe=recipe,
         dataset=dataset,
         system=load_baseline(folder / "baseline")
         if recipe.baseline is not None
-        else _load_parts(folder, recipe, dataset, manifest).on(device or choose_device()),
+        else _load_parts(folder, recipe, dataset, manifest).on(device),
         log=[json.loads(line) for line in lines],
         seed=manifest.seed or 0,
         epochs=_epochs(manifest),
@@ -128,6 +129,18 @@ def load_model(folder: Path, device: Device | None = None) -> TrainedModel:
 def _epochs(manifest: Manifest) -> tuple[int, ...]:
     told = manifest.settings.get("epochs", [])
     return tuple(int(each) for each in told) if isinstance(told, list) else ()
+
+
+def _recipe(folder: Path) -> Recipe:
+    try:
+        told = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+        return checked(Recipe, told, f"The recipe in {str(folder)!r}")
+    except (ValueError, ConfigError) as error:
+        raise ArtifactError(
+            error.message if isinstance(error, ConfigError) else f"{str(folder)!r}: {error}",
+            hint="Train the model again; or, if a later version of Palate made it, upgrade: "
+            "pip install -U palate",
+        ) from error
 
 
 def _tasks(manifest: Manifest) -> tuple[str, ...]:

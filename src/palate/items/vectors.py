@@ -2,8 +2,6 @@
 
 import hashlib
 import logging
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
+
+from palate.storage import write_whole
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) after each batch; an encoder never prints."""
@@ -89,17 +89,5 @@ def cached(folder: Path, key: str, make: Callable[[], ItemVectors]) -> ItemVecto
         except (SafetensorError, KeyError, OSError) as error:
             _logger.warning("cached vectors %s cannot be read (%s); making them again", path, error)
     vectors = make()
-    _write_whole(path, save({"values": vectors.values, "present": vectors.present}))
+    write_whole(path, save({"values": vectors.values, "present": vectors.present}))
     return vectors
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

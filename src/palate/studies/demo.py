@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
+from palate.artifacts import check_folder_target
 from palate.evaluation.protocol import evaluate
 from palate.evaluation.report.page import write_report
 from palate.evaluation.report.tables import HEADLINE, comparison_table
 from palate.recommender.recommender import Recommender
 from palate.simulation.world import World
+from palate.storage import check_file_target
 from palate.studies.report_entries import report_entry
 from palate.training.loop import Report
 
@@ -26,7 +28,15 @@ def run_demo(
     show: Callable[[object], object],
     training: Callable[[Report], None],
 ) -> None:
-    """Simulate, train, evaluate, recommend, report; everything is left in ``folder``."""
+    """Simulate, train, evaluate, recommend, report; everything is left in ``folder``.
+
+    Raises:
+        ArtifactError: when something else lies there, or nothing can be written.
+    """
+    check_folder_target(folder / "dataset", "dataset")
+    for recipe in _RECIPES:
+        check_folder_target(folder / recipe, "model")
+    check_file_target(folder / "report.html")
     world = World(num_users=num_users, num_items=max(60, num_users // 3), seed=seed)
     shop = world.dataset()
     say(

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from palate.errors import ArtifactError
+from palate.storage import whole_file
 
 _FILE = "checkpoint.safetensors"
 
@@ -66,7 +67,11 @@ class State:
 
 
 def save_checkpoint(folder: Path, state: State) -> None:
-    """Write the state; until the last moment the checkpoint before it is what a reader finds."""
+    """Write the state; until the last moment the checkpoint before it is what a reader finds.
+
+    Raises:
+        ArtifactError: when it cannot be written: the disk is full, say.
+    """
     tensors = {f"model.{k}": v for k, v in state.weights.read().items()}
     tensors |= {f"average.{k}": v for k, v in state.average.items()}
     tensors |= {f"best.{k}": v for k, v in state.best.items()}
@@ -77,13 +82,11 @@ def save_checkpoint(folder: Path, state: State) -> None:
     tensors["random"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["random_cuda"] = torch.cuda.get_rng_state()
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / (_FILE + ".new")
     copies = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    save_file(copies, temporary, metadata={"progress": json.dumps(asdict(state.progress))})
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, folder / _FILE)
+    with whole_file(folder / _FILE) as temporary:
+        save_file(copies, temporary, metadata={"progress": json.dumps(asdict(state.progress))})
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def load_checkpoint(folder: Path, state: State) -> bool:

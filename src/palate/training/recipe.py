@@ -22,6 +22,9 @@ from palate.training.config import CodesConfig, PriorConfig, Stage, TasksConfig,
 Form = Literal["set", "codes", "hybrid", "titles"]
 """How a model answers: by user vectors, by codes said one after the other, both, or titles."""
 
+Paradigm = Literal["baselines", "set", "codes", "words", "pre-training", "tuning"]
+"""Where a recipe stands in a list of them: by how it answers, or by what it is about."""
+
 _LEARNED = ("residual-kmeans", "rqvae", "product")
 
 LANGUAGE_MODEL_PARTS = frozenset(
@@ -36,6 +39,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str
+    paradigm: Paradigm | None = None
     summary: str = ""
     paper: str = ""
     measured: str = ""

@@ -6,7 +6,6 @@ policy lets nothing run but the page's own switch between light and dark.
 
 import base64
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from markupsafe import Markup
 from palate.errors import DataError
 from palate.evaluation.report.entries import CurvePoint, Example, Recommended, ReportEntry
 from palate.evaluation.report.figures import cohorts, details
+from palate.storage import write_whole
 
 __all__ = ["CurvePoint", "Example", "Recommended", "ReportEntry", "render", "write_report"]
 
@@ -41,15 +41,11 @@ def write_report(entries: Sequence[ReportEntry], path: Path | str) -> None:
 
     Raises:
         DataError: when there is no entry.
+        ArtifactError: when the page cannot be written.
     """
     if not entries:
         raise DataError("A report needs at least one model; none was given.")
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    waiting = path.with_name(f".{path.name}.part")
-    # A title may hold half a surrogate pair, which no encoding has.
-    waiting.write_text(render(entries), encoding="utf-8", errors="replace")
-    os.replace(waiting, path)
+    write_whole(path, render(entries))
 
 
 def render(entries: Sequence[ReportEntry]) -> str:

@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from palate.artifacts import Manifest, read_manifest, verify, writing
+from palate.artifacts import Manifest, read_manifest, understanding, verify, writing
 from palate.data.catalog import Catalog
 from palate.errors import ArtifactError, ConfigError
 from palate.items.codes.codes import Codes, Level
@@ -145,19 +145,24 @@ class ItemIndex:
         folder = Path(folder)
         manifest = read_manifest(folder, "codes")
         verify(folder, manifest)
-        try:
-            stored = json.loads((folder / _JSON).read_text())
-            config: IndexConfig = TypeAdapter(IndexConfig).validate_python(stored["config"])
-            levels = tuple(
-                Level(**level | {"words": tuple(level["words"])}) for level in stored["levels"]
-            )
-            values = load_file(folder / _TENSORS)["values"]
-            codes = Codes(values, levels, stored["extends"])
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise ArtifactError(
-                f"The codes in {str(folder)!r} cannot be used: {error}.", hint=_INDEX_AGAIN
-            ) from error
-        return cls(codes, config, _load_quantiser(config, folder))
+        with understanding(folder, manifest):
+            return cls(*_stored(folder))
+
+
+def _stored(folder: Path) -> tuple[Codes, IndexConfig, Quantiser | None]:
+    try:
+        stored = json.loads((folder / _JSON).read_text())
+        config: IndexConfig = TypeAdapter(IndexConfig).validate_python(stored["config"])
+        levels = tuple(
+            Level(**level | {"words": tuple(level["words"])}) for level in stored["levels"]
+        )
+        values = load_file(folder / _TENSORS)["values"]
+        codes = Codes(values, levels, stored["extends"])
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise ArtifactError(
+            f"The codes in {str(folder)!r} cannot be used: {error}.", hint=_INDEX_AGAIN
+        ) from error
+    return codes, config, _load_quantiser(config, folder)
 
 
 @dataclass(frozen=True)

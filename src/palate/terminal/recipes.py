@@ -1,0 +1,93 @@
+"""Recipes in the terminal: all of them in a line each, or one of them whole."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, get_args
+
+from palate.config import to_toml
+from palate.terminal.tables import show
+from palate.terminal.words import say
+
+if TYPE_CHECKING:
+    from palate.training.recipe import Recipe
+
+_HEADINGS = {
+    "baselines": "Baselines",
+    "set": "Answers as a set: one pass over the whole catalogue",
+    "codes": "Answers in codes: an item is said code by code",
+    "words": "Answers in words",
+    "pre-training": "Pre-training on behaviour, on text, on other shops",
+    "tuning": "Tuning: a language model is shown what people chose",
+}
+
+
+def recipe_facts(recipe: "Recipe") -> dict[str, object]:
+    """Return what a recipe says of itself, for programs."""
+    return {
+        "title": recipe.title,
+        "paradigm": recipe.paradigm,
+        "paper": recipe.paper,
+        "summary": recipe.summary,
+        "made_of": recipe.made_of,
+        "measured": recipe.measured,
+    }
+
+
+def recipe_settings(recipe: "Recipe") -> dict[str, object]:
+    """Return every setting of a recipe, those included that it leaves as they are."""
+    from palate.training.recipe import LANGUAGE_MODEL_PARTS
+
+    about = {"title", "paradigm", "paper", "summary", "measured"}
+    absent = LANGUAGE_MODEL_PARTS if recipe.baseline is not None else frozenset({"baseline"})
+    return recipe.model_dump(mode="json", exclude=about | absent)
+
+
+def show_recipes(recipes: "Mapping[str, Recipe]") -> None:
+    """Print the names of recipes by what they are about, with a line on each."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from palate.training.recipe import Paradigm
+
+    for paradigm in get_args(Paradigm):
+        found = {name: each for name, each in recipes.items() if each.paradigm == paradigm}
+        show(f"[bold]{escape(_HEADINGS[paradigm])}[/bold]")
+        table = Table(box=None, show_header=False, pad_edge=False, expand=True)
+        table.add_column(no_wrap=True, width=2 + max(map(len, recipes)))
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        for name, recipe in found.items():
+            table.add_row(escape(f"  {name}"), escape(recipe.summary))
+        show(table, "")
+    say("More of one: palate recipes NAME")
+    say("To train it: palate train DATASET MODEL --recipe NAME")
+
+
+def show_recipe(name: str, recipe: "Recipe") -> None:
+    """Print everything that is known of a recipe."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    show(f"[bold]{escape(name)}[/bold]: {escape(recipe.title)}", escape(recipe.summary), "")
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for key, value in (
+        ("Paper", recipe.paper),
+        ("Made of", recipe.made_of),
+        ("Measured", recipe.measured),
+        ("Cost", _cost(recipe)),
+    ):
+        table.add_row(key, escape(value or "-"))
+    show(table, "", "Every setting, as --set takes it:", "")
+    say(to_toml(recipe_settings(recipe)).rstrip())
+
+
+def _cost(recipe: "Recipe") -> str:
+    """Return in words what training it takes; how long depends on the data, and is told then."""
+    if recipe.baseline is not None:
+        return "seconds to minutes: it counts, or factorises one matrix"
+    trainings = [stage.training for stage in recipe.resolved_stages]
+    epochs = " + ".join(str(training.epochs) for training in trainings)
+    tokens = max(training.tokens_per_batch for training in trainings)
+    taught = f", after its teacher {recipe.teacher}" if recipe.teacher else ""
+    return (
+        f"at most {epochs} epochs in batches of {tokens:,} tokens{taught}; "
+        "time and memory are told after the first steps"
+    )
