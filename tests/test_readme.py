@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
+
+from palate.simulation.world import World
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -22,13 +25,29 @@ def test_map_says_what_each_place_is() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_python_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("frames", ["pandas", "polars"])
+def test_python_runs(tmp_path: Path, frames: str) -> None:
     program = "\n".join(_blocks("python"))
     assert len([line for line in program.splitlines() if line]) == 5
+    if frames == "polars":
+        program = program.replace("import pandas as pd", "import polars as pd")
+    orders, products = World(num_users=60, num_items=40, seed=0, pictures=False).frames()
+    orders.write_csv(tmp_path / "orders.csv")
+    labels = pl.col("categories").list.join("|")
+    products.with_columns(labels).write_csv(tmp_path / "products.csv")
     command = [sys.executable, "-W", "error", "-c", program]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "recall@10" in done.stdout
+    assert "item_id" in done.stdout
+    assert "u42" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_example_runs() -> None:
+    command = [sys.executable, ROOT / "examples" / "quickstart.py"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "because of" in done.stdout
 
 
 def test_links_lead_somewhere() -> None:

@@ -4,7 +4,7 @@ Example:
     >>> from palate import Recommender, World
     >>> shop = World(num_users=60, num_items=40, seed=0).dataset()
     >>> model = Recommender.train(shop, recipe="popularity")
-    >>> len(model.recommend([model.history("u1")], n=3)[0])
+    >>> len(model.recommend("u1", n=3))
     3
 """
 

@@ -207,7 +207,7 @@ def test_what_was_not_trained_says_so(tiny_shop: Dataset, popularity: Recommende
     )
     with pytest.raises(NotTrainedError, match="not trained to answer in words"):
         silent.summarise("Good.")
-    assert len(silent.rank(silent.history("u1"), [1, 2])) == 2
+    assert len(silent.engine.rank(silent.history("u1"), [1, 2])) == 2
 
 
 def test_a_family_that_is_missing_is_named(speaker: Recommender) -> None:

@@ -74,7 +74,7 @@ def test_a_search_with_enough_beams_is_the_exhaustive_ranking(
 
 def test_all_items_together_have_no_more_than_all_probability(shop: Dataset) -> None:
     engine = _asked(shop, _parts(shop), "codes")
-    lists = engine.recommend(_histories(shop), len(shop.catalog), exclude_seen=False)
+    lists = engine.by_rows.recommend(_histories(shop), len(shop.catalog), exclude_seen=False)
     for ranking in lists:
         assert 0 < np.exp(ranking.scores.astype(np.float64)).sum() <= 1 + 1e-5
 
@@ -84,7 +84,7 @@ def test_seen_items_and_others_than_the_candidates_are_left_out(shop: Dataset, f
     engine = _asked(shop, _parts(shop), form)
     histories, candidates = _histories(shop), np.arange(0, 40, 3)
     for history, ranking in zip(
-        histories, engine.recommend(histories, 20, candidates=candidates), strict=True
+        histories, engine.by_rows.recommend(histories, 20, candidates=candidates), strict=True
     ):
         allowed = set(candidates.tolist()) - set(history.item_rows.tolist())
         assert set(ranking.item_rows.tolist()) == allowed
@@ -93,18 +93,18 @@ def test_seen_items_and_others_than_the_candidates_are_left_out(shop: Dataset, f
 def test_many_at_once_are_each_alone(shop: Dataset) -> None:
     engine = _asked(shop, _parts(shop), "codes")
     histories = _histories(shop)
-    for history, ranking in zip(histories, engine.recommend(histories, 5), strict=True):
-        alone = engine.recommend([history], 5)[0]
+    for history, ranking in zip(histories, engine.by_rows.recommend(histories, 5), strict=True):
+        alone = engine.by_rows.recommend([history], 5)[0]
         assert alone.item_rows.tolist() == ranking.item_rows.tolist()
 
 
 def test_a_hybrid_without_weight_is_the_set_and_a_heavy_one_the_codes(shop: Dataset) -> None:
     parts, histories = _parts(shop), _histories(shop)
-    by_set = _model(shop, parts).recommend(histories, 5)
-    by_codes = _asked(shop, parts, "codes").recommend(histories, 5)
+    by_set = _model(shop, parts).by_rows.recommend(histories, 5)
+    by_codes = _asked(shop, parts, "codes").by_rows.recommend(histories, 5)
     for weight, expected in ((0.0, by_set), (1e4, by_codes)):
         blended = _asked(shop, replace(parts, blend=Blend(weight)), "hybrid")
-        for ranking, other in zip(blended.recommend(histories, 5), expected, strict=True):
+        for ranking, other in zip(blended.by_rows.recommend(histories, 5), expected, strict=True):
             assert ranking.item_rows.tolist() == other.item_rows.tolist()
 
 
@@ -122,7 +122,7 @@ def test_several_blends_at_once_are_each_alone(shop: Dataset) -> None:
     requests = [Request(history, 5, form="hybrid") for history in histories]
     lists = _model(shop, parts).engine.try_blends(requests, blends)
     for blend, together in zip(blends, lists, strict=True):
-        alone = _asked(shop, replace(parts, blend=blend), "hybrid").recommend(histories, 5)
+        alone = _asked(shop, replace(parts, blend=blend), "hybrid").by_rows.recommend(histories, 5)
         for one, other in zip(together, alone, strict=True):
             assert one.item_rows.tolist() == other.item_rows.tolist()
             np.testing.assert_allclose(one.scores, other.scores, rtol=1e-5)
@@ -137,7 +137,7 @@ def test_a_model_of_both_forms_is_trained_saved_and_asked_alike(
     histories = _histories(shop)
     for form in ("set", "codes", "hybrid"):
         ask = Request(form=form)
-        own, other = (each.asking(ask).recommend(histories, 5) for each in (model, loaded))
+        own, other = (each.asking(ask).by_rows.recommend(histories, 5) for each in (model, loaded))
         assert [r.item_rows.tolist() for r in own] == [r.item_rows.tolist() for r in other]
     assert loaded.asking(Request(form="codes")).evaluate().masked["recall@10"] >= 0
 
@@ -202,7 +202,7 @@ def test_a_hybrid_raises_what_training_never_saw(shop: Dataset) -> None:
     parts = replace(parts, features=replace(parts.features, has_id=seen))
     histories = _histories(shop)
     plain, raised = (
-        _asked(shop, replace(parts, blend=Blend(0.5, new_item_boost)), "hybrid").recommend(
+        _asked(shop, replace(parts, blend=Blend(0.5, new_item_boost)), "hybrid").by_rows.recommend(
             histories, 40, exclude_seen=False
         )
         for new_item_boost in (0.0, 3.0)

@@ -45,8 +45,8 @@ class TableScorer:
         return self.after[0][:, 0]
 
     def next(self, parents: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-        level = len(self.candidates)
-        self.candidates.append(codes.shape[1])
+        level = len(self.asked)
+        self.asked.append(codes.shape[1])
         assert bool((codes < self.sizes[level]).all())
         self.prefixes = self.prefixes.gather(1, parents) * self.sizes[level] + codes
         places = self.prefixes[..., None].expand(-1, -1, self.sizes[level + 1])
@@ -167,7 +167,7 @@ def test_few_beams_find_only_what_exists_once_and_unseen(beams: int) -> None:
         assert len(set(listed)) == len(listed)
         assert set(listed) <= set(shop.tolist()) - set(seen[user].tolist())
     assert bool((totals.diff(dim=1) <= 0).all())
-    assert max(scorer.candidates) <= beams
+    assert max(scorer.asked) <= beams
 
 
 def test_a_prefix_whose_items_are_all_seen_takes_no_beam() -> None:
@@ -184,7 +184,7 @@ def test_a_prefix_whose_items_are_all_seen_takes_no_beam() -> None:
 def test_no_more_beams_than_prefixes_are_asked_for() -> None:
     codes, scorer = catalogue((2, 2, 2), 8), TableScorer((2, 2, 2), users=1)
     beam_search(scorer, PrefixTable.of(codes), beams=500, n=3)
-    assert scorer.candidates == [2, 4]
+    assert scorer.asked == [2, 4]
 
 
 def test_equals_come_by_row() -> None:

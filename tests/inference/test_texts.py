@@ -239,11 +239,11 @@ def test_likes_are_told_from_the_rest(shop: Dataset, tmp_path: Path) -> None:
     )[:, 0]
     even = np.tile(rows % 2 == 0, 5)
     assert likes[even].mean() > likes[~even].mean() + 0.5
-    ranked = model.rank(asked[0].history, rows.tolist())
+    ranked = model.engine.rank(asked[0].history, rows.tolist())
     best = ranked.item_rows[: even[: len(rows)].sum()]
     assert (best % 2 == 0).mean() > 0.9, "biases know which rows are liked, too"
     model.save(tmp_path / "model")
-    again = Recommender.load(tmp_path / "model").rank(asked[0].history, rows.tolist())
+    again = Recommender.load(tmp_path / "model").engine.rank(asked[0].history, rows.tolist())
     assert again.item_rows.tolist() == ranked.item_rows.tolist()
     assert_allclose(again.scores, ranked.scores, atol=1e-6)
 
@@ -262,4 +262,4 @@ def test_a_model_of_words_alone_recommends_nothing(shop: Dataset) -> None:
     assert recipe.forms == ()
     model = Recommender.train(shop, recipe)
     with pytest.raises(NotTrainedError, match="in words alone"):
-        model.recommend(shop.cases("test").histories[:1], 3)
+        model.by_rows.recommend(shop.cases("test").histories[:1], 3)

@@ -164,12 +164,12 @@ def test_a_model_of_every_task_answers_by_titles_too(
     assert speaker.trained.recipe.forms == ("set", "titles")
     histories = tiny_shop.cases("test").histories[:3]
     by_titles = speaker.asking(Request(form="titles"))
-    wanted = by_titles.recommend(histories, 5, exclude_seen=False)
+    wanted = by_titles.by_rows.recommend(histories, 5, exclude_seen=False)
     for found, logs in zip(wanted, _weighed(speaker.answers, histories), strict=True):
         assert_allclose(found.scores, logs[found.item_rows], atol=1e-4)
     told = speaker.asking(Request(form="titles", prompt="something for the kitchen"))
     assert not np.allclose(
-        told.recommend(histories, 5, exclude_seen=False)[0].scores, wanted[0].scores
+        told.by_rows.recommend(histories, 5, exclude_seen=False)[0].scores, wanted[0].scores
     )
     assert speaker.by_rows.recommend(histories, 5)[0].scores[0] != wanted[0].scores[0]
 

@@ -365,14 +365,16 @@ def test_a_probe_in_the_middle_of_a_row_read_both_ways_is_refused() -> None:
     assert _asked(model, _example(ROWS, [6, 6]), _example([1], [1])).shape[0] == 3
 
 
-def test_two_positions_start_without_an_effect() -> None:
+def test_entity_positions_start_without_an_effect() -> None:
     plain, told = _reader(), _reader(entity_positions=True)
     assert told.entity_positions is not None
     with torch.no_grad():
         told.entity_positions.table.zero_()
     batch = READER.batch("next item", [_replying(ROWS, "oak a lamp b")])
     assert torch.equal(_words_of(plain, batch), _words_of(told, batch))
-    fresh = {name: weight for name, weight in told.state_dict().items() if "two_" not in name}
+    fresh = {
+        name: weight for name, weight in told.state_dict().items() if "entity_positions" not in name
+    }
     assert plain.state_dict().keys() == fresh.keys()
 
 

@@ -22,7 +22,7 @@ assert Path("work/checkpoint.safetensors").exists()
 model.save("model")
 again = Recommender.load("model")
 history = model.history("u1")
-assert (again.score([history]) == model.score([history])).all()
+assert (again.by_rows.score([history]) == model.by_rows.score([history])).all()
 print(model.evaluate("test").masked["recall@10"])
 """
 

@@ -20,7 +20,7 @@ def _example(rows: list[int], asked: list[int] | None = None) -> Example:
         prefix_lengths=np.asarray([len(rows)]),
         targets=np.zeros((1, 0), dtype=np.int64),
         candidates=None if asked is None else np.asarray([asked]),
-        target_ids=["next"] if asked is not None else (),
+        target_texts=["next"] if asked is not None else (),
     )
 
 

@@ -92,7 +92,7 @@ def test_the_list_is_the_top_of_the_scores(trained: Recommender) -> None:
     (ranking,) = trained.by_rows.recommend([history], 5, exclude_seen=False)
     assert_array_equal(ranking.item_rows, np.argsort(-scores, kind="stable")[:5])
     assert_allclose(ranking.scores, scores[ranking.item_rows], rtol=1e-5)
-    assert isinstance(trained, SupportsScore)
+    assert isinstance(trained.by_rows, SupportsScore)
 
 
 def test_somebody_new_is_served_like_somebody_known(trained: Recommender) -> None:
@@ -163,7 +163,7 @@ def test_a_search_may_follow_a_taste(trained: Recommender) -> None:
         trained.engine.search(title, Request(n=40)),
         trained.engine.search(title, Request(history, 40)),
     )
-    assert len(user) == 40, "what the user has may be searched for"
+    assert len(user.rows) == 40, "what the user has may be searched for"
     assert not np.array_equal(stranger.scores, user.scores)
 
 

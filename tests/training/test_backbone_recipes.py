@@ -262,7 +262,7 @@ def test_lc_rec_learns_codes_and_titles_together(
     recipe = load_recipe("lc-rec", [*SMALL, codes, "training.epochs=1", "codes.beams=12", *more])
     parts, (mixture,) = build_parts(shop, recipe, seed=1)
     assert parts.item_format.item_parts == ("codes",)
-    assert [task.name for task in mixture.tasks] == [
+    assert [task.asked_as for task in mixture.tasks] == [
         *("next-item", "next-item", "search", "title", "next-title")
     ]
     (own,) = mixture.spellings.values()

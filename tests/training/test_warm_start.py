@@ -87,7 +87,9 @@ def test_a_model_that_goes_on_with_its_own_data_starts_where_it_was() -> None:
     still = load_recipe("urm-small", [*SMALL, "training.epochs=1", "training.learning_rate=1e-12"])
     again = Recommender.train(shop, still, start=first)
     histories = shop.cases("test").histories
-    np.testing.assert_allclose(again.score(histories), first.score(histories), atol=1e-4)
+    np.testing.assert_allclose(
+        again.by_rows.score(histories), first.by_rows.score(histories), atol=1e-4
+    )
 
 
 def test_codes_begin_as_the_known_ones_that_mean_the_same() -> None:
@@ -146,5 +148,7 @@ def test_items_of_another_make_are_learned_and_saved(recipe: str, tmp_path: Path
     model.save(tmp_path / "model")
     histories = shop.cases("test").histories
     np.testing.assert_allclose(
-        Recommender.load(tmp_path / "model").score(histories), model.score(histories), atol=1e-5
+        Recommender.load(tmp_path / "model").by_rows.score(histories),
+        model.by_rows.score(histories),
+        atol=1e-5,
     )

@@ -60,10 +60,21 @@ class KnownEvents:
     ) -> Bool[np.ndarray, " rows"]:
         """Return which items a prompt can tell the model of."""
         known: np.ndarray = state.readable[rows]
-        if self._parts is not None and self._parts.item_format.item_parts != ("item",):
-            # Titles and codes in prompts are those of the items of training alone.
-            known = known & (rows < self._num_trained)
-        return known
+        if self._parts is None or self._parts.item_format.item_parts == ("item",):
+            return known
+        # Titles and codes in prompts are those of the items of training alone; a title can be read
+        # even where nobody ever chose the item.
+        trained = rows < self._num_trained
+        titled = self._titled[np.where(trained, rows, 0)]
+        return (known | titled) & trained
+
+    @cached_property
+    def _titled(self) -> Bool[np.ndarray, " trained"]:
+        """Which items of training have a title that the prompts hold."""
+        titles = None if self._parts is None else self._parts.item_format.titles
+        if titles is None or not titles.shape[1]:
+            return np.zeros(self._num_trained, dtype=bool)
+        return np.asarray(titles[:, 0] >= 0)
 
     def check(self, state: CatalogueState, rows: Int[np.ndarray, " rows"]) -> None:
         """Refuse items of which the system can be told nothing.

@@ -25,9 +25,9 @@ def minimum_risk(drafts: Sequence[str], quotes: Sequence[str] = (), *, trust: fl
         trust: how much the quotes weigh of both, where there are any.
 
     Example:
-        >>> most_agreed(["great strings", "works", "great guitar strings"])
+        >>> minimum_risk(["great strings", "works", "great guitar strings"])
         'great strings'
-        >>> most_agreed(["great strings"], ["it broke", "it soon broke"], trust=0.9)
+        >>> minimum_risk(["great strings"], ["it broke", "it soon broke"], trust=0.9)
         'it broke'
     """
     trust = trust if quotes else 0.0

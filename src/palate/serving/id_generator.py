@@ -7,7 +7,7 @@ import secrets
 class IdGenerator:
     """A random beginning, drawn once per process, and a count.
 
-    >>> numbers = Numbering()
+    >>> numbers = IdGenerator()
     >>> numbers.next() != numbers.next()
     True
     """

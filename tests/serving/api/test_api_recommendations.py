@@ -29,7 +29,7 @@ def test_a_known_user_gets_what_the_model_recommends_offline(
     client: TestClient, model_folders: Path
 ) -> None:
     model = Recommender.load(model_folders / "urm")
-    (expected,) = model.recommend([model.history("u1")], 8)
+    (expected,) = model.by_rows.recommend([model.history("u1")], 8)
     answer = _recommend(client, user_id="u1", n=8)
     ids = model.dataset.catalog.vocabulary.ids
     assert _ids(answer) == [ids[row] for row in expected.item_rows]

@@ -50,7 +50,9 @@ def test_a_rating_is_the_expectation_over_the_chances(speaker: TestClient, speak
     assert answer["took_ms"] > 0
     model = Recommender.load(speaking)
     row = model.dataset.catalog.vocabulary.row(item)
-    assert answer["rating"] == pytest.approx(model.rate(model.history("u1"), row).value, abs=1e-3)
+    assert answer["rating"] == pytest.approx(
+        model.engine.rate(model.history("u1"), row).value, abs=1e-3
+    )
 
 
 @pytest.mark.parametrize(
