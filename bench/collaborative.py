@@ -43,7 +43,7 @@ from palate.language.tasks.yes_no import YesNo
 from palate.recommender.recommender import Recommender
 
 LIKED = 3.0
-TASKS = "{ next_item = 0, yes_no = 4, like_above = 3, max_history = %d }"
+TASKS = "{ yes_no = 4, like_above = 3, max_history = %d }"
 TRAINING = "{ epochs = %d, learning_rate = 1e-3, average = 0.99 }"
 VARIANTS = {
     "titles alone": (

@@ -83,9 +83,7 @@ def better_prompts(model: Recommender) -> Found:
 def with_soft_prompt(model: Recommender, share: TaskShare) -> Recommender:
     """Return the model with tokens learned for a task before all it reads, all else as it was."""
     recipe = model.trained.recipe
-    alone = TasksConfig.model_validate(
-        {"next_item": 0.0, share: 1.0, "max_history": recipe.tasks.max_history}
-    )
+    alone = TasksConfig.model_validate({share: 1.0, "max_history": recipe.tasks.max_history})
     training = recipe.training.model_copy(
         update={"tuning": SOFT_PROMPT, "trained": ("decoder.soft_prompt",), "learning_rate": 1e-2}
     )

@@ -59,7 +59,7 @@ def main() -> None:
 def alone(family: str) -> tuple[str, ...]:
     """Return the overrides that leave one family of prompts."""
     others = [share for share, known in shared_families().items() if known.name != family]
-    return tuple(f"tasks.{share}=0" for share in others)
+    return ('answers=["text"]', *(f"tasks.{share}=0" for share in others))
 
 
 def said(model: Recommender) -> Found:

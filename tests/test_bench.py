@@ -36,7 +36,6 @@ TINY = (
     "model.decoder.width=16",
     "model.decoder.heads=2",
     "items.text.dim=8",
-    "items.behaviour.dim=8",
 )
 
 
@@ -201,7 +200,7 @@ def test_variants_of_prompts_are_recipes() -> None:
     override = candidates.stages(3, ("title",), ("title", "item"))
     recipe = load_recipe("rsllm", [override])
     assert [stage.item_format for stage in recipe.stages] == [("title",), ("title", "item")]
-    assert [stage.training.epochs for stage in recipe.stages if stage.training] == [3, 3]
+    assert [stage.training.epochs for stage in recipe.stages] == [3, 3]
 
 
 def test_variants_of_yes_or_no_and_of_pre_training_are_recipes() -> None:

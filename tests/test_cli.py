@@ -23,7 +23,6 @@ from palate.simulation.world import World
 
 SETTINGS = (
     "items.text.dim=16",
-    "items.behaviour.dim=8",
     "model.decoder.width=16",
     "model.decoder.layers=1",
     "training.epochs=2",

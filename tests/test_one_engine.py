@@ -29,7 +29,7 @@ from palate.training.recipe import load_recipe
 from palate.types import History
 
 TINY = (
-    *("items.text.dim=16", "items.behaviour.dim=8", "model.decoder.width=16"),
+    *("items.text.dim=16", "model.decoder.width=16"),
     *("model.decoder.layers=1", "tasks.max_history=8", "training.epochs=1"),
     "training.tokens_per_batch=2048",
 )

@@ -8,7 +8,6 @@ from palate.training.recipe import load_recipe
 
 TINY = (
     "items.text.dim=16",
-    "items.behaviour.dim=8",
     "model.decoder.width=16",
     "model.decoder.layers=1",
     "tasks.max_history=8",

@@ -1,11 +1,14 @@
 """Settings: TOML into typed, checked objects; a misspelt key is an error everywhere."""
 
+import copy
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeGuard, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from palate.errors import ConfigError
 
@@ -38,32 +41,115 @@ def to_toml(tables: Mapping[str, object]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def deep_merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
+    """Return the tables of ``above`` laid over those of ``below``, key by key at every depth.
+
+    A value or a list replaces what is below it. So does a table that names another ``kind``: the
+    settings of one kind mean nothing to another.
+    """
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        if isinstance(under, Mapping) and isinstance(value, Mapping):
+            another = {"kind"} <= under.keys() & value.keys() and under["kind"] != value["kind"]
+            merged[key] = deep_merged({} if another else under, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+@dataclass(frozen=True)
+class Override:
+    """A setting given on its own: ``training.epochs=3``."""
+
+    path: tuple[str, ...]
+    value: object
+    """As TOML reads it; words that are no TOML are text."""
+
+    @classmethod
+    def read(cls, text: str) -> "Override":
+        """Read ``a.b=value``.
+
+        Raises:
+            ConfigError: when there is no ``=``.
+        """
+        path, separator, value = text.partition("=")
+        if not separator:
+            raise ConfigError(f"--set {text!r} has no '='.", hint="Write --set training.epochs=3")
+        return cls(tuple(path.strip().split(".")), _value(value.strip()))
+
+    @property
+    def key(self) -> str:
+        """The path as it is written."""
+        return ".".join(self.path)
+
+    def applied(self, tables: Mapping[str, object]) -> dict[str, object]:
+        """Return ``tables`` with the value at the end of the path.
+
+        In a list of tables, a table is found by its number from 0 or by its ``name``.
+
+        Raises:
+            ConfigError: when the path goes through something that is no table.
+        """
+        changed: dict[str, object] = copy.deepcopy(dict(tables))
+        table: dict[str, object] | list[object] = changed
+        *parents, last = self.path
+        for parent in parents:
+            inner = (
+                self._of_list(table, parent)
+                if isinstance(table, list)
+                else table.setdefault(parent, {})
+            )
+            if not isinstance(inner, dict | list):
+                raise ConfigError(f"--set {self.key!r}: {parent!r} is a value, not a table.")
+            table = inner
+        if isinstance(table, list):
+            raise ConfigError(
+                f"--set {self.key!r}: {last!r} is one of a list, not a setting.",
+                hint=f"Go on to a setting of it: --set {self.key}.KEY=VALUE",
+            )
+        table[last] = self.value
+        return changed
+
+    def _of_list(self, tables: Sequence[object], wanted: str) -> object:
+        names = [str(each.get("name", "")) if isinstance(each, dict) else "" for each in tables]
+        if wanted in names:
+            return tables[names.index(wanted)]
+        if wanted.isdecimal() and int(wanted) < len(tables):
+            return tables[int(wanted)]
+        known = [name or str(number) for number, name in enumerate(names)]
+        raise ConfigError(
+            f"--set {self.key!r}: there is no {wanted!r} in the list.",
+            hint=f"There are: {', '.join(known)}.",
+        )
+
+
 def with_overrides(tables: Mapping[str, object], overrides: Sequence[str]) -> dict[str, object]:
-    """Return ``tables`` with each ``a.b=value`` applied; a value is read as TOML, else as text.
+    """Return ``tables`` with each ``a.b=value`` applied in turn.
 
     Raises:
         ConfigError: when an override has no ``=``, or goes through something that is not a table.
     """
-    changed: dict[str, object] = json.loads(json.dumps(tables))
+    changed = dict(tables)
     for override in overrides:
-        path, separator, value = override.partition("=")
-        if not separator:
-            raise ConfigError(
-                f"--set {override!r} has no '='.", hint="Write --set training.epochs=3"
-            )
-        table = changed
-        *parents, last = path.strip().split(".")
-        for parent in parents:
-            inner = table.setdefault(parent, {})
-            if not isinstance(inner, dict):
-                raise ConfigError(f"--set {override!r}: {parent!r} is a value, not a table.")
-            table = inner
-        table[last] = _value(value.strip())
+        changed = Override.read(override).applied(changed)
     return changed
 
 
-def checked(kind: type[Settings], tables: Mapping[str, object], name: str) -> Settings:
+def checked(
+    kind: type[Settings],
+    tables: Mapping[str, object],
+    name: str,
+    renamed: Mapping[str, str] | None = None,
+) -> Settings:
     """Return ``tables`` as a ``kind``.
+
+    Args:
+        kind: what they are to be.
+        tables: the settings.
+        name: what a person calls them.
+        renamed: what keys of earlier versions are called now, by their path without the numbers of
+            lists.
 
     Raises:
         ConfigError: naming each key that is unknown or has a wrong value.
@@ -72,7 +158,7 @@ def checked(kind: type[Settings], tables: Mapping[str, object], name: str) -> Se
         return kind.model_validate(tables)
     except ValidationError as error:
         wrong = "; ".join(
-            ": ".join(filter(None, (_path(one["loc"]), _said(one["type"], one["msg"]))))
+            ": ".join(filter(None, (_path(one["loc"]), _said(one, renamed or {}))))
             for one in error.errors()
         )
         raise ConfigError(
@@ -99,10 +185,11 @@ def _path(keys: Sequence[int | str]) -> str:
     return ".".join(map(str, keys))
 
 
-def _said(kind: str, message: str) -> str:
-    if kind == "extra_forbidden":
-        return "there is no such setting"
-    return message.removeprefix("Value error, ")
+def _said(error: ErrorDetails, renamed: Mapping[str, str]) -> str:
+    if error["type"] != "extra_forbidden":
+        return error["msg"].removeprefix("Value error, ")
+    known_as = renamed.get(_path([part for part in error["loc"] if isinstance(part, str)]))
+    return "there is no such setting" + (f"; write {known_as}" if known_as else "")
 
 
 def _value(text: str) -> object:

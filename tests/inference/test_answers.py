@@ -108,8 +108,13 @@ def test_a_model_without_yes_or_no_ranks_by_its_scores(popularity: Recommender) 
 @pytest.fixture(scope="module")
 def chooser(tiny_shop: Dataset) -> Recommender:
     """A model that does nothing but choose among candidates."""
-    alone = ("tasks={next_item=0, choice=1, max_history=4, candidates=5}", "training.epochs=1")
-    small = ("model.decoder={width=16, layers=1, heads=2}", "items.text.dim=16", *alone)
+    alone = ("tasks={choice=1, max_history=4, candidates=5}", 'answers=["text"]')
+    small = (
+        "training.epochs=1",
+        "model.decoder={width=16, layers=1, heads=2}",
+        "items.text.dim=16",
+        *alone,
+    )
     recipe = load_recipe(
         "palate", [*small, "model.item_format=['title', 'item']", "model.copies=true"]
     )
@@ -231,6 +236,7 @@ def test_own_prompts_are_trained_on(tiny_shop: Dataset, tmp_path: Path) -> None:
         "training.epochs=1",
         "tasks.next_item=0",
         "tasks.rating=1",
+        'answers=["set", "text"]',
     )
     recipe = load_recipe("urm-small", settings)
     model = Recommender.train(tiny_shop, recipe, prompts=file)

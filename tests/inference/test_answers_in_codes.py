@@ -160,6 +160,7 @@ def test_a_model_of_codes_alone_answers_explains_and_is_judged_in_codes(shop: Da
         ("urm", "training.set_weight=0"),
         ("tiger", "training.code_weight=0"),
         ("tiger", "training.set_weight=1"),
+        ("tiger", "answers=['set', 'codes']"),
     ],
 )
 def test_recipes_that_cannot_answer_are_refused(recipe: str, change: str) -> None:

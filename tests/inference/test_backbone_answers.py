@@ -30,10 +30,10 @@ from palate.training.system import LanguageModelSystem
 
 SETTINGS = (
     "items.text.dim=16",
-    "items.behaviour.dim=8",
     "model.item_format=['title', 'codes', 'item']",
     "codes.index={kind='residual-kmeans', levels=2, size=4}",
     "codes.beams=40",
+    'answers=["set", "codes", "titles"]',
     "tasks={next_item=1.0, title=0.5, next_title=0.5, max_history=6}",
     "training.epochs=1",
     "training.learning_rate=0.02",
@@ -47,7 +47,8 @@ def shop() -> Dataset:
 
 
 def _recipe(path: Path, kind: str, *more: str) -> Recipe:
-    backbone = f"{{path='{path}', tuning={{kind='{kind}', rank=2, bottleneck=4}}}}"
+    size = {"lora": ", rank=2", "adapter": ", bottleneck=4"}.get(kind, "")
+    backbone = f"{{path='{path}', tuning={{kind='{kind}'{size}}}}}"
     return load_recipe("liger", [*SETTINGS, f"model.backbone={backbone}", *more])
 
 
@@ -194,7 +195,11 @@ def test_no_word_is_said_that_the_tokenizer_does_not_know(
 def test_a_causal_one_copies_alike_however_it_is_read(
     shop: Dataset, pretrained: dict[str, Path], kind: str
 ) -> None:
-    more = ("model.copies=true", "tasks={next_item=0.5, choice=1.0, max_history=6}")
+    more = (
+        "model.copies=true",
+        "tasks={next_item=0.5, choice=1.0, max_history=6}",
+        'answers=["set", "codes", "text"]',
+    )
     copying = Recommender.train(shop, _recipe(pretrained[kind], "lora", *more), seed=1)
     engine, task = (
         TextEngine(PromptRunner(copying.trained.system)),

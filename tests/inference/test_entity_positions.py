@@ -31,9 +31,7 @@ SMALL = ["model.decoder.width=16", "model.decoder.layers=1", "items.text.dim=8"]
 def _briefly(recipe: Recipe) -> Recipe:
     short = {"epochs": 1, "validate_every": 1, "tokens_per_batch": 4096}
     stages = [
-        stage.model_copy(
-            update={"training": (stage.training or recipe.training).model_copy(update=short)}
-        )
+        stage.model_copy(update={"training": stage.training.model_copy(update=short)})
         for stage in recipe.stages
     ]
     return recipe.model_copy(

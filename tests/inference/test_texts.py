@@ -224,7 +224,7 @@ def test_likes_are_told_from_the_rest(shop: Dataset, tmp_path: Path) -> None:
     events = shop.interactions
     ratings = np.where(events.item_rows % 2 == 0, 5.0, 1.0).astype(np.float32)
     rated = replace(shop, interactions=replace(events, ratings=ratings))
-    settings = ["tasks.next_item=0", "tasks.yes_no=8", "tasks.like_above=3.0"]
+    settings = ['answers=["text"]', "tasks.next_item=0", "tasks.yes_no=8", "tasks.like_above=3.0"]
     others = ["objective", "scenario", "category", "search", "direct", "cold_start", "rating"]
     others += ["title", "next_title", "choice", "profile", "explanation", "summary", "preference"]
     settings += [f"tasks.{name}=0" for name in others]
@@ -258,7 +258,7 @@ def test_a_model_of_items_alone_says_no_words(shop: Dataset) -> None:
 
 def test_a_model_of_words_alone_recommends_nothing(shop: Dataset) -> None:
     settings = ["training.epochs=1", "model.decoder.width=16", "tasks.rating=1"]
-    recipe = load_recipe("sasrec", [*settings, "tasks.next_item=0"])
+    recipe = load_recipe("sasrec", [*settings, "tasks.next_item=0", 'answers=["text"]'])
     assert recipe.forms == ()
     model = Recommender.train(shop, recipe)
     with pytest.raises(NotTrainedError, match="in words alone"):

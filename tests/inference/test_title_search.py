@@ -21,9 +21,8 @@ from palate.training.recipe import load_recipe
 from palate.types import History, Ranking
 
 TINY = (
-    "items.text.dim=16",
-    "items.behaviour.dim=8",
-    "tasks={next_item=0, next_title=1, max_history=6}",
+    'answers=["titles"]',
+    "tasks={next_title=1, max_history=6}",
     "training.epochs=1",
     "training.learning_rate=0.02",
 )
@@ -40,7 +39,8 @@ def titled_shop() -> Dataset:
 
 
 def _trained(shop: Dataset, *more: str) -> Recommender:
-    small = ("model.decoder.width=16", "model.decoder.layers=1")
+    pretrained = any(setting.startswith("model.backbone") for setting in more)
+    small = () if pretrained else ("model.decoder.width=16", "model.decoder.layers=1")
     recipe = load_recipe("palate", [*TINY, "model.item_format=['title']", *small, *more])
     return Recommender.train(shop, recipe, seed=1)
 

@@ -174,7 +174,7 @@ def test_features_of_more_items_take_the_place_of_the_old(features: ItemFeatures
 
 @pytest.mark.parametrize("use_id", [True, False])
 def test_frozen_features_are_no_weights(features: ItemFeatures, use_id: bool) -> None:
-    fusion = _fusion(features, FusionConfig(use_id=use_id, depth=2))
+    fusion = _fusion(features, FusionConfig(use_id=use_id))
     assert ("id.weight" in fusion.state_dict()) == use_id
     assert not [name for name in fusion.state_dict() if "values" in name or "present" in name]
     assert _fused(fusion).shape == (NUM_ITEMS, WIDTH)

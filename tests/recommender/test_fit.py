@@ -30,7 +30,6 @@ from palate.training.system import LanguageModelSystem
 
 TINY = (
     "items.text.dim=16",
-    "items.behaviour.dim=8",
     "model.decoder.width=16",
     "model.decoder.layers=1",
     "tasks.max_history=8",
@@ -133,7 +132,8 @@ def test_stages_are_each_trained_for_their_own_epochs(shop: Dataset) -> None:
     recipe = _recipe('stages=[{title="one"}, {title="two", training={epochs=2}}]')
     found, refit = (Recommender.train(shop, recipe, fit=fit) for fit in ("train", "valid"))
     curve = list(found.trained.log)
-    second = next(at for at in range(1, len(curve)) if curve[at]["epoch"] == 1)
+    epochs = [int(str(entry["epoch"])) for entry in curve]
+    second = next(at for at in range(1, len(curve)) if epochs[at] <= epochs[at - 1])
     assert found.trained.epochs == (best_epoch(curve[:second]), best_epoch(curve[second:]))
     assert refit.trained.epochs == found.trained.epochs
 
@@ -144,6 +144,23 @@ def test_a_teacher_learns_from_as_much(shop: Dataset) -> None:
     knows = [_parts(model).features.vectors["behaviour"].present for model in (found, refit)]
     assert_array_equal(knows[0], shop.train_counts > 0)
     assert_array_equal(knows[1], shop.with_train_through("all").train_counts > 0)
+
+
+def test_another_title_goes_on_from_the_same_checkpoint(
+    shop: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+
+    def remembered(_: object, run: Run) -> None:
+        names.append(run.name)
+        raise KilledError
+
+    monkeypatch.setattr("palate.recommender.fit.train", remembered)
+    for more in ((), ("title=Mended",), ("measured=more",), ("training.patience=3",)):
+        with pytest.raises(KilledError):
+            Recommender.train(shop, _recipe(*more))
+    assert len(set(names[:3])) == 1
+    assert names[3] != names[0]
 
 
 class KilledError(RuntimeError):

@@ -24,7 +24,6 @@ NOBODY = History(item_rows=np.zeros(0, dtype=np.int64))
 CHANCE = 10 / 40
 SETTINGS = (
     "items.text.dim=32",
-    "items.behaviour.dim=16",
     "model.decoder.width=32",
     "model.decoder.layers=1",
     "tasks.search=2.0",

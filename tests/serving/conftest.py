@@ -60,7 +60,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 def speaking(live_shop: Dataset, model_folders: Path) -> Path:
     """The folder ``palate`` beside the others: a model of every family, after one epoch."""
     tiny = (
-        *("items.text.dim=16", "items.behaviour.dim=8", "tasks.max_history=8"),
+        *("items.text.dim=16", "tasks.max_history=8"),
         *("model.decoder.width=16", "model.decoder.layers=1", "tasks.candidates=5"),
         *("training.epochs=1", "training.tokens_per_batch=2048"),
     )
@@ -72,9 +72,10 @@ def speaking(live_shop: Dataset, model_folders: Path) -> Path:
 def wordy(live_shop: Dataset, model_folders: Path) -> Path:
     """The folder ``wordy``: a model that answers in words alone."""
     tiny = (
-        *("items.text.dim=16", "items.behaviour.dim=8", "tasks.max_history=4"),
+        *("items.text.dim=16", "tasks.max_history=4"),
         *("model.decoder.width=16", "model.decoder.layers=1", "training.epochs=1"),
         *(f"tasks.{share}=0" for share in ITEM_SHARES),
+        'answers=["titles", "text"]',
     )
     Recommender.train(live_shop, load_recipe("palate", tiny), seed=1).save(model_folders / "wordy")
     return model_folders / "wordy"

@@ -17,7 +17,6 @@ from palate.training.recipe import load_recipe
 SMALL = (
     "model.decoder={ width = 16, layers = 1, heads = 2, dropout = 0 }",
     "model.fusion.id_dropout=0",
-    "model.fusion.behaviour_dropout=0",
     "tasks.objective=0",
     "tasks.scenario=0",
     "tasks.category=0",

@@ -28,7 +28,7 @@ def tiny_world() -> Dataset:
 
 
 def _recipe(*settings: str) -> Recipe:
-    small = ("items.text.dim=16", "items.behaviour.dim=8", "model.decoder.width=16")
+    small = ("items.text.dim=16", "model.decoder.width=16")
     return load_recipe("urm-small", [*small, *settings])
 
 
@@ -105,15 +105,17 @@ def test_same_seed_same_model(tiny_world: Dataset) -> None:
 
 @pytest.mark.parametrize("recipe_setting", ["items.modalities=[]", "model.fusion.use_id=false"])
 def test_items_may_be_ids_alone_or_content_alone(tiny_world: Dataset, recipe_setting: str) -> None:
-    parts, (mixture,) = build_parts(tiny_world, _recipe(recipe_setting), seed=0)
+    recipe = load_recipe("urm-small", ["model.decoder.width=16", recipe_setting])
+    parts, (mixture,) = build_parts(tiny_world, recipe, seed=0)
     assert len(parts.features) == 30
     assert next(iter(mixture.batches(0))) is not None
 
 
 def test_codes_may_be_learned_from_text_and_behaviour_together(tiny_world: Dataset) -> None:
     index = "codes.index={kind='residual-kmeans', levels=2, size=4}"
+    said = 'answers=["set", "codes"]'
     text, both = (
-        build_parts(tiny_world, _recipe(index, f"codes.vectors={kind}"), seed=0)[0].index
+        build_parts(tiny_world, _recipe(said, index, f"codes.vectors={kind}"), seed=0)[0].index
         for kind in ("text", "text+behaviour")
     )
     assert text is not None

@@ -193,6 +193,7 @@ def _load_parts(
             vocabulary_size=len(tokenizer),
             num_event_types=len(dataset.interactions.event_types),
             num_ratings=len(_ratings(manifest)),
+            answers=recipe.answers,
             says_words=recipe.says_words,
             codes=index.codes if index is not None else None,
             entities=entities_of(recipe, dataset, tokenizer),

@@ -1,6 +1,6 @@
 """What an item token is made of: ID, text, image, attributes and behaviour, fused into one vector.
 
-``e_i = P . RMSNorm(sum over modalities m of present[i, m] * MLP_m(x[i, m]))`` (URM, arXiv
+``e_i = P . RMSNorm(sum over modalities m of present[i, m] * W_m(x[i, m]))`` (URM, arXiv
 2502.03041); the output side has a projection of its own. A missing modality is masked, not
 zero-filled: its layer's bias does not leak in either.
 
@@ -31,8 +31,6 @@ class FusionConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     use_id: bool = True
-    depth: int = 1
-    """Layers of each modality's MLP: 1 is a plain projection."""
     id_dropout: float = 0.1
     """Chance that an item is shown without its ID and behaviour in training, so that items without
     them stay scoreable."""
@@ -86,7 +84,7 @@ class Fusion(nn.Module):
         self.id = nn.Embedding(len(features), width) if config.use_id else None
         self.modality = nn.ModuleDict(
             {
-                name: _mlp(block.values.shape[1], width, config.depth)
+                name: nn.Linear(block.values.shape[1], width)
                 if name == "behaviour"
                 else _reader(block, width, config)
                 for name, block in features.vectors.items()
@@ -183,7 +181,7 @@ def _reader(block: ItemVectors, width: int, config: FusionConfig) -> nn.Module:
     made = (
         WhiteningExperts(inputs, width, config.experts)
         if config.experts
-        else _mlp(inputs, width, config.depth)
+        else nn.Linear(inputs, width)
     )
     steps: dict[str, nn.Module] = {"projection": made}
     if config.vector_dropout:
@@ -210,10 +208,3 @@ def _unchanged(width: int) -> nn.Linear:
     projection = nn.Linear(width, width, bias=False)
     nn.init.eye_(projection.weight)
     return projection
-
-
-def _mlp(inputs: int, width: int, depth: int) -> nn.Module:
-    layers: list[nn.Module] = [nn.Linear(inputs, width)]
-    for _ in range(depth - 1):
-        layers += [nn.GELU(), nn.Linear(width, width)]
-    return nn.Sequential(*layers)

@@ -12,6 +12,7 @@ codes of an item, A places asked about, R words of a reply, D width, N predictio
 
 import copy
 import math
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
@@ -64,6 +65,7 @@ class RecommendationModel(nn.Module):
         num_event_types: int,
         num_ratings: int = 0,
         codes: Codes | None = None,
+        answers: Collection[str] = ("set", "codes"),
         says_words: bool = False,
         entities: EntityTrie | None = None,
         backbone: CausalBackbone | EncoderDecoderBackbone | None = None,
@@ -77,6 +79,8 @@ class RecommendationModel(nn.Module):
             num_event_types: of the data.
             num_ratings: levels of rating that events are shown with; 0 shows none.
             codes: of the catalogue, where items are read or answered as codes.
+            answers: the ways in which it learns to answer with items: as a ``set`` of vectors, and
+                in ``codes`` where there are some.
             says_words: whether it answers in words too.
             entities: the words of the items, where two positions are told.
             backbone: the one that ``config.backbone`` describes, where it is open already.
@@ -86,6 +90,7 @@ class RecommendationModel(nn.Module):
         """
         super().__init__()
         self.config = config
+        self.answers = frozenset(answers)
         self.num_items = len(features)
         pretrained = backbone
         if pretrained is None and config.backbone is not None:

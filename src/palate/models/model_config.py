@@ -19,8 +19,8 @@ class ModelConfig(BaseModel):
     """A pre-trained model in place of the compact one."""
     fusion: FusionConfig = Field(default_factory=FusionConfig)
     num_queries: int = Field(default=1, ge=0)
-    """Query tokens M per prediction; 0 reads the user vector at the last event itself, as SASRec
-    does."""
+    """Query tokens M per prediction, each of which gives a user vector. With 0 there are none: the
+    user vector is the state of the last event itself, as in SASRec."""
     cosine: bool = True
     """Score by the cosine of user and item vector instead of their plain inner product."""
     temperature: float = 0.06

@@ -202,8 +202,11 @@ class TrainingRun:
         return None if report is None else lambda at: report(replace(at, refit=True))
 
     def _decided_by(self) -> list[object]:
-        """Return what decides every run: recipe, seed, data and the weights it starts from."""
-        recipe, start = self.recipe.model_dump(mode="json"), _hash_of_weights(self.start)
+        """Return what decides every run: recipe, seed, data and the weights it starts from.
+
+        What the recipe is called does not.
+        """
+        recipe, start = self.recipe.decisive, _hash_of_weights(self.start)
         return [recipe, self.seed, fingerprint(self.dataset), start]
 
     def _origin(self, parts: LanguageModelSystem) -> list[object]:

@@ -30,7 +30,7 @@ from palate.models.language_model import RecommendationModel
 from palate.ranking import mask_scores, top_rows
 from palate.training.batches import Mixture
 from palate.training.loop import Validate as AnyValidate
-from palate.training.recipe import Recipe
+from palate.training.recipe import StagePlan
 from palate.training.system import Blend, LanguageModelSystem, Prior, RatingPrior
 from palate.types import History, Ranking
 
@@ -90,11 +90,16 @@ class Validation:
 
 
 def validation(
-    dataset: Dataset, parts: LanguageModelSystem, stage: Recipe, mixture: Mixture, seed: int
+    dataset: Dataset, parts: LanguageModelSystem, stage: StagePlan, mixture: Mixture, seed: int
 ) -> Validation:
     """Return what a stage is judged by while it learns."""
     names = tuple(task.asked_as for task in mixture.tasks)
-    parts = replace(parts, recipe=stage, tasks=names, item_format=mixture.batch_builder.item_format)
+    parts = replace(
+        parts,
+        recipe=parts.recipe.alone(stage),
+        tasks=names,
+        item_format=mixture.batch_builder.item_format,
+    )
     by_items = _by_items(dataset, parts, seed) if stage.by_items else None
     return Validation(by_items, _in_words(dataset, parts, mixture, seed))
 

@@ -25,8 +25,8 @@ def batch_loss(model: RecommendationModel, batch: Batch, config: TrainingConfig)
     """Return the loss of one batch, answered in words, as a set or in codes."""
     if batch.target_ids is not None:
         return config.text_weight * _word_loss(model, batch, batch.target_ids, config)
-    sets = _SetAnswers.of(model, batch, config) if config.set_weight else None
-    in_codes = model.codes is not None and config.code_weight > 0
+    sets = _SetAnswers.of(model, batch, config) if "set" in model.answers else None
+    in_codes = model.codes is not None and "codes" in model.answers
     states, table = model(
         batch,
         needed=None if sets is None else sets.mentioned,

@@ -18,7 +18,7 @@ from palate.items.features import ItemFeatures
 from palate.items.vectors import ItemVectors, Progress, side_by_side
 from palate.language.batch import BatchBuilder
 from palate.language.entities import EntityTrie
-from palate.language.item_format import ItemFormat, ItemPart, title_words
+from palate.language.item_format import ItemFormat, title_words
 from palate.language.prompts import load_prompts
 from palate.language.queries import QueryPool, make_queries
 from palate.language.tasks import prompt_families
@@ -31,33 +31,34 @@ from palate.language.text.reviews import Reviews, read_reviews
 from palate.language.tokenizer import Tokenizer
 from palate.models.backbones.tokenizer import backbone_tokenizer
 from palate.models.language_model import RecommendationModel
+from palate.models.model_config import ModelConfig
 from palate.models.trainable_state import merged
 from palate.training.batches import Curriculum, Mixture
 from palate.training.chosen_tasks import chosen_tasks
 from palate.training.config import CodesConfig
-from palate.training.recipe import Recipe
+from palate.training.recipe import Recipe, StagePlan
 from palate.training.system import LanguageModelSystem, Start
 from palate.training.warm_start import nearest_codes, warm_start, warm_start_rows
 from palate.types import History
 
 
 def spelling_of(
-    recipe: Recipe, dataset: Dataset, tokenizer: Tokenizer, index: ItemIndex | None
+    stage: StagePlan, dataset: Dataset, tokenizer: Tokenizer, index: ItemIndex | None
 ) -> ItemFormat:
-    """Return how the recipe writes the items of a history."""
-    item_parts = recipe.model.item_format
+    """Return how a stage writes the items of a history."""
+    item_parts = stage.model.item_format
     return ItemFormat(
         item_parts,
         index.codes.num_levels if index is not None else 0,
-        _titles(dataset, recipe, tokenizer) if "title" in item_parts else None,
-        recipe.model.entity_positions,
+        _titles(dataset, stage.model, tokenizer) if "title" in item_parts else None,
+        stage.model.entity_positions,
     )
 
 
 def _titles(
-    dataset: Dataset, recipe: Recipe, tokenizer: Tokenizer
+    dataset: Dataset, model: ModelConfig, tokenizer: Tokenizer
 ) -> Int[np.ndarray, "items words"]:
-    return title_words(dataset.catalog.titles(), tokenizer, recipe.model.title_words)
+    return title_words(dataset.catalog.titles(), tokenizer, model.title_words)
 
 
 def entities_of(recipe: Recipe, dataset: Dataset, tokenizer: Tokenizer) -> EntityTrie | None:
@@ -113,6 +114,7 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
         num_event_types=len(dataset.interactions.event_types),
         num_ratings=len(ratings),
         codes=index.codes if index is not None else None,
+        answers=recipe.answers,
         says_words=recipe.says_words,
         entities=entities_of(recipe, dataset, tokenizer),
     )
@@ -138,7 +140,11 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
 
 
 def _mixture(
-    parts: LanguageModelSystem, stage: Recipe, dataset: Dataset, reviews: Reviews | None, seed: int
+    parts: LanguageModelSystem,
+    stage: StagePlan,
+    dataset: Dataset,
+    reviews: Reviews | None,
+    seed: int,
 ) -> Mixture:
     """Return what a stage learns from."""
     pool = make_queries(dataset.catalog, stage.tasks.queries_per_item, seed=seed)
@@ -165,13 +171,13 @@ def _mixture(
 
 
 def _curriculum(
-    parts: LanguageModelSystem, stage: Recipe, dataset: Dataset, vectors: np.ndarray | None
+    parts: LanguageModelSystem, stage: StagePlan, dataset: Dataset, vectors: np.ndarray | None
 ) -> Curriculum | None:
-    """Return the easier prompts that the one stage of ``stage`` begins with, if it does."""
-    curriculum = stage.stages[0].curriculum
-    if curriculum is None:
+    """Return the easier prompts that the stage begins with, if it does."""
+    if stage.curriculum is None:
         return None
-    item_format = spelling_of(_reading(stage, curriculum), dataset, parts.tokenizer, parts.index)
+    easier = stage.spelling(stage.curriculum)
+    item_format = spelling_of(easier, dataset, parts.tokenizer, parts.index)
     batch_builder = BatchBuilder(parts.tokenizer, vectors, item_format, parts.ratings)
     return Curriculum(batch_builder, stage.training.epochs)
 
@@ -184,21 +190,14 @@ def _some_users(sequences: Sequence[History], num_users: int, seed: int) -> Sequ
 
 
 def _own_spellings(
-    parts: LanguageModelSystem, stage: Recipe, dataset: Dataset, tasks: Sequence[Task]
+    parts: LanguageModelSystem, stage: StagePlan, dataset: Dataset, tasks: Sequence[Task]
 ) -> dict[int, ItemFormat]:
     """Return the spelling of the tasks, by number, that are not told as the stage tells others."""
     return {
-        number: spelling_of(_reading(stage, task.told_by), dataset, parts.tokenizer, parts.index)
+        number: spelling_of(stage.spelling(task.told_by), dataset, parts.tokenizer, parts.index)
         for number, task in enumerate(tasks)
         if task.told_by
     }
-
-
-def _reading(recipe: Recipe, item_parts: tuple[ItemPart, ...]) -> Recipe:
-    """Return the recipe with histories spelled in these ways."""
-    return recipe.model_copy(
-        update={"model": recipe.model.model_copy(update={"item_format": item_parts})}
-    )
 
 
 def _tokenizer(recipe: Recipe, start: LanguageModelSystem | None) -> Tokenizer | None:
@@ -217,7 +216,7 @@ def _as_read(
 ) -> ItemFeatures:
     """Add the codes and the words that item tokens are made of."""
     if recipe.model.fusion.title_reader is not None:
-        features = replace(features, words=_titles(dataset, recipe, tokenizer))
+        features = replace(features, words=_titles(dataset, recipe.model, tokenizer))
     codes = codes_read(recipe, index, features.vectors)
     if codes is None or index is None or index.quantiser is None:
         return features
@@ -267,10 +266,12 @@ def _carry_over(model: RecommendationModel, index: ItemIndex | None, start: Star
         warm_start_rows(table.weight, trained.weight, nearest)
 
 
-def _slots(recipe: Recipe, index: ItemIndex | None) -> int:
+def _slots(stage: StagePlan, index: ItemIndex | None) -> int:
     """Return the places that answers take at each prediction."""
-    of_sets = recipe.model.num_queries if "set" in recipe.forms else 0
-    return of_sets + (index.codes.num_levels if index and "codes" in recipe.forms else 0)
+    if not stage.by_items:
+        return 0
+    of_sets = stage.model.num_queries if "set" in stage.answers else 0
+    return of_sets + (index.codes.num_levels if index and "codes" in stage.answers else 0)
 
 
 def _index(dataset: Dataset, config: CodesConfig, features: ItemFeatures, seed: int) -> ItemIndex:

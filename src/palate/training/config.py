@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from palate.items.codes.index import IndexConfig
 from palate.language.item_format import ItemPart
@@ -38,7 +38,7 @@ class TasksConfig(TaskSettings):
                 raise ValueError(
                     f"there is no task {name!r}. {hint} Beside them are the settings {settings}"
                 )
-        return {**_IMPLICIT_SHARES, **tables}
+        return tables
 
     @property
     def shares(self) -> Mapping[type[Task], float]:
@@ -59,10 +59,6 @@ class TasksConfig(TaskSettings):
     def in_words(self) -> bool:
         """Whether any task is answered in words."""
         return any(share for f, share in self.shares.items() if f.answered_with == "words")
-
-
-_IMPLICIT_SHARES = {"next_item": 1.0}
-"""Of families that a recipe does not name."""
 
 
 class CodesConfig(BaseModel):
@@ -91,11 +87,11 @@ class TrainingConfig(BaseModel):
 
     objective: Literal["sampled-softmax", "bce"] = "sampled-softmax"
     """What is minimised where the answer is a set."""
-    set_weight: float = Field(default=1.0, ge=0)
-    """Weight of answers as a set; 0 trains none."""
-    code_weight: float = Field(default=1.0, ge=0)
-    """Weight of answers in codes, where the recipe has codes."""
-    text_weight: float = Field(default=1.0, ge=0)
+    set_weight: float = Field(default=1.0, gt=0)
+    """Weight of answers as a set, where they are among the recipe's ``answers``."""
+    code_weight: float = Field(default=1.0, gt=0)
+    """Weight of answers in codes, where they are among the recipe's ``answers``."""
+    text_weight: float = Field(default=1.0, gt=0)
     """Weight of answers in words, where the recipe has tasks that are answered so."""
     target_contrast: float = Field(default=0.0, ge=0, le=1)
     """Share of the loss of replies that draws a reply read after its history to the same reply read
@@ -147,6 +143,13 @@ class TrainingConfig(BaseModel):
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     """A kill loses at most this much work."""
 
+    @field_validator("set_weight", "code_weight", mode="before")
+    @classmethod
+    def _no_answer_by_weight(cls, weight: object) -> object:
+        if isinstance(weight, int | float) and weight == 0:
+            raise ValueError("a weight is above 0; what is answered in is said by answers")
+        return weight
+
     @model_validator(mode="after")
     def _negatives_that_the_objective_takes(self) -> "TrainingConfig":
         if self.objective == "bce" and self.negatives == "in-batch":
@@ -157,17 +160,20 @@ class TrainingConfig(BaseModel):
 class Stage(BaseModel):
     """One stretch of training: what is asked, what may change, for how long.
 
-    What is left out is as in the recipe. The stages of a recipe are run in turn, each from the
-    weights that the one before it left.
+    In a recipe's file each of its tables is laid over the recipe's own, key by key: what is left
+    out is as in the recipe. The stages of a recipe are run in turn, each from the weights that the
+    one before it left.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    name: str = Field(default="", pattern=r"^([a-z][a-z0-9-]*)?$")
+    """What it is called in ``--set stages.NAME.training.epochs=1``."""
     title: str = ""
     without_backbone: bool = False
     """Left out where the backbone is pre-trained: it brings along what is learned here."""
-    tasks: TasksConfig | None = None
-    training: TrainingConfig | None = None
+    tasks: TasksConfig = TasksConfig()
+    training: TrainingConfig = TrainingConfig()
     item_format: tuple[ItemPart, ...] | None = None
     """How the items of a history are spelled, of the ways in ``model.item_format``."""
     curriculum: tuple[ItemPart, ...] | None = None

@@ -1,256 +1,44 @@
 """Recipes: every system of the literature as a short TOML file over one set of parts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
-
-from palate.config import checked, parse_toml, with_overrides
+from palate.config import Override, checked, deep_merged, parse_toml
 from palate.errors import ConfigError
-from palate.items.encoders import ItemsConfig
-from palate.language.tasks.blanks import BlankFilling
-from palate.language.tasks.cold_start import ColdStart
-from palate.language.tasks.from_titles import NextFromTitles
-from palate.language.tasks.next_title import NextTitle
-from palate.models.backbones.tuning import TuningConfig
-from palate.models.baselines import BaselineConfig
-from palate.models.model_config import ModelConfig
-from palate.training.config import CodesConfig, PriorConfig, Stage, TasksConfig, TrainingConfig
+from palate.training.recipe_settings import LANGUAGE_MODEL_PARTS, Form, Paradigm, Recipe
+from palate.training.stage_plan import Answer, StagePlan
+from palate.training.unread_settings import unread_settings
 
-Form = Literal["set", "codes", "hybrid", "titles"]
-"""How a model answers: by user vectors, by codes said one after the other, both, or titles."""
+__all__ = [
+    "LANGUAGE_MODEL_PARTS",
+    "Answer",
+    "Form",
+    "Paradigm",
+    "Recipe",
+    "StagePlan",
+    "load_recipe",
+    "recipe_names",
+]
 
-Paradigm = Literal["baselines", "set", "codes", "words", "pre-training", "tuning"]
-"""Where a recipe stands in a list of them: by how it answers, or by what it is about."""
+RENAMED = {
+    "model.reads": "model.item_format",
+    "model.two_positions": "model.entity_positions",
+    "codes.settle": "codes.informed_init",
+    "codes.raises": "codes.boost_fractions",
+    "stages.reads": "item_format",
+    "stages.easier": "curriculum",
+}
+"""What keys of earlier versions are called now, as :func:`palate.config.checked` takes it."""
 
-_LEARNED = ("residual-kmeans", "rqvae", "product")
+_OF_ONE_ALONE = ("title", "summary", "measured")
+"""What a recipe does not take from the one it extends: it is another system."""
 
-LANGUAGE_MODEL_PARTS = frozenset(
-    {"items", "model", "codes", "tasks", "training", "teacher", "stages", "prior"}
-)
-"""What a baseline does not have."""
+_NEEDED = {"codes": "index", "prior": "baseline"}
+"""Tables that a recipe may lack, and what makes one of them."""
 
-
-class Recipe(BaseModel):
-    """One system: what it is, and either a baseline or the parts of a language model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    title: str
-    paradigm: Paradigm | None = None
-    summary: str = ""
-    paper: str = ""
-    measured: str = ""
-    """What it reached, on what, in a line; ``docs/results.md`` has the command."""
-    baseline: BaselineConfig | None = None
-    items: ItemsConfig = ItemsConfig()
-    model: ModelConfig = ModelConfig()
-    codes: CodesConfig | None = None
-    tasks: TasksConfig = TasksConfig()
-    training: TrainingConfig = TrainingConfig()
-    teacher: str = ""
-    """Name of the recipe of a recommender that is trained first, and whose item vectors are the
-    behaviour vectors of this one (LLaRA, CoLLM); none means that they come from co-occurrence."""
-    stages: tuple[Stage, ...] = ()
-    """Stretches of training that differ; none means one, as the recipe says."""
-    prior: PriorConfig | None = None
-
-    @model_validator(mode="after")
-    def _one_or_the_other(self) -> "Recipe":
-        parts = LANGUAGE_MODEL_PARTS & self.model_fields_set
-        if self.baseline is not None and parts:
-            raise ValueError(f"a baseline has no {', '.join(sorted(parts))}")
-        return self
-
-    @model_validator(mode="after")
-    def _an_event_to_read(self) -> "Recipe":
-        if self.model.num_queries == 0 and self.tasks.share(ColdStart) > 0:
-            raise ValueError(
-                "tasks.cold_start needs model.num_queries of 1 or more: without query tokens "
-                "the last event is read, and a new user has none"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _codes_where_they_are_needed(self) -> "Recipe":
-        fusion, training = self.model.fusion, self.training
-        wanted = "codes" in self.model.item_format or fusion.use_codes or not training.set_weight
-        if self.codes is None and wanted:
-            raise ValueError(
-                "model.item_format of 'codes', model.fusion.use_codes and training.set_weight of 0 "
-                "need [codes]"
-            )
-        if fusion.use_codes and (self.codes is None or self.codes.index.kind not in _LEARNED):
-            raise ValueError(f"model.fusion.use_codes needs codes.index of {', '.join(_LEARNED)}")
-        if fusion.use_codes and self.codes and self.codes.vectors == "text+behaviour":
-            raise ValueError("model.fusion.use_codes needs codes.vectors of one kind")
-        if "codes" in self.forms and "set" in self.forms and not self.model.num_queries:
-            raise ValueError("answers in both forms need model.num_queries of 1 or more")
-        if not self.by_items and not self.says_words:
-            raise ValueError(
-                "a recipe needs a task, and one answered by items needs training.set_weight or "
-                "training.code_weight"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _titles_where_they_are_needed(self) -> "Recipe":
-        if (
-            any(each.tasks.share(NextFromTitles) for each in self.resolved_stages)
-            and "title" not in self.model.item_format
-        ):
-            raise ValueError("tasks.from_titles needs 'title' in model.item_format")
-        if self.model.copies and "title" not in self.model.item_format:
-            raise ValueError(
-                "model.copies needs 'title' in model.item_format: titles are what is copied"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _a_teacher_is_heard(self) -> "Recipe":
-        if self.teacher and "behaviour" not in self.items.modalities:
-            raise ValueError("teacher needs 'behaviour' among items.modalities")
-        return self
-
-    @model_validator(mode="after")
-    def _rows_read_both_ways(self) -> "Recipe":
-        if not self.model.bidirectional_rows:
-            return self
-        if not self.model.num_queries:
-            raise ValueError(
-                "model.bidirectional_rows needs model.num_queries of 1 or more: the state of an "
-                "event would know the events after it"
-            )
-        trainings = [each.training for each in self.resolved_stages]
-        if any(each.target_contrast + each.user_contrast for each in trainings):
-            raise ValueError("model.bidirectional_rows has no target_contrast and no user_contrast")
-        return self
-
-    @model_validator(mode="after")
-    def _blanks_are_said_in_words(self) -> "Recipe":
-        if any(
-            each.tasks.share(BlankFilling) and "title" not in each.model.item_format
-            for each in self.resolved_stages
-        ):
-            raise ValueError("tasks.blanks needs 'title' among what the model (or stage) reads")
-        return self
-
-    @model_validator(mode="after")
-    def _stages_read_what_the_model_reads(self) -> "Recipe":
-        for stage in self.stages:
-            unknown = {*(stage.item_format or ()), *(stage.curriculum or ())} - set(
-                self.model.item_format
-            )
-            if unknown:
-                raise ValueError(
-                    f"a stage reads {', '.join(sorted(unknown))}, model.item_format does not"
-                )
-        return self
-
-    @property
-    def resolved_stages(self) -> tuple["Recipe", ...]:
-        """The recipe of each stage, in the order in which they are run."""
-        return tuple(
-            self.model_copy(
-                update={
-                    "stages": (stage,),
-                    "tasks": stage.tasks or self.tasks,
-                    "training": stage.training or self.training,
-                    "model": self.model.model_copy(
-                        update={"item_format": stage.item_format or self.model.item_format}
-                    ),
-                }
-            )
-            for stage in self._run or (Stage(),)
-        )
-
-    @property
-    def _run(self) -> list[Stage]:
-        pretrained = self.model.backbone is not None
-        return [stage for stage in self.stages if not (stage.without_backbone and pretrained)]
-
-    @property
-    def untuned(self) -> "Recipe":
-        """The recipe of the same model with plain weights."""
-        plain = {"tuning": None}
-        stages = tuple(
-            stage.model_copy(
-                update={"training": stage.training and stage.training.model_copy(update=plain)}
-            )
-            for stage in self.stages
-        )
-        backbone = self.model.backbone
-        if backbone is not None:
-            backbone = backbone.model_copy(update={"tuning": TuningConfig()})
-        return self.model_copy(
-            update={
-                "model": self.model.model_copy(update={"backbone": backbone}),
-                "training": self.training.model_copy(update=plain),
-                "stages": stages,
-            }
-        )
-
-    @property
-    def says_words(self) -> bool:
-        """Whether any stage trains a task that is answered in words."""
-        return any(recipe.tasks.in_words for recipe in self.resolved_stages)
-
-    @property
-    def by_items(self) -> bool:
-        """Whether it answers with items as such, in a set or in codes; a title is words."""
-        return bool({"set", "codes"}.intersection(self.forms))
-
-    @property
-    def max_history(self) -> int:
-        """Events read for an answer with items: what the last stage with such a task was taught."""
-        stages = [recipe.tasks for recipe in self.resolved_stages]
-        return ([tasks for tasks in stages if tasks.by_items] or stages)[-1].max_history
-
-    @property
-    def made_of(self) -> str:
-        """What a person wants to know of its parts, in a line."""
-        if self.baseline is not None:
-            return f"baseline {self.baseline.kind}"
-        fusion, parts = self.model.fusion, []
-        content = [name for name in self.items.modalities if name not in fusion.leaves_out]
-        known = (["ID"] if fusion.use_id else []) + content
-        known += ["codes"] if fusion.use_codes else []
-        known += ["title, word by word"] if fusion.title_reader is not None else []
-        whole = "item" in self.model.item_format or "set" in self.forms
-        parts.append("reads " + " + ".join(self.model.item_format))
-        parts += ["items of " + ", ".join(known)] if whole else []
-        parts += [f"codes by {self.codes.index.kind}"] if self.codes is not None else []
-        parts.append(
-            "answers as " + ", ".join((*self.forms, *(["text"] if self.says_words else [])))
-        )
-        decoder, backbone = self.model.decoder, self.model.backbone
-        parts.append(
-            f"{decoder.layers} layers of {decoder.width}"
-            if backbone is None
-            else f"backbone {Path(backbone.path).name}"
-        )
-        tunings = [each.training.tuning for each in self.resolved_stages if each.training.tuning]
-        tunings += [backbone.tuning] if backbone is not None and not tunings else []
-        parts += [f"tuned by {', '.join(each.kind for each in tunings)}"] if tunings else []
-        parts += [f"taught by {self.teacher}"] if self.teacher else []
-        parts += [f"prior {self.prior.baseline.kind}"] if self.prior is not None else []
-        return "; ".join(parts)
-
-    @property
-    def forms(self) -> tuple[Form, ...]:
-        """How a model of this recipe answers with items, its usual way first."""
-        asked = any(recipe.tasks.by_items for recipe in self.resolved_stages)
-        says_codes = asked and self.codes is not None and self.training.code_weight > 0
-        says_sets = asked and self.training.set_weight > 0
-        forms: dict[Form, bool] = {
-            "set": says_sets,
-            "codes": says_codes,
-            "hybrid": says_sets and says_codes,
-            "titles": any(recipe.tasks.share(NextTitle) for recipe in self.resolved_stages),
-        }
-        return tuple(form for form, said in forms.items() if said)
+_IN_EVERY_STAGE = ("tasks", "training")
+"""Tables that stages have too."""
 
 
 def recipe_names() -> list[str]:
@@ -265,23 +53,67 @@ def recipe_names() -> list[str]:
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """Return the recipe called ``name``, or the one in the TOML file of that path.
 
+    An override of ``tasks`` or ``training`` reaches every stage; ``stages.NAME.training.epochs=1``
+    reaches one.
+
     Raises:
-        ConfigError: when there is no such recipe, or it cannot be used.
+        ConfigError: when there is no such recipe, it cannot be used, or nothing would read an
+            override.
     """
+    tables = _tables(name)
+    given = [Override.read(text) for text in overrides]
+    for override in given:
+        _check_table(tables, override)
+        tables = _with(tables, override)
+    recipe = checked(Recipe, tables, f"Recipe {name!r}", RENAMED)
+    for override in given:
+        _check_effect(recipe, override)
+    return recipe
+
+
+def _tables(name: str, above: tuple[str, ...] = ()) -> dict[str, object]:
+    """Return the tables of a recipe, laid over those of the one that it extends.
+
+    Args:
+        name: of the package, or a path.
+        above: the recipes that are laid over it, the last nearest.
+    """
+    text, folder = _read(name)
+    tables = parse_toml(text, f"Recipe {name!r}")
+    below = tables.pop("extends", None)
+    if below is None:
+        return tables
+    if not isinstance(below, str):
+        raise ConfigError(
+            f"Recipe {name!r} cannot be used: extends is {below!r}, not the name of a recipe.",
+            hint='Write extends = "urm", or the path of a TOML file beside it.',
+        )
+    chain = (*above, name)
+    extended = str(folder / below) if folder and below.endswith(".toml") else below
+    if extended in chain:
+        raise ConfigError(
+            f"Recipe {chain[0]!r} extends itself: {' extends '.join((*chain, extended))}.",
+            hint="Let one of them stand for itself.",
+        )
+    inherited = _tables(extended, chain)
+    for key in _OF_ONE_ALONE:
+        inherited.pop(key, None)
+    return deep_merged(inherited, tables)
+
+
+def _read(name: str) -> tuple[str, Path | None]:
+    """Return the text of a recipe, and the folder of its file if it is not of the package."""
     if name.endswith(".toml"):
         path = Path(name)
         if not path.is_file():
             raise ConfigError(f"No recipe file {name!r}.", hint="Give a path to a TOML file.")
-        text = _text(path)
-    elif name in recipe_names():
-        text = files("palate.recipes").joinpath(f"{name}.toml").read_text()
-    else:
-        raise ConfigError(
-            f"Unknown recipe {name!r}.",
-            hint=f"Recipes: {', '.join(recipe_names())}; or a path to a TOML file.",
-        )
-    tables = with_overrides(parse_toml(text, f"Recipe {name!r}"), overrides)
-    return checked(Recipe, tables, f"Recipe {name!r}")
+        return _text(path), path.parent
+    if name in recipe_names():
+        return files("palate.recipes").joinpath(f"{name}.toml").read_text("utf-8"), None
+    raise ConfigError(
+        f"Unknown recipe {name!r}.",
+        hint=f"Recipes: {', '.join(recipe_names())}; or a path to a TOML file.",
+    )
 
 
 def _text(path: Path) -> str:
@@ -291,3 +123,79 @@ def _text(path: Path) -> str:
         raise ConfigError(
             f"The recipe {str(path)!r} cannot be read: {error}.", hint="Write it as TOML in UTF-8."
         ) from error
+
+
+def _check_table(tables: Mapping[str, object], override: Override) -> None:
+    """Refuse a setting of a table that the recipe does not have and one setting does not make."""
+    table, *rest = override.path
+    needed = _NEEDED.get(table)
+    if rest and needed and tables.get(table) is None and rest[0] != needed:
+        raise ConfigError(
+            f"--set {override.key} has no effect: the recipe has no [{table}].",
+            hint=f"Leave it out, or set {table}.{needed} before it.",
+        )
+
+
+def _with(tables: dict[str, object], override: Override) -> dict[str, object]:
+    """Return the tables with an override, which is laid over what the stages say for themselves."""
+    stages, (*parents, last) = tables.get("stages"), override.path
+    if override.path[0] not in _IN_EVERY_STAGE or not isinstance(stages, list):
+        return override.applied(tables)
+    if not parents:  # the whole table: no stage keeps one of its own
+        own = [{key: each[key] for key in each if key != last} for each in stages]
+        return override.applied({**tables, "stages": own})
+    holds = [_holds(stage, parents) for stage in stages]
+    own = [override.applied(s) if has else s for s, has in zip(stages, holds, strict=True)]
+    changed = {**tables, "stages": own}
+    # A table that only some stages have, such as a tuning, is not given to the others.
+    of_some = any(holds) and len(parents) > 1 and not _holds(tables, parents)
+    return changed if of_some else override.applied(changed)
+
+
+def _holds(table: object, path: Sequence[str]) -> bool:
+    """Return whether there is a table at the end of a path."""
+    for key in path:
+        table = table.get(key) if isinstance(table, Mapping) else None
+    return isinstance(table, Mapping)
+
+
+def _check_effect(recipe: Recipe, override: Override) -> None:
+    """Refuse an override of what nothing reads."""
+    for path in _leaves(override.path, override.value):
+        reasons = _reasons(recipe, path)
+        if all(reasons):
+            why = "; ".join(dict.fromkeys(map(str, reasons)))
+            raise ConfigError(
+                f"--set {'.'.join(path)} has no effect: {why}.",
+                hint="Leave it out, or set what makes the model read it too.",
+            )
+
+
+def _leaves(path: tuple[str, ...], value: object) -> Iterator[tuple[str, ...]]:
+    """Return the paths of the values in a value; tables in a list are numbered."""
+    inner: Mapping[str, object] = {}
+    if isinstance(value, Mapping):
+        inner = value
+    elif isinstance(value, list):
+        inner = {str(n): each for n, each in enumerate(value) if isinstance(each, Mapping)}
+    if not inner:
+        yield path
+    for key, each in inner.items():
+        yield from _leaves((*path, key), each)
+
+
+def _reasons(recipe: Recipe, path: tuple[str, ...]) -> list[str | None]:
+    """Return for each stage that a setting reaches why it does not read it; None where it does."""
+    stages = recipe.resolved_stages
+    if path[0] == "stages" and len(path) > 1:
+        _, which, *rest = path
+        stages = tuple(each for each in stages if which in {each.name, str(each.number)})
+        if not stages:
+            return ["the stage is left out where the backbone is pre-trained"]
+        path = tuple(rest)
+    return [_reason(unread_settings(recipe, stage), path) for stage in stages]
+
+
+def _reason(unread: Mapping[str, str], path: Sequence[str]) -> str | None:
+    above = [".".join(path[:length]) for length in range(1, len(path) + 1)]
+    return next((unread[each] for each in above if each in unread), None)

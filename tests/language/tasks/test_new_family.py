@@ -96,6 +96,7 @@ def entered() -> Iterator[type[NextBrand]]:
 def brander(entered: type[NextBrand], tiny_shop: Dataset) -> Recommender:
     """A model trained on it."""
     small = ("model.decoder.width=16", "model.decoder.layers=1", "training.epochs=1")
+    small = (*small, 'answers=["set", "text"]')
     recipe = load_recipe("sasrec", (*small, "tasks.next_brand=2", "tasks.max_history=8"))
     assert recipe.tasks.share(entered) == 2
     assert recipe.says_words
