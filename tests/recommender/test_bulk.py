@@ -42,7 +42,7 @@ def test_all_users_get_their_items_by_rank(model: Recommender) -> None:
     whole = pl.concat(batches)
     assert whole.columns == ["user_id", "rank", "item_id", "title", "score"]
     assert whole["rank"].to_list() == [1, 2, 3, 4] * 40
-    ranking = model.recommend([model.history("u7")], 4)[0]
+    ranking = model.by_rows.recommend([model.history("u7")], 4)[0]
     mine = whole.filter(pl.col("user_id") == "u7")
     assert mine["item_id"].to_list() == [
         str(item_id) for item_id in model.dataset.catalog.vocabulary.ids[ranking.item_rows]

@@ -1,6 +1,5 @@
 """The application and the options that several verbs share."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -98,6 +97,8 @@ def item_ids(options: Sequence[str], known: "Vocabulary") -> list[str]:
 
 def listed(ids: str) -> list[str]:
     """Return the ids of a list with commas; one that holds a comma itself stands in quotes."""
+    import csv
+
     found = next(csv.reader([ids], skipinitialspace=True), [])
     return [stripped for item_id in found if (stripped := item_id.strip())]
 

@@ -1,5 +1,6 @@
 """What a model answers: recommend, search, rate, explain, summarise, rank."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -92,14 +93,14 @@ def recommend(
     as_json: Json = False,
 ) -> None:
     """Recommend items to a user, or to anybody with a history, and say why; or to many users."""
-    from palate.inference.request import Request
-
     if prompt is not None and (task is not None or slot):
         raise ConfigError("Both a task and a free prompt were given.", hint="Give one of the two.")
-    many = all_users or users is not None or out is not None
-    if many:
+    many = None
+    if all_users or users is not None or out is not None:
         one = user is not None or bool(history) or as_json
-        _check_many(users, out, everybody=all_users, one=one)
+        many = _many(users, out, everybody=all_users, one=one)
+    from palate.inference.request import Request
+
     loaded = load(model)
     items, known = loaded.engine.catalogue, loaded.dataset.catalog.vocabulary
     request = Request(
@@ -114,8 +115,8 @@ def recommend(
         exclude_seen=not include_seen,
         diversity=diversity,
     )
-    if many:
-        _recommend_to_many(loaded.asking(request), n, users, out)
+    if many is not None:
+        _recommend_to_many(loaded.asking(request), n, *many)
         return
     request = replace(request, history=somebody(loaded, user, history))
     (answer,) = loaded.engine.answer([request])
@@ -266,10 +267,10 @@ def _show(
         say(f"fallback {fallback}: {_FALLBACKS[fallback]}", err=True)
 
 
-def _check_many(users: Path | None, out: Path | None, *, everybody: bool, one: bool) -> None:
-    """Refuse what cannot go together before anything is read."""
-    from palate.recommender.bulk import check_ending
-
+def _many(
+    users: Path | None, out: Path | None, *, everybody: bool, one: bool
+) -> tuple[list[str] | None, Path]:
+    """Return whom lists are for, None for all, and where they go; refuse what cannot be."""
     if one or everybody == (users is not None):
         raise ConfigError(
             "Lists for many users are for --all-users, or for those of --users FILE: one of both, "
@@ -279,15 +280,19 @@ def _check_many(users: Path | None, out: Path | None, *, everybody: bool, one: b
     if out is None:
         raise ConfigError("There is nowhere to write the lists.", hint="Give --out lists.parquet")
     check_file(out)
+    from palate.recommender.bulk import check_ending, read_users
+
     check_ending(out)
+    return None if users is None else read_users(users), out
 
 
-def _recommend_to_many(loaded: "Recommender", n: int, users: Path | None, out: Path | None) -> None:
+def _recommend_to_many(
+    loaded: "Recommender", n: int, users: Sequence[str] | None, out: Path
+) -> None:
     """Write the lists of many users."""
-    from palate.recommender.bulk import all_users, lists_for, read_users, write_lists
+    from palate.recommender.bulk import all_users, lists_for, write_lists
 
-    assert out is not None
-    chosen = all_users(loaded) if users is None else read_users(users)
+    chosen = all_users(loaded) if users is None else users
     with progress_bar("Recommending to users") as progress:
         listed = write_lists(out, lists_for(loaded, chosen, n, progress=progress))
     say(f"Lists for {listed:,} users written to {out}.")

@@ -5,10 +5,8 @@ sign, never sent. A letter that the terminal lacks becomes the nearest one that 
 """
 
 import codecs
-import json
 import re
 import sys
-import unicodedata
 from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING
@@ -48,6 +46,8 @@ def say_error(message: str, hint: str = "") -> None:
 
 def say_json(value: object) -> None:
     """Print a value as JSON; letters stay as they are where the stream can write them all."""
+    import json
+
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     text = json.dumps(value, indent=2, ensure_ascii=not unicode)
     # Beyond what JSON must escape: the other half of a surrogate pair has no bytes in UTF-8.
@@ -113,5 +113,7 @@ def _nearest(error: UnicodeError) -> tuple[str, int]:
 
 def _plainer(character: str) -> str:
     """Return the ASCII text that stands for a character: ``e`` for ``é``, ``?`` for most others."""
+    import unicodedata
+
     spelled = _PLAINER.get(character) or unicodedata.normalize("NFKD", character)
     return spelled.encode("ascii", "ignore").decode() or "?"
