@@ -537,7 +537,7 @@ def test_rate_and_explain_in_words(
     told = doors.mcp.call("explain", user_id=user, item_id=item)
     assert {said["explanation"], served["text"], told["text"]} == {explained.text}
     assert said["quoted"] == served["quoted"] == explained.quoted
-    assert said["mended"] == served["mended"] == explained.was_mended
+    assert said["mended"] == served["mended"] == explained.was_edited
     assert served["why"] == told["why"]
 
 

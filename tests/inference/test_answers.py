@@ -154,12 +154,12 @@ def test_an_explanation_claims_nothing_invented(
     monkeypatch.setattr(TextAnswers, "written", lambda *_args, **_named: [said])
     explained = speaker.engine.explain(history, 3)
     assert explained.text == "It is fine."
-    assert explained.written == said
+    assert explained.generated == said
     assert explained.invented == ('"The Lamp That Never Was"',)
-    assert explained.was_mended
+    assert explained.was_edited
     raw = speaker.engine.explain(history, 3, ground=False)
-    assert raw.text == raw.written == said
-    assert not raw.was_mended
+    assert raw.text == raw.generated == said
+    assert not raw.was_edited
     assert not raw.quoted
 
 
@@ -188,8 +188,8 @@ def test_at_least_the_least_number_of_words_is_said(speaker: Recommender) -> Non
     task = speaker.answers.task(Rating)
     example = task.ask(speaker.history("u1"), np.asarray([3]))
     question = speaker.answers.question(task, [example])
-    (short,) = speaker.answers.texts.write(question, SamplingParams(max_words=9))
-    (long,) = speaker.answers.texts.write(question, SamplingParams(max_words=9, min_words=9))
+    (short,) = speaker.answers.texts.generate(question, SamplingParams(max_words=9))
+    (long,) = speaker.answers.texts.generate(question, SamplingParams(max_words=9, min_words=9))
     assert 1 <= len(short) <= len(long)
 
 
@@ -280,7 +280,7 @@ def test_what_others_wrote_may_be_quoted_where_it_agrees(
     )
     for row in told[:3]:
         explained = speaker.engine.explain(history, row)
-        assert explained.written in task.reviews.sentences_about(row)
+        assert explained.generated in task.reviews.sentences_about(row)
         assert explained.quoted
     about = speaker.answers._quotes(task, task.ask(history, told[0], "look"))
     wanted = [s for s in task.reviews.sentences_about(told[0]) if "look" in s.split()]

@@ -15,7 +15,7 @@ from palate.inference.model_folder import TrainedModel
 from palate.inference.prompt_runner import PromptRunner
 from palate.inference.request import NOBODY, Request
 from palate.recommender.recommender import Recommender
-from palate.recommender.validation import _raise_to_share, with_blend
+from palate.recommender.validation import _boost_to_share, with_blend
 from palate.simulation.world import World
 from palate.training.build import build_parts
 from palate.training.recipe import load_recipe
@@ -174,7 +174,7 @@ def test_the_largest_raise_gives_new_items_their_share_of_the_lists(shop: Datase
     parts = replace(parts, features=replace(parts.features, has_id=seen))
     engine = _model(shop, parts).engine
     requests = [Request(history, 10, form="hybrid") for history in histories]
-    most = _raise_to_share(parts, Request(), histories)
+    most = _boost_to_share(parts, Request(), histories)
 
     def share(raised: float) -> float:
         (lists,) = engine.try_blends(requests, [Blend(0.0, raised)])

@@ -13,7 +13,7 @@ import torch
 from code_scores import scores_by_codes
 from palate.data.dataset import Dataset
 from palate.errors import ArtifactError, ConfigError
-from palate.inference.generation import SamplingParams, _Kept, _ReadAnew
+from palate.inference.generation import SamplingParams, _CachedStates, _RecomputedStates
 from palate.inference.prompt_runner import PromptRunner
 from palate.inference.request import Request
 from palate.inference.texts import Question, TextEngine
@@ -90,7 +90,7 @@ def _texts(model: Recommender, shop: Dataset) -> list[str]:
     return [
         text
         for each in _questions(shop)
-        for text in engine.write(each, SamplingParams(max_words=8))
+        for text in engine.generate(each, SamplingParams(max_words=8))
     ]
 
 
@@ -147,8 +147,8 @@ def test_reading_on_is_reading_anew(
         (_, batch), *_ = engine._batches(question)
         with torch.inference_mode():
             read, table = engine.runner.with_items(batch)
-            quick = _Kept(network, network.prefix(read, table))
-            plain = _ReadAnew(network, read, table)
+            quick = _CachedStates(network, network.prefix(read, table))
+            plain = _RecomputedStates(network, read, table)
             said = torch.randint(3, 200, (len(batch.token_ids), 4))
             for length in range(5):
                 one, two = (states.after(said[:, :length]) for states in (quick, plain))
@@ -165,9 +165,9 @@ def test_many_at_once_are_each_alone(
         alone = models[kind].by_rows.score([history.last(1 + n)])[0]
         np.testing.assert_allclose(alone, scores[n], atol=1e-4)
     for question in _questions(shop):
-        texts = engine.write(question, SamplingParams(max_words=6))
+        texts = engine.generate(question, SamplingParams(max_words=6))
         for text, example in zip(texts, question.examples, strict=True):
-            assert engine.write(
+            assert engine.generate(
                 replace(question, examples=[example]), SamplingParams(max_words=6)
             ) == [text]
 
@@ -214,7 +214,9 @@ def test_a_causal_one_copies_alike_however_it_is_read(
     examples = [task.ask(h, rows) for h, rows in zip(histories, asked, strict=True)]
     options = [[task.titles[row] for row in rows] for rows in asked]
     question = Question("choose", examples)
-    for logs, example, own in zip(engine.weigh(question, options), examples, options, strict=True):
+    for logs, example, own in zip(
+        engine.score_options(question, options), examples, options, strict=True
+    ):
         pairs = [replace(example, target_texts=(option,)) for option in own]
         alone = engine._log_probabilities(Question("choose", pairs))
         np.testing.assert_allclose(logs, alone, rtol=1e-4, atol=1e-4)

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 from code_scores import scores_by_codes
 from palate.data.dataset import Dataset
-from palate.inference.generation import SamplingParams, _Kept, _ReadAnew
+from palate.inference.generation import SamplingParams, _CachedStates, _RecomputedStates
 from palate.inference.prompt_runner import PromptRunner
 from palate.inference.texts import Question, TextEngine
 from palate.language.entities import EntityTrie
@@ -79,8 +79,8 @@ def test_words_kept_are_words_read_anew(
     for _, batch in engine._batches(next_titles):
         with torch.inference_mode():
             model, read, table = engine._read(batch)
-            quick = _Kept(model, model.prefix(read, table))
-            plain = _ReadAnew(model, read, table)
+            quick = _CachedStates(model, model.prefix(read, table))
+            plain = _RecomputedStates(model, read, table)
             for length in range(len(words) + 1):
                 said = torch.tensor(words[:length], dtype=torch.long)
                 said = said.expand(len(read.token_ids), -1)
@@ -95,8 +95,8 @@ def test_with_the_entity_pool_every_title_is_real(
     trie = EntityTrie.of_titles(titles, tokenizer)
     real = {tokenizer.decode(tokens) for tokens in tokenizer.encode_batch(titles)}
     for manner in (SamplingParams(), SamplingParams(temperature=2.0, top_p=1.0, seed=4)):
-        assert set(engine.write(next_titles, manner, trie=trie)) <= real
-    wild = engine.write(next_titles, SamplingParams(temperature=2.0, top_p=1.0, seed=4))
+        assert set(engine.generate(next_titles, manner, trie=trie)) <= real
+    wild = engine.generate(next_titles, SamplingParams(temperature=2.0, top_p=1.0, seed=4))
     assert not set(wild) <= real, "so little trained, it makes titles up without"
 
 
@@ -115,7 +115,7 @@ def test_blanks_are_weighed_and_the_first_one_written(shop: Dataset, engine: Tex
     examples: list[Example] = [example for _, example in pairs]
     question = Question("fill in", examples)
     assert engine.log_likelihood(question) < 0
-    assert len(engine.write(question, SamplingParams(max_words=3))) == 6
+    assert len(engine.generate(question, SamplingParams(max_words=3))) == 6
 
 
 def test_a_saved_model_answers_the_same(
@@ -123,7 +123,7 @@ def test_a_saved_model_answers_the_same(
 ) -> None:
     trained.save(tmp_path / "model")
     loaded = Recommender.load(tmp_path / "model").trained.system
-    assert TextEngine(PromptRunner(loaded)).write(next_titles) == engine.write(next_titles)
+    assert TextEngine(PromptRunner(loaded)).generate(next_titles) == engine.generate(next_titles)
 
 
 @pytest.mark.parametrize("name", ["p5", "recsysllm"])

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 from palate.data.dataset import Dataset
 from palate.errors import NotTrainedError
-from palate.inference.generation import SamplingParams, _Kept, _ReadAnew
+from palate.inference.generation import SamplingParams, _CachedStates, _RecomputedStates
 from palate.inference.prompt_runner import CatalogueVectors, PromptRunner
 from palate.inference.texts import Question, TextEngine
 from palate.language.tasks.choice import Choice
@@ -71,7 +71,7 @@ def test_options_of_several_words_are_weighed_whole(shop: Dataset, engine: TextE
     histories = shop.cases("test").histories[:4]
     examples = [task.ask(h, np.asarray([1, 2, 5])) for h in histories]
     options = [[task.titles[row] for row in (1, 2, 5)]] * 4
-    logs = engine.weigh(Question("choose", examples), options)
+    logs = engine.score_options(Question("choose", examples), options)
     shares = engine.choose(Question("choose", examples), options[0])
     for log, share in zip(logs, shares, strict=True):
         assert (log < 0).all()
@@ -86,7 +86,7 @@ def test_weighing_options_together_is_reading_each_as_a_reply(
     asked = [np.arange(3 + number) for number in range(6)]
     examples = [task.ask(h, rows) for h, rows in zip(histories, asked, strict=True)]
     options = [[*(task.titles[row] for row in rows), "a"] for rows in asked]
-    together = engine.weigh(Question("choose", examples), options)
+    together = engine.score_options(Question("choose", examples), options)
     for example, of_prompt, logs in zip(examples, options, together, strict=True):
         pairs = [replace(example, target_texts=(option,)) for option in of_prompt]
         alone = engine._log_probabilities(Question("choose", pairs))
@@ -97,8 +97,8 @@ def test_a_prompt_without_options_has_none_to_weigh(shop: Dataset, engine: TextE
     task = Choice(plain_titles(shop.catalog))
     examples = [task.ask(h, np.asarray([1])) for h in shop.cases("test").histories[:3]]
     question, title = Question("choose", examples), task.titles[1]
-    assert [len(logs) for logs in engine.weigh(question, [[], [title], []])] == [0, 1, 0]
-    assert [len(logs) for logs in engine.weigh(question, [[], [], []])] == [0, 0, 0]
+    assert [len(logs) for logs in engine.score_options(question, [[], [title], []])] == [0, 1, 0]
+    assert [len(logs) for logs in engine.score_options(question, [[], [], []])] == [0, 0, 0]
 
 
 def test_what_is_copied_is_copied_alike_however_it_is_read(shop: Dataset) -> None:
@@ -116,7 +116,9 @@ def test_what_is_copied_is_copied_alike_however_it_is_read(shop: Dataset) -> Non
     examples = [task.ask(h, rows) for h, rows in zip(histories, asked, strict=True)]
     options = [[*(task.titles[row] for row in rows), "a"] for rows in asked]
     question = Question("choose", examples)
-    for logs, example, own in zip(engine.weigh(question, options), examples, options, strict=True):
+    for logs, example, own in zip(
+        engine.score_options(question, options), examples, options, strict=True
+    ):
         pairs = [replace(example, target_texts=(option,)) for option in own]
         alone = engine._log_probabilities(Question("choose", pairs))
         assert_allclose(logs, alone, rtol=1e-4, atol=1e-4)
@@ -124,7 +126,7 @@ def test_what_is_copied_is_copied_alike_however_it_is_read(shop: Dataset) -> Non
         with torch.inference_mode():
             read, table = engine.runner.with_items(batch)
             prefix = model.prefix(read, table).copied
-            plain = _ReadAnew(model, read, table)
+            plain = _RecomputedStates(model, read, table)
             plain.after(torch.zeros(len(batch.token_ids), 0, dtype=torch.long))
         assert prefix is not None
         assert plain.copied is not None
@@ -142,7 +144,7 @@ def test_the_likelihood_is_the_mean_over_the_words(shop: Dataset, engine: TextEn
     ]
     assert example.candidates is not None
     logs = [
-        engine.weigh(
+        engine.score_options(
             Question("rate it", [_asking_one(example, asked)]),
             [[reply]],
         )[0][0]
@@ -175,14 +177,16 @@ def test_what_is_written_together_is_written_alone(
 ) -> None:
     question = _explained(shop, engine)
     manner = SamplingParams(max_words=12, temperature=0.0)
-    texts = engine.write(question, manner)
+    texts = engine.generate(question, manner)
     assert any(texts)
     assert texts == [
-        engine.write(Question("explain it", [example]), manner)[0] for example in question.examples
+        engine.generate(Question("explain it", [example]), manner)[0]
+        for example in question.examples
     ]
     drawn = SamplingParams(max_words=12, temperature=temperature, drafts=3, seed=3)
-    assert engine.write(question, drawn) == [
-        engine.write(Question("explain it", [example]), drawn)[0] for example in question.examples
+    assert engine.generate(question, drawn) == [
+        engine.generate(Question("explain it", [example]), drawn)[0]
+        for example in question.examples
     ]
 
 
@@ -191,8 +195,8 @@ def test_reading_on_is_reading_anew(shop: Dataset, engine: TextEngine) -> None:
     (_, batch), *_ = engine._batches(_explained(shop, engine))
     with torch.inference_mode():
         read, table = engine.runner.with_items(batch)
-        quick = _Kept(model, model.prefix(read, table))
-        plain = _ReadAnew(model, read, table)
+        quick = _CachedStates(model, model.prefix(read, table))
+        plain = _RecomputedStates(model, read, table)
         said = torch.randint(3, 200, (len(batch.token_ids), 6))
         for length in range(7):
             one, two = (states.after(said[:, :length]) for states in (quick, plain))
@@ -212,7 +216,7 @@ def test_items_looked_up_are_items_computed(shop: Dataset, engine: TextEngine) -
 
 
 def test_a_character_said_in_part_is_left_out(shop: Dataset, engine: TextEngine) -> None:
-    texts = engine.write(
+    texts = engine.generate(
         _explained(shop, engine), SamplingParams(max_words=30, temperature=8.0, top_p=1.0)
     )
     assert any(texts)

@@ -59,7 +59,7 @@ def _weighed(answers: TextAnswers, histories: list[History]) -> np.ndarray:
     """The log-probability of each title as the whole reply, one after the other."""
     task = answers.task(NextTitle)
     question = answers.question(task, [task.ask(history) for history in histories])
-    return np.stack(answers.texts.weigh(question, [list(task.titles)] * len(histories)))
+    return np.stack(answers.texts.score_options(question, [list(task.titles)] * len(histories)))
 
 
 def _scores(ranking: Ranking) -> dict[int, float]:

@@ -5,12 +5,12 @@ import pytest
 from palate import Dataset
 from palate.errors import UnknownUserError
 from palate.language.prompts import load_prompts
-from palate.studies.shown_prompts import asked_of, show_families
+from palate.studies.shown_prompts import show_families, with_example_prompts
 
 
 def test_every_family_is_asked_of_somebody(tiny_shop: Dataset) -> None:
     prompts = load_prompts()
-    shown = asked_of(show_families(prompts), tiny_shop)
+    shown = with_example_prompts(show_families(prompts), tiny_shop)
     assert [each.family for each in shown] == list(prompts)
     for each in shown:
         assert each.user_id in tiny_shop.interactions.users.ids
@@ -18,9 +18,9 @@ def test_every_family_is_asked_of_somebody(tiny_shop: Dataset) -> None:
 
 
 def test_a_user_is_asked_by_name(tiny_shop: Dataset) -> None:
-    (shown,) = asked_of(show_families(load_prompts(), "next-item"), tiny_shop, "u3")
+    (shown,) = with_example_prompts(show_families(load_prompts(), "next-item"), tiny_shop, "u3")
     assert shown.user_id == "u3"
     last = tiny_shop.catalog.titles()[int(tiny_shop.history("u3").item_rows[-1])]
     assert last in shown.rendered
     with pytest.raises(UnknownUserError):
-        asked_of([shown], tiny_shop, "nobody")
+        with_example_prompts([shown], tiny_shop, "nobody")

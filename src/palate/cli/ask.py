@@ -194,9 +194,9 @@ def explain(
             _named(loaded, row)
             | {
                 "explanation": explained.text,
-                "written": explained.written,
+                "written": explained.generated,
                 "invented": list(explained.invented),
-                "mended": explained.was_mended,
+                "mended": explained.was_edited,
                 "quoted": explained.quoted,
             }
         )

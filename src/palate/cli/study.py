@@ -69,7 +69,7 @@ def prompts(
     """Show the prompts: every wording, and one asked in full of a real user."""
     from palate.language.prompts import load_prompts
     from palate.language.tasks import checked_family
-    from palate.studies.shown_prompts import asked_of, show_families
+    from palate.studies.shown_prompts import show_families, with_example_prompts
 
     if family is not None:
         checked_family(family)
@@ -81,7 +81,7 @@ def prompts(
     known = load_prompts(file) if file is not None or loaded is None else loaded.prompts
     shown = show_families(known, family)
     if loaded is not None:
-        shown = asked_of(shown, loaded.dataset, user)
+        shown = with_example_prompts(shown, loaded.dataset, user)
     if as_json:
         say_json(
             {

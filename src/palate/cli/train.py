@@ -124,7 +124,7 @@ def demo(
     from palate.studies.demo import run_demo
 
     with training_progress() as bar:
-        run_demo(folder, num_users=users, seed=seed, say=say, show=show, training=bar.report)
+        run_demo(folder, num_users=users, seed=seed, echo=say, show=show, training=bar.report)
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""How it answers: from a model folder to recommendations."""
+"""Inference: from a model folder to recommendations and text answers."""

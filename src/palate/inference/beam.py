@@ -1,8 +1,14 @@
-"""Beam search over the codes of items: only what exists is ever looked at.
+"""Beam search over item codes, restricted to prefixes of existing items.
 
-A beam is a node of the prefix table. At each level the scorer says how likely each next code of
-each beam is, the table says which codes there are, and the best beams go on: look-ups and one
-``topk`` per level, for all users at once.
+A beam is a node of the prefix table. At each level the scorer gives the probability of each next
+code of each beam, the table gives the codes that exist, and the best beams are kept: look-ups and
+one ``topk`` per level, for all users at once. With 2 beams and codes of 3 levels::
+
+    level 0        level 1             level 2
+    root -- 3 ----- 3,1 ----------- 3,1,0 = item i7   -0.9
+       |       |       `----------- 3,1,5 = item i2   -1.6
+       |       `--- 3,4 (dropped)
+       `--- 5 ----- 5,2 ----------- 5,2,6 = item i9   -1.2
 """
 
 from dataclasses import dataclass
@@ -18,26 +24,26 @@ from palate.items.codes.prefix_table import Children, PrefixTable
 
 @runtime_checkable
 class CodeScorer(Protocol):
-    """Log-probabilities of the next code of every beam; keeps its own cache between calls."""
+    """Gives log-probabilities of the next code of every beam; keeps a cache between calls."""
 
     def first(self) -> Float[Tensor, "users codes"]:
-        """Return those of the first level, from the history alone."""
+        """Return the log-probabilities of the first level, given the history."""
         ...
 
     def next(
         self, parents: Int[Tensor, "users beams"], codes: Int[Tensor, "users beams"]
     ) -> Float[Tensor, "users beams codes"]:
-        """Return those of the next level.
+        """Return the log-probabilities of the next level.
 
-        Beam ``k`` of user ``u`` extends beam ``parents[u, k]`` of the call before by the code
-        ``codes[u, k]`` of its level; before the first such call there is one beam, the history.
+        Beam ``k`` of user ``u`` extends beam ``parents[u, k]`` of the previous call by the code
+        ``codes[u, k]``; before the first call there is a single beam, the history.
         """
         ...
 
 
 @dataclass(frozen=True)
 class _Beams:
-    """Where the search stands."""
+    """The beams after a level."""
 
     nodes: Int[Tensor, "users beams"]
     totals: Float[Tensor, "users beams"]
@@ -54,18 +60,18 @@ def beam_search(
 ) -> tuple[Int[Tensor, "users n"], Float[Tensor, "users n"]]:
     """Return the best ``n`` item rows of each user and their log-probabilities, best first.
 
-    The log-probability of an item is the sum of those of its codes. Equals are ordered by item row,
-    lower first (see :func:`palate.ranking.top_rows`). With at least as many beams as items this is
-    the exhaustive ranking. Where there are fewer than ``n`` items the list ends with row -1 and
-    -inf; an item of probability zero is not listed.
+    The log-probability of an item is the sum over its codes. Ties are ordered by item row, lower
+    first (see :func:`palate.ranking.top_rows`). With at least as many beams as items the ranking is
+    exhaustive. A list with fewer than ``n`` items is padded with row -1 and -inf; an item of
+    probability zero is not listed.
 
     Args:
-        scorer: one language model, its histories read.
+        scorer: a language model that has encoded the histories.
         table: the items to choose from.
-        beams: prefixes that go on after each level.
+        beams: beam width, the prefixes kept after each level.
         n: items per user.
-        seen: item rows to leave out, padded with -1. A prefix all of whose items are to be left out
-            takes no place among the beams.
+        seen: item rows to exclude, padded with -1. A prefix whose items are all excluded is
+            dropped from the beams.
 
     Raises:
         ConfigError: when ``beams`` or ``n`` is not positive.
@@ -95,7 +101,7 @@ def beam_search(
 def _grown(
     at: _Beams, children: Children, log_probabilities: Float[Tensor, "users beams codes"]
 ) -> Float[Tensor, "users beams branch"]:
-    """Return the total of every child of every beam."""
+    """Return the total log-probability of every child of every beam."""
     added = log_probabilities.float().gather(2, children.codes) + at.totals[..., None]
     return torch.where(children.valid, added, -torch.inf)
 
@@ -107,13 +113,15 @@ def _leave_out(
     gone: Int[Tensor, "users gone"],
 ) -> None:
     """Set the children that are ``gone`` to -inf where their parent is among the beams."""
-    # What is no child has the parent beyond the last, and a dead beam stands beyond even that.
+    # The children of node p are the nodes starts[p] to starts[p + 1] - 1, so that searchsorted
+    # finds the parent of an excluded node. Padding gets a parent past the last node, and a dead
+    # beam an even larger number, so that neither matches.
     parent = torch.searchsorted(starts, gone, right=True, out_int32=True) - 1
     nodes, beam = at.nodes.masked_fill(at.totals == -torch.inf, len(starts)).sort(dim=1)
     place = torch.searchsorted(nodes, parent).clamp(max=nodes.shape[1] - 1)
     hit = nodes.gather(1, place) == parent
     slot = beam.gather(1, place) * grown.shape[2] + (gone - starts[parent])
-    # Whatever is no hit adds nothing to some child: no need to pick out the hits.
+    # Entries without a hit add 0 to child 0, which saves selecting the hits.
     minus = torch.zeros_like(slot, dtype=grown.dtype).masked_fill(hit, -torch.inf)
     grown.view(len(grown), -1).scatter_add_(1, slot.masked_fill(~hit, 0), minus)
 
@@ -121,7 +129,7 @@ def _leave_out(
 def _best(
     grown: Float[Tensor, "users beams branch"], children: Children, beams: int
 ) -> tuple[Int[Tensor, "users kept"], Int[Tensor, "users kept"], _Beams]:
-    """Return the parent and the last code of the beams that go on, and these."""
+    """Return the parents and last codes of the best beams, and the beams themselves."""
     flat = grown.flatten(1)
     totals, chosen = flat.topk(min(beams, flat.shape[1]))
     nodes = children.nodes.flatten(1).gather(1, chosen)
@@ -132,10 +140,11 @@ def _best(
 def _best_rows(
     totals: Float[Tensor, "users leaves"], rows: Int[Tensor, "users leaves"], n: int
 ) -> tuple[Int[Tensor, "users n"], Float[Tensor, "users n"]]:
-    """Return the best rows in exact order: by total, and where equal by row.
+    """Return the best rows in exact order: by total, ties by lower row.
 
-    Both make one whole number. The bits of a float order as whole numbers do once the bits below
-    the sign of the negative ones are turned; below them stands the row, the lower the larger.
+    Both are packed into one 64-bit integer key. The bits of a float32 order like an integer once
+    the bits below the sign are flipped for negative numbers; they form the upper half of the key.
+    The lower half is the row, negated so that a lower row gives a larger key.
     """
     bits = (totals + 0.0).view(torch.int32)
     ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
@@ -147,7 +156,7 @@ def _best_rows(
 def _padded(
     rows: Int[Tensor, "users found"], totals: Float[Tensor, "users found"], n: int
 ) -> tuple[Int[Tensor, "users n"], Float[Tensor, "users n"]]:
-    """Return lists of ``n``: no row where the total is -inf."""
+    """Return lists padded to length ``n``; row -1 where the total is -inf."""
     missing = n - rows.shape[1]
     rows = torch.nn.functional.pad(rows.long(), (0, missing), value=-1)
     totals = torch.nn.functional.pad(totals, (0, missing), value=-torch.inf)

@@ -1,4 +1,4 @@
-"""What a trained system can answer, what it cannot, and which recipe could."""
+"""Capabilities: what a trained system can answer, and which recipes could answer the rest."""
 
 from collections.abc import Collection, Mapping
 from functools import cache, cached_property
@@ -15,21 +15,21 @@ from palate.training.recipe import Form, Recipe, load_recipe, recipe_names
 from palate.training.system import LanguageModelSystem
 
 _WORDS_NEED = "urm"
-"""The recipe to name where free words are wanted."""
+"""Recipe suggested to users who want free-text prompts."""
 
 FORMS: tuple[Form, ...] = get_args(Form)
-"""Ways to answer with items: by vectors, by codes, by both, by titles."""
+"""Forms of answers with items: vectors, codes, hybrid, titles."""
 
 
 class Capabilities:
-    """Judges requests before they are answered; nothing here reads a history."""
+    """Checks requests before they are answered; it never reads a history."""
 
     def __init__(self, trained: TrainedModel, forms: Collection[str] = FORMS) -> None:
-        """Look at what was trained.
+        """Read the capabilities of a system.
 
         Args:
             trained: the system with its dataset.
-            forms: in which it may be asked; others are refused although it was trained on them.
+            forms: forms that are allowed; others are refused even if it was trained on them.
         """
         system = trained.system
         self._trained = trained
@@ -38,11 +38,11 @@ class Capabilities:
         self.tasks: tuple[str, ...] = tuple(x for x in trained_on if answered_with_items(x))
         """Families answered with items."""
         self.in_words: tuple[str, ...] = tuple(x for x in trained_on if not answered_with_items(x))
-        """Families answered in words."""
+        """Families answered with text."""
         self._offered = tuple(form for form in FORMS if form in forms)
         answered: tuple[Form, ...] = ("set",) if self._parts is None else self._parts.forms
         self.forms: tuple[Form, ...] = tuple(form for form in answered if form in self._offered)
-        """Ways in which it answers with items, the usual one first."""
+        """Forms in which it answers with items, the default first."""
 
     @property
     def reads_words(self) -> bool:
@@ -51,7 +51,7 @@ class Capabilities:
 
     @property
     def reads_new_items(self) -> bool:
-        """Whether an item that was not there in training can be answered."""
+        """Whether it can recommend an item that was not in the training catalogue."""
         parts = self._parts
         return parts is not None and (
             parts.encoders.text is not None or parts.encoders.attributes is not None
@@ -59,15 +59,15 @@ class Capabilities:
 
     @property
     def compares_items(self) -> bool:
-        """Whether it can say how like two items are."""
+        """Whether it can compute the similarity of two items."""
         return "set" in self.forms and not isinstance(self._trained.system, Popularity)
 
     def check(self, request: Request) -> None:
-        """Refuse what cannot be answered with items.
+        """Refuse a request that cannot be answered with items.
 
         Raises:
             NotTrainedError: naming the recipes that can.
-            ConfigError: when slots are missing or hold what the data does not know.
+            ConfigError: when slots are missing or have values that are not in the data.
         """
         if request.form is not None and request.form not in self.forms:
             raise self._other_form(request.form)
@@ -103,10 +103,10 @@ class Capabilities:
         )
 
     def check_recommends(self) -> None:
-        """Refuse a model that finds no items.
+        """Refuse a model that cannot recommend items.
 
         Raises:
-            NotTrainedError: saying what it can be asked.
+            NotTrainedError: with a hint at what the model can do.
         """
         if not self.forms:
             raise NotTrainedError(
@@ -117,7 +117,7 @@ class Capabilities:
 
     @property
     def wordless(self) -> NotTrainedError:
-        """The refusal of a system that answers nothing in words."""
+        """The error of a system that answers no family with text."""
         refusal = (
             f"The baseline {self._name!r} says no words."
             if self._parts is None
@@ -129,7 +129,7 @@ class Capabilities:
         )
 
     def check_words(self, family: str) -> None:
-        """Refuse what the model was not trained to say.
+        """Refuse a text family that the model was not trained on.
 
         Raises:
             NotTrainedError: naming the recipes that can.
@@ -150,7 +150,7 @@ class Capabilities:
         )
 
     def describe(self) -> dict[str, object]:
-        """Return it all as JSON values."""
+        """Return the capabilities as JSON values."""
         trained, parts = self._trained, self._parts
         return {
             "recipe": trained.recipe.title,
@@ -201,7 +201,7 @@ class Capabilities:
         return {slot: list(values) for slot, values in sorted(choices.items())}
 
     def _other_form(self, form: str) -> NotTrainedError:
-        """Return the refusal of a form in which the model does not answer."""
+        """Return the error for a form in which the model does not answer."""
         answered = ", ".join(self.forms) or "words alone"
         if self._parts is not None and form in self._parts.forms:
             return NotTrainedError(
@@ -240,7 +240,7 @@ def recipes_that_answer(family: str) -> list[str]:
 
 
 def recipes_of_form(form: str) -> list[str]:
-    """Return the recipes of the package that train a language model to answer in a form."""
+    """Return the recipes of the package whose language model answers in a form."""
     return [name for name, recipe in _recipes().items() if form in recipe.forms]
 
 

@@ -1,7 +1,7 @@
-"""The items of an engine, which come, change and go while it answers.
+"""The catalogue of an engine: items are added, changed and deleted while it answers.
 
-Everything an answer reads of the catalogue is one unchanging :class:`CatalogueState`; an update
-builds the next one and replaces a single reference, so that no answer ever sees half of a change.
+An answer reads the catalogue from one immutable :class:`CatalogueState`. An update builds the next
+state and replaces a single reference, so that no answer sees half of a change.
 """
 
 import threading
@@ -26,28 +26,28 @@ class ItemCatalogue:
     """Items by id and by row; safe to read from several threads while it is updated."""
 
     def __init__(self, catalog: Catalog, encoder: ItemEncoder | None) -> None:
-        """Start with the items that a system was trained on.
+        """Start with the training catalogue of a system.
 
         Args:
-            catalog: those items.
-            encoder: of new items; None where the system knows items by ID alone.
+            catalog: the training catalogue.
+            encoder: encodes new items; None where the system knows items by ID alone.
         """
         self._catalog, self._encoder = catalog, encoder
         self._updating = threading.Lock()
         self.state = CatalogueState.trained(catalog, encoder)
-        """What answers read; replaced as a whole, never changed."""
+        """The state that answers read; replaced as a whole, never modified."""
         self._rows = {view.item_id: row for row, view in enumerate(self.state.views)}
         self._index: tuple[int, TitleIndex] | None = None
-        """The title index, and the number of the change that it was made after."""
+        """The title index, and the change counter at which it was built."""
 
     def __len__(self) -> int:
-        """Return the number of rows, those of deleted items included."""
+        """Return the number of rows, including deleted items."""
         return len(self.state)
 
     # Items by id
 
     def row_of(self, item_id: str) -> int:
-        """Return the row of an item; a deleted one keeps its row.
+        """Return the row of an item; a deleted item keeps its row.
 
         Raises:
             UnknownItemError: when it was neither trained nor added.
@@ -69,7 +69,7 @@ class ItemCatalogue:
         return known, missing
 
     def known_rows(self, item_ids: Sequence[str]) -> Int[np.ndarray, " ids"]:
-        """Return the rows of items that all have to be there.
+        """Return the rows of items, all of which must exist.
 
         Raises:
             UnknownItemError: naming the first that is not.
@@ -77,10 +77,10 @@ class ItemCatalogue:
         return np.asarray([self.row_of(item_id) for item_id in item_ids], dtype=np.int64)
 
     def item(self, item_id: str) -> ItemView:
-        """Return what is known of an item.
+        """Return the view of an item.
 
         Raises:
-            UnknownItemError: when there is no such item, or no longer.
+            UnknownItemError: when the item does not exist or was deleted.
         """
         row, state = self.row_of(item_id), self.state
         if state.deleted[row]:
@@ -88,7 +88,7 @@ class ItemCatalogue:
         return state.views[row]
 
     def image(self, item_id: str) -> bytes | None:
-        """Return the picture that the model folder holds of an item, PNG or JPEG."""
+        """Return the image of an item from the model folder, PNG or JPEG."""
         row, table = self.row_of(item_id), self._catalog.table
         if row >= len(self._catalog) or self.state.deleted[row] or "image" not in table.columns:
             return None
@@ -98,11 +98,11 @@ class ItemCatalogue:
     # Items by row
 
     def view(self, row: int) -> ItemView:
-        """Return what is known of a row, deleted or not: a history may hold it."""
+        """Return the view of a row, deleted or not, since histories may contain it."""
         return self.state.views[row]
 
     def views(self, rows: Sequence[int] | Int[np.ndarray, " rows"]) -> list[ItemView]:
-        """Return what is known of several rows."""
+        """Return the views of several rows."""
         every = self.state.views
         return [every[row] for row in np.asarray(rows, dtype=np.int64).tolist()]
 
@@ -112,21 +112,21 @@ class ItemCatalogue:
         return (row for row in range(start, len(state)) if not state.deleted[row])
 
     def num_answered(self, rows: Int[np.ndarray, " rows"]) -> int:
-        """Return how many of some rows may be answered where no filter is given."""
+        """Return how many of these rows may be recommended without a filter."""
         return int(self.state.allowed(None)[rows].sum())
 
     # Filters and titles
 
     def facets(self, most: int) -> Facets:
-        """Return what the items that are not deleted can be filtered by."""
+        """Return the facets of the items that are not deleted."""
         state = self.state
         return facets(state.columns, ~state.deleted, most)
 
     def filter(self, conditions: Sequence[str]) -> ItemFilter:
-        """Return the filter of conditions (see :func:`palate.inference.filters.parse_filter`).
+        """Parse filter conditions (see :func:`palate.inference.filters.parse_filter`).
 
         Raises:
-            ConfigError: when a condition cannot be read, or names what no item has.
+            ConfigError: when a condition cannot be parsed, or names a label that no item has.
         """
         return parse_filter(conditions, self.state.columns)
 
@@ -142,12 +142,12 @@ class ItemCatalogue:
     # Sessions
 
     def history_of(self, item_ids: Sequence[str], after: History | None = None) -> History:
-        """Return the history of somebody who chose these items, oldest first.
+        """Return a history of these items, oldest first.
 
         Args:
-            item_ids: of the items.
-            after: what somebody known did before; what was done with the items, and how they were
-                rated, is then unknown in the same history.
+            item_ids: the items.
+            after: earlier history of a known user; the new events then have unknown event types,
+                ratings and times.
 
         Raises:
             UnknownItemError: naming the first id that the catalogue does not hold.
@@ -155,16 +155,15 @@ class ItemCatalogue:
         rows = self.known_rows(item_ids)
         if after is None or not len(after):
             return History(item_rows=rows)
-        return after.extended(untold(rows)) if len(rows) else after
+        return after.extended(bare_events(rows)) if len(rows) else after
 
     # Changes
 
     def update(self, changes: Sequence[ItemRecord | DeletedItem]) -> int:
-        """Take new, changed and deleted items; answers from now on know of them, and of all.
+        """Apply new, changed and deleted items, atomically for later answers.
 
-        A new item is encoded as the model's encoders encode text and attributes, and is
-        recommendable at once if there is anything of it that the model can read. Returns how many
-        rows changed.
+        A new item is encoded by the text and attribute encoders of the model; it can be recommended
+        at once if the model can read any of its content. Returns how many rows changed.
         """
         last = {change.item_id: change for change in changes}
         with self._updating:
@@ -174,21 +173,21 @@ class ItemCatalogue:
                 for item_id, change in last.items()
                 if isinstance(change, DeletedItem) and item_id in self._rows
             ]
-            told = [self._view(c) for c in last.values() if isinstance(c, ItemRecord)]
-            new = [view.item_id for view in told if view.item_id not in self._rows]
+            described = [self._view(c) for c in last.values() if isinstance(c, ItemRecord)]
+            new = [view.item_id for view in described if view.item_id not in self._rows]
             added = {item_id: len(state) + place for place, item_id in enumerate(new)}
             rows = np.asarray(
-                [added.get(v.item_id, self._rows.get(v.item_id)) for v in told], dtype=np.int64
+                [added.get(v.item_id, self._rows.get(v.item_id)) for v in described], dtype=np.int64
             )
-            if told:
-                state = state.replaced(rows, told, self._encoder)
+            if described:
+                state = state.replaced(rows, described, self._encoder)
             if gone:
                 state = state.without(np.asarray(gone))
-            # Made before it is shown, so that the first request does not wait for it.
+            # Prepared before it is published, so that the first request does not wait.
             self.state = state.prepared()
-            # Rows past the end of the state count as unknown, so the state has to come first.
+            # Rows past the end of the state count as unknown, so the state is published first.
             self._rows.update(added)
-        return len(told) + len(gone)
+        return len(described) + len(gone)
 
     def _view(self, record: ItemRecord) -> ItemView:
         row = self._rows.get(record.item_id)
@@ -204,8 +203,8 @@ class ItemCatalogue:
         )
 
 
-def untold(item_rows: Int[np.ndarray, " events"]) -> History:
-    """Return events of which nothing is known but the items."""
+def bare_events(item_rows: Int[np.ndarray, " events"]) -> History:
+    """Return events with known items and nothing else."""
     events = len(item_rows)
     return History(
         item_rows=item_rows,

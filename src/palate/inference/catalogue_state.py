@@ -1,7 +1,7 @@
-"""All that answers read of a catalogue at one moment, and how the next state is made from it.
+"""Catalogue state: an immutable snapshot of a catalogue, and the way to the next snapshot.
 
-A state never changes. Rows are never given to another item: a deleted item keeps its row, so that
-histories which hold it stay readable, until the model is loaded anew.
+Rows are never reused: a deleted item keeps its row until the model is loaded again, so that
+histories with it remain readable.
 """
 
 from collections.abc import Sequence
@@ -23,24 +23,24 @@ _MASK_BYTES = 32_000_000
 """Memory for the masks of recent filters."""
 _NO_FILTER = ItemFilter()
 _MOST_TABLES = 16
-"""Tables of codes kept, one per recent filter."""
+"""Number of code tables kept, one per recent filter."""
 
 
 @dataclass(frozen=True, eq=False)
 class CatalogueState:
-    """All that answers read of the catalogue at one moment."""
+    """Snapshot of all catalogue data that answers read."""
 
     views: Sequence[ItemView]
     deleted: Bool[np.ndarray, " items"]
     readable: Bool[np.ndarray, " items"]
-    """What the model can say anything about: it knows the item by ID or can read its content."""
+    """Whether the model can score the item: it knows the ID, or can read the content."""
     columns: ItemColumns
     vectors: CatalogueVectors | None
     """None for a baseline, which has no vectors."""
     codes: Codes | None = None
-    """Of the items that can be spelled: the first rows; None where the model spells none."""
+    """Codes of the first rows, the items that have codes; None where the model uses none."""
     edition: int = 0
-    """Counts the changes that made an item of somebody's history read differently."""
+    """Counts the changes that alter the encoding of items in histories."""
     changes: int = 0
     """Counts all changes."""
     _masks: dict[ItemFilter, np.ndarray] = field(default_factory=dict)
@@ -48,9 +48,9 @@ class CatalogueState:
 
     @classmethod
     def trained(cls, catalog: Catalog, encoder: ItemEncoder | None) -> "CatalogueState":
-        """Return the state of the catalogue that a system was trained on.
+        """Return the state of the training catalogue.
 
-        Without an ``encoder`` it knows items by ID alone, as a baseline does.
+        Without an ``encoder`` items are known by ID alone, as for a baseline.
         """
         views = trained_views(catalog)
         vectors, readable, codes = None, np.ones(len(views), dtype=bool), None
@@ -73,17 +73,17 @@ class CatalogueState:
 
     @cached_property
     def outputs_DI(self) -> Float[np.ndarray, "width items"]:  # noqa: N802 - shape suffix
-        """Output vectors as columns: the layout in which one user's product is fastest."""
+        """Output vectors as columns, the fastest layout for the product with one user."""
         assert self.vectors is not None
         return np.ascontiguousarray(self.vectors.outputs.float().cpu().numpy().T)
 
     @cached_property
     def hidden_rows(self) -> Int[np.ndarray, " hidden"]:
-        """Rows that may not be answered where no filter is given."""
+        """Rows that may not be recommended without a filter."""
         return np.flatnonzero(~self.allowed(None))
 
     def prepared(self) -> "CatalogueState":
-        """Return the state itself, ready: the first question must not wait for what all need."""
+        """Return the state with its shared caches filled, so that the first request is fast."""
         if self.vectors is not None:
             assert self.outputs_DI.shape[1] == len(self)
         assert len(self.hidden_rows) <= len(self)
@@ -94,7 +94,7 @@ class CatalogueState:
     def code_table(
         self, wanted: ItemFilter | None, candidates: Sequence[int] | None = None
     ) -> PrefixTable:
-        """Return the codes of what may be answered, of ``candidates`` alone where given."""
+        """Return the prefix table of the allowed items, restricted to ``candidates`` if given."""
         wanted = wanted or _NO_FILTER
         known = self._tables.get(wanted) if candidates is None else None
         if known is not None:
@@ -114,7 +114,7 @@ class CatalogueState:
         return table
 
     def allowed(self, wanted: ItemFilter | None) -> Bool[np.ndarray, " items"]:
-        """Return which rows may be answered."""
+        """Return the mask of rows that may be recommended."""
         wanted = wanted or _NO_FILTER
         known = self._masks.get(wanted)
         if known is None:
@@ -125,7 +125,7 @@ class CatalogueState:
         return known
 
     def without(self, rows: Int[np.ndarray, " deleted"]) -> "CatalogueState":
-        """Return the state in which some items are deleted."""
+        """Return the state with some items deleted."""
         deleted = self.deleted.copy()
         deleted[rows] = True
         return replace(self, deleted=deleted, changes=self.changes + 1, _masks={}, _tables={})
@@ -136,9 +136,9 @@ class CatalogueState:
         views: Sequence[ItemView],
         encoder: ItemEncoder | None,
     ) -> "CatalogueState":
-        """Return the state in which some rows are as ``views`` say; new ones follow the old.
+        """Return the state with ``views`` in place of some rows; new rows are appended.
 
-        Without an ``encoder`` the model knows items by ID alone, and new ones stay hidden.
+        Without an ``encoder`` the model knows items by ID alone, and new items stay hidden.
         """
         everything = [
             *self.views,

@@ -1,6 +1,6 @@
-"""Answers in codes or by titles: the beams of a search, read on step by step by the trained model.
+"""Code scorers: next-code and next-word probabilities of the model, for the beam search.
 
-Shape suffixes: U users, K beams, D width, R words said.
+Shape suffixes: U users, K beams, D width, R words generated so far.
 """
 
 import torch
@@ -14,42 +14,42 @@ from palate.models.outputs import Prefix
 
 
 class ModelCodes:
-    """How likely each next code is (a :class:`palate.inference.beam.CodeScorer`)."""
+    """Scores the next code of each beam (a :class:`palate.inference.beam.CodeScorer`)."""
 
     def __init__(self, model: RecommendationModel, prefix: Prefix) -> None:
         """Start after the histories that ``prefix`` holds."""
         assert model.codes is not None
         self._codes = model.codes
         self._beams = read_on(model.decoder, prefix)
-        self._carried_UKD = prefix.carried[:, None]
+        self._context_UKD = prefix.carried[:, None]
         self._level = 0
 
     def first(self) -> Float[Tensor, "users codes"]:
         """Return the log-probabilities of the first code."""
-        nobody = torch.zeros(len(self._carried_UKD), 1, dtype=torch.long)
-        return self._read(nobody.to(self._carried_UKD.device))[:, 0]
+        nobody = torch.zeros(len(self._context_UKD), 1, dtype=torch.long)
+        return self._read(nobody.to(self._context_UKD.device))[:, 0]
 
     def next(
         self, parents: Int[Tensor, "users beams"], codes: Int[Tensor, "users beams"]
     ) -> Float[Tensor, "users beams codes"]:
         """Return the log-probabilities of the next code of beams that grew by ``codes``."""
-        width = self._carried_UKD.shape[2]
-        kept = self._carried_UKD.gather(1, parents.long()[..., None].expand(-1, -1, width))
-        said = self._codes.said(codes.long() + self._codes.bases[self._level])
-        self._carried_UKD = kept + said
+        width = self._context_UKD.shape[2]
+        kept = self._context_UKD.gather(1, parents.long()[..., None].expand(-1, -1, width))
+        added = self._codes.said(codes.long() + self._codes.bases[self._level])
+        self._context_UKD = kept + added
         self._level += 1
         return self._read(parents.long())
 
     def _read(self, parents: Int[Tensor, "users beams"]) -> Float[Tensor, "users beams codes"]:
-        x = self._carried_UKD + self._codes.start[self._level]
+        x = self._context_UKD + self._codes.start[self._level]
         hidden = self._beams.step(x, parents)
         return self._codes.logits(hidden, self._level).float().log_softmax(dim=-1)
 
 
 class ModelTitles:
-    """How likely each next word of a title is (a :class:`palate.inference.beam.CodeScorer`).
+    """Scores the next word of a title per beam (a :class:`palate.inference.beam.CodeScorer`).
 
-    What follows a whole title is certain, and nothing is read of it.
+    A complete title is not decoded further: its next word has log-probability 0.
     """
 
     def __init__(
@@ -58,32 +58,34 @@ class ModelTitles:
         """Start after the prompts that ``prefix`` holds.
 
         Args:
-            model: what answers.
-            prefix: the prompts, read.
-            end: the word that ends a title.
-            most_words: longer titles were cut, and end without it.
+            model: the language model.
+            prefix: the encoded prompts.
+            end: the token that ends a title.
+            most_words: maximum title length; longer titles were cut and have no end token.
         """
         assert model.text is not None
         self._model = model
         self._beams = read_on(model.decoder, prefix)
         self._end, self._most_words = end, most_words
         self._first_U1D = (prefix.carried + model.text.start)[:, None]
-        self._said_UKR = torch.zeros(
+        self._generated_UKR = torch.zeros(
             len(prefix.carried), 1, 0, dtype=torch.long, device=prefix.carried.device
         )
 
     def first(self) -> Float[Tensor, "users codes"]:
         """Return the log-probabilities of the first word."""
-        return self._read(self._first_U1D, self._said_UKR.new_zeros(len(self._said_UKR), 1))[:, 0]
+        return self._read(
+            self._first_U1D, self._generated_UKR.new_zeros(len(self._generated_UKR), 1)
+        )[:, 0]
 
     def next(
         self, parents: Int[Tensor, "users beams"], codes: Int[Tensor, "users beams"]
     ) -> Float[Tensor, "users beams codes"]:
         """Return the log-probabilities of the next word of beams that grew by ``codes``."""
         parents, words = parents.long(), codes.long()
-        length = self._said_UKR.shape[2]
-        before = self._said_UKR.gather(1, parents[..., None].expand(-1, -1, length))
-        self._said_UKR = torch.cat([before, words[..., None]], dim=2)
+        length = self._generated_UKR.shape[2]
+        before = self._generated_UKR.gather(1, parents[..., None].expand(-1, -1, length))
+        self._generated_UKR = torch.cat([before, words[..., None]], dim=2)
         whole = (words == self._end) | (length + 1 == self._most_words)
         if bool(whole.all()):
             return words.new_zeros(*words.shape, self._model.num_words, dtype=torch.float32)
@@ -97,5 +99,7 @@ class ModelTitles:
     ) -> Float[Tensor, "users beams codes"]:
         model = self._model
         if model.entity_positions is not None:
-            x = x + model.entity_positions.of_reply(self._said_UKR.flatten(0, 1))[:, -1].view_as(x)
+            x = x + model.entity_positions.of_reply(self._generated_UKR.flatten(0, 1))[
+                :, -1
+            ].view_as(x)
         return logits_after(model, self._beams.step(x, parents), None).log_softmax(dim=-1)

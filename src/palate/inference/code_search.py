@@ -1,7 +1,7 @@
-"""Answers found by beam search over codes or titles, alone or blended with the vector scores.
+"""Code search: beam search over codes or titles, alone or blended with vector scores.
 
-A search is restricted to the items that may be answered before a history is encoded. So its result
-belongs to one request and one state of the catalogue, unlike user vectors, which fit any request.
+A search is restricted to the allowed items, so that its result belongs to one request and one
+catalogue state. User vectors, in contrast, serve any request.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from palate.types import Ranking
 
 @dataclass(frozen=True, slots=True)
 class CodeSearch:
-    """What a beam search may find; its fields are hashable, to be the key of a cache."""
+    """Settings of a beam search; hashable, since it is part of a cache key."""
 
     form: Form
     filter: ItemFilter | None
@@ -27,16 +27,16 @@ class CodeSearch:
     exclude: tuple[int, ...]
     exclude_seen: bool
     most: int
-    """Items to find."""
+    """Number of items to find."""
 
     @classmethod
     def of(cls, request: Request, form: Form, beams: int) -> "CodeSearch | None":
-        """Return the search that a request needs; None where vectors alone answer it."""
+        """Return the search for a request; None where it is answered by vectors alone."""
         if form == "set":
             return None
         rows = request.candidates
         candidates = None if rows is None else tuple(np.unique(rows).tolist())
-        # With as many beams as candidates none of them is missed.
+        # With as many beams as candidates the search is exhaustive.
         most = max(beams, request.pool, len(candidates or ()))
         return cls(
             form,
@@ -51,12 +51,12 @@ class CodeSearch:
 def with_codes(
     scores: Float[np.ndarray, " items"], state: UserState, pool: int
 ) -> Float[np.ndarray, " items"]:
-    """Return the scores of a whole catalogue as a search changes them: -inf for what is left out.
+    """Return the scores of the whole catalogue after a search; -inf for excluded items.
 
     Args:
-        scores: of the vectors, -inf for what may not be answered.
-        state: of the user, with what the search found, if there was one.
-        pool: items to choose from.
+        scores: vector scores, -inf for excluded items.
+        state: the user state, with the result of the search, if there was one.
+        pool: number of best items to keep.
     """
     found = state.codes
     if found is None:
@@ -75,7 +75,7 @@ def with_codes(
 def scores_with_codes(
     scores: Float[np.ndarray, " rows"], rows: Sequence[int], state: UserState
 ) -> Float[np.ndarray, " rows"]:
-    """Return the scores of a few rows as a search changes them (see :func:`with_codes`)."""
+    """Return the scores of a few rows after a search (see :func:`with_codes`)."""
     found = state.codes
     if found is None:
         return scores
@@ -97,7 +97,7 @@ def blended(
     """Return the best ``n`` of two lists (a hybrid answer).
 
     ``score(item) = scores[item] + weight · log p(codes of the item)``, where an item that the
-    search did not find counts as the last that it did find.
+    search did not find gets the log-probability of the last item found.
     """
     rows = np.union1d(by_vectors.item_rows, by_codes.item_rows)
     logs = np.full(len(rows), by_codes.scores.min() if len(by_codes) else 0.0, dtype=np.float32)

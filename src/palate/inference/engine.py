@@ -1,11 +1,14 @@
 """The engine: requests in, lists of items and texts out, over a catalogue that changes.
 
-There is one. Python, the command line, HTTP and MCP turn ids into rows and rows into ids, each at
-its own edge; what is answered is decided here.
+Python, the command line, HTTP and MCP share this one engine. Each converts between ids and rows at
+its own edge.
 
-A request becomes a :class:`~palate.inference.history_encoder.Plan` (who answers it, with which
-fallback), then a :class:`~palate.inference.user_state.UserState` (the history, encoded, which is
-kept for whoever asks again), and then a list (scores, filters, top n).
+A request becomes a :class:`~palate.inference.history_encoder.Plan` (which model answers, with which
+fallback), then a :class:`~palate.inference.user_state.UserState` (the encoded history, which is
+cached), and then a list (scores, filters, top n)::
+
+    Request --> Plan --> UserState --> scores --> mask, filter --> top n --> Answer
+                          (cached)
 """
 
 from collections.abc import Collection, Sequence
@@ -41,13 +44,13 @@ __all__ = ["Answer", "Engine", "Reason", "Request"]
 
 _CACHE_BYTES = 128_000_000
 _AT_ONCE = 512
-"""Requests whose user states are in memory together, where nobody waits for the others."""
+"""Number of requests processed at a time, to bound the memory of user states."""
 _TITLES = 500
-"""Items found by their titles, among which the model puts the best first."""
+"""Number of items found by title that the model then ranks."""
 
 
 class Engine:
-    """A trained system that answers; safe to ask from several threads while items change."""
+    """Answers requests with a trained system; thread-safe, also while items change."""
 
     def __init__(
         self,
@@ -57,13 +60,13 @@ class Engine:
         forms: Collection[str] = FORMS,
         cache_bytes: int = _CACHE_BYTES,
     ) -> None:
-        """Compute the vectors of the catalogue once.
+        """Compute the item vectors of the catalogue.
 
         Args:
             trained: the system with its dataset.
-            version: names its content.
-            forms: in which it may be asked (see :class:`Capabilities`).
-            cache_bytes: memory for the user states that were used last.
+            version: identifies the content of the model.
+            forms: allowed forms of answers (see :class:`Capabilities`).
+            cache_bytes: memory for cached user states.
         """
         self.trained, self.version = trained, version
         self.capabilities = Capabilities(trained, forms)
@@ -72,7 +75,7 @@ class Engine:
             self._parts.model.train(mode=False)
         items = None if self._parts is None else ItemEncoder(self._parts)
         self.catalogue = ItemCatalogue(trained.dataset.catalog, items)
-        """The items by id and by row, and their changes."""
+        """Items by id and by row, and their updates."""
         self._texts = (
             None
             if self._parts is None or self._parts.model.text is None
@@ -91,7 +94,7 @@ class Engine:
         forms: Collection[str] = FORMS,
         cache_bytes: int = _CACHE_BYTES,
     ) -> "Engine":
-        """Read a model folder, onto ``device``; None is a GPU where there is one.
+        """Read a model folder onto ``device``; None means a GPU if there is one.
 
         Raises:
             ArtifactError: when the folder is not a model, or is damaged.
@@ -99,42 +102,42 @@ class Engine:
         trained, version = load_versioned(folder, device)
         return cls(trained, version, forms=forms, cache_bytes=cache_bytes)
 
-    # --- What it is
+    # --- Description
 
     @property
     def name(self) -> str:
-        """What a person calls the model."""
+        """Display name of the model."""
         return self.trained.name
 
     @property
     def dataset(self) -> Dataset:
-        """The catalogue, the users and the split it was trained on."""
+        """Catalogue, users and split of the training data."""
         return self.trained.dataset
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The families of prompts that it answers with items; a baseline the next item alone."""
+        """Prompt families that it answers with items; for a baseline only the next item."""
         return self.capabilities.tasks
 
     @property
     def forms(self) -> tuple[str, ...]:
-        """The ways it can make an answer, the usual one first."""
+        """Forms of its answers, the default first."""
         return self.capabilities.forms
 
     @property
     def cache(self) -> CacheCounts:
-        """How the cache of user states is doing."""
+        """Counters of the user-state cache."""
         return self._cache.counts
 
     @property
     def work(self) -> int:
-        """Multiplications of one answer whose user state is known."""
+        """Number of multiplications of one answer with a cached user state."""
         model = None if self._parts is None else self._parts.model
         of_item = 1 if model is None else model.width * max(model.config.num_queries, 1)
         return len(self.catalogue) * of_item
 
     def describe(self) -> dict[str, object]:
-        """Return what it can and cannot answer, as JSON values."""
+        """Return its capabilities as JSON values."""
         state = self.catalogue.state
         return self.capabilities.describe() | {
             "name": self.name,
@@ -147,20 +150,20 @@ class Engine:
     # --- Lists of items
 
     def check(self, request: Request) -> None:
-        """Refuse what the system cannot answer.
+        """Refuse a request that the system cannot answer.
 
         Raises:
             NotTrainedError: naming the recipes that can.
-            ConfigError: when slots are missing or hold what the data does not know.
+            ConfigError: when slots are missing or have values that are not in the data.
         """
         self.capabilities.check(request)
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
-        """Return the answers, with one pass of the model for all that share a wording.
+        """Return the answers; requests that share a wording share one forward pass.
 
         Raises:
             NotTrainedError: when the system cannot answer one of them.
-            ConfigError: when one of them is not put as its family asks.
+            ConfigError: when one of them lacks what its family needs.
         """
         for request in requests:
             self.check(request)
@@ -172,7 +175,7 @@ class Engine:
         return answers
 
     def answer_known(self, requests: Sequence[Request]) -> list[Answer | None]:
-        """Return the answers that need no pass of the model, None for the others.
+        """Return the answers from cached user states, None where the cache has no state.
 
         The requests must have passed :meth:`check`.
         """
@@ -188,13 +191,13 @@ class Engine:
         return answers
 
     def scores(self, requests: Sequence[Request]) -> Float[np.ndarray, "requests items"]:
-        """Return the score of every item for each request, by vectors; nothing is left out.
+        """Return the vector score of every item for each request, without exclusions.
 
-        This is how a whole catalogue is ranked for an evaluation.
+        Evaluations with full ranking use it.
         """
         state = self.catalogue.state
-        asked = [replace(request, form="set") for request in requests]
-        plans = [self._histories.plan(state, request) for request in asked]
+        by_vectors = [replace(request, form="set") for request in requests]
+        plans = [self._histories.plan(state, request) for request in by_vectors]
         if not plans:
             return np.zeros((0, len(state)), dtype=np.float32)
         return scores_of_all(state, self._histories.encode(state, plans))
@@ -204,7 +207,7 @@ class Engine:
     ) -> list[list[Ranking]]:
         """Return the hybrid lists of all requests for each of several blends.
 
-        Each history is encoded once: this is how the blend of a model is chosen.
+        Each history is encoded once. Validation uses it to choose the blend of a model.
         """
         state, lists = self.catalogue.state, [list[Ranking]() for _ in blends]
         for start in range(0, len(requests), _AT_ONCE):
@@ -216,10 +219,10 @@ class Engine:
         return lists
 
     def searching(self, words: str, request: Request) -> Request:
-        """Return the request that finds items by words.
+        """Return the request for a search by words.
 
-        A model that was not trained to search puts those items in order that have the words in
-        their titles; the answer then says so in ``fallback``.
+        A model that was not trained to search ranks the items whose titles contain the words; the
+        answer then has the fallback ``titles``.
         """
         request = replace(request, exclude_seen=False)
         if "search" in self.tasks:
@@ -228,7 +231,7 @@ class Engine:
         return replace(request, candidates=found, fallback="titles")
 
     def search(self, words: str, request: Request | None = None) -> Answer:
-        """Return the items that fit words, for the user and with the filters of ``request``.
+        """Return the items for a query, with the user and the filters of ``request``.
 
         Raises:
             NotTrainedError: when the system answers with no items at all.
@@ -236,10 +239,10 @@ class Engine:
         return self.answer([self.searching(words, request or Request())])[0]
 
     def similar(self, item_row: int, n: int) -> Answer:
-        """Return the items most like one: by output vector, or as a baseline follows it.
+        """Return the items most similar to one, by output vector or by a baseline's scores.
 
         Raises:
-            NotTrainedError: when the model knows nothing of the item, or no items apart.
+            NotTrainedError: when the model does not know the item, or cannot compare items.
         """
         state = self.catalogue.state
         if not state.readable[item_row] or not self.capabilities.compares_items:
@@ -257,33 +260,33 @@ class Engine:
     # --- Reasons
 
     def why(self, history: History, item_row: int, n: int = 3) -> list[Reason]:
-        """Return the ``n`` events without which the score of an item falls most."""
+        """Return the ``n`` events whose removal lowers the score of an item most."""
         return self.reasons(Request(history), [item_row], n)[0]
 
     def reasons(self, request: Request, item_rows: Sequence[int], n: int = 3) -> list[list[Reason]]:
-        """Return, for each item, the ``n`` events of the request's history that weighed most.
+        """Return, for each item, the ``n`` most important events of the request's history.
 
-        Measured by scoring again without each of the newest events, for all items in one pass.
-        Where what is popular was answered, no event weighed anything.
+        The items are scored again without each of the newest events, in one pass. A fallback to
+        popular items has no reasons.
         """
         rows = np.asarray(item_rows, dtype=np.int64)
         return reasons(self._histories, self.catalogue.state, request, rows, n)
 
-    # --- Answers in words
+    # --- Text answers
 
     @property
     def texts(self) -> TextAnswers:
-        """What the model answers in words, over the catalogue as it is now.
+        """Text answers of the model, over the current catalogue.
 
         Raises:
-            NotTrainedError: when it answers nothing in words.
+            NotTrainedError: when the system has no text answers.
         """
         if self._texts is None:
             raise self.capabilities.wordless
         return self._texts.over(self.catalogue.state)
 
     def rate(self, history: History, item_row: int) -> Rated:
-        """Return how somebody with this history rates an item.
+        """Predict the rating of an item by a user with this history.
 
         Raises:
             NotTrainedError: when the model was not trained to rate, or cannot read the item.
@@ -296,9 +299,9 @@ class Engine:
     def explain(
         self, history: History, item_row: int, aspect: str = "", *, ground: bool = True
     ) -> Explained:
-        """Return in words why an item fits somebody with this history, on an aspect if given.
+        """Explain why an item fits a user with this history, on an aspect if given.
 
-        Sentences that claim what the catalogue does not bear out are left out unless ``ground`` is
+        Sentences with claims that the catalogue does not support are removed, unless ``ground`` is
         False.
 
         Raises:
@@ -320,7 +323,7 @@ class Engine:
         return self.texts.summarise(text)
 
     def profile(self, history: History) -> str:
-        """Return in a sentence what somebody with this history likes.
+        """Describe in one sentence what a user with this history likes.
 
         Raises:
             NotTrainedError: when the model was not trained to describe users.
@@ -331,9 +334,9 @@ class Engine:
     def rank(
         self, history: History, item_rows: Int[np.ndarray, " candidates"] | Sequence[int]
     ) -> Ranking:
-        """Return these items, best first for somebody with this history.
+        """Rank these items for a user with this history, best first.
 
-        The scores are what :attr:`ranked_by` says.
+        :attr:`ranked_by` names the kind of the scores.
 
         Raises:
             NotTrainedError: when the model cannot read one of the items.
@@ -341,8 +344,8 @@ class Engine:
         item_rows = np.asarray(item_rows, dtype=np.int64)
         in_words = {YesNo.name, Choice.name}.intersection(self.capabilities.in_words)
         if not in_words and self.forms:
-            asked = Request(history, len(item_rows), candidates=item_rows, exclude_seen=False)
-            (answer,) = self.answer([asked])
+            request = Request(history, len(item_rows), candidates=item_rows, exclude_seen=False)
+            (answer,) = self.answer([request])
             return Ranking(answer.rows, answer.scores)
         state = self.catalogue.state
         self._histories.events.check(state, item_rows)
@@ -350,10 +353,10 @@ class Engine:
 
     @property
     def ranked_by(self) -> str:
-        """What the scores of :meth:`rank` are.
+        """Kind of the scores of :meth:`rank`.
 
-        Calibrated probabilities where the model was trained on yes or no; where it was trained to
-        choose, what its choice among all of them gives to each; else those it recommends by.
+        Calibrated probabilities if the model was trained on yes or no; choice probabilities if it
+        was trained to choose; else recommendation scores.
         """
         if YesNo.name in self.capabilities.in_words:
             return "chance that each is chosen"
@@ -361,14 +364,14 @@ class Engine:
             return "share of the choice among them"
         return "scores as in recommend"
 
-    # --- Inside
+    # --- Internals
 
     def forget_user_states(self) -> None:
-        """Drop everything made of histories: somebody asked to be forgotten."""
+        """Drop all cached user states, for example after a user was erased."""
         self._cache.clear()
 
     def _states(self, state: CatalogueState, requests: Sequence[Request]) -> list[UserState]:
-        """Return the user state of each request, encoding the histories that are not known."""
+        """Return the user state of each request; histories that are not cached are encoded."""
         keys = [self._key(state, request) for request in requests]
         found = self._cache.get(keys)
         missing = {key: place for place, key in enumerate(keys) if found[place] is None}
@@ -381,7 +384,7 @@ class Engine:
         return [user or made[key] for key, user in zip(keys, found, strict=True)]
 
     def _key(self, state: CatalogueState, request: Request) -> tuple[object, ...]:
-        """Return what decides a user state; what a search finds holds for one catalogue."""
+        """Return the cache key of a user state; with a search it includes the catalogue state."""
         search = self._histories.search(request)
         return (
             state.edition,

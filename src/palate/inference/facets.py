@@ -1,4 +1,4 @@
-"""What a catalogue can be filtered by: its categories, its brands and its prices, counted."""
+"""Facets: categories, brands and prices of a catalogue, with counts."""
 
 from dataclasses import dataclass
 
@@ -21,14 +21,14 @@ class LabelCounts:
     """The most frequent labels of one kind."""
 
     most: tuple[LabelCount, ...]
-    """Most frequent first; equals by name."""
+    """Most frequent first, ties by name."""
     total: int
-    """How many different labels there are, those left out included."""
+    """Total number of different labels."""
 
 
 @dataclass(frozen=True)
 class PriceRange:
-    """Lowest and highest price, and how many items have one."""
+    """Lowest and highest price, and the number of items with a price."""
 
     min: float
     max: float
@@ -37,7 +37,7 @@ class PriceRange:
 
 @dataclass(frozen=True)
 class Facets:
-    """What the items of a catalogue have in common."""
+    """Facets of a catalogue."""
 
     items: int
     in_stock: int
@@ -48,7 +48,7 @@ class Facets:
 
 
 def facets(columns: ItemColumns, among: Bool[np.ndarray, " items"], most: int) -> Facets:
-    """Count what some items can be filtered by; of each kind of label at most ``most``."""
+    """Count the facets of some items, with at most ``most`` labels of each kind."""
     prices = columns.prices[among]
     prices = prices[~np.isnan(prices)]
     return Facets(
@@ -65,7 +65,7 @@ def facets(columns: ItemColumns, among: Bool[np.ndarray, " items"], most: int) -
 def _most_frequent(labels: Labels, among: Bool[np.ndarray, " items"], most: int) -> LabelCounts:
     counts = labels.counts(among)
     there = np.flatnonzero(counts)
-    # Ties at the last place fall by name: every label as frequent as that one is looked at.
+    # Ties at the last rank are broken by name, so all labels of that frequency are candidates.
     least = np.partition(counts[there], -most)[-most] if len(there) > most else 1
     found = [
         LabelCount(labels.names[code], int(counts[code])) for code in there[counts[there] >= least]

@@ -1,7 +1,6 @@
-"""Which items may be answered: brand, category, price and stock, over the whole catalogue at once.
+"""Filters by brand, category, price and stock, vectorised over the catalogue.
 
-Labels are compared without regard to case. The columns are never changed: a new state of the
-catalogue gets new ones.
+Labels are compared case-insensitively. Columns are immutable: a new catalogue state gets new ones.
 """
 
 import math
@@ -19,39 +18,39 @@ from palate.inference.item_view import ItemView
 
 @dataclass(frozen=True)
 class ItemFilter:
-    """What an item must fulfil; an item of unknown price fulfils no bound on it."""
+    """Conditions on items; an item without a price fails every price condition."""
 
     categories: tuple[str, ...] = ()
-    """At least one of them; empty allows any."""
+    """The item must have one of these categories; empty allows any."""
     brands: tuple[str, ...] = ()
-    """One of them; empty allows any."""
+    """The item must have one of these brands; empty allows any."""
     price_min: float | None = None
     price_max: float | None = None
     in_stock: bool | None = None
-    """False lets items through that are out of stock; otherwise they are left out."""
+    """False also allows items that are out of stock; otherwise these are excluded."""
 
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """Which item has which labels, as parallel pairs."""
+    """Labels of items, as parallel arrays of (item, label) pairs."""
 
     codes: dict[str, int]
-    """Code of each label in lower case; shared by all states of a catalogue and only ever grown."""
+    """Code of each lower-cased label; shared by all states of a catalogue, append-only."""
     names: list[str]
-    """How the label of each code is written, as it was first; shared and grown likewise."""
+    """Label of each code as first written; shared and append-only likewise."""
     rows: Int[np.ndarray, " pairs"]
     labels: Int[np.ndarray, " pairs"]
 
     @classmethod
     def of(cls, labels: Sequence[Iterable[str]]) -> "Labels":
-        """Number the labels of each item, in row order."""
+        """Encode the labels of each item, in row order."""
         nothing = np.zeros(0, dtype=np.int64)
         return cls({}, [], nothing, nothing).replaced(np.arange(len(labels)), labels)
 
     def replaced(
         self, rows: Int[np.ndarray, " changed"], labels: Sequence[Iterable[str]]
     ) -> "Labels":
-        """Return the labels with those of some rows, old or new, in place of what they had."""
+        """Return the labels with those of some rows replaced or appended."""
         pairs = [
             (int(row), code)
             for row, found in zip(rows, labels, strict=True)
@@ -67,14 +66,14 @@ class Labels:
         )
 
     def any_of(self, wanted: Sequence[str], num_items: int) -> Bool[np.ndarray, " items"]:
-        """Return which items have at least one of the ``wanted`` labels."""
+        """Return the mask of items with at least one of the ``wanted`` labels."""
         known = [self.codes.get(label.casefold(), -1) for label in wanted]
         mask = np.zeros(num_items, dtype=bool)
         mask[self.rows[np.isin(self.labels, known)]] = True
         return mask
 
     def counts(self, among: Bool[np.ndarray, " items"]) -> Int[np.ndarray, " labels"]:
-        """Return how many of some items have each label, by code."""
+        """Return the number of these items with each label, by code."""
         found = np.bincount(self.labels[among[self.rows]], minlength=len(self.names))
         return found.astype(np.int64)
 
@@ -87,7 +86,7 @@ class Labels:
 
 @dataclass(frozen=True, eq=False)
 class ItemColumns:
-    """What filters read of a catalogue, one entry per row."""
+    """Columns that filters read, one entry per catalogue row."""
 
     prices: Float[np.ndarray, " items"]
     """NaN where unknown."""
@@ -97,7 +96,7 @@ class ItemColumns:
 
     @classmethod
     def of(cls, views: Sequence[ItemView]) -> "ItemColumns":
-        """Take the columns out of the views of all items."""
+        """Build the columns from the views of all items."""
         return cls(
             prices=_prices(views),
             in_stock=_in_stock(views),
@@ -108,7 +107,7 @@ class ItemColumns:
     def replaced(
         self, rows: Int[np.ndarray, " changed"], views: Sequence[ItemView], num_items: int
     ) -> "ItemColumns":
-        """Return the columns of ``num_items`` items, some rows of them as ``views`` say."""
+        """Return the columns for ``num_items`` items, with some rows replaced by ``views``."""
         prices = grown(self.prices, num_items)
         prices[rows] = _prices(views)
         in_stock = grown(self.in_stock, num_items)
@@ -121,7 +120,7 @@ class ItemColumns:
         )
 
     def mask(self, wanted: ItemFilter) -> Bool[np.ndarray, " items"]:
-        """Return which items fulfil a filter."""
+        """Return the mask of items that fulfil a filter."""
         num_items = len(self.prices)
         mask = np.ones(num_items, dtype=bool) if wanted.in_stock is False else self.in_stock.copy()
         if wanted.price_min is not None:
@@ -160,22 +159,22 @@ _GRAMMAR = (
 )
 _YES_OR_NO = {"true": True, "false": False}
 _SHOWN = 12
-"""Labels listed for whoever named one that no item has."""
+"""Number of labels listed in the error about an unknown label."""
 
 
 def parse_filter(conditions: Sequence[str], columns: ItemColumns) -> ItemFilter:
     """Return the filter that conditions such as ``brand=Acme`` or ``price<20`` describe.
 
-    All conditions have to be fulfilled; of several brands, or categories, any one is enough.
+    An item must fulfil all conditions; of several brands, or categories, one is enough.
 
     Args:
         conditions: ``brand=``, ``category=``, ``price<``, ``price<=``, ``price>``, ``price>=`` and
             ``in_stock=``, each followed by its value.
-        columns: the catalogue, which says what brands and categories there are.
+        columns: columns of the catalogue, with the known brands and categories.
 
     Raises:
-        ConfigError: when a condition cannot be read, or names a brand or category that no item has;
-            the hint lists what there is.
+        ConfigError: when a condition cannot be parsed, or names a brand or category that no item
+            has; the hint lists the known ones.
     """
     wanted = ItemFilter()
     for condition in conditions:
@@ -202,7 +201,7 @@ def _narrowed(wanted: ItemFilter, condition: str, columns: ItemColumns) -> ItemF
         case "in_stock", "=" if value.lower() in _YES_OR_NO:
             return replace(wanted, in_stock=_YES_OR_NO[value.lower()])
         case "price", "<" | "<=":
-            # Below 20 is at most the largest number that is smaller than 20.
+            # price < 20 becomes price <= the largest float below 20.
             price = _price(condition, value)
             price = price if sign == "<=" else math.nextafter(price, -math.inf)
             return replace(wanted, price_max=min(price, _highest(wanted)))
@@ -214,7 +213,7 @@ def _narrowed(wanted: ItemFilter, condition: str, columns: ItemColumns) -> ItemF
 
 
 def _known(name: str, value: str, labels: Labels) -> str:
-    """Return a label, refusing one that no item has."""
+    """Return a known label; refuse one that no item has."""
     if value.casefold() in labels.codes:
         return value
     nearest = get_close_matches(value, labels.names, n=_SHOWN, cutoff=0.0)

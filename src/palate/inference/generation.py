@@ -1,6 +1,6 @@
-"""How a reply is written, word by word: the likeliest word each time, or one drawn.
+"""Text generation, token by token: greedy, or sampled with temperature and top-p.
 
-Shape suffixes: U prompts, R words of a reply, V vocabulary.
+Shape suffixes: U prompts, R generated words, V vocabulary.
 """
 
 from dataclasses import dataclass
@@ -22,37 +22,44 @@ from palate.models.references import ItemTable
 from palate.models.text_head import Copied
 
 _LIKELY = 64
-"""Words that are looked at first when one is to be drawn."""
+"""Number of likeliest words examined first when a word is sampled."""
 
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How words are chosen: the likeliest each time, or drawn."""
+    """How each word is chosen: the likeliest (greedy), or sampled."""
 
     max_words: int = MAX_TARGET_TOKENS - 1
     min_words: int = 1
-    """An answer is not left empty."""
+    """Minimum length of an answer."""
     temperature: float = 0.0
-    """Divides the logits of what is drawn; 0 takes the likeliest word."""
+    """Divides the logits before sampling; 0 means greedy."""
     top_p: float = 0.95
-    """Words are drawn from the likeliest that together have this chance (Holtzman et al. 2020)."""
+    """Nucleus sampling: smallest set of words with this probability (Holtzman et al. 2020)."""
     unrepeated: int = 3
-    """No run of so many words is said twice; 0 allows it."""
+    """Length of word n-grams that may not be repeated; 0 allows any repetition."""
     drafts: int = 1
-    """Of so many drafts, drawn one after the other, the one that agrees most with the others is
-    the answer (see :func:`palate.inference.minimum_bayes_risk.minimum_risk`)."""
+    """Number of drafts to sample; the one that agrees most with the others is the answer
+    (see :func:`palate.inference.minimum_bayes_risk.minimum_risk`)."""
     trust: float = 0.5
-    """What quotes weigh of the drafts and them together."""
+    """Weight of the quotes against the sampled drafts, 0 to 1."""
     seed: int = 0
 
 
 def logits_after(
     model: RecommendationModel,
-    states: Float[Tensor, "prompts said width"],
+    states: Float[Tensor, "prompts generated width"],
     copied: Copied | None,
-    going_on: Bool[Tensor, "prompts said places"] | None = None,
-) -> Float[Tensor, "prompts said vocabulary"]:
-    """Return the logits of the words at some states; at the first alone without ``going_on``."""
+    going_on: Bool[Tensor, "prompts generated places"] | None = None,
+) -> Float[Tensor, "prompts generated vocabulary"]:
+    """Return the logits of the next word at some states.
+
+    Args:
+        model: the language model.
+        states: decoder states.
+        copied: the titles that words may be copied from; None copies nothing.
+        going_on: which copies are in progress; None is right at the first word only.
+    """
     logits = model.word_logits(states).float()
     if copied is None:
         return logits
@@ -61,67 +68,70 @@ def logits_after(
 
 @dataclass(frozen=True)
 class Marks:
-    """Tokens that are no words."""
+    """Control tokens of a tokenizer."""
 
     end: int
     never: tuple[int, ...]
-    """Never said."""
+    """Tokens that are never generated."""
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, num_words: int) -> "Marks":
-        """Take those of a tokenizer; a pre-trained model may have rows that are no token at all."""
+        """Return the control tokens; unused rows of a pre-trained model are never generated."""
         unused = range(len(tokenizer), num_words)
-        # Some begin or pad with the token that ends a text.
+        # Some tokenizers use the end token for begin or padding too.
         never = {tokenizer.pad, tokenizer.begin, *unused} - {tokenizer.end}
         return cls(tokenizer.end, tuple(sorted(never)))
 
 
-def say(
+def generate(
     model: RecommendationModel,
     read: tuple[Batch, ItemTable],
-    manner: SamplingParams,
+    sampling: SamplingParams,
     marks: Marks,
     trie: EntityTrie | None,
 ) -> Int[Tensor, "prompts words"]:
-    """Return the words said to each prompt; after the end mark anything may stand."""
+    """Generate words for each prompt; whatever follows an end mark is to be ignored."""
     batch, table = read
-    generator = torch.Generator(device=batch.token_ids.device).manual_seed(manner.seed)
+    generator = torch.Generator(device=batch.token_ids.device).manual_seed(sampling.seed)
     states = _states_of(model, batch, table)
-    said, going_on = batch.token_ids.new_zeros(len(batch.token_ids), 0), None
-    while said.shape[1] < manner.max_words and not bool((said == marks.end).any(dim=1).all()):
-        before = states.after(said)[:, None]
+    generated, going_on = batch.token_ids.new_zeros(len(batch.token_ids), 0), None
+    while generated.shape[1] < sampling.max_words and not bool(
+        (generated == marks.end).any(dim=1).all()
+    ):
+        before = states.after(generated)[:, None]
         copied = states.copied
         if copied is not None:
-            last = said[:, -1:]
+            last = generated[:, -1:]
             going_on = copied.first if going_on is None else copied.goes_on(going_on, last)
         logits = logits_after(model, before, copied, going_on)[:, 0]
         if trie is None:
-            repeating = _repeating(said, logits.shape[1], manner.unrepeated)
+            repeating = _repeating(generated, logits.shape[1], sampling.unrepeated)
             logits.masked_fill_(repeating, -torch.inf)
             logits[:, list(marks.never)] = -torch.inf
-            if said.shape[1] < manner.min_words:
+            if generated.shape[1] < sampling.min_words:
                 logits[:, marks.end] = -torch.inf
         else:
-            allowed = trie.allowed(said)
+            allowed = trie.allowed(generated)
             logits[:, allowed.shape[1] :] = -torch.inf
             logits[:, : allowed.shape[1]].masked_fill_(~allowed, -torch.inf)
-        said = torch.cat([said, _chosen(logits, manner, generator)[:, None]], dim=1)
-    return said
+        generated = torch.cat([generated, _chosen(logits, sampling, generator)[:, None]], dim=1)
+    return generated
 
 
 def _chosen(
     logits_UV: Float[Tensor, "prompts vocabulary"],  # noqa: N803 - shape suffix
-    manner: SamplingParams,
+    sampling: SamplingParams,
     generator: torch.Generator,
 ) -> Int[Tensor, " prompts"]:
-    if not manner.temperature:
+    if not sampling.temperature:
         return logits_UV.argmax(dim=1)
-    # The same noise for every prompt: what is said to one does not depend on who else is asked.
+    # Gumbel-max sampling, with the same noise for every prompt: an answer then does not depend on
+    # the other prompts of the batch.
     drawn = torch.rand(logits_UV.shape[1], generator=generator, device=logits_UV.device)
     noise = -(-drawn.clamp(min=1e-20).log()).clamp(min=1e-20).log()
-    logs_UV = (logits_UV / manner.temperature).log_softmax(dim=1)
-    logs, words = _likeliest(logs_UV, manner.top_p)
-    unlikely = logs.exp().cumsum(dim=1) - logs.exp() >= manner.top_p
+    logs_UV = (logits_UV / sampling.temperature).log_softmax(dim=1)
+    logs, words = _likeliest(logs_UV, sampling.top_p)
+    unlikely = logs.exp().cumsum(dim=1) - logs.exp() >= sampling.top_p
     noisy = (logs + noise[words]).masked_fill(unlikely, -torch.inf)
     return words.gather(1, noisy.argmax(dim=1, keepdim=True))[:, 0]
 
@@ -130,9 +140,9 @@ def _likeliest(
     logs_UV: Float[Tensor, "prompts vocabulary"],  # noqa: N803
     share: float,
 ) -> tuple[Float[Tensor, "prompts likeliest"], Int[Tensor, "prompts likeliest"]]:
-    """Return the likeliest words of each prompt, in order: at least those that have ``share``.
+    """Return the likeliest words of each prompt, sorted, with total probability ``share`` or more.
 
-    They are a small part of the vocabulary as a rule, so that it need not be sorted.
+    As a rule they are a small part of the vocabulary, so that it need not be sorted as a whole.
     """
     many = _LIKELY
     while True:
@@ -143,43 +153,45 @@ def _likeliest(
 
 
 def _repeating(
-    said_UR: Int[Tensor, "prompts words"],  # noqa: N803
+    generated_UR: Int[Tensor, "prompts words"],  # noqa: N803
     vocabulary: int,
     length: int,
 ) -> Bool[Tensor, "prompts vocabulary"]:
-    """Mark the words that would make a run of ``length`` words that was said before."""
-    marked = torch.zeros(len(said_UR), vocabulary, dtype=torch.bool, device=said_UR.device)
-    if not length or said_UR.shape[1] < length:
+    """Mark the words that would repeat an n-gram of ``length`` words."""
+    marked = torch.zeros(
+        len(generated_UR), vocabulary, dtype=torch.bool, device=generated_UR.device
+    )
+    if not length or generated_UR.shape[1] < length:
         return marked
-    runs = said_UR.unfold(1, length, 1)
-    tail = said_UR[:, said_UR.shape[1] - length + 1 :]
+    runs = generated_UR.unfold(1, length, 1)
+    tail = generated_UR[:, generated_UR.shape[1] - length + 1 :]
     same = (runs[:, :, :-1] == tail[:, None]).all(dim=2)
     return marked.scatter_(1, torch.where(same, runs[:, :, -1], 0), same)
 
 
 @runtime_checkable
 class _States(Protocol):
-    """The state before the next word of each prompt."""
+    """Computes the decoder state before the next word of each prompt."""
 
     @property
     def copied(self) -> Copied | None:
-        """What the words may copy."""
+        """The titles that words may be copied from."""
         ...
 
-    def after(self, said: Int[Tensor, "prompts words"]) -> Float[Tensor, "prompts width"]:
-        """Return the states after ``said``, which grows by one word from call to call."""
+    def after(self, generated: Int[Tensor, "prompts words"]) -> Float[Tensor, "prompts width"]:
+        """Return the states after the generated words, which grow by one word per call."""
         ...
 
 
 def _states_of(model: RecommendationModel, batch: Batch, table: ItemTable) -> _States:
-    """Return the quick way, but for blanks, which are not filled at the end of a row."""
+    """Return cached decoding, except for blanks, which are filled in the middle of a row."""
     if batch.masks is None:
-        return _Kept(model, model.prefix(batch, table))
-    return _ReadAnew(model, batch, table)
+        return _CachedStates(model, model.prefix(batch, table))
+    return _RecomputedStates(model, batch, table)
 
 
-class _Kept:
-    """Reads each word once; mutable, since it keeps what was read."""
+class _CachedStates:
+    """Decodes with a key-value cache: each word is read once. Mutable."""
 
     def __init__(self, model: RecommendationModel, prefix: Prefix) -> None:
         assert model.text is not None
@@ -188,23 +200,23 @@ class _Kept:
         self._first = prefix.carried + model.text.start
         self.copied = prefix.copied
 
-    def after(self, said: Int[Tensor, "prompts words"]) -> Float[Tensor, "prompts width"]:
-        x = self._model.embed_words(said[:, -1]) if said.shape[1] else self._first
+    def after(self, generated: Int[Tensor, "prompts words"]) -> Float[Tensor, "prompts width"]:
+        x = self._model.embed_words(generated[:, -1]) if generated.shape[1] else self._first
         if self._model.entity_positions is not None:
-            x = x + self._model.entity_positions.of_reply(said)[:, -1]
+            x = x + self._model.entity_positions.of_reply(generated)[:, -1]
         parents = torch.zeros(len(x), 1, dtype=torch.long, device=x.device)
         return self._beams.step(x[:, None], parents)[:, 0]
 
 
-class _ReadAnew:
-    """Reads prompt and words anew for each word: any backbone can, slowly."""
+class _RecomputedStates:
+    """Recomputes the prompt and all words at every step: slow, but works with any backbone."""
 
     def __init__(self, model: RecommendationModel, batch: Batch, table: ItemTable) -> None:
         self._model, self._batch, self._table = model, batch, table
         self.copied: Copied | None = None
 
-    def after(self, said: Int[Tensor, "prompts words"]) -> Float[Tensor, "prompts width"]:
-        following = F.pad(said, (0, 1), value=NOTHING)[:, None]
+    def after(self, generated: Int[Tensor, "prompts words"]) -> Float[Tensor, "prompts width"]:
+        following = F.pad(generated, (0, 1), value=NOTHING)[:, None]
         states = self._model.states(self._batch, self._table, users=False, target_ids=following)
         assert states.words is not None
         self.copied = states.copied

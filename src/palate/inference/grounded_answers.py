@@ -1,4 +1,4 @@
-"""Answers in words over a catalogue that changes: claims are held against the items of now."""
+"""Grounded text answers: claims are checked against the current catalogue."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,30 +19,30 @@ from palate.trust.grounding import Grounds
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Facts:
-    """What explanations are held against: the items as they were described at one moment."""
+    """Facts for checking explanations: the item descriptions of one catalogue state."""
 
     views: Sequence[ItemView] | None
-    """None where every item is described as in training."""
+    """Current item views; None where all items are described as in training."""
     catalog: Catalog
     grounds: Grounds | None
 
 
 class GroundedAnswers:
-    """Makes what answers in words over one state of the catalogue."""
+    """Creates text answers over one state of the catalogue."""
 
     def __init__(self, trained: TrainedModel, parts: LanguageModelSystem) -> None:
-        """Answer with the trained ``parts``, which are never changed."""
+        """Use the trained ``parts``, which are never modified."""
         self._dataset, self._parts = trained.dataset, parts
         self._knowledge = Knowledge(parts, trained.dataset)
         self._facts = _Facts(None, trained.dataset.catalog, None)
 
     def over(self, state: CatalogueState) -> TextAnswers:
-        """Return the model asked over the catalogue of ``state``.
+        """Return the text answers over the catalogue of ``state``.
 
         Raises:
-            NotTrainedError: when it was trained on no task that is answered in words.
+            NotTrainedError: when the model was not trained on any text task.
         """
-        facts = self._told(state)
+        facts = self._facts_of(state)
         return TextAnswers(
             PromptRunner(self._with_biases(len(state)), catalogue=state.vectors),
             self._dataset,
@@ -52,7 +52,7 @@ class GroundedAnswers:
         )
 
     def _with_biases(self, num_items: int) -> LanguageModelSystem:
-        """Return the parts with a bias for every item: 0 for one without a rating."""
+        """Return the parts with a bias for every item, 0 for new items."""
         prior = self._parts.rating_prior
         if prior is None or num_items <= len(prior.biases.items):
             return self._parts
@@ -60,8 +60,8 @@ class GroundedAnswers:
         longer = replace(prior, biases=replace(prior.biases, items=items))
         return replace(self._parts, rating_prior=longer)
 
-    def _told(self, state: CatalogueState) -> _Facts:
-        """Return the facts of the items as they are described in ``state``."""
+    def _facts_of(self, state: CatalogueState) -> _Facts:
+        """Return the facts of the item descriptions in ``state``."""
         unchanged = state.edition == 0 and len(state) == len(self._dataset.catalog)
         views = None if unchanged else state.views
         if self._facts.views is not views:
@@ -72,7 +72,7 @@ class GroundedAnswers:
         if views is None:
             return _Facts(None, self._dataset.catalog, None)
         catalog = catalog_of(views)
-        # Names are slow to collect; prices and texts are all that changes with the items.
+        # Collecting names is slow, and only prices and texts change with the items.
         grounds = replace(
             self._knowledge.grounds,
             prices=tuple(catalog.table["price"].to_list()),

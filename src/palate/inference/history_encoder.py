@@ -1,4 +1,4 @@
-"""From a request to a user state: who answers, and what they make of the history."""
+"""History encoder: from requests to plans (which model answers), and on to user states."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,36 +29,36 @@ _FOUND_NOTHING = Ranking(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How one request is to be answered."""
+    """How one request is answered: by the model, by a baseline, or by a fallback."""
 
     history: History
-    """The events of items that the system knows anything about."""
+    """The events of items that the system knows."""
     left_out: Int[np.ndarray, " rows"]
-    """Rows that a search may not find."""
+    """Rows excluded from a search."""
     request: Request | None
-    """Whose words are read; None asks the baseline, or for what is popular."""
+    """The request for the model; None for a baseline or the popularity fallback."""
     fallback: str | None = None
     search: CodeSearch | None = None
-    """None where vectors alone answer."""
+    """The beam search; None where vectors alone answer."""
 
     @property
     def group(self) -> tuple[object, ...]:
-        """Equal for plans that one pass of the model can carry out together."""
+        """Key shared by plans that one forward pass can handle together."""
         return (self.request and self.request.worded, self.search)
 
 
 class KnownEvents:
-    """What of a history a system can be told: events of items it knows, ratings on its scale."""
+    """Filters histories to the events of known items, and ratings to the model's scale."""
 
     def __init__(self, trained: TrainedModel) -> None:
-        """Take what was trained."""
+        """Take a trained system."""
         self._num_trained = len(trained.dataset.catalog)
         self._parts = trained.system if isinstance(trained.system, LanguageModelSystem) else None
 
     def items(
         self, state: CatalogueState, rows: Int[np.ndarray, " rows"]
     ) -> Bool[np.ndarray, " rows"]:
-        """Return which items a prompt can tell the model of."""
+        """Return the mask of items that the model can read in a history."""
         known: np.ndarray = state.readable[rows]
         if self._parts is None or self._parts.item_format.item_parts == ("item",):
             return known
@@ -77,7 +77,7 @@ class KnownEvents:
         return np.asarray(titles[:, 0] >= 0)
 
     def check(self, state: CatalogueState, rows: Int[np.ndarray, " rows"]) -> None:
-        """Refuse items of which the system can be told nothing.
+        """Refuse items that the system cannot read.
 
         Raises:
             NotTrainedError: naming the first of them.
@@ -94,7 +94,7 @@ class KnownEvents:
         )
 
     def of(self, state: CatalogueState, history: History) -> History:
-        """Return the events that the system can be told of."""
+        """Return the events that the system can read."""
         if self._parts is not None:
             history = _only_ratings(history, self._parts.ratings)
         known = self.items(state, history.item_rows)
@@ -102,18 +102,22 @@ class KnownEvents:
 
 
 class HistoryEncoder:
-    """Encodes histories with one trained system, which is never changed."""
+    """Encodes histories with one trained system, which is never modified."""
 
     def __init__(self, trained: TrainedModel, titles: TitleSearch | None = None) -> None:
-        """Take what was trained, and what finds items by titles where the system answers so."""
+        """Take a trained system, and its title search if it answers by titles."""
         self._dataset, self._titles = trained.dataset, titles
         self.events = KnownEvents(trained)
-        """What of a history the system can be told."""
+        """Filters histories to what the system can read."""
         self._parts = trained.system if isinstance(trained.system, LanguageModelSystem) else None
         self._baseline = trained.system if isinstance(trained.system, Baseline) else None
 
     def plan(self, state: CatalogueState, request: Request) -> Plan:
-        """Decide who answers a request."""
+        """Decide how a request is answered.
+
+        A history with known events goes to the model. Without any, in this order: the model itself
+        if the prompt needs no history, the cold-start task if it was trained, popular items.
+        """
         history = self.events.of(state, request.history)
         if self._parts is None:
             return Plan(history, request.left_out, None)
@@ -125,7 +129,7 @@ class HistoryEncoder:
         assert self._parts is not None
         popular = Plan(NOBODY, request.left_out, None, POPULAR)
         if self._parts.model.config.num_queries == 0:
-            # Without query tokens the last event is what is read, and there is none.
+            # Without query tokens the user vector is read at the last event, and there is none.
             return popular
         if request.prompt is not None or not needs_history(request.family):
             return Plan(NOBODY, request.left_out, request, None, self.search(request))
@@ -133,7 +137,7 @@ class HistoryEncoder:
             return popular
         form = self._form(request)
         if form == "titles":
-            # Only what comes next is answered by titles.
+            # Titles answer only next-item requests.
             form = self._parts.forms[0]
         instead = replace(
             request, family=COLD_START, slots={}, wording=0, form=form, history=NOBODY
@@ -141,7 +145,7 @@ class HistoryEncoder:
         return Plan(NOBODY, request.left_out, instead, COLD_START, self.search(instead))
 
     def search(self, request: Request) -> CodeSearch | None:
-        """Return what is to be searched for; None where vectors alone answer a request."""
+        """Return the beam search for a request; None where vectors alone answer it."""
         if self._parts is None or not self._parts.forms:
             return None
         form, codes = self._form(request), self._parts.recipe.codes
@@ -149,7 +153,7 @@ class HistoryEncoder:
         return CodeSearch.of(request, form, beams)
 
     def encode(self, state: CatalogueState, plans: Sequence[Plan]) -> list[UserState]:
-        """Return the user states, with one pass of the model for all that share a wording."""
+        """Return the user states; plans that share a wording share one forward pass."""
         blend = Blend(0.0) if self._parts is None else self._parts.blend
         return self.encode_for(state, plans, [blend])[0]
 
@@ -160,7 +164,7 @@ class HistoryEncoder:
         groups: dict[tuple[object, ...], list[int]] = {}
         for place, plan in enumerate(plans):
             groups.setdefault(plan.group, []).append(place)
-        # Codes that count for nothing need not be looked for.
+        # With weight 0 the code search has no effect and is skipped.
         weighed = any(blend.weight for blend in blends)
         found: dict[int, UserState] = {}
         for places in groups.values():
@@ -179,7 +183,7 @@ class HistoryEncoder:
     def _together(
         self, state: CatalogueState, plans: Sequence[Plan], *, weighed: bool
     ) -> list[UserState]:
-        """Encode histories that are asked about in the same words."""
+        """Encode the histories of one group of plans (see :attr:`Plan.group`)."""
         request, search, parts = plans[0].request, plans[0].search, self._parts
         if self._baseline is not None:
             return self._by_baseline(self._baseline, plans)
@@ -200,7 +204,7 @@ class HistoryEncoder:
         extras: Sequence[np.ndarray | None] = [None] * len(plans) if added is None else [*added]
         made = zip(plans, vectors, extras, lists, strict=True)
         return [
-            # Copies, for a slice would keep the vectors of the whole batch in memory.
+            # Copied, since a slice would keep the vectors of the whole batch in memory.
             UserState(own.copy(), extra, plan.fallback, found)
             for plan, own, extra, found in made
         ]
@@ -212,7 +216,7 @@ class HistoryEncoder:
         plans: Sequence[Plan],
         contexts: Sequence[str] | None,
     ) -> Sequence[Ranking]:
-        """Return what a beam search finds for each history."""
+        """Return the result of the beam search for each history."""
         search = plans[0].search
         assert search is not None
         histories, left_out = [plan.history for plan in plans], [plan.left_out for plan in plans]
@@ -229,10 +233,10 @@ class HistoryEncoder:
     def _blended(
         self, state: CatalogueState, plan: Plan, user: UserState, blend: Blend
     ) -> UserState:
-        """Return the state with its two parts weighed, and new items boosted, in a hybrid answer.
+        """Return the state with the blend weight and the new-item boost of a hybrid answer.
 
-        Items that training never saw are boosted because a model that knows items by ID prefers
-        those it knows (see ``Blend.new_item_boost``).
+        Items without an ID are boosted because a model with item IDs prefers those it has seen
+        in training (see ``Blend.new_item_boost``).
         """
         if plan.search is None or plan.search.form != "hybrid":
             return user
@@ -249,16 +253,16 @@ class HistoryEncoder:
         scores = baseline.score([self._fitted(plan.history) for plan in plans])
         return [
             UserState(None, own.astype(np.float32, copy=False), POPULAR if nothing_known else None)
-            for own, nothing_known in zip(scores, self._say_nothing(plans, scores), strict=True)
+            for own, nothing_known in zip(scores, self._know_nothing(plans, scores), strict=True)
         ]
 
-    def _say_nothing(
+    def _know_nothing(
         self, plans: Sequence[Plan], scores: Float[np.ndarray, "plans trained"]
     ) -> list[bool]:
-        """Tell where a baseline had nothing to go by: no event, or none that changes a score.
+        """Return where a baseline knows nothing of a user: no event changes its scores.
 
-        What is popular is the same for everybody: as an answer to somebody with a history it is
-        all that this baseline has to say, not a fallback.
+        The popularity baseline gives everybody the same scores; for a user with a history that is
+        its regular answer, not a fallback.
         """
         if self._is_personal:
             alike = (scores == self._of_nobody).all(axis=1)
@@ -266,7 +270,7 @@ class HistoryEncoder:
         return [not len(plan.history) for plan in plans]
 
     def _fitted(self, history: History) -> History:
-        """Return the events whose item a baseline was fitted with."""
+        """Return the events whose items were in the baseline's training catalogue."""
         known = history.item_rows < len(self._dataset.catalog)
         return history if known.all() else history.take(np.flatnonzero(known))
 
@@ -288,7 +292,7 @@ class HistoryEncoder:
 
 
 def _only_ratings(history: History, levels: Sequence[float]) -> History:
-    """Return the history without values that are off the scale: amounts, not ratings."""
+    """Return the history without ratings off the scale, which are amounts of another kind."""
     given = history.ratings
     if given is None or not levels:
         return history

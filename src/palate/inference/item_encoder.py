@@ -1,4 +1,4 @@
-"""Item vectors of a catalogue that changes: items are encoded from what is said of them now."""
+"""Item encoder: vectors of new and changed items, from their current descriptions."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -27,20 +27,20 @@ _logger = logging.getLogger(__name__)
 
 
 class ItemEncoder:
-    """Encodes items from their descriptions, with the encoders of a trained model."""
+    """Encodes item descriptions with the encoders of a trained model."""
 
     def __init__(self, parts: LanguageModelSystem) -> None:
-        """Take the trained ``parts``, which are never changed."""
+        """Take the trained ``parts``, which are never modified."""
         self._parts = parts
 
     @property
     def codes(self) -> Codes | None:
-        """Codes of the trained items; None where the model does not answer in them."""
+        """Codes of the trained items; None where the model does not use codes."""
         index = self._parts.index
         return index.codes if index is not None and "codes" in self._parts.forms else None
 
     def trained(self) -> tuple[CatalogueVectors, Bool[np.ndarray, " items"]]:
-        """Return the vectors of the catalogue it was trained on, and what of it is readable."""
+        """Return the vectors of the training catalogue, and which items are readable."""
         model, features = self._parts.model, self._parts.features
         rows = torch.arange(len(features), device=model.queries.device)
         with torch.inference_mode():
@@ -54,9 +54,9 @@ class ItemEncoder:
     def encode(
         self, rows: Int[np.ndarray, " items"], views: Sequence[ItemView]
     ) -> tuple[CatalogueVectors, Bool[np.ndarray, " items"]]:
-        """Return the vectors of some items as they are described now, and which are readable.
+        """Return the vectors of some items from current descriptions, and which are readable.
 
-        An item that was trained keeps its ID; a new one has none and is known by content alone.
+        A trained item keeps its ID embedding; a new item is encoded from its content alone.
         """
         parts = self._parts
         trained = rows < len(parts.features)
@@ -68,21 +68,21 @@ class ItemEncoder:
         return CatalogueVectors(table.tokens, table.outputs), self._readable(features)
 
     def with_new_codes(self, codes: Codes, views: Sequence[ItemView]) -> Codes:
-        """Return the codes with those of new items after them, of items that can be given some.
+        """Return the codes, with codes of new items appended where possible.
 
-        Codes that were not learned from texts cannot be given to new items.
+        New items get codes only if the codes were learned from texts.
         """
         index, config, text = self._parts.index, self._parts.recipe.codes, self._parts.encoders.text
         if not views or index is None or config is None or text is None:
             return codes
         if index.quantiser is None or not config.vectors.startswith("text"):
             return codes
-        told = text.encode(catalog_of(views).texts())
-        # Nobody has chosen a new item: of behaviour, where that is asked for too, there is none.
-        width = index.quantiser.dim - told.dim
+        of_texts = text.encode(catalog_of(views).texts())
+        # A new item has no behaviour: that part of the vector, if the codes use it, is zero.
+        width = index.quantiser.dim - of_texts.dim
         absent = np.zeros(len(views), dtype=bool)
         nothing = ItemVectors(np.zeros((len(views), width), dtype=np.float32), absent)
-        known = side_by_side([told, nothing] if width else [told]).values
+        known = side_by_side([of_texts, nothing] if width else [of_texts]).values
         try:
             return replace(index, codes=codes).with_new_items(known).codes
         except ConfigError as error:
@@ -90,7 +90,7 @@ class ItemEncoder:
             return codes
 
     def _features(self, rows: Int[np.ndarray, " items"], views: Sequence[ItemView]) -> ItemFeatures:
-        """Return features: text and attributes anew, the rest as trained (row -1: none)."""
+        """Return features: text and attributes recomputed, the rest as trained (row -1: none)."""
         features, encoders = self._parts.features, self._parts.encoders
         catalog = catalog_of(views)
         known = rows >= 0

@@ -1,11 +1,11 @@
-"""What a person sees of an item."""
+"""Item view: the description of an item that is shown to people."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class ItemView:
-    """One item of a live catalogue, as the model folder or the store last described it."""
+    """Latest description of one item, from the model folder or the store."""
 
     item_id: str
     title: str | None
@@ -18,5 +18,5 @@ class ItemView:
 
     @property
     def content(self) -> tuple[object, ...]:
-        """What a model may read of it: as long as this is equal, its vectors are."""
+        """The fields that a model reads; equal content means equal vectors."""
         return self.title, self.brand, self.categories, self.price, self.description

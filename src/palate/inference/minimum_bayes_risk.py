@@ -1,4 +1,4 @@
-"""Of several drafts and quotations the one that says what most of them say."""
+"""Minimum Bayes risk decoding: the text that agrees most with drafts and quotes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ from palate.language.text.plain import words
 
 
 def minimum_risk(drafts: Sequence[str], quotes: Sequence[str] = (), *, trust: float = 0.0) -> str:
-    """Return the text whose words are most like those of the others; the first of equals.
+    """Return the text whose words are most similar to the others; the first of equals.
 
     Minimum Bayes risk decoding (Kumar & Byrne 2004; Eikema & Aziz 2022): ``argmax_t sum_d
     (1 - trust) / |D| · F1(t, d) + sum_q trust / |Q| · F1(t, q)`` over the texts ``t`` of both. The
-    drafts are drawn from the model, so that the mean likeness to them estimates the likeness to be
-    expected of the true reply; what people wrote of the same thing estimates it too. ``F1`` is
-    that of the words in common, as ROUGE-1 counts them.
+    drafts are sampled from the model, so that the mean similarity to them estimates the expected
+    similarity to the true answer; so do sentences by people about the same item. ``F1`` is that of
+    the words in common, as in ROUGE-1.
 
     Args:
-        drafts: what the model wrote, at least one.
-        quotes: what people wrote; each may be the answer.
-        trust: how much the quotes weigh of both, where there are any.
+        drafts: texts by the model, at least one.
+        quotes: sentences by people, each a possible answer.
+        trust: weight of the quotes against the drafts, 0 to 1.
 
     Example:
         >>> minimum_risk(["great strings", "works", "great guitar strings"])
@@ -34,16 +34,16 @@ def minimum_risk(drafts: Sequence[str], quotes: Sequence[str] = (), *, trust: fl
     texts = list(dict.fromkeys((*drafts, *quotes)))
     place = {text: number for number, text in enumerate(texts)}
     weights = np.zeros(len(texts))
-    for said, share in ((drafts, 1 - trust), (quotes, trust)):
-        for text in said:
-            weights[place[text]] += share / len(said)
-    # Rounded, so that equals stay equal in whatever order they are summed.
-    likeness = np.round(_f1(_counts(texts)) @ weights, 9)
-    return texts[int(likeness.argmax())]
+    for group, share in ((drafts, 1 - trust), (quotes, trust)):
+        for text in group:
+            weights[place[text]] += share / len(group)
+    # Rounded, so that ties do not depend on the order of summation.
+    similarity = np.round(_f1(_counts(texts)) @ weights, 9)
+    return texts[int(similarity.argmax())]
 
 
 def _counts(texts: Sequence[str]) -> Int[np.ndarray, "texts words"]:
-    """Return how often each word stands in each text."""
+    """Return the count of each word in each text."""
     counted = [Counter(words(text)) for text in texts]
     column = {word: number for number, word in enumerate(dict.fromkeys(chain(*counted)))}
     counts = np.zeros((len(texts), len(column)), dtype=np.int32)
@@ -53,7 +53,7 @@ def _counts(texts: Sequence[str]) -> Int[np.ndarray, "texts words"]:
 
 
 def _f1(counts: Int[np.ndarray, "texts words"]) -> Float[np.ndarray, "texts texts"]:
-    """Return the F1 of the words that each two texts have in common."""
+    """Return the unigram F1 of each pair of texts."""
     # min(a, b) is how many k there are with a >= k and b >= k: a matrix product for each k.
     often = [(counts >= k).astype(np.float32) for k in range(1, counts.max(initial=0) + 1)]
     none = np.zeros((len(counts), len(counts)))

@@ -43,7 +43,7 @@ _ARCHITECTURE = "backbone"
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What training leaves behind."""
+    """Result of training: the system, its dataset and its learning curve."""
 
     name: str
     recipe: Recipe
@@ -53,16 +53,16 @@ class TrainedModel:
     """The learning curve, one entry per validation."""
     seed: int
     epochs: tuple[int, ...] = ()
-    """Epochs whose weights it has, of each stage: the best on valid; none for a baseline."""
+    """Best epoch of each stage on the validation split; empty for a counting baseline."""
 
     @property
     def fit(self) -> Fit:
-        """Through which part of its data it learned; ``dataset`` has those events for training."""
+        """Last part of the data that it learned from; ``dataset`` has those events for training."""
         return self.dataset.split.fit
 
 
 def save_model(folder: Path, trained: TrainedModel, *, made_by: str = "python") -> None:
-    """Write the model folder, whole or not at all."""
+    """Write the model folder atomically."""
     recipe, borrowed = _findable(trained.recipe), _borrowed(trained)
     manifest = Manifest(
         kind="model",
@@ -84,10 +84,10 @@ def save_model(folder: Path, trained: TrainedModel, *, made_by: str = "python") 
         },
     )
     with writing(folder, manifest) as temporary:
-        # A baseline's recipe has none of these, and says so when it is read.
+        # A baseline's recipe lacks these keys, and is refused with them.
         absent = set(LANGUAGE_MODEL_PARTS) if trained.recipe.baseline else None
-        written = recipe.model_dump_json(indent=2, exclude=absent)
-        (temporary / "recipe.json").write_text(written + "\n")
+        text = recipe.model_dump_json(indent=2, exclude=absent)
+        (temporary / "recipe.json").write_text(text + "\n")
         lines = [json.dumps(dict(entry)) + "\n" for entry in trained.log]
         (temporary / "training.jsonl").write_text("".join(lines))
         trained.dataset.save(temporary / "dataset", made_by=f"copy in model {trained.name}")
@@ -98,7 +98,7 @@ def save_model(folder: Path, trained: TrainedModel, *, made_by: str = "python") 
 
 
 def load_model(folder: Path, device: Device | None = None) -> TrainedModel:
-    """Read a model folder, onto ``device``; None is a GPU where there is one, else the processor.
+    """Read a model folder onto ``device``; None means a GPU if there is one, else the CPU.
 
     Raises:
         ArtifactError: when the folder is not a model, or is damaged.
@@ -127,8 +127,8 @@ def _read(folder: Path, manifest: Manifest, device: Device) -> TrainedModel:
 
 
 def _epochs(manifest: Manifest) -> tuple[int, ...]:
-    told = manifest.settings.get("epochs", [])
-    return tuple(int(each) for each in told) if isinstance(told, list) else ()
+    epochs = manifest.settings.get("epochs", [])
+    return tuple(int(each) for each in epochs) if isinstance(epochs, list) else ()
 
 
 def _recipe(folder: Path) -> Recipe:
@@ -225,22 +225,22 @@ def _load_parts(
 
 
 def _save_biases(folder: Path, name: str, prior: RatingPrior) -> None:
-    """Keep the biases beside what they count."""
+    """Save the item biases with their counts and calibration."""
     biases = torch.from_numpy(prior.biases.items)
     save_file({"items": biases.contiguous()}, folder / f"{name}_prior.safetensors")
     numbers = {"mean": prior.biases.mean, "penalty": prior.biases.penalty}
-    told = {"biases": numbers, "calibration": asdict(prior.calibration)}
-    (folder / f"{name}_prior.json").write_text(json.dumps(told) + "\n")
+    values = {"biases": numbers, "calibration": asdict(prior.calibration)}
+    (folder / f"{name}_prior.json").write_text(json.dumps(values) + "\n")
 
 
 def _load_biases(folder: Path, name: str) -> RatingPrior | None:
     path = folder / f"{name}_prior.json"
     if not path.is_file():
         return None
-    told = json.loads(path.read_text())
+    values = json.loads(path.read_text())
     items = load_file(folder / f"{name}_prior.safetensors")["items"].numpy()
     return RatingPrior(
-        ItemBiases(items=items, **told["biases"]), LevelCalibration(**told["calibration"])
+        ItemBiases(items=items, **values["biases"]), LevelCalibration(**values["calibration"])
     )
 
 
@@ -250,7 +250,7 @@ def _load_calibration(folder: Path) -> Calibration:
 
 
 def _borrowed(trained: TrainedModel) -> str | None:
-    """Return the name of the backbone that the folder will need, where it needs one."""
+    """Return the name of the backbone that must exist outside the folder, if any."""
     system, backbone = trained.system, _findable(trained.recipe).model.backbone
     needed = (
         isinstance(system, LanguageModelSystem) and system.model.borrowed and backbone is not None
@@ -259,7 +259,7 @@ def _borrowed(trained: TrainedModel) -> str | None:
 
 
 def _findable(recipe: Recipe) -> Recipe:
-    """Return the recipe with a backbone that is found from any folder."""
+    """Return the recipe with an absolute path to its backbone."""
     backbone = recipe.model.backbone
     if backbone is None or not Path(backbone.path).is_dir():
         return recipe
@@ -270,7 +270,7 @@ def _findable(recipe: Recipe) -> Recipe:
 def _own_backbone(
     folder: Path, recipe: Recipe, manifest: Manifest
 ) -> CausalBackbone | EncoderDecoderBackbone | None:
-    """Build the pre-trained model whose weights are in the folder; make sure of a borrowed one."""
+    """Build a backbone whose weights are in the folder; check an external one."""
     config = recipe.model.backbone
     if config is None:
         return None
@@ -298,14 +298,14 @@ def _check_borrowed(config: BackboneConfig, manifest: Manifest) -> None:
 
 
 def _tune(model: RecommendationModel, recipe: Recipe) -> None:
-    """Add what the stages added."""
+    """Add the tuning modules (LoRA, adapters) of the stages."""
     for stage in recipe.resolved_stages:
         if stage.training.tuning is not None:
             tune_backbone(model, stage.training.tuning)
 
 
 def _save_weights(folder: Path, model: RecommendationModel) -> None:
-    """Write the model's own weights; of two that are one, as tied embeddings are, the first."""
+    """Write the model's own weights; of tied weights only the first."""
     known: dict[tuple[int, torch.Size], str] = {}
     weights, same = {}, {}
     for name, weight in trainable_state(model).items():
@@ -339,10 +339,10 @@ def _load_prior(folder: Path) -> Prior | None:
 
 
 def load_versioned(folder: Path, device: Device | None = None) -> tuple[TrainedModel, str]:
-    """Return what a model folder holds, on ``device``, and the hash that names its content.
+    """Return the model of a folder, on ``device``, and the hash of its content.
 
     Raises:
-        ArtifactError: when the folder is not a model, or is damaged in whatever way.
+        ArtifactError: when the folder is not a model, or is damaged in any way.
     """
     try:
         version = read_manifest(folder, "model").content_hash
@@ -357,7 +357,7 @@ def load_versioned(folder: Path, device: Device | None = None) -> tuple[TrainedM
 
 
 def _check_sizes(trained: TrainedModel) -> None:
-    """Refuse a folder whose parts are not of one catalogue.
+    """Refuse a folder whose files belong to different catalogues.
 
     Raises:
         ArtifactError: when they are not.

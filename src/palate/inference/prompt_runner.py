@@ -1,7 +1,7 @@
-"""Prompts run through a language model: histories and words in, user vectors or code lists out.
+"""Prompt runner: histories and words in, user vectors or code lists out.
 
-This is the lowest part of an engine: it knows prompts, batches and the model. Which items may be
-answered, and what is mixed into their scores, is decided by :mod:`palate.inference.engine`.
+This is the lowest layer of an engine: it builds prompts and batches and runs the model. Exclusions,
+filters and blending are the business of :mod:`palate.inference.engine`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,24 +27,24 @@ from palate.types import History, Ranking
 _TOKENS_PER_BATCH = 16_384
 
 _BEAMS_AT_ONCE = 8_192
-"""Beams of all users of a batch together."""
+"""Maximum number of beams in a batch, over all users."""
 
 BEAM_LOGITS_AT_ONCE = 8_000_000
-"""Logits of all beams of a batch together: 32 MB, where each item has a code of its own."""
+"""Maximum number of beam logits in a batch: 32 MB; matters where every item has its own code."""
 
 
 @dataclass(frozen=True)
 class CatalogueVectors:
-    """Both vectors of every item of a catalogue, which may hold more items than were trained."""
+    """Token and output vectors of every item of a catalogue, including new items."""
 
     tokens: Float[Tensor, "items width"]
-    """What the decoder reads of a history."""
+    """Item embeddings that the decoder reads in a history."""
     outputs: Float[Tensor, "items width"]
-    """What user vectors are compared with."""
+    """Output vectors that user vectors are compared with."""
 
 
 class PromptRunner:
-    """Asks a trained model one kind of request for many histories at a time."""
+    """Runs one prompt of a trained model for many histories at a time."""
 
     def __init__(
         self,
@@ -52,13 +52,13 @@ class PromptRunner:
         request: Request | None = None,
         catalogue: CatalogueVectors | None = None,
     ) -> None:
-        """Take the trained ``parts``; every prompt is worded as ``request`` says.
+        """Take the trained ``parts``; ``request`` gives the wording of every prompt.
 
         Args:
             parts: the model with its prompts and encoders.
-            request: whose words are read; its history and filters are not.
-            catalogue: vectors of items; histories and scores then speak of its rows, in place of
-                the trained ones.
+            request: supplies wording, slots and context; its history and filters are ignored.
+            catalogue: item vectors; histories and scores then use its rows instead of the rows
+                of the training catalogue.
         """
         self.parts = parts
         self.request = request or Request()
@@ -76,9 +76,9 @@ class PromptRunner:
         return np.ascontiguousarray(outputs.float().cpu().numpy().T)
 
     def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
-        """Return the score of every item: its logit, and what the prior adds.
+        """Return the score of every item: its logit plus the prior.
 
-        The logit is the largest product of the item's vector with any of the user's vectors.
+        The logit is the largest product of the item's vector with any of the user vectors.
         """
         users = self.user_vectors(histories) * self.parts.model.scale
         scores = largest_products(users.numpy(), self.outputs_DI)
@@ -90,9 +90,9 @@ class PromptRunner:
     def prior_scores(
         self, histories: Sequence[History]
     ) -> Float[np.ndarray, "users trained"] | None:
-        """Return what the prior adds to the score of each trained item; None where it adds nothing.
+        """Return the prior score of each trained item; None where the prior does not apply.
 
-        It reads no words: it is added to the answer to a plain request for the next item alone.
+        The prior reads no words, so it applies only to plain next-item requests.
         """
         prior, num_trained = self.parts.prior, len(self.parts.features)
         plain = self.request.prompt is None and self.request.family == "next-item"
@@ -111,7 +111,7 @@ class PromptRunner:
     ) -> Float[Tensor, "users queries width"]:
         """Return the user vectors of each history, read in batches of similar length.
 
-        ``contexts`` are words of each history's own, in place of the context of the request.
+        ``contexts`` gives each history its own context, in place of that of the request.
         """
         model = self.parts.model
         shape = (len(histories), max(model.config.num_queries, 1), model.width)
@@ -133,10 +133,10 @@ class PromptRunner:
         """Return the best ``n`` items for each history by beam search over their codes.
 
         Args:
-            histories: of items that may be without codes.
-            n: items of a list; there are at least as many beams.
-            table: the codes that may be generated; None allows those of every item of training.
-            left_out: rows that are not answered, for each history; None leaves out its items.
+            histories: their items may lack codes.
+            n: length of a list, and minimum number of beams.
+            table: prefix table of the allowed items; None allows all items of training.
+            left_out: excluded rows of each history; None excludes the items of the history.
             contexts: as for :meth:`user_vectors`.
         """
         model, codes = self.parts.model, self.parts.recipe.codes
@@ -177,7 +177,7 @@ class PromptRunner:
         slots: int,
         most: int = _BEAMS_AT_ONCE,
     ) -> Iterator[tuple[Int[np.ndarray, " users"], Batch]]:
-        """Yield at most so many histories as prompts of one prediction each, of similar lengths."""
+        """Yield batches of prompts of similar length, one prediction each, at most so many."""
         model = self.parts.model
         if model.training:
             model.train(mode=False)
@@ -186,7 +186,7 @@ class PromptRunner:
         words = max((len(example.context) for example in examples), default=0)
         places = lengths * batch_builder.item_format.places
         for users in cut_by_length(places, words // 3 + 1 + slots, max(1, most)):
-            asked = [
+            prompts = [
                 replace(
                     examples[user if contexts else 0],
                     history=histories[user].last(self._max_history),
@@ -194,10 +194,10 @@ class PromptRunner:
                 )
                 for user in users
             ]
-            yield users, batch_builder.batch(instruction, asked).to(model.queries.device)
+            yield users, batch_builder.batch(instruction, prompts).to(model.queries.device)
 
     def with_items(self, batch: Batch) -> tuple[Batch, ItemTable]:
-        """Return the batch and the vectors of its items, looked up where they are known."""
+        """Return the batch and its item vectors, from the catalogue vectors where available."""
         model = self.parts.model
         if self.catalogue is None:
             return batch, model.items(mentioned(batch, model.num_items), batch.descriptions)
@@ -214,7 +214,7 @@ class PromptRunner:
         return self.parts.recipe.max_history
 
     def _worded(self, contexts: Sequence[str]) -> tuple[str, list[Example], BatchBuilder]:
-        """Return the instruction, an example per context to fill, and a batch_builder for them."""
+        """Return the instruction, an example to fill per context, and a batch builder."""
         request, parts = self.request, self.parts
         wording = (
             parts.prompts[request.family].seen[request.wording].format(**request.slots)

@@ -1,4 +1,4 @@
-"""From user states to lists: scored, masked, exact, and diverse where asked.
+"""Ranking: from user states to lists by scoring, masking, exact top n and diversification.
 
 Shape suffixes: B requests, I items, P items of a pool, D width, N places.
 """
@@ -17,13 +17,13 @@ from palate.ranking import largest_products, top_rows
 from palate.types import Ranking
 
 _SCORES_AT_ONCE = 8_000_000
-"""Scores in memory at a time: 32 MB."""
+"""Maximum number of scores in memory: 32 MB."""
 
 
 def rank(
     state: CatalogueState, requests: Sequence[Request], users: Sequence[UserState]
 ) -> list[Ranking]:
-    """Return the list of each request, scored together where the whole catalogue is looked at."""
+    """Return the list of each request; requests over the whole catalogue are scored together."""
     lists: list[Ranking | None] = [None] * len(requests)
     whole = []
     for place, (request, user) in enumerate(zip(requests, users, strict=True)):
@@ -44,7 +44,7 @@ def rank(
 def scores_of(
     state: CatalogueState, user: UserState, rows: Int[np.ndarray, " rows"]
 ) -> Float[np.ndarray, " rows"]:
-    """Return the scores of a few rows without looking at the whole catalogue."""
+    """Return the scores of a few rows only."""
     scores = np.zeros(len(rows), dtype=np.float32)
     if user.vectors is not None and len(rows):
         scores = (user.vectors @ state.outputs_DI[:, rows]).max(axis=0)
@@ -55,7 +55,7 @@ def scores_of(
 
 
 def nearest(state: CatalogueState, item_row: int, n: int) -> Ranking:
-    """Return the ``n`` items whose output vectors are most like one item's, by cosine."""
+    """Return the ``n`` items with the highest cosine similarity of output vectors to one item."""
     outputs = state.outputs_DI
     lengths = np.maximum(np.linalg.norm(outputs, axis=0), 1e-9)
     scores = (outputs[:, item_row] @ outputs / (lengths * lengths[item_row]))[None]
@@ -70,19 +70,19 @@ def best_rows(
     scores_BI: Float[np.ndarray, "requests items"],  # noqa: N803 - shape suffix
     n: int,
 ) -> tuple[Int[np.ndarray, "requests n"], Float[np.ndarray, "requests n"]]:
-    """Return what :func:`palate.ranking.top_rows` returns, in less time where users are few.
+    """Return the same as :func:`palate.ranking.top_rows`, faster for few users.
 
-    A selection that does not look at ties; whoever has equals on both sides of the n-th place is
-    then done over with care.
+    It partitions first, ignoring ties; rows with ties across the n-th place are then sorted again
+    exactly.
     """
     num_items = scores_BI.shape[1]
     if n >= num_items or not len(scores_BI):
         return top_rows(scores_BI, n)
     line = np.arange(len(scores_BI))[:, None]
     rows = np.argpartition(scores_BI, num_items - n, axis=1)[:, num_items - n :]
-    # The first of them is the n-th best.
+    # After the partition the first of these is the n-th best score.
     reached = np.count_nonzero(scores_BI >= scores_BI[line, rows[:, :1]], axis=1)
-    # Equals stay in the order of their rows.
+    # A stable sort keeps ties in row order.
     rows.sort(axis=1)
     values = scores_BI[line, rows]
     order = np.argsort(-values, axis=1, kind="stable")
@@ -99,7 +99,7 @@ def diversified(
     n: int,
     diversity: float,
 ) -> Int[np.ndarray, " n"]:
-    """Return the places of ``n`` items, chosen one by one for their score and their novelty.
+    """Return the positions of ``n`` items, chosen greedily by score and novelty.
 
     Maximal marginal relevance (Carbonell & Goldstein 1998): after the items S the next one is
     ``argmax_i (1 - d) r_i - d max_{j in S} cos(v_i, v_j)``, where ``d`` is the ``diversity`` from 0
@@ -110,11 +110,11 @@ def diversified(
     relevance = (1 - diversity) * (scores_P - scores_P.min()) / spread
     lengths = np.linalg.norm(vectors_PD, axis=1, keepdims=True)
     unit = vectors_PD / np.maximum(lengths, 1e-9)
-    likeness = np.full(len(scores_P), -np.inf, dtype=np.float32)
+    similarity = np.full(len(scores_P), -np.inf, dtype=np.float32)
     chosen = [int(scores_P.argmax())]
     while len(chosen) < min(n, len(scores_P)):
-        likeness = np.maximum(likeness, unit @ unit[chosen[-1]])
-        marginal = relevance - diversity * likeness
+        similarity = np.maximum(similarity, unit @ unit[chosen[-1]])
+        marginal = relevance - diversity * similarity
         marginal[chosen] = -np.inf
         chosen.append(int(marginal.argmax()))
     return np.asarray(chosen)
@@ -150,7 +150,7 @@ def _rank_candidates(state: CatalogueState, request: Request, user: UserState) -
 def scores_of_all(
     state: CatalogueState, users: Sequence[UserState]
 ) -> Float[np.ndarray, "requests items"]:
-    """Return the score of every item for each user: the largest product, and what is added."""
+    """Return the score of every item for each user: largest product plus ``extra``."""
     vectors = [user.vectors for user in users if user.vectors is not None]
     if len(vectors) == len(users):
         scores_BI = largest_products(np.stack(vectors), state.outputs_DI)
@@ -170,7 +170,7 @@ def _hide(
     scores_BI: Float[np.ndarray, "requests items"],  # noqa: N803 - shape suffix
     requests: Sequence[Request],
 ) -> None:
-    """Put -inf, in place, wherever an item may not be answered."""
+    """Set the scores of excluded items to -inf, in place."""
     if all(request.filter is None for request in requests):
         if len(state.hidden_rows):
             scores_BI[:, state.hidden_rows] = -np.inf
@@ -186,7 +186,7 @@ def _hide(
 
 
 def _finished(state: CatalogueState, request: Request, pool: Ranking) -> Ranking:
-    """Leave out the places that nothing may fill, and choose from the pool for diversity."""
+    """Drop items with score -inf, and diversify the pool if requested."""
     if len(pool) and pool.scores[-1] == -np.inf:
         there = pool.scores > -np.inf
         pool = Ranking(pool.item_rows[there], pool.scores[there])
@@ -202,7 +202,7 @@ def _finished(state: CatalogueState, request: Request, pool: Ranking) -> Ranking
 
 
 def _label_vectors(views: Sequence[ItemView]) -> Float[np.ndarray, "items labels"]:
-    """Return which brand and categories each item has: all a baseline can compare items by."""
+    """Return one-hot brand and category vectors, by which baselines compare items."""
     labels = [
         [("brand", view.brand), *(("category", c) for c in view.categories)] for view in views
     ]

@@ -1,4 +1,4 @@
-"""Why an item is answered: the events of the history without which its score falls most."""
+"""Reasons: the events whose removal lowers the score of an item most."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from palate.inference.ranking import scores_of
 from palate.inference.request import Reason, Request
 
 _MOST_REASONS = 50
-"""Newest events that may be named as a reason."""
+"""Number of newest events that are considered as reasons."""
 
 
 def reasons(
@@ -21,27 +21,27 @@ def reasons(
     rows: Int[np.ndarray, " rows"],
     n: int,
 ) -> list[list[Reason]]:
-    """Return, for each row, the ``n`` events of the request's history that weighed most.
+    """Return, for each row, the ``n`` most important events of the request's history.
 
-    Measured by scoring again without each of the newest events, for all items in one pass. Where
-    what is popular was answered, no event weighed anything.
+    The items are scored again without each of the newest events, in one pass. A fallback to popular
+    items has no reasons.
     """
     history = request.history
     nothing: list[list[Reason]] = [[] for _ in rows]
-    # A search too has to score every one of the items.
+    # A beam search must cover every one of the items.
     request = replace(request, candidates=rows, exclude=rows[:0], exclude_seen=False)
     recent = range(max(0, len(history) - _MOST_REASONS), len(history))
     whole = histories.plan(state, request)
     if not len(recent) or whole.fallback == POPULAR:
         return nothing
-    # All are asked in the same words, even where nothing is left of a history of one event.
+    # All variants keep the plan of the full history, even if no event remains.
     shortened = [histories.events.of(state, history.without(event)) for event in recent]
     plans = [whole, *(replace(whole, history=shorter) for shorter in shortened)]
     users = histories.encode(state, plans)
     if users[0].fallback == POPULAR:
         return nothing
     scores = np.stack([scores_of(state, user, rows) for user in users])
-    # An item that cannot be answered at all has nothing to lose.
+    # An excluded item (score -inf) has no reasons.
     scores = np.where(np.isneginf(scores[0]), 0.0, scores)
     falls = scores[0] - scores[1:]
     best = np.argsort(-falls, axis=0, kind="stable")[:n]

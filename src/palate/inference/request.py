@@ -1,6 +1,6 @@
-"""What is asked of an engine, and what it answers: one object with one meaning at every door.
+"""Requests to an engine and its answers, shared by all interfaces.
 
-Python, the command line, HTTP and MCP turn ids into rows at their own edge and put the same
+Python, the command line, HTTP and MCP convert ids to rows at their own edge and send the same
 :class:`Request` to the same engine.
 """
 
@@ -14,58 +14,58 @@ from palate.inference.filters import ItemFilter
 from palate.types import History
 
 NOBODY = History(item_rows=np.zeros(0, dtype=np.int64))
-"""The history of somebody of whom nothing is known."""
+"""The empty history of an unknown user."""
 
 _POOL = 5
-"""A diverse list of ``n`` is chosen from the best ``_POOL * n`` items, or from 50."""
+"""A diverse list of ``n`` is chosen from the best ``_POOL * n`` items, at least 50."""
 _NO_ROWS = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """A request for items: for whom, in which words, and which items may be answered."""
+    """A request for items: the history, the prompt, and the allowed items."""
 
     history: History = NOBODY
-    """In rows of the engine that is asked."""
+    """History in catalogue rows of the engine."""
     n: int = 10
     """Number of items."""
     family: str = "next-item"
     """Family of prompts; one of its wordings is read unless ``prompt`` is given."""
     prompt: str | None = None
-    """Free text that the model reads in place of the family's wording."""
+    """Free text in place of the family's wording."""
     slots: Mapping[str, str] = field(default_factory=dict)
     """Values of the wording's slots, such as ``{"event": "purchase"}``."""
     context: str = ""
-    """Words read before the history: a query, a category."""
+    """Text read before the history: a query, a category."""
     wording: int = 0
-    """Which of the wordings the model was trained on."""
+    """Index of the wording among those of training."""
     form: str | None = None
-    """How the answer is made, one of :attr:`Capabilities.forms`; None is the usual form."""
+    """Form of the answer, one of :attr:`Capabilities.forms`; None is the default form."""
     filter: ItemFilter | None = None
-    """What an item must fulfil."""
+    """Conditions on the items."""
     candidates: Int[np.ndarray, " candidates"] | None = None
     """Rows to rank; None ranks the whole catalogue."""
     exclude: Int[np.ndarray, " excluded"] = field(default_factory=lambda: _NO_ROWS)
-    """Rows that are never answered."""
+    """Rows to exclude."""
     exclude_seen: bool = True
-    """Whether the items of the history are left out."""
+    """Whether to exclude the items of the history."""
     diversity: float = 0.0
     """From 0 (by score alone) to 1 (as different as possible):
     :func:`palate.inference.ranking.diversified`."""
     fallback: str | None = None
-    """What this request stands in for: ``titles`` where words are looked for in titles because the
-    model was not trained to search."""
+    """Fallback that this request stands for: ``titles`` where titles are matched because the model
+    was not trained to search."""
     user_id: str | None = None
-    """Who asks, for whoever keeps a record of answers; the engine does not read it."""
+    """User id for records of answers; the engine does not read it."""
 
     @property
     def pool(self) -> int:
-        """How many of the best items are looked at to make the list."""
+        """Number of best items from which the list is made."""
         return self.n if self.diversity <= 0 else max(_POOL * self.n, 50)
 
     @property
     def left_out(self) -> Int[np.ndarray, " rows"]:
-        """Rows that may not be answered, whatever their score."""
+        """Rows that are excluded whatever their score."""
         if not self.exclude_seen:
             return self.exclude
         if not len(self.exclude):
@@ -74,29 +74,28 @@ class Request:
 
     @property
     def worded(self) -> tuple[object, ...]:
-        """What decides the words of the prompt, but for the context."""
+        """Key of the prompt's wording, without the context."""
         slots = tuple(sorted(self.slots.items())) if self.slots else ()
         return self.family, self.prompt, self.wording, slots
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """The best items, best first; fewer than asked for only where fewer may be shown."""
+    """The best items, best first; fewer than requested only if fewer are allowed."""
 
     rows: Int[np.ndarray, " n"]
     scores: Float[np.ndarray, " n"]
     version: str
-    """Names the content of the model that answered."""
+    """Identifies the content of the model that answered."""
     fallback: str | None = None
-    """``popular`` or ``cold-start`` where nothing is known of the user and the request needs a
-    history; ``titles`` where words were looked for in titles; None where the model answered the
-    request itself."""
+    """``popular`` or ``cold-start`` where the user has no known history and the request needs
+    one; ``titles`` where titles were matched; None where the model answered the request itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One event of the history and how much the item's score falls without it."""
+    """One event of the history, and by how much the item's score falls without it."""
 
     event: int
-    """Place in the history, 0 is the oldest."""
+    """Position in the history, 0 is the oldest."""
     weight: float

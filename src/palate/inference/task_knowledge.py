@@ -1,4 +1,4 @@
-"""What answers in words need of a dataset: the reviews, the facts and the tasks of training."""
+"""Data behind text answers: reviews, facts and tasks of the training dataset."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -16,10 +16,10 @@ from palate.trust.grounding import Grounds
 
 
 class Knowledge:
-    """What answers in words need of a dataset: collected once, for it is slow to collect."""
+    """Data behind text answers, computed lazily and once, since that is slow."""
 
     def __init__(self, parts: LanguageModelSystem, dataset: Dataset) -> None:
-        """Collect each thing when it is first needed."""
+        """Compute nothing yet; each part is computed on first use."""
         self._parts, self._dataset = parts, dataset
 
     @cached_property
@@ -29,19 +29,19 @@ class Knowledge:
 
     @cached_property
     def grounds(self) -> Grounds:
-        """The facts that explanations are held against."""
-        written = None if self.reviews is None else self.reviews.texts.to_list()
-        return Grounds.of(self._dataset.catalog, texts=written)
+        """The facts against which explanations are checked."""
+        texts = None if self.reviews is None else self.reviews.texts.to_list()
+        return Grounds.of(self._dataset.catalog, texts=texts)
 
     @cached_property
     def material(self) -> Material:
-        """What tasks are made from, but for queries."""
+        """The material of tasks, without queries."""
         no_queries = QueryPool((), np.zeros(len(self._dataset.catalog) + 1, dtype=np.int64))
         return Material(self._dataset, no_queries, self.reviews, self._parts.ratings)
 
     @cached_property
     def tasks(self) -> Mapping[str, Task]:
-        """The tasks the model was trained on but for search."""
+        """The tasks the model was trained on, except search."""
         return {
             task.name: task
             for stage in self._parts.recipe.resolved_stages

@@ -1,7 +1,7 @@
-"""Answers in words and in probabilities: ratings, explanations, summaries, profiles, yes or no.
+"""Text answers and their probabilities: ratings, explanations, summaries, profiles, yes or no.
 
-Everything here asks by the prompts of the tasks a model was trained on, so that asking and training
-cannot differ.
+All prompts come from the tasks that the model was trained on, so that inference and training use
+the same prompts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,24 +36,24 @@ from palate.trust.grounding import Grounds, factual_sentence, mend
 from palate.types import History, Ranking
 
 EXPLANATION_SAMPLING = SamplingParams(min_words=4, temperature=0.7, drafts=6, trust=0.75)
-"""A word is no explanation, and the likeliest words in turn soon go round in a circle."""
+"""A minimum length and sampling, since greedy explanations are short or repetitive."""
 
 SUMMARY_SAMPLING = SamplingParams(temperature=0.7, drafts=12, trust=0.6)
-"""Titles of reviews vary so much that the likeliest words in turn say little of the text."""
+"""Sampling, since greedy decoding gives generic titles."""
 
 _SCORED_AT_ONCE = 512
-"""Prompts for which the scores of the whole catalogue are in memory at a time."""
+"""Number of prompts whose whole-catalogue scores are in memory at a time."""
 
 _MOST_QUOTES = 100
-"""Sentences about an item that its explanation may quote."""
+"""Maximum number of sentences that an explanation may quote from."""
 
 _Kind = TypeVar("_Kind", bound=Task)
 
 
 class TextAnswers:
-    """A trained model and its data, asked for what words answer.
+    """Text answers of a trained model.
 
-    The methods in the plural take prompts, as the tasks make them; the others make their own.
+    Methods with plural names take prompts made by the tasks; the others make their own prompts.
     """
 
     def __init__(
@@ -65,17 +65,17 @@ class TextAnswers:
         catalog: Catalog | None = None,
         grounds: Grounds | None = None,
     ) -> None:
-        """Answer with the model of ``runner``, trained on ``dataset``.
+        """Use the model of ``runner``, trained on ``dataset``.
 
         Args:
-            runner: the model, over the items of training or of a catalogue that has changed.
-            dataset: what it was trained on.
-            knowledge: of the dataset, where it was collected before.
-            catalog: how the items are described now; None as in the dataset.
+            runner: the model, over the training catalogue or a changed one.
+            dataset: the training dataset.
+            knowledge: data computed from the dataset, if available already.
+            catalog: current item descriptions; None means those of the dataset.
             grounds: the facts of that catalogue.
 
         Raises:
-            NotTrainedError: when the model was trained on no task that is answered in words.
+            NotTrainedError: when the model was not trained on any text task.
         """
         self.texts = TextEngine(runner)
         self.runner = runner
@@ -92,21 +92,21 @@ class TextAnswers:
 
     @property
     def grounds(self) -> Grounds:
-        """The facts that explanations are held against."""
+        """The facts against which explanations are checked."""
         return self._grounds or self.knowledge.grounds
 
     @property
     def material(self) -> Material:
-        """What its tasks are made from, but for queries."""
+        """The material of its tasks, without queries."""
         return self.knowledge.material
 
     @property
     def tasks(self) -> Mapping[str, Task]:
-        """The tasks it was trained on but for search, as its last stage with each asked them."""
+        """Its tasks except search, each with the settings of the last stage that trained it."""
         return self.knowledge.tasks
 
     def task(self, kind: type[_Kind]) -> _Kind:
-        """Return the task of a kind.
+        """Return the task of a class.
 
         Raises:
             NotTrainedError: when the model was not trained on it.
@@ -124,13 +124,13 @@ class TextAnswers:
     def question(
         self, task: Task, examples: Sequence[Example], wording: str | None = None
     ) -> Question:
-        """Return the prompts worded by ``wording``, by the first of the task's family without."""
-        return Question(wording or self.parts.prompts[task.asked_as].seen[0], examples)
+        """Return the prompts with ``wording``, by default the first one of the task's family."""
+        return Question(wording or self.parts.prompts[task.wording_family].seen[0], examples)
 
     # --- Ratings
 
     def rate(self, history: History, item_row: int) -> Rated:
-        """Return how somebody with this history rates an item.
+        """Predict the rating of an item by a user with this history.
 
         Raises:
             NotTrainedError: when the model was not trained to rate.
@@ -141,7 +141,7 @@ class TextAnswers:
     def ratings(
         self, examples: Sequence[Example], wording: str | None = None, *, calibrated: bool = True
     ) -> list[Rated]:
-        """Return the rating at each prediction of prompts of :class:`Rating`."""
+        """Return the predicted rating for each prediction of :class:`Rating` prompts."""
         task = self.task(Rating)
         words = [task.words_of(level) for level in task.levels]
         chances = self.texts.choose(self.question(task, examples, wording), words)
@@ -164,13 +164,13 @@ class TextAnswers:
     # --- Yes or no, and choices
 
     def rank(self, history: History, item_rows: Int[np.ndarray, " candidates"]) -> Ranking:
-        """Return the items by the chance that each is for somebody with this history.
+        """Rank items by the probability that each fits a user with this history.
 
-        A model that says no yes or no, but chooses, is asked to choose among them: the scores are
-        then the chances of their titles, which add up to one.
+        A model that was trained to choose but not on yes or no chooses among the items: the scores
+        are then the probabilities of their titles, which sum to one.
 
         Raises:
-            NotTrainedError: when the model was not trained to tell.
+            NotTrainedError: when the model was trained on neither.
             ConfigError: when it chooses, and an item has no title to choose it by.
         """
         if YesNo.name not in self.parts.tasks and Choice.name in self.parts.tasks:
@@ -183,17 +183,17 @@ class TextAnswers:
     def like_probabilities(
         self, examples: Sequence[Example], wording: str | None = None
     ) -> Float[np.ndarray, " predictions"]:
-        """Return the chance of *yes* at each prediction of prompts of yes or no, not calibrated."""
+        """Return the uncalibrated probability of *yes* for each prediction."""
         task = self.task(YesNo)
         return self.texts.choose(self.question(task, examples, wording), [YES, NO])[:, 0]
 
     def calibrated_like_probabilities(
         self, examples: Sequence[Example], wording: str | None = None
     ) -> Float[np.ndarray, " predictions"]:
-        """Return the chance of *yes* at each prediction, as often as it is so on the valid part.
+        """Return the probability of *yes* for each prediction, calibrated on the validation split.
 
-        Where *yes* means liked, what biases know of the item and the user is mixed in; where it
-        means that the item comes next, what the model scores it by when it recommends.
+        Where *yes* means liked, item and user biases are mixed in; where it means that the item
+        comes next, the log-odds of the recommendation scores.
         """
         chances = self.like_probabilities(examples, wording).astype(np.float64)
         prior = self.parts.like_prior
@@ -204,7 +204,7 @@ class TextAnswers:
         return prior.calibration.applied(no_and_yes(chances), known)[:, 1]
 
     def log_odds(self, examples: Sequence[Example]) -> Float[np.ndarray, " predictions"] | None:
-        """Return the log-odds that the item of each prediction comes next, not at random.
+        """Return the log-odds that the item of each prediction is the next item, not a random one.
 
         By Bayes' rule they are ``log p(item | history) - log(1 / items)``, with ``p`` the softmax
         of the scores by which the model recommends. None where it has no such scores. Every
@@ -215,37 +215,37 @@ class TextAnswers:
             return None
         found = []
         for start in range(0, len(examples), _SCORED_AT_ONCE):
-            asked = examples[start : start + _SCORED_AT_ONCE]
-            scores = runner.score([example.history for example in asked])
-            for logs, example in zip(log_softmax(scores, axis=1), asked, strict=True):
+            batch = examples[start : start + _SCORED_AT_ONCE]
+            scores = runner.score([example.history for example in batch])
+            for logs, example in zip(log_softmax(scores, axis=1), batch, strict=True):
                 assert example.candidates is not None
                 found.append(logs[example.candidates[:, 0]] + np.log(len(logs)))
         return np.concatenate(found).astype(np.float64)
 
     @property
     def _by_vectors(self) -> PromptRunner | None:
-        """The same model where it recommends the next item by vectors."""
+        """A runner of the same model for next-item vectors; None where it has none."""
         if "set" not in self.parts.forms or NextItem.name not in self.parts.tasks:
             return None
         return PromptRunner(self.parts, catalogue=self.runner.catalogue)
 
     def choices(self, examples: Sequence[Example], wording: str | None = None) -> list[Ranking]:
-        """Return the items of each prompt of :class:`Choice` by the log-probability of their title.
+        """Rank the candidates of each :class:`Choice` prompt by log-probability of their titles.
 
-        Only what is there can be chosen: such an answer is always valid.
+        Only candidates are scored, so the answer is always valid.
         """
         task = self.task(Choice)
-        asked = [_candidate_rows(example) for example in examples]
-        titles = [[task.titles[row] for row in rows] for rows in asked]
-        weights = self.texts.weigh(self.question(task, examples, wording), titles)
+        candidates = [_candidate_rows(example) for example in examples]
+        titles = [[task.titles[row] for row in rows] for rows in candidates]
+        weights = self.texts.score_options(self.question(task, examples, wording), titles)
         orders = [np.argsort(-weight, kind="stable") for weight in weights]
         return [
             Ranking(rows[order], weight[order])
-            for rows, weight, order in zip(asked, weights, orders, strict=True)
+            for rows, weight, order in zip(candidates, weights, orders, strict=True)
         ]
 
     def _shares(self, history: History, item_rows: Int[np.ndarray, " candidates"]) -> Ranking:
-        """Return the items of one choice, with the share that each has of it."""
+        """Rank the items of one choice, with probabilities that sum to one."""
         task = self.task(Choice)
         nameless = [row for row in item_rows.tolist() if not task.titles[row]]
         if nameless:
@@ -258,18 +258,18 @@ class TextAnswers:
         shares = np.exp(pick.scores - pick.scores.max(initial=-np.inf))
         return replace(pick, scores=shares / shares.sum())
 
-    # --- Words
+    # --- Generated texts
 
     def explain(
         self, history: History, item_row: int, aspect: str = "", *, ground: bool = True
     ) -> Explained:
-        """Return why an item fits somebody with this history, on an aspect if one is given.
+        """Explain why an item fits a user with this history, on an aspect if given.
 
         Args:
-            history: who it is for.
+            history: the history of the user.
             item_row: the item.
-            aspect: a word for what to speak of.
-            ground: leave out what the catalogue does not bear out.
+            aspect: aspect of the explanation, as a word.
+            ground: remove claims that the catalogue does not support.
 
         Raises:
             NotTrainedError: when the model was not trained to explain.
@@ -280,33 +280,33 @@ class TextAnswers:
     def explanations(
         self, examples: Sequence[Example], wording: str | None = None, *, ground: bool = True
     ) -> list[Explained]:
-        """Return the answer to each prompt of :class:`Explanation`."""
+        """Return the explanation for each :class:`Explanation` prompt."""
         task = self.task(Explanation)
-        written = self.written(task, examples, wording)
+        texts = self.generate(task, examples, wording)
         return [
             self._explained(text, example, ground=ground, quotes=self._quotes(task, example))
-            for text, example in zip(written, examples, strict=True)
+            for text, example in zip(texts, examples, strict=True)
         ]
 
     def _explained(
-        self, written: str, example: Example, *, ground: bool, quotes: Sequence[str]
+        self, generated: str, example: Example, *, ground: bool, quotes: Sequence[str]
     ) -> Explained:
-        """Leave out what is invented; say something plain and true where nothing is left."""
-        quoted = written in map(one_line, quotes)
+        """Remove invented claims; fall back to a factual sentence if nothing remains."""
+        quoted = generated in map(one_line, quotes)
         if not ground:
-            return Explained(written, written, quoted=quoted)
+            return Explained(generated, generated, quoted=quoted)
         item_row, history = int(_candidate_rows(example)[0]), example.history
         rows = history.item_rows.tolist()
-        verdict = self.grounds.check(written, item_row, rows)
-        left = mend(written, verdict).strip()
+        verdict = self.grounds.check(generated, item_row, rows)
+        left = mend(generated, verdict).strip()
         plain = factual_sentence(self._catalog, item_row, rows)
         shown = left or plain
         return Explained(
             text=shown,
-            written=written,
+            generated=generated,
             invented=tuple(claim.text for claim in verdict.invented),
             quoted=quoted and bool(left),
-            fallback=FACTS if shown != written and shown == plain else None,
+            fallback=FACTS if shown != generated and shown == plain else None,
         )
 
     def summarise(self, text: str) -> str:
@@ -316,49 +316,48 @@ class TextAnswers:
             NotTrainedError: when the model was not trained to summarise.
         """
         task = self.task(Summary)
-        return self.written(task, [task.ask(text)])[0]
+        return self.generate(task, [task.ask(text)])[0]
 
     def profile(self, history: History) -> str:
-        """Return in a sentence what somebody with this history likes.
+        """Describe in one sentence what a user with this history likes.
 
         Raises:
             NotTrainedError: when the model was not trained to describe users.
         """
         task = self.task(Profile)
-        return self.written(task, [task.ask(history)])[0]
+        return self.generate(task, [task.ask(history)])[0]
 
-    def written(
+    def generate(
         self,
         task: Task,
         examples: Sequence[Example],
         wording: str | None = None,
-        manner: SamplingParams | None = None,
+        sampling: SamplingParams | None = None,
     ) -> list[str]:
-        """Return what the model writes to each prompt of a task, as one printable line.
+        """Return the generated text for each prompt of a task, as one printable line.
 
-        An explanation or a summary may be a quotation: of what others wrote of the item, or of the
-        review that is summarised.
+        An explanation may quote a review of the item; a summary may quote the review itself.
         """
-        manner = manner or _manner(task)
+        sampling = sampling or _sampling_of(task)
         quotes = [self._quotes(task, example) for example in examples]
-        asked = self.question(task, examples, wording)
-        texts = self.texts.write(asked, manner, quotes=quotes if any(quotes) else ())
+        question = self.question(task, examples, wording)
+        texts = self.texts.generate(question, sampling, quotes=quotes if any(quotes) else ())
         return [one_line(text) for text in texts]
 
     def _quotes(self, task: Task, example: Example) -> list[str]:
-        """Return what people wrote that may answer a prompt."""
+        """Return the sentences by people that may answer a prompt."""
         match task:
             case Explanation():
-                told = task.reviews.sentences_about(int(_candidate_rows(example)[0]))
+                sentences = task.reviews.sentences_about(int(_candidate_rows(example)[0]))
                 wanted = words(example.context)
-                on_aspect = [s for s in told if set(wanted).intersection(words(s))]
-                return (on_aspect or told)[:_MOST_QUOTES]
+                on_aspect = [s for s in sentences if set(wanted).intersection(words(s))]
+                return (on_aspect or sentences)[:_MOST_QUOTES]
             case Summary():
                 return openings(example.context)
         return []
 
 
-def _manner(task: Task) -> SamplingParams:
+def _sampling_of(task: Task) -> SamplingParams:
     match task:
         case Explanation():
             return EXPLANATION_SAMPLING
@@ -368,24 +367,26 @@ def _manner(task: Task) -> SamplingParams:
 
 
 def no_and_yes(chances: Float[np.ndarray, " predictions"]) -> Float[np.ndarray, "predictions two"]:
-    """Return the chances of both answers, as of two levels."""
+    """Return the probabilities of both answers, *no* first, as two rating levels."""
     return np.stack([1 - chances, chances], axis=1)
 
 
 def above_mean(
     biases: ItemBiases, examples: Sequence[Example]
 ) -> Float[np.ndarray, " predictions"]:
-    """Return what biases say of the one item that each prediction of the prompts asks about.
+    """Return the bias prediction for the single candidate of each prediction.
 
     Every prediction of a prompt sees the whole history.
     """
-    asked = [example.candidates[:, 0] for example in examples if example.candidates is not None]
+    candidates = [
+        example.candidates[:, 0] for example in examples if example.candidates is not None
+    ]
     return np.concatenate(
-        [biases.above_mean(e.history, rows) for e, rows in zip(examples, asked, strict=True)]
+        [biases.above_mean(e.history, rows) for e, rows in zip(examples, candidates, strict=True)]
     )
 
 
-def _candidate_rows(example: Example) -> Int[np.ndarray, " asked"]:
-    """Return the items that a prompt of one prediction asks about."""
+def _candidate_rows(example: Example) -> Int[np.ndarray, " candidates"]:
+    """Return the candidates of a prompt with one prediction."""
     assert example.candidates is not None
     return np.asarray(example.candidates[0][example.candidates[0] >= 0])

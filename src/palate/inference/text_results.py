@@ -1,4 +1,4 @@
-"""What answers in words are: a rating with the chance of each level, an explanation."""
+"""Result types of text answers: a rating with its distribution, an explanation."""
 
 from dataclasses import dataclass
 
@@ -8,48 +8,48 @@ from jaxtyping import Float
 from palate.language.text.plain import rating_words
 
 FACTS = "facts"
-"""The fallback of an explanation of which nothing was left but facts."""
+"""Fallback of an explanation whose text was replaced by catalogue facts."""
 
 
 @dataclass(frozen=True)
 class Rated:
-    """How a user rates an item."""
+    """Predicted rating of an item by a user."""
 
     value: float
-    """The expectation, ``Σ_level level · p(level)``: what has the least squared error."""
+    """The expectation ``Σ_level level · p(level)``, which minimises the squared error."""
     likeliest: float
-    """The level of the greatest chance."""
+    """The most probable level."""
     words: str
-    """That level as the model says it."""
+    """That level as text."""
     levels: tuple[float, ...]
-    """Ratings there are, ascending."""
+    """Rating levels, ascending."""
     chances: Float[np.ndarray, " levels"]
-    """Of each level; they sum to 1."""
+    """Probability of each level; they sum to 1."""
 
     @property
     def by_level(self) -> dict[str, float]:
-        """The chance of each level, as the level is written."""
+        """The probability of each level, by its text."""
         pairs = zip(self.levels, self.chances.tolist(), strict=True)
         return {rating_words(level): round(chance, 4) for level, chance in pairs}
 
 
 @dataclass(frozen=True)
 class Explained:
-    """Why an item fits a user."""
+    """Explanation of why an item fits a user."""
 
     text: str
-    """What to show."""
-    written: str
-    """What the model wrote."""
+    """The text to show."""
+    generated: str
+    """The text as generated."""
     invented: tuple[str, ...] = ()
-    """What it claimed without ground; such sentences are left out of ``text``."""
+    """Claims without support; sentences with them are removed from ``text``."""
     quoted: bool = False
-    """Whether the words are those of somebody's review of the item."""
+    """True when the text is copied from a review of the item."""
 
     fallback: str | None = None
-    """``facts`` where nothing was left of what the model wrote, and facts are told in its place."""
+    """``facts`` where no generated sentence remained and catalogue facts replace the text."""
 
     @property
-    def was_mended(self) -> bool:
-        """Whether what is shown is not what was written."""
-        return self.text != self.written
+    def was_edited(self) -> bool:
+        """Whether ``text`` differs from the generated text."""
+        return self.text != self.generated

@@ -1,6 +1,6 @@
-"""Answers in words: written one after the other, or weighed where the possible ones are known.
+"""Text answers: generated token by token, or scored against given options.
 
-Shape suffixes: U prompts, R words of a reply, V vocabulary.
+Shape suffixes: U prompts, K options of a prompt, R words of an answer, V vocabulary.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from torch import Tensor
 from palate.errors import NotTrainedError
 from palate.inference.beam import beam_search
 from palate.inference.code_scorers import ModelTitles
-from palate.inference.generation import Marks, SamplingParams, logits_after, say
+from palate.inference.generation import Marks, SamplingParams, generate, logits_after
 from palate.inference.minimum_bayes_risk import minimum_risk
 from palate.inference.prompt_runner import BEAM_LOGITS_AT_ONCE, PromptRunner, cut_by_length
 from palate.items.codes.prefix_table import PrefixTable
@@ -40,10 +40,10 @@ class Question:
 
 
 class TextEngine:
-    """A trained model that answers in words."""
+    """Generates and scores text answers with a trained model."""
 
     def __init__(self, runner: PromptRunner) -> None:
-        """Answer with the model of ``runner``, and with its catalogue.
+        """Use the model of ``runner`` and its catalogue.
 
         Raises:
             NotTrainedError: when the model was trained on no task that is answered in words.
@@ -58,13 +58,13 @@ class TextEngine:
         self.runner = runner
         self.batch_builder = BatchBuilder(parts.tokenizer, None, parts.item_format, parts.ratings)
 
-    def weigh(
+    def score_options(
         self, question: Question, options: Sequence[Sequence[str]]
     ) -> list[Float[np.ndarray, " options"]]:
-        """Return for each prompt of one prediction the log-probability of each of its own options.
+        """Return the log-probability of each option of each prompt; prompts have one prediction.
 
-        Each option is read as the reply, its end included, so that options of different lengths
-        are compared as whole answers. The prompt is read once for all its options.
+        The end mark counts as part of an option, so that options of different lengths are compared
+        as whole answers. The prompt is read once for all its options.
         """
         tokenizer, found = self.runner.parts.tokenizer, [np.zeros(0, np.float32)] * len(options)
         most = max((len(of_prompt) for of_prompt in options), default=0)
@@ -88,28 +88,28 @@ class TextEngine:
     ) -> Float[np.ndarray, "predictions options"]:
         """Return the probability of each option among ``options``, the same for all predictions.
 
-        Where every option is a single word one pass tells; else each is read as a reply. The
-        predictions of all prompts stand one after the other.
+        Options of a single word are scored in one pass; longer ones in one pass each. The
+        predictions of all prompts are concatenated.
         """
         tokens = self.runner.parts.tokenizer.encode_batch(list(options))
         if all(len(words) == 1 for words in tokens):
             logs = self._first_words(question, [words[0] for words in tokens])
         else:
-            each = [self._log_probabilities(_replying(question, option)) for option in options]
+            each = [self._log_probabilities(_with_target(question, option)) for option in options]
             logs = np.stack(each, axis=1)
         shares = np.exp(logs - logs.max(axis=1, keepdims=True))
         return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
     def log_likelihood(self, question: Question) -> float:
-        """Return the mean log-probability of a word of the true replies; 0 without one."""
-        said, words = 0.0, 0
+        """Return the mean log-probability per word of the target texts; 0 without target texts."""
+        total, words = 0.0, 0
         for _, batch in self._batches(question):
             with torch.inference_mode():
                 model, read, table = self._read(batch)
-                said += float(reply_log_probabilities(model, read, table).sum())
+                total += float(target_log_probabilities(model, read, table).sum())
             assert batch.target_ids is not None
             words += int((batch.target_ids >= 0).sum())
-        return said / max(words, 1)
+        return total / max(words, 1)
 
     def search(
         self,
@@ -120,13 +120,13 @@ class TextEngine:
         beams: int,
         seen: Int[np.ndarray, "prompts seen"] | None = None,
     ) -> list[Ranking]:
-        """Return the items whose titles are the likeliest replies to each prompt of one prediction.
+        """Return the items whose titles are the likeliest answers; prompts have one prediction.
 
         Args:
             question: the prompts.
-            titles: of the items there are (see :mod:`palate.items.codes.title_codes`).
+            titles: the titles to choose from (see :mod:`palate.items.codes.title_codes`).
             n: items of a list.
-            beams: titles begun that go on after each word; at least ``n`` do.
+            beams: beam width; at least ``n`` is used.
             seen: item rows to leave out, padded with -1.
         """
         beams = min(max(beams, n), max(len(titles), 1))
@@ -155,13 +155,13 @@ class TextEngine:
         found = np.empty(sum(len(e.prefix_lengths) for e in question.examples), dtype=np.float32)
         for predictions, batch in self._batches(question):
             with torch.inference_mode():
-                found[predictions] = reply_log_probabilities(*self._read(batch)).cpu().numpy()
+                found[predictions] = target_log_probabilities(*self._read(batch)).cpu().numpy()
         return found
 
     def _first_words(
         self, question: Question, words: Sequence[int]
     ) -> Float[np.ndarray, "predictions options"]:
-        prompts = _replying(question, "")
+        prompts = _with_target(question, "")
         count = sum(len(example.prefix_lengths) for example in prompts.examples)
         found = np.empty((count, len(words)), dtype=np.float32)
         for predictions, batch in self._batches(prompts):
@@ -173,31 +173,33 @@ class TextEngine:
                 found[predictions] = logits.log_softmax(dim=-1)[:, list(words)].cpu().numpy()
         return found
 
-    def write(
+    def generate(
         self,
         question: Question,
-        manner: SamplingParams | None = None,
+        sampling: SamplingParams | None = None,
         *,
         trie: EntityTrie | None = None,
         quotes: Sequence[Sequence[str]] = (),
     ) -> list[str]:
-        """Return the reply to each prompt, which is of one prediction, word by word.
+        """Generate an answer to each prompt, token by token; prompts have one prediction.
 
         Args:
-            question: the prompts; of one with blanks the first is filled.
-            manner: how words are chosen.
-            trie: the only replies there may be; they may repeat words.
-            quotes: for each prompt what people wrote that may be the reply, beside the drafts.
+            question: the prompts; in a prompt with blanks only the first blank is filled.
+            sampling: how each word is chosen; greedy by default.
+            trie: restricts answers to these texts; repeated words are then allowed.
+            quotes: for each prompt, sentences by people that compete with the sampled drafts.
         """
-        manner = manner or SamplingParams()
-        if manner.drafts > 1 or quotes:
+        sampling = sampling or SamplingParams()
+        if sampling.drafts > 1 or quotes:
             each = [
-                self.write(question, replace(manner, drafts=1, seed=manner.seed + draft), trie=trie)
-                for draft in range(manner.drafts)
+                self.generate(
+                    question, replace(sampling, drafts=1, seed=sampling.seed + draft), trie=trie
+                )
+                for draft in range(sampling.drafts)
             ]
             beside = quotes or [()] * len(question.examples)
             return [
-                minimum_risk(drafts, quoted, trust=manner.trust)
+                minimum_risk(drafts, quoted, trust=sampling.trust)
                 for *drafts, quoted in zip(*each, beside, strict=True)
             ]
         trie = None if trie is None else trie.to(self.runner.parts.model.queries.device)
@@ -207,10 +209,10 @@ class TextEngine:
         for chosen, batch in self._batches(question):
             with torch.inference_mode():
                 model, read, table = self._read(batch)
-                said = say(model, (read, table), manner, marks, trie)
-            for number, words in zip(chosen, said.tolist(), strict=True):
+                generated = generate(model, (read, table), sampling, marks, trie)
+            for number, words in zip(chosen, generated.tolist(), strict=True):
                 ended = words.index(tokenizer.end) if tokenizer.end in words else len(words)
-                # A byte of a character whose other bytes were never said is no character.
+                # Byte-level tokens may end inside a character: drop what is left of it.
                 texts[number] = tokenizer.decode(words[:ended]).replace("\ufffd", "").strip()
         return texts
 
@@ -220,7 +222,7 @@ class TextEngine:
     def _batches(
         self, question: Question, at_once: int = _PROMPTS_AT_ONCE
     ) -> Iterator[tuple[Int[np.ndarray, " predictions"], Batch]]:
-        """Yield the prompts, similar lengths together, with the places of their predictions."""
+        """Yield batches of prompts of similar length, with the numbers of their predictions."""
         model, examples = self.runner.parts.model, question.examples
         if model.training:
             model.train(mode=False)
@@ -233,24 +235,22 @@ class TextEngine:
             yield np.concatenate(predictions), batch.to(model.queries.device)
 
     def _length(self, example: Example) -> int:
-        """Return about how many places a prompt takes."""
+        """Return the approximate length of a prompt in tokens."""
         candidates = 0 if example.candidates is None else example.candidates.size
         items = (len(example.history) + candidates) * self.batch_builder.item_format.places
         return items + min(len(example.context), MAX_CONTEXT_TOKENS)
 
 
-def _replying(question: Question, reply: str) -> Question:
-    """Return the question with the same reply to every prediction."""
-    examples = [
-        replace(e, target_texts=(reply,) * len(e.prefix_lengths)) for e in question.examples
-    ]
+def _with_target(question: Question, text: str) -> Question:
+    """Return the question with the same target text for every prediction."""
+    examples = [replace(e, target_texts=(text,) * len(e.prefix_lengths)) for e in question.examples]
     return replace(question, examples=examples)
 
 
-def reply_log_probabilities(
+def target_log_probabilities(
     model: RecommendationModel, batch: Batch, table: ItemTable
 ) -> Float[Tensor, " prompts"]:
-    """Return the log-probability of the whole reply of each prompt."""
+    """Return the log-probability of the whole target text of each prediction."""
     assert batch.target_ids is not None
     states = model.states(batch, table, users=False, target_ids=batch.target_ids)
     wanted = batch.target_ids[batch.prefix_lengths >= 0]
@@ -266,32 +266,34 @@ def option_log_probabilities(
     prefix: Prefix,
     options_UKR: Int[Tensor, "prompts options words"],  # noqa: N803
 ) -> Float[Tensor, "prompts options"]:
-    """Return the log-probability of each reply there may be; each is a beam of its prompt.
+    """Return the log-probability of each option; each option is decoded as a beam of its prompt.
 
     Args:
-        model: what answers.
-        prefix: the prompts, read.
-        options_UKR: words of the replies, padded with NOTHING on the right.
+        model: the language model.
+        prefix: the encoded prompts.
+        options_UKR: token ids of the options, padded with NOTHING on the right.
     """
     assert model.text is not None
     options_UKR = options_UKR.to(prefix.carried.device)
     U, K, R = options_UKR.shape
     beams = read_on(model.decoder, prefix)
-    # One place ends the prompt, and all options follow it.
-    said = options_UKR.new_zeros(U, 1, 0)
+    # Teacher forcing on a shared prompt. The first step has one beam per prompt, the start
+    # symbol; from the second step on beam k reads the words of option k:
+    #   prompt | start -> word 0 of all K options | word 0 of option k -> word 1 of option k | ...
+    previous = options_UKR.new_zeros(U, 1, 0)
     x, parents = (prefix.carried + model.text.start)[:, None], options_UKR.new_zeros(U, 1)
     totals = prefix.carried.new_zeros(U, K)
     going_on = None if prefix.copied is None else prefix.copied.first
     for place in range(R):
         if model.entity_positions is not None:
-            x = x + model.entity_positions.of_reply(said.flatten(0, 1))[:, -1].view_as(x)
+            x = x + model.entity_positions.of_reply(previous.flatten(0, 1))[:, -1].view_as(x)
         logits = logits_after(model, beams.step(x, parents), prefix.copied, going_on)
         logs, words = logits.log_softmax(dim=-1).expand(-1, K, -1), options_UKR[:, :, place]
         if prefix.copied is not None and going_on is not None:
             going_on = prefix.copied.goes_on(going_on, words)
         of_words = logs.gather(2, words.clamp(min=0)[..., None])[..., 0]
         totals = totals + of_words * (words >= 0)
-        said, x = options_UKR[:, :, : place + 1], model.embed_words(words.clamp(min=0))
+        previous, x = options_UKR[:, :, : place + 1], model.embed_words(words.clamp(min=0))
         parents = (
             torch.arange(K, device=x.device).expand(U, K) if place else torch.zeros_like(words)
         )
@@ -301,7 +303,7 @@ def option_log_probabilities(
 def _padded(
     target_texts: Sequence[Sequence[Sequence[int]]],
 ) -> Int[Tensor, "prompts options words"]:
-    """Return words as a tensor, NOTHING where a prompt has fewer options, or a reply is shorter."""
+    """Return a tensor of token ids, padded with NOTHING over options and words."""
     shape = (
         max(len(of_prompt) for of_prompt in target_texts),
         max(len(words) for of_prompt in target_texts for words in of_prompt),

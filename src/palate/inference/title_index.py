@@ -1,4 +1,4 @@
-"""Items found by the letters of their titles: for whoever types, and for models without search."""
+"""Title index: finds items by words in their titles, for autocompletion and as a fallback."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from palate.inference.item_view import ItemView
 
 @dataclass(frozen=True, eq=False)
 class TitleIndex:
-    """What can be searched of the items of one state of a catalogue."""
+    """Searchable texts of the items of one catalogue state."""
 
     rows: Int[np.ndarray, " items"]
     titles: pl.Series
     texts: pl.Series
-    """Title, brand and categories."""
+    """Title, brand and categories of each item."""
 
     @classmethod
     def of(cls, rows: Int[np.ndarray, " items"], views: Sequence[ItemView]) -> "TitleIndex":
@@ -30,10 +30,10 @@ class TitleIndex:
         return cls(rows, pl.Series(titles, dtype=pl.String), pl.Series(texts, dtype=pl.String))
 
     def find(self, words: str, most: int) -> Int[np.ndarray, " found"]:
-        """Return the rows of items that hold every word, at most so many.
+        """Return at most ``most`` rows of items whose text contains every word.
 
-        Titles that begin with what was typed come first, then those with it inside, then items
-        found by brand or category.
+        Titles that start with the typed text come first, then titles that contain it, then other
+        matches.
         """
         typed = words.casefold().strip()
         parts = typed.split()

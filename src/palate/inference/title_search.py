@@ -1,4 +1,4 @@
-"""Recommending by titles: what comes next is generated word by word, and must be a title."""
+"""Title search: recommends by generating the title of the next item word by word."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ from palate.language.tasks.next_title import NextTitle
 from palate.types import History, Ranking
 
 TITLE_BEAMS = 20
-"""Titles begun that go on after each word, at least."""
+"""Minimum beam width."""
 
 _FOUND_NOTHING = Ranking(np.zeros(0, np.int64), np.zeros(0, np.float32))
 
 
 @dataclass(frozen=True, eq=False)
 class _Titles:
-    """The titles of one state of the catalogue, as codes of words."""
+    """The titles of one catalogue state, as codes whose levels are words."""
 
     views: Sequence[ItemView]
     codes: Codes
@@ -37,16 +37,16 @@ class _Titles:
 
 
 class TitleSearch:
-    """A model that was trained to generate the title of what comes next, asked for items.
+    """Recommends items with a model that was trained to generate the next title.
 
-    The score of an item is the log-probability of its title, the mark that ends it included, found
-    by beam search over the titles of the catalogue. Items that share a title share its score; an
-    item without one cannot be found. (CALRec writes freely and looks for titles like that, Li et
-    al. 2024; with the search bound to what exists nothing is left to be matched.)
+    The score of an item is the log-probability of its title, including the end mark, found by beam
+    search over the titles of the catalogue. Items with equal titles have equal scores; an item
+    without a title cannot be found. (CALRec, Li et al. 2024, generates freely and then matches
+    titles; the constrained search here needs no matching.)
     """
 
     def __init__(self, texts: GroundedAnswers) -> None:
-        """Ask the model of ``texts``."""
+        """Use the model of ``texts``."""
         self._texts = texts
         self._titles: _Titles | None = None
         self._table: tuple[CatalogueState, CodeSearch, PrefixTable] | None = None
@@ -59,14 +59,14 @@ class TitleSearch:
         left_out: Sequence[Int[np.ndarray, " rows"]],
         prompt: str | None = None,
     ) -> list[Ranking]:
-        """Return the items whose titles are the likeliest after each history.
+        """Return the items with the most probable titles after each history.
 
         Args:
-            state: the items there are.
-            histories: of what the model can be told.
-            search: which items may be found, and how many.
-            left_out: rows not to find, for each history.
-            prompt: free text read in place of the wording.
+            state: the catalogue.
+            histories: events that the model can read.
+            search: the allowed items, and how many to find.
+            left_out: excluded rows of each history.
+            prompt: free text in place of the wording.
 
         Raises:
             NotTrainedError: when the model was not trained to generate titles.
@@ -76,15 +76,15 @@ class TitleSearch:
         table = self._table_of(state, search, answers)
         if table is None:
             return [_FOUND_NOTHING] * len(histories)
-        asked = answers.question(task, [task.ask(history) for history in histories], prompt)
+        question = answers.question(task, [task.ask(history) for history in histories], prompt)
         seen = padded(left_out)
         seen[seen >= len(table.leaves)] = -1
-        return answers.texts.search(asked, table, search.most, beams=TITLE_BEAMS, seen=seen)
+        return answers.texts.search(question, table, search.most, beams=TITLE_BEAMS, seen=seen)
 
     def _table_of(
         self, state: CatalogueState, search: CodeSearch, answers: TextAnswers
     ) -> PrefixTable | None:
-        """Return the titles that may be found, None without one; the last table is kept."""
+        """Return the prefix table of allowed titles, None if empty; the last table is cached."""
         last = self._table
         if last is not None and last[0] is state and last[1] == search:
             return last[2]

@@ -1,4 +1,4 @@
-"""User states: what a model makes of a history, kept for users who ask again."""
+"""User states: encoded histories, cached for later requests of the same users."""
 
 import hashlib
 import threading
@@ -12,27 +12,27 @@ from jaxtyping import Float
 from palate.types import History, Ranking
 
 _OVERHEAD = 600
-"""Bytes of an entry beside its arrays, about."""
+"""Approximate bytes of an entry besides its arrays."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UserState:
-    """One history as one model encoded it; the scores of all items follow from it."""
+    """One history as encoded by one model; the scores of all items follow from it."""
 
     vectors: Float[np.ndarray, "queries width"] | None
     """User vectors, scaled so that their products are logits; None where a baseline answers."""
     extra: Float[np.ndarray, " trained"] | None
-    """Added to the score of each trained item: a prior, or all that a baseline says."""
+    """Added to the score of each trained item: a prior and boost, or a baseline's scores."""
     fallback: str | None = None
-    """What answers in place of what was asked, if anything does."""
+    """The fallback that answers in place of the request, if any."""
     codes: Ranking | None = None
-    """What a beam search over codes (or titles) found, best first; None without a search."""
+    """Result of the beam search over codes or titles, best first; None without a search."""
     blend: float | None = None
-    """Weight of the code search beside the scores of the vectors; None where it decides alone."""
+    """Weight of the code search against the vector scores; None where it decides alone."""
 
     @property
     def num_bytes(self) -> int:
-        """Memory it takes."""
+        """Approximate memory in bytes."""
         arrays = [self.vectors, self.extra]
         if self.codes is not None:
             arrays += [self.codes.item_rows, self.codes.scores]
@@ -41,7 +41,7 @@ class UserState:
 
 @dataclass(frozen=True)
 class CacheCounts:
-    """How the cache is doing."""
+    """Counters of the cache."""
 
     hits: int
     misses: int
@@ -50,7 +50,7 @@ class CacheCounts:
 
 
 class UserStateCache:
-    """The states used last, up to a number of bytes; safe to use from several threads."""
+    """Least-recently-used cache of user states with a limit in bytes; thread-safe."""
 
     def __init__(self, max_bytes: int) -> None:
         """Start empty."""
@@ -72,7 +72,7 @@ class UserStateCache:
         return found
 
     def put(self, key: Hashable, state: UserState) -> None:
-        """Keep a state; those not used for longest make room."""
+        """Store a state; the least recently used states are evicted."""
         with self._lock:
             self._drop(key)
             self._states[key] = state
@@ -81,14 +81,14 @@ class UserStateCache:
                 self._drop(next(iter(self._states)))
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all states."""
         with self._lock:
             self._states.clear()
             self._num_bytes = 0
 
     @property
     def counts(self) -> CacheCounts:
-        """How often a state was known, and how much is kept."""
+        """Hits, misses, entries and bytes."""
         with self._lock:
             return CacheCounts(self._hits, self._misses, len(self._states), self._num_bytes)
 
@@ -99,7 +99,7 @@ class UserStateCache:
 
 
 def fingerprint(history: History) -> bytes:
-    """Return a hash of what a model reads of a history: the items, what was done, the ratings."""
+    """Return a hash of what a model reads of a history: items, event types, ratings."""
     digest = hashlib.blake2b(history.item_rows.tobytes(), digest_size=16)
     if history.event_types is not None:
         digest.update(b"events")

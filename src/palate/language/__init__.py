@@ -1,1 +1,1 @@
-"""How it is said: tokenizer, prompts, tasks, the stream of words and items."""
+"""Language side: tokenizer, prompts, tasks, item formats, and batches of words and items."""

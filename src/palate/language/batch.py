@@ -1,14 +1,18 @@
-"""The stream: one sequence that mixes words and items, laid out so that no computation is wasted.
+"""Batches: examples laid out as sequences of words and items.
 
-A batch shares one *instruction* (the task in words), which is read once for all rows. Each row then
-holds its own context words, at most one described thing (a query as its text vector), and its
-events. Predictions look at the row from cut points: a prediction sees the instruction and its
-prefix of the row, nothing sees a prediction, so that one pass learns from every position. A
-prediction may read items of its own, those asked about, before it answers; it answers with items or
-with words.
+All rows of a batch share one *instruction* (the task in words), which is encoded once. A row then
+holds its own context words, at most one query (as its text vector), and its events. Each prediction
+has a prefix length: it sees the instruction and that prefix of the row, and no token sees a
+prediction, so that one pass learns from every position. A prediction may read candidate items of
+its own before it answers; it answers with items or with words::
+
+    instruction (shared)   | row b: context words, [query], event 1, event 2, event 3, padding
+    "next item"            |        oak lamp       [q]      i7       i2       i9
+    prediction 0, prefix 4 |        ^^^^^^^^       ^^^      ^^                 target i2
+    prediction 1, prefix 5 |        ^^^^^^^^       ^^^      ^^       ^^        target i9
 
 Shape suffixes: B rows, T tokens of a row, P predictions of a row, K targets of a prediction, A
-places of the items asked about, R words of a reply.
+tokens of the candidates, R words of a target text.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,32 +32,32 @@ from palate.language.tokenizer import Tokenizer
 MAX_INSTRUCTION_TOKENS = 64
 
 MAX_TARGET_TOKENS = 40
-"""Longer replies are cut, their end mark with them."""
+"""Longer target texts are cut, and lose their end mark."""
 
 MAX_BLANK_TOKENS = 128
-"""The same for what stands in blanks."""
+"""The same limit for the hidden text of blanks."""
 
 
 @dataclass(frozen=True)
 class CandidateItems:
-    """Items that predictions ask about, formatted like a history, padded on the right."""
+    """Candidate items of each prediction, formatted like a history, padded on the right."""
 
     token_ids: Int[Tensor, "batch predictions candidates"]
     items: Int[Tensor, "batch predictions candidates"]
     levels: Int[Tensor, "batch predictions candidates"]
     begins: Bool[Tensor, "batch predictions candidates"]
-    """Where an item begins."""
+    """True at the first token of each item."""
     inner: Int[Tensor, "batch predictions candidates"] | None = None
-    """Place of each part inside its item, from 1; None where one position is told."""
+    """Position of each token inside its item, from 1; None without entity positions."""
 
     @property
     def there(self) -> Bool[Tensor, "batch predictions candidates"]:
-        """Places that are no padding."""
+        """True where there is no padding."""
         return (self.token_ids >= 0) | (self.items >= 0)
 
     @property
     def ends(self) -> Int[Tensor, "batch predictions candidates"]:
-        """The last place of the item that stands at each place; of padding any."""
+        """For each token, the index of the last token of its item; undefined for padding."""
         places = torch.arange(self.begins.shape[2], device=self.begins.device)
         following = F.pad(self.begins | ~self.there, (0, 1), value=True)[..., 1:]
         ends = torch.where(following, places, len(places) - 1)
@@ -61,12 +65,12 @@ class CandidateItems:
 
     @property
     def num_items(self) -> Int[Tensor, "batch predictions"]:
-        """How many items each prediction asks about."""
+        """Number of candidate items of each prediction."""
         return self.begins.sum(dim=2)
 
     @property
     def whole(self) -> Int[Tensor, "batch predictions candidates"]:
-        """Catalogue rows where an item stands as a whole, NOTHING elsewhere."""
+        """Catalogue rows of fused item tokens, NOTHING elsewhere."""
         return self.items.masked_fill(self.levels >= 0, NOTHING)
 
     def to(self, device: torch.device) -> "CandidateItems":
@@ -80,38 +84,38 @@ class Batch:
     """Rows that share an instruction, padded on the right."""
 
     instruction: Int[Tensor, " words"]
-    """Tokens read before every row, the begin token first."""
+    """Token ids that precede every row, the begin token first."""
     token_ids: Int[Tensor, "batch time"]
     items: Int[Tensor, "batch time"]
     """Catalogue rows."""
     levels: Int[Tensor, "batch time"]
-    """Which code of the item stands there; NOTHING where it stands as a whole."""
+    """Level of the item code at each token; NOTHING for fused item tokens and words."""
     events: Int[Tensor, "batch time"]
     """Event-type codes of the items."""
     described: Int[Tensor, "batch time"]
-    """Where a described thing stands: its place in ``descriptions``."""
+    """Index into ``descriptions`` at query tokens, NOTHING elsewhere."""
     descriptions: Float[Tensor, "described dim"] | None
-    """Text vectors of the described things."""
+    """Text vectors of the queries."""
     prefix_lengths: Int[Tensor, "batch predictions"]
     """How many tokens of its row each prediction sees."""
     targets: Int[Tensor, "batch predictions targets"]
     without_id: Bool[Tensor, " batch"]
-    """Rows whose items are shown by their content alone."""
+    """Rows whose items are encoded from their content alone, without item IDs."""
     ratings: Int[Tensor, "batch time"] | None = None
-    """Which of the writer's levels each event was rated; NOTHING where it was not."""
+    """Rating of each event as an index into the builder's levels; NOTHING where unrated."""
     candidates: CandidateItems | None = None
-    """Items asked about, where there are such."""
-    target_ids: Int[Tensor, "batch predictions reply"] | None = None
-    """Words that answer, the end mark last; None where items answer."""
+    """Candidate items; None where no prediction has any."""
+    target_ids: Int[Tensor, "batch predictions target_words"] | None = None
+    """Token ids of the target texts, the end mark last; None where items are the targets."""
     inner: Int[Tensor, "batch time"] | None = None
-    """Place of each part inside its item, from 1, and 0 of what stands alone; None where one
-    position is told."""
+    """Position of each token inside its item, from 1; 0 outside items; None without entity
+    positions."""
     masks: Int[Tensor, "batch predictions blanks"] | None = None
-    """Where in the row the mark of each blank stands, padded with the last; None without blanks."""
+    """Position of each blank mark in the row, padded with the last; None without blanks."""
 
     @property
     def whole(self) -> Int[Tensor, "batch time"]:
-        """Catalogue rows where an item stands as a whole, NOTHING elsewhere."""
+        """Catalogue rows of fused item tokens, NOTHING elsewhere."""
         return self.items.masked_fill(self.levels >= 0, NOTHING)
 
     def to(self, device: torch.device) -> "Batch":
@@ -122,17 +126,17 @@ class Batch:
 
 @dataclass(frozen=True)
 class BatchBuilder:
-    """Lays examples out as a batch: all that stands between a task and a tensor."""
+    """Turns the examples of a task into a batch of tensors (a collator)."""
 
     tokenizer: Tokenizer
     query_vectors: Float[np.ndarray, "queries dim"] | None = None
     """Text vectors of the query pool; None where items have no text vectors."""
     item_format: ItemFormat = field(default_factory=ItemFormat)
     levels: tuple[float, ...] = ()
-    """Ratings that events are shown with; none where ratings are not shown."""
+    """Rating levels shown with events; empty where ratings are not shown."""
 
     def batch(self, instruction: str, examples: Sequence[Example]) -> Batch:
-        """Return the batch of ``examples``, all worded by ``instruction``."""
+        """Return the batch of ``examples``, which share the wording ``instruction``."""
         examples = [concealed(example) for example in examples]
         contexts = self._contexts(examples)
         heads = [
@@ -152,6 +156,7 @@ class BatchBuilder:
         )
         inner = np.zeros(shape, dtype=np.int64)
         descriptions: list[int] = []
+        # A row is its head (context words, then the query), then its formatted events.
         for b, (e, s, context) in enumerate(zip(examples, formatted, contexts, strict=True)):
             head, places = heads[b], slice(heads[b], lengths[b])
             words[b, places], items[b, places], levels[b, places] = s.token_ids, s.items, s.levels
@@ -179,14 +184,14 @@ class BatchBuilder:
             targets=torch.from_numpy(targets),
             without_id=torch.tensor([e.without_id for e in examples]),
             ratings=torch.from_numpy(ratings) if self.levels else None,
-            candidates=self._asked(examples, predictions),
+            candidates=self._candidates(examples, predictions),
             target_ids=self._target_ids(examples, predictions),
             inner=torch.from_numpy(inner) if self.item_format.entity_positions else None,
             masks=self._masks(words, examples),
         )
 
     def _shown(self, example: Example) -> FormattedItems:
-        """Return the events, a mark in place of those of a blank."""
+        """Return the formatted events, with one mark in place of each blank."""
         formatted = self.item_format.lay_out(example.history.item_rows)
         if example.hidden is None:
             return formatted
@@ -195,7 +200,7 @@ class BatchBuilder:
     def _masks(
         self, words: Int[np.ndarray, "batch time"], examples: Sequence[Example]
     ) -> Int[Tensor, "batch 1 blanks"] | None:
-        """Return where the marks of blanks stand: text never holds the token that they are."""
+        """Return the positions of blank marks (the padding token, never part of encoded text)."""
         if all(example.hidden is None and example.gap is None for example in examples):
             return None
         found = [np.flatnonzero(row == self.tokenizer.pad) for row in words]
@@ -219,11 +224,11 @@ class BatchBuilder:
         ]
 
     def _around(self, before: Sequence[int], after: str) -> list[int]:
-        """Return words with the mark of a blank between them, which is never cut off."""
+        """Return the words around a blank with its mark between them, which is never cut off."""
         until = [*before[: MAX_CONTEXT_TOKENS - 1], self.tokenizer.pad]
         return [*until, *self.tokenizer.encode(after)][:MAX_CONTEXT_TOKENS]
 
-    def _asked(self, examples: Sequence[Example], predictions: int) -> CandidateItems | None:
+    def _candidates(self, examples: Sequence[Example], predictions: int) -> CandidateItems | None:
         if all(example.candidates is None for example in examples):
             return None
         laid = [self._placed(example.candidates) for example in examples]
@@ -248,7 +253,7 @@ class BatchBuilder:
     def _placed(
         self, candidates: Int[np.ndarray, "predictions candidates"] | None
     ) -> tuple[FormattedItems, Int[np.ndarray, " places"], Int[np.ndarray, " places"]]:
-        """Return the candidates, formatted, with the prediction and the place of each part."""
+        """Return the formatted candidates, with the prediction and the position of each token."""
         candidates = np.zeros((0, 0), dtype=np.int64) if candidates is None else candidates
         there = candidates >= 0
         formatted = self.item_format.lay_out(candidates[there])
@@ -258,9 +263,9 @@ class BatchBuilder:
 
     def _target_ids(
         self, examples: Sequence[Example], predictions: int
-    ) -> Int[Tensor, "batch predictions reply"] | None:
+    ) -> Int[Tensor, "batch predictions target_words"] | None:
         encoded = iter(self.tokenizer.encode_batch([t for e in examples for t in e.target_texts]))
-        target_ids = [self._said(example, encoded) for example in examples]
+        target_ids = [self._target_tokens(example, encoded) for example in examples]
         if not any(target_ids):
             return None
         longest = max(len(tokens) for of_example in target_ids for tokens in of_example)
@@ -270,7 +275,7 @@ class BatchBuilder:
                 words[b, p, : len(tokens)] = tokens
         return torch.from_numpy(words)
 
-    def _said(self, example: Example, encoded: Iterator[list[int]]) -> list[list[int]]:
+    def _target_tokens(self, example: Example, encoded: Iterator[list[int]]) -> list[list[int]]:
         """Return the target tokens of each prediction; ``encoded`` yields those of target texts."""
         if example.hidden is not None:
             formatted = self.item_format.lay_out(example.history.item_rows)
@@ -283,7 +288,7 @@ class BatchBuilder:
         return [self.target(words) for words in tokens]
 
     def target(self, tokens: Sequence[int]) -> list[int]:
-        """Return the words of an answer with the mark that ends it."""
+        """Return the token ids of a target text with its end mark."""
         return [*tokens, self.tokenizer.end][:MAX_TARGET_TOKENS]
 
     def _descriptions(self, queries: Sequence[int]) -> Float[Tensor, "described dim"] | None:
@@ -293,14 +298,14 @@ class BatchBuilder:
 
 
 def _ends(formatted: FormattedItems) -> Int[np.ndarray, " events_and_none"]:
-    """Return the number of places that the first 0, 1, 2, ... events take."""
+    """Return the number of tokens of the first 0, 1, 2, ... events."""
     return np.concatenate([[0], np.cumsum(formatted.lengths)])
 
 
 def nearest(
     ratings: Float[np.ndarray, " events"], levels: Sequence[float]
 ) -> Int[np.ndarray, " events"]:
-    """Return which of the ``levels`` each rating is nearest to; NOTHING where there is none."""
+    """Return the index of the level nearest to each rating; NOTHING where unrated."""
     unknown = np.isnan(ratings)
     distances = np.abs(np.nan_to_num(ratings)[:, None] - np.asarray(levels))
     return np.where(unknown, NOTHING, distances.argmin(axis=1))

@@ -1,4 +1,4 @@
-"""How blanks are laid out: what of a history is still told, and the words that each blank hides."""
+"""Layout of blanks: the visible part of a history, and the hidden words of each blank."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from palate.language.tasks.task import Example
 
 
 def concealed(example: Example) -> Example:
-    """Return the example without what is known of its hidden events but their items."""
+    """Return the example without the event types and ratings of its hidden events."""
     if example.hidden is None:
         return example
     history, shown = example.history, example.hidden < 0
@@ -28,7 +28,7 @@ def concealed(example: Example) -> Example:
 def corrupted(
     formatted: FormattedItems, hidden: Int[np.ndarray, " events"], mark: int
 ) -> FormattedItems:
-    """Return the places of a history, one ``mark`` standing for the events of each blank."""
+    """Return the formatted history, with one ``mark`` in place of the events of each blank."""
     table = np.stack([formatted.token_ids, formatted.items, formatted.levels])
     stand_in = np.asarray([[mark], [NOTHING], [NOTHING]])
     before = np.append(NOTHING, hidden[:-1])
@@ -54,5 +54,5 @@ def hidden_words(formatted: FormattedItems, hidden: Int[np.ndarray, " events"]) 
 def _of_events(
     table: Int[np.ndarray, "*rows places"], formatted: FormattedItems
 ) -> list[np.ndarray]:
-    """Cut places into those of each event."""
+    """Split the tokens of a history by event."""
     return np.split(table, np.cumsum(formatted.lengths)[:-1], axis=-1)

@@ -1,4 +1,4 @@
-"""The entity pool: which words make up an item, and at which word of one a text stands.
+"""Entity trie: the words of all item titles, and the position of a text inside a title.
 
 Chu, Hao et al. 2023, RecSysLLM, arXiv 2308.10837 ("dynamic position mechanism").
 """
@@ -19,7 +19,7 @@ _ROOT, _NOWHERE = 0, -1
 
 @dataclass(frozen=True, eq=False)
 class EntityTrie:
-    """The words of all entities as a prefix tree, walked by look-ups; it keeps no state.
+    """Words of all entities as a prefix tree in flat tensors; it is immutable.
 
     The edge from node ``n`` by word ``w`` has the key ``n V + w``, V the size of the vocabulary.
 
@@ -61,7 +61,7 @@ class EntityTrie:
 
     @classmethod
     def of_titles(cls, titles: Sequence[str], tokenizer: Tokenizer) -> "EntityTrie":
-        """Build the tree of the titles of a catalogue, each cut to what a reply can hold."""
+        """Build the tree of the titles of a catalogue, each cut to the maximum answer length."""
         encoded = tokenizer.encode_batch([title for title in titles if title])
         cut = (tokens[: MAX_TARGET_TOKENS - 1] for tokens in encoded)
         return cls.of(cut, vocabulary=len(tokenizer), end=tokenizer.end)
@@ -75,17 +75,17 @@ class EntityTrie:
             final=self.final.to(device),
         )
 
-    def places(self, said: Int[Tensor, "*texts words"]) -> Int[Tensor, "*texts places"]:
-        """Return the place inside its entity of a start symbol and of each word after it.
+    def places(self, words: Int[Tensor, "*texts words"]) -> Int[Tensor, "*texts places"]:
+        """Return the position inside its entity of the start symbol and of each word after it.
 
-        The start symbol has place 1. A word that continues a path of the tree has the place after
-        that of the word before it; any other word begins anew at 1. An end mark is the start symbol
-        of the text that follows.
+        The start symbol has position 1. A word that continues a path of the tree has the position
+        after that of the word before it; any other word restarts at 1. An end mark is the start
+        symbol of the text that follows.
         """
-        node = torch.full(said.shape[:-1], _ROOT, device=said.device)
+        node = torch.full(words.shape[:-1], _ROOT, device=words.device)
         place = torch.ones_like(node)
         places = [place]
-        for word in said.unbind(dim=-1):
+        for word in words.unbind(dim=-1):
             onward, anew = self._child(node, word), self._child(torch.zeros_like(node), word)
             goes_on, starts = onward >= 0, word == self.end
             node = torch.where(starts, _ROOT, torch.where(goes_on, onward, anew))
@@ -93,19 +93,19 @@ class EntityTrie:
             places.append(place)
         return torch.stack(places, dim=-1)
 
-    def allowed(self, said: Int[Tensor, "*texts words"]) -> Bool[Tensor, "*texts vocabulary"]:
-        """Mark the words that may follow so that an entity is said: its end mark once it is whole.
+    def allowed(self, words: Int[Tensor, "*texts words"]) -> Bool[Tensor, "*texts vocabulary"]:
+        """Mark the words that continue an entity, or the end mark where an entity is complete.
 
         Raises:
-            UnknownItemError: for words that no entity begins with.
+            UnknownItemError: when no entity begins with the words.
         """
-        node = torch.full(said.shape[:-1], _ROOT, device=said.device)
+        node = torch.full(words.shape[:-1], _ROOT, device=words.device)
         ended = torch.zeros_like(node, dtype=torch.bool)
-        for word in said.unbind(dim=-1):
+        for word in words.unbind(dim=-1):
             ended |= word == self.end
             node = torch.where(ended, node, self._child(node, word))
         if bool((node < 0).any()):
-            unknown = said[node < 0][0].tolist()
+            unknown = words[node < 0][0].tolist()
             raise UnknownItemError(f"No title begins with the words {unknown}.")
         mask = self._following(node).masked_fill_(ended[..., None], False)
         mask[..., self.end] = ended | self.final[node]
@@ -120,7 +120,7 @@ class EntityTrie:
         return torch.where(self.keys[place] == key, self.children[place], _NOWHERE)
 
     def _following(self, node: Int[Tensor, "*texts"]) -> Bool[Tensor, "*texts vocabulary"]:
-        """Mark the words of the edges that leave each node, which lie side by side."""
+        """Mark the words of the edges that leave each node; these edges are adjacent."""
         first = torch.searchsorted(self.keys, node * self.vocabulary)
         after = torch.searchsorted(self.keys, (node + 1) * self.vocabulary)
         most = int((after - first).max()) if node.numel() else 0

@@ -1,4 +1,4 @@
-"""What the text tasks ask of events that were held out, and what was said of them in truth."""
+"""Held-out events and the prompts of text tasks about them, with the true answers."""
 
 from collections.abc import Iterator, Sequence
 
@@ -34,7 +34,7 @@ def held_out_events(dataset: Dataset, part: PartName) -> list[HeldOut]:
 def held_out_examples(
     task: Task, events: Sequence[HeldOut], reviews: Reviews | None, rng: np.random.Generator
 ) -> Iterator[tuple[HeldOut, Example]]:
-    """Yield what ``task`` asks of each event and the true reply, where there is one.
+    """Yield each event with the prompt of ``task`` and the true answer, where there is one.
 
     Args:
         task: a task that is answered in words.

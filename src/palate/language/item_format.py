@@ -1,4 +1,4 @@
-"""How an item stands in the stream: as one fused token, by its codes, by its title, or by several.
+"""Item format: an item is one fused token, its codes, its title words, or several of these.
 
 Shape suffixes: E events of a history, S places of an item.
 """
@@ -13,37 +13,37 @@ from jaxtyping import Int
 from palate.language.tokenizer import Tokenizer
 
 NOTHING = -1
-"""Fills places that hold no word, no item, no event, no prediction or no target."""
+"""Fill value: no word, item, event, prediction or target."""
 
 MAX_TITLE_WORDS = 12
-"""Of a title, so many are read where nobody says otherwise."""
+"""Default number of title words that are read."""
 
 ItemPart = Literal["title", "codes", "item"]
-"""A way to spell an item."""
+"""One representation of an item."""
 
 
 @dataclass(frozen=True)
 class FormattedItems:
-    """The places of a history, in order."""
+    """The tokens of a history, in order."""
 
     token_ids: Int[np.ndarray, " places"]
     items: Int[np.ndarray, " places"]
     """Catalogue rows, of fused tokens and of codes."""
     levels: Int[np.ndarray, " places"]
-    """Which code of the item stands here; NOTHING for the item as a whole, and for words."""
+    """Code level at each token; NOTHING for fused item tokens and words."""
     lengths: Int[np.ndarray, " events"]
-    """Places of each event."""
+    """Number of tokens of each event."""
 
     @property
     def inner(self) -> Int[np.ndarray, " places"]:
-        """Place of each part inside its item, from 1."""
+        """Position of each token inside its item, from 1."""
         firsts = np.cumsum(self.lengths) - self.lengths
         return np.asarray(np.arange(len(self.items)) - np.repeat(firsts, self.lengths) + 1)
 
 
 @dataclass(frozen=True, eq=False)
 class ItemFormat:
-    """How histories are written; the fused token, which says most, always comes last.
+    """How histories are formatted; the fused token, which holds most information, comes last.
 
     Example:
         >>> formatted = ItemFormat(("codes", "item"), num_levels=2).lay_out(np.array([7]))
@@ -57,16 +57,16 @@ class ItemFormat:
     titles: Int[np.ndarray, "items words"] | None = None
     """Words of each title, padded with NOTHING, where titles are formatted."""
     entity_positions: bool = False
-    """Whether each part is told its place inside its item too."""
+    """Whether tokens also get the embedding of their position inside the item."""
 
     @property
     def places(self) -> int:
-        """Places of an item at most."""
+        """Maximum number of tokens of an item."""
         words = 0 if self.titles is None else self.titles.shape[1]
         return words + ("codes" in self.item_parts) * self.num_levels + ("item" in self.item_parts)
 
     def lay_out(self, rows: Int[np.ndarray, " events"]) -> FormattedItems:
-        """Return the places of the items in ``rows``."""
+        """Return the tokens of the items in ``rows``."""
         if self.item_parts == ("item",):
             nothing = np.full(len(rows), NOTHING)
             return FormattedItems(nothing, rows, nothing, np.ones(len(rows), dtype=np.int64))

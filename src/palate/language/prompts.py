@@ -1,4 +1,4 @@
-"""The wordings of all families: changed by a user's own file, and shown as people read them."""
+"""Prompt wordings of all families: loading, a user's own file, and rendering for people."""
 
 import math
 import string
@@ -26,8 +26,8 @@ _BLANK = "____"
 def load_prompts(path: Path | None = None) -> dict[str, Wordings]:
     """Return the wordings of every family, changed by a user's own file.
 
-    There a family with ``seen`` (and ``unseen``) replaces that of the package; one with ``add``
-    keeps it and adds wordings to train on.
+    In that file a family with ``seen`` (and ``unseen``) replaces the package's wordings; a family
+    with ``add`` keeps them and adds wordings to train on.
 
     Raises:
         ConfigError: when the file cannot be read, names an unknown family or list, or has a wording
@@ -53,21 +53,21 @@ def load_prompts(path: Path | None = None) -> dict[str, Wordings]:
 def render(
     wording: str, slots: Slots, example: Example, catalog: Catalog, *, prediction: int = -1
 ) -> str:
-    """Return a prompt as a person reads it, one line for each thing the model reads.
+    """Return a prompt as readable text, one line per input of the model.
 
     Args:
         wording: one of the family of the task.
         slots: values of its slots.
-        example: what the task made.
-        catalog: names the items; their titles are cut to one short line.
-        prediction: which cut point to show, the last by default.
+        example: an example of the task.
+        catalog: supplies the titles, which are cut to one short line.
+        prediction: which prediction of the example to show, by default the last.
     """
     titles = catalog.titles()
     rows = example.history.item_rows[: example.prefix_lengths[prediction]].tolist()
     lines = [wording.format(**slots)]
     if example.context or example.gap is not None:
         lines.append(f"words: {one_line(_with_gap(example), _LONGEST_CONTEXT)}")
-    ratings = _spoken_ratings(example.history)
+    ratings = _rating_labels(example.history)
     hidden = np.full(len(rows), -1) if example.hidden is None else example.hidden
     lines += [
         f"{number}. {_BLANK}"
@@ -89,13 +89,13 @@ def render(
 
 
 def _with_gap(example: Example) -> str:
-    """Return the context with the blank in it."""
+    """Return the context with its blank shown."""
     if example.gap is None:
         return example.context
     return f"{example.context[: example.gap]} {_BLANK} {example.context[example.gap :]}"
 
 
-def _spoken_ratings(history: History) -> list[str]:
+def _rating_labels(history: History) -> list[str]:
     if history.ratings is None:
         return [""] * len(history)
     return ["" if math.isnan(r) else f" ({rating_words(r)})" for r in history.ratings.tolist()]
@@ -106,7 +106,7 @@ def _named(item_rows: Int[np.ndarray, " items"], titles: Sequence[str]) -> list[
 
 
 def _changed(prompts: Mapping[str, Wordings], tables: Mapping[str, object]) -> dict[str, Wordings]:
-    """Return the prompts with families replaced, or added to, as the tables of a file say."""
+    """Return the prompts with the changes of a user's file applied."""
     changed = dict(prompts)
     for family, table in tables.items():
         known = checked_family(family)

@@ -1,4 +1,4 @@
-"""Queries made from the catalogue: what somebody might type who wants a given item."""
+"""Synthetic search queries for each item, made from the catalogue."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _WORD = re.compile(r"\w[\w'-]*")
 
 @dataclass(frozen=True)
 class QueryPool:
-    """Some queries for each item: those of item ``i`` are ``offsets[i]:offsets[i + 1]``."""
+    """Queries of every item: item ``i`` has the queries ``offsets[i]:offsets[i + 1]``."""
 
     texts: Sequence[str]
     offsets: Int[np.ndarray, " bounds"]
@@ -25,7 +25,7 @@ class QueryPool:
         return len(self.offsets) - 1
 
     def choose(self, item_row: int, rng: np.random.Generator) -> int | None:
-        """Return the number of one of the item's queries; None where nothing is known to ask by."""
+        """Return the index of a random query of the item; None where it has none."""
         start, end = int(self.offsets[item_row]), int(self.offsets[item_row + 1])
         return int(rng.integers(start, end)) if end > start else None
 

@@ -1,4 +1,4 @@
-"""Words to numbers: a byte-level BPE tokenizer trained here, or the one of a pre-trained model."""
+"""Tokenizer: byte-level BPE trained on the catalogue, or that of a pre-trained model."""
 
 import json
 import re
@@ -17,13 +17,13 @@ SPECIAL = (PAD, BEGIN, END)
 
 @dataclass(frozen=True)
 class ControlTokens:
-    """Names of the tokens that mean something to the model; two may be the same token."""
+    """Names of the control tokens; two of them may be the same token."""
 
     begin: str = BEGIN
     end: str = END
     pad: str = PAD
     unknown: str | None = None
-    """Stands for text that the tokenizer has no token for; ours has one for every byte."""
+    """Token for unknown text; our own tokenizer has a token for every byte and needs none."""
 
 
 _OURS = ControlTokens()
@@ -53,7 +53,7 @@ class Tokenizer:
 
     @classmethod
     def train(cls, texts: Iterable[str], *, vocabulary_size: int = 8192) -> "Tokenizer":
-        """Learn merges from ``texts`` in lower case: a query matches a title however written."""
+        """Learn merges from lower-cased ``texts``, so that queries match titles in any case."""
         inner = _Tokenizer(models.BPE())
         inner.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
         inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
@@ -87,7 +87,7 @@ class Tokenizer:
         return str(self._inner.decode(tokens)).strip()
 
     def save(self, path: Path) -> None:
-        """Write ``tokenizer.json``, and beside it the names of control tokens that are not ours."""
+        """Write ``tokenizer.json``, and the control tokens beside it if they are not our own."""
         path.write_text(self._inner.to_str())
         if self._control != _OURS:
             _names_beside(path).write_text(json.dumps(asdict(self._control), indent=2) + "\n")
@@ -102,11 +102,11 @@ class Tokenizer:
         return cls(_Tokenizer.from_file(str(path)), control)
 
     def _plain(self, text: str) -> str:
-        """Break up special tokens: untrusted text must not reach the control tokens."""
+        """Break up special tokens, so that untrusted text never yields a control token."""
         return self._named.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
 
     def _kept(self, tokens: list[int]) -> list[int]:
-        """Leave out special tokens: a foreign normaliser may write what the text did not hold."""
+        """Drop special tokens: a foreign normaliser may produce them from ordinary text."""
         if self._special.isdisjoint(tokens):
             return list(tokens)
         return [token for token in tokens if token not in self._special]
@@ -122,7 +122,7 @@ def _number(inner: _Tokenizer, token: str) -> int:
 
 
 def _special_tokens(inner: _Tokenizer, unknown: str | None) -> dict[str, int]:
-    """Return the special tokens but for the one that stands for unknown text."""
+    """Return the special tokens, without the one for unknown text."""
     added = inner.get_added_tokens_decoder()
     return {
         token.content: number

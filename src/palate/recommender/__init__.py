@@ -1,1 +1,1 @@
-"""The public face: a trained recommender, and how one is fitted."""
+"""Public Python interface: a trained recommender, and how it is fitted."""

@@ -1,4 +1,4 @@
-"""What a caller tells of a user, in ids, turned into a history in rows."""
+"""Converts the events of a caller, with ids, into a history with catalogue rows."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from palate.inference.engine import Engine
 from palate.types import History
 
 Time: TypeAlias = int | float | dt.datetime | None
-"""Seconds since 1970, or a time with its zone; None where it is not known."""
+"""Seconds since 1970, or a time with its zone; None if unknown."""
 
 Rating: TypeAlias = int | float | None
 
@@ -22,33 +22,33 @@ Event: TypeAlias = (
     | tuple[str, str | None, Rating]
     | tuple[str, str | None, Rating, Time]
 )
-"""An item id alone, or with its event type, rating and time, as far as they are known."""
+"""An item id alone, or with its event type, rating and time, as far as known."""
 
 _FIELDS = 4
 
 
 def history_of_events(engine: Engine, events: Sequence[Event], after: History | None) -> History:
-    """Return the history of somebody who did these events, oldest first.
+    """Return the history with these events, oldest first.
 
     Args:
-        engine: whose rows and event types are meant.
-        events: what was done.
-        after: what a known user did before.
+        engine: supplies catalogue rows and event types.
+        events: the events.
+        after: earlier history of a known user.
 
     Raises:
-        ConfigError: when an event is not put as it should be, or its type is not in the data.
-        UnknownItemError: naming the first item that the catalogue does not hold.
+        ConfigError: when an event has a wrong format, or its type is not in the data.
+        UnknownItemError: names the first item that is not in the catalogue.
     """
     if isinstance(events, str):
         raise ConfigError(
             f"A history is a list of items; the text {events!r} was given.",
             hint=f'Write history=["{events}"].',
         )
-    told = [_checked(event) for event in events]
-    if all(len(event) == 1 for event in told):
-        return engine.catalogue.history_of([event[0] for event in told], after)
+    checked = [_checked(event) for event in events]
+    if all(len(event) == 1 for event in checked):
+        return engine.catalogue.history_of([event[0] for event in checked], after)
     types = engine.dataset.interactions.event_types
-    padded = [(*event, *(None,) * (_FIELDS - len(event))) for event in told]
+    padded = [(*event, *(None,) * (_FIELDS - len(event))) for event in checked]
     rows = engine.catalogue.known_rows([event[0] for event in padded])
     later = History(
         item_rows=rows,
@@ -63,7 +63,7 @@ def history_of_events(engine: Engine, events: Sequence[Event], after: History | 
 
 
 def _checked(event: object) -> tuple:  # type: ignore[type-arg]  # of one to four fields
-    """Return an event as a tuple of the fields that are told."""
+    """Return an event as a tuple of the given fields."""
     if isinstance(event, str):
         return (event,)
     if isinstance(event, tuple) and 0 < len(event) <= _FIELDS and isinstance(event[0], str):
@@ -87,7 +87,7 @@ def _code(event_type: str | None, types: Sequence[str]) -> int:
 
 
 def _seconds(time: Time) -> int:
-    """Return whole seconds since 1970; -1 where the time is not known."""
+    """Return whole seconds since 1970; -1 if unknown."""
     if time is None:
         return -1
     if isinstance(time, dt.datetime):

@@ -1,4 +1,4 @@
-"""From data and a recipe to a trained system: its teacher, its stages, and what is tuned after."""
+"""Training of a recipe: its teacher, its stages, then blending and calibration."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +36,7 @@ from palate.training.warm_start import known_items
 
 @dataclass(frozen=True)
 class Found:
-    """A model trained on the split, and the teacher it had."""
+    """A model trained on the split, and its teacher."""
 
     trained: TrainedModel
     teacher: "Found | None" = None
@@ -44,34 +44,34 @@ class Found:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What is learned from what, and how the work is followed."""
+    """Everything that defines a training run, and its progress callbacks."""
 
     dataset: Dataset
     recipe: Recipe
     name: str
-    """What a person calls the recipe."""
+    """Display name of the recipe."""
     seed: int = 0
     start: TrainedModel | None = None
     """A trained model to start from."""
     prompts: Mapping[str, Wordings] | None = None
-    """Wordings in place of those of the package, or beside them."""
+    """Wordings that replace or extend those of the package."""
     folder: Path | None = None
-    """Where checkpoints and cached vectors go; None keeps none."""
+    """Folder of checkpoints and cached vectors; None keeps none."""
     report: Callable[[Report], None] | None = None
     encoding: Callable[[int, int], None] | None = None
 
     device: Device = field(default_factory=choose_device)
-    """Where to learn, and in which numbers."""
+    """Device and precision of training."""
     fit: Fit = "train"
-    """Through which part to learn in the end; epochs, weights of mixtures and calibrations are
-    found on the split in any case."""
+    """Last part to train on in the end; epochs, blend weights and calibrations are always found
+    on the split."""
 
     def trained(self) -> TrainedModel:
-        """Do the work, or what is left of it.
+        """Train, resuming from checkpoints if there are any.
 
         Raises:
-            ConfigError: when the recipe cannot be used, or what to start from is a baseline, or
-                the dataset is one whose held-out parts were moved into training already.
+            ConfigError: when the recipe cannot be used, ``start`` is a baseline, or held-out parts
+                of the dataset were already moved into training.
         """
         for fit in ("train", self.fit):  # refuses a split not as it was made, and an unknown fit
             self.dataset.with_train_through(fit)
@@ -79,7 +79,7 @@ class TrainingRun:
         return found.trained if self.fit == "train" else self.refitted(found)
 
     def found(self) -> Found:
-        """Train on the split, and find what is to be found on its valid part."""
+        """Train on the split, and tune epochs, blend and calibration on the validation split."""
         dataset, seed = self.dataset, self.seed
         if self.recipe.baseline is not None:
             return Found(self._fitted(self.recipe.baseline, dataset))
@@ -94,7 +94,7 @@ class TrainingRun:
         return Found(trained, taught)
 
     def refitted(self, found: Found) -> TrainedModel:
-        """Train anew, from the start, on all that may be learned from, with what was found."""
+        """Train again from scratch on the larger training part, with the settings found before."""
         larger, system = self.dataset.with_train_through(self.fit), found.trained.system
         if self.recipe.baseline is not None:
             return self._fitted(self.recipe.baseline, larger, found.trained.epochs)
@@ -111,9 +111,9 @@ class TrainingRun:
     def _fitted(
         self, config: BaselineConfig, dataset: Dataset, epochs: Sequence[int] | None = None
     ) -> TrainedModel:
-        """Fit a baseline; where it learns by gradient, for the ``epochs`` that were found before.
+        """Fit a baseline; one that learns by gradient trains for the given ``epochs``, if any.
 
-        What counts alone has nothing to find on the validation split: it has no epochs.
+        Counting baselines have no epochs and nothing to tune on the validation split.
         """
         refit = epochs is not None
         trainer = GradientTrainer(
@@ -136,7 +136,7 @@ class TrainingRun:
     def _built(
         self, dataset: Dataset, taught: Found | None
     ) -> tuple[LanguageModelSystem, list[Mixture]]:
-        """Return a fresh model and what each of its stages learns from."""
+        """Return a new model, and the training mixture of each stage."""
         parts, mixtures = build_parts(
             dataset,
             self.recipe,
@@ -150,7 +150,7 @@ class TrainingRun:
         return parts.on(self.device), mixtures
 
     def _teacher(self) -> "TrainingRun | None":
-        """Return the run of the recipe's teacher, where it has one."""
+        """Return the training run of the recipe's teacher, if it has one."""
         if not self.recipe.teacher:
             return None
         return TrainingRun(
@@ -170,9 +170,9 @@ class TrainingRun:
         mixtures: list[Mixture],
         epochs: Sequence[int] | None = None,
     ) -> list[Sequence[Mapping[str, object]]]:
-        """Train the stages in turn and return what each said of itself.
+        """Train the stages in order and return the learning curve of each.
 
-        With ``epochs``, one number per stage, so many are done and nothing is validated.
+        With ``epochs`` (one number per stage) each stage runs so long, without validation.
         """
         origin, logs = self._origin(parts), list[Sequence[Mapping[str, object]]]()
         if epochs is not None:
@@ -197,20 +197,20 @@ class TrainingRun:
         return logs
 
     def _as_refit(self) -> Callable[[Report], None] | None:
-        """Return whom to report to that epochs found before are done again."""
+        """Return the report callback, with reports marked as a refit."""
         report = self.report
         return None if report is None else lambda at: report(replace(at, refit=True))
 
     def _decided_by(self) -> list[object]:
-        """Return what decides every run: recipe, seed, data and the weights it starts from.
+        """Return the key of every run: recipe, seed, data and initial weights.
 
-        What the recipe is called does not.
+        The descriptive settings of the recipe, such as its title, are not part of it.
         """
         recipe, start = self.recipe.decisive, _hash_of_weights(self.start)
         return [recipe, self.seed, fingerprint(self.dataset), start]
 
     def _origin(self, parts: LanguageModelSystem) -> list[object]:
-        """Return everything that decides the run."""
+        """Return the full key of the run, including prompts."""
         origin = self._decided_by()
         if self.prompts is not None:
             origin.append({family: asdict(texts) for family, texts in parts.prompts.items()})
@@ -218,10 +218,10 @@ class TrainingRun:
 
 
 def item_vectors(teacher: TrainedModel) -> ItemVectors:
-    """Return what users are compared with, as behaviour vectors: of items it learned of alone.
+    """Return the output vectors of a teacher as behaviour vectors of its trained items.
 
     Raises:
-        ConfigError: when it is a baseline that has no such vectors.
+        ConfigError: when the teacher is a baseline without item vectors.
     """
     system = teacher.system
     if isinstance(system, LanguageModelSystem):

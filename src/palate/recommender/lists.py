@@ -1,4 +1,4 @@
-"""What a recommender answers: lists of items with ids, titles, scores and ranks, and as tables."""
+"""Result types of recommendations: lists of items with ids, titles, scores and ranks."""
 
 import html
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ _SCHEMA = {
 
 @dataclass(frozen=True)
 class ItemReason:
-    """An item of the history, and how much the score of the answer falls without it."""
+    """An item of the history, and by how much the score falls without it."""
 
     item_id: str
     title: str
@@ -40,9 +40,9 @@ class RankedItem:
     score: float
     """Higher is better; comparable within one list."""
     rank: int
-    """Place in the list, from 1."""
+    """Rank in the list, from 1."""
     reasons: tuple[ItemReason, ...] = ()
-    """The events that weighed most, where they were asked for."""
+    """The most important events, if reasons were requested."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ class ItemList(Sequence[RankedItem]):
 
     items: tuple[RankedItem, ...]
     user_id: str | None = None
-    """None where a history was asked for, or nobody."""
+    """None for a request by history alone."""
     fallback: str | None = None
-    """Who answered instead, where nothing is known of the user: ``cold-start``, ``popular``, or
-    ``titles`` where words were only looked for in titles."""
+    """Fallback that answered: ``cold-start`` or ``popular`` for an unknown user, ``titles`` for a
+    search that only matched titles."""
 
     @property
     def item_ids(self) -> list[str]:
-        """The ids alone, best first."""
+        """The item ids, best first."""
         return [item.item_id for item in self.items]
 
     def __len__(self) -> int:
@@ -80,11 +80,11 @@ class ItemList(Sequence[RankedItem]):
     def __getitem__(self, place: slice) -> tuple[RankedItem, ...]: ...
 
     def __getitem__(self, place: int | slice) -> RankedItem | tuple[RankedItem, ...]:
-        """Return the item at a place from 0, or some of them."""
+        """Return the item at an index from 0, or a slice."""
         return self.items[place]
 
     def __iter__(self) -> Iterator[RankedItem]:
-        """Go over the items, best first."""
+        """Iterate over the items, best first."""
         return iter(self.items)
 
     def rows(self) -> list[dict[str, object]]:
@@ -113,13 +113,13 @@ class ItemList(Sequence[RankedItem]):
         return _as_pandas(self.rows())
 
     def _repr_html_(self) -> str:
-        """Return a table for a notebook; what items bring is text and never markup."""
+        """Return an HTML table for a notebook; item texts are escaped."""
         return _html(self.rows(), self.fallback)
 
 
 @dataclass(frozen=True)
 class ItemLists(Sequence[ItemList]):
-    """The lists of several users, in the order in which they were asked for."""
+    """The lists of several users, in the order of the request."""
 
     lists: tuple[ItemList, ...]
 
@@ -134,11 +134,11 @@ class ItemLists(Sequence[ItemList]):
     def __getitem__(self, place: slice) -> tuple[ItemList, ...]: ...
 
     def __getitem__(self, place: int | slice) -> ItemList | tuple[ItemList, ...]:
-        """Return the list at a place from 0, or some of them."""
+        """Return the list at an index from 0, or a slice."""
         return self.lists[place]
 
     def __iter__(self) -> Iterator[ItemList]:
-        """Go over the lists."""
+        """Iterate over the lists."""
         return iter(self.lists)
 
     def rows(self) -> list[dict[str, object]]:
@@ -178,8 +178,8 @@ def _html(rows: Sequence[Mapping[str, object]], fallback: str | None) -> str:
         "<tr>" + "".join(f"<td>{_cell(row[name])}</td>" for name in columns) + "</tr>"
         for row in rows
     )
-    told = "" if fallback is None else f"<caption>answered by: {html.escape(fallback)}</caption>"
-    return f"<table>{told}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    caption = "" if fallback is None else f"<caption>answered by: {html.escape(fallback)}</caption>"
+    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _cell(value: object) -> str:

@@ -1,4 +1,4 @@
-"""The face of Palate in Python: train, load, recommend, search, explain, evaluate."""
+"""Python interface of Palate: train, load, recommend, search, explain, evaluate."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ from palate.types import History, Ranking
 
 
 class Recommender:
-    """A trained system with its catalogue and users; a baseline and a model are used alike."""
+    """A trained system with its catalogue and users; baselines and models share this interface."""
 
     def __init__(
         self, trained: TrainedModel, version: str = "", *, request: Request | None = None
@@ -43,8 +43,8 @@ class Recommender:
 
         Args:
             trained: the system with its dataset.
-            version: names the content of its folder.
-            request: how every later list is asked for (see :meth:`asking`).
+            version: identifies the content of its folder.
+            request: settings of every later list (see :meth:`asking`).
         """
         self.trained, self.version = trained, version
         self._request = request or Request()
@@ -65,23 +65,23 @@ class Recommender:
         device: str = "auto",
         precision: Precision = "auto",
     ) -> "Recommender":
-        """Train the system a recipe describes.
+        """Train the system of a recipe.
 
         Args:
-            dataset: what to learn from.
+            dataset: the training data.
             recipe: a name from ``palate recipes``, a path to a TOML file, or a recipe.
-            seed: decides weights, batches, negatives: the same seed gives the same model on a CPU.
-            fit: ``train`` learns from the training part alone and looks at the valid part to stop
-                in time. ``valid`` then trains once more from the start, on both, for as many epochs
-                as were best: only test can still be evaluated. ``all`` does so on every event: for
-                a model that goes live and is never evaluated.
-            start: a trained model to start from, of this data or of other: its encoders and all
-                weights are taken over but for those of items that are not in this data.
-            prompts: a file of wordings that replace those of the package, or add to them.
-            folder: where checkpoints and cached vectors go, so that a killed run continues; None
+            seed: of weights, batches, negatives; the same seed gives the same model on a CPU.
+            fit: ``train`` learns from the training part, and stops early by the validation part.
+                ``valid`` then trains again from scratch on both, for the best number of epochs:
+                only test can still be evaluated. ``all`` does so on all events, for a model that
+                goes live and is never evaluated.
+            start: a trained model to start from, of this or other data: its encoders and weights
+                are reused, except those of items that are not in this data.
+            prompts: a file of wordings that replace or extend those of the package.
+            folder: folder of checkpoints and cached vectors, from which a killed run resumes; None
                 keeps none.
-            report: told after each step how far the run is.
-            encoding: told after each batch of encoded items how many are done, of how many.
+            report: called after each step with the progress.
+            encoding: called after each batch of encoded items with the number done and the total.
             device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
             precision: of matrix products; ``auto`` learns in bfloat16 where that is faster.
 
@@ -122,14 +122,14 @@ class Recommender:
         return cls(*load_versioned(Path(folder), choose_device(device, precision)))
 
     def save(self, folder: Path | str, *, made_by: str = "python") -> None:
-        """Write the model folder, whole or not at all."""
+        """Write the model folder atomically."""
         save_model(Path(folder), self.trained, made_by=made_by)
 
     def merged(self) -> "Recommender":
-        """Return the same model with its LoRA updates folded in: saved, it needs no other folder.
+        """Return the model with its LoRA updates merged: saved, it needs no other folder.
 
         Raises:
-            ConfigError: when there is no LoRA update in it.
+            ConfigError: when it has no LoRA updates.
         """
         system = self.trained.system
         if not isinstance(system, LanguageModelSystem):
@@ -143,17 +143,17 @@ class Recommender:
 
     @property
     def name(self) -> str:
-        """What a person calls the model."""
+        """Display name of the model."""
         return self.trained.name
 
     @property
     def dataset(self) -> Dataset:
-        """The catalogue, the users and the split it was trained on."""
+        """Catalogue, users and split of the training data."""
         return self.trained.dataset
 
     @cached_property
     def engine(self) -> Engine:
-        """What answers."""
+        """The engine that answers."""
         return Engine(self.trained, self.version)
 
     @property
@@ -164,35 +164,35 @@ class Recommender:
 
     @property
     def prompts(self) -> Mapping[str, Wordings]:
-        """The wordings it was trained with; those of the package for a baseline."""
+        """Wordings of its training; those of the package for a baseline."""
         system = self.trained.system
         return system.prompts if isinstance(system, LanguageModelSystem) else load_prompts()
 
     def history(self, user_id: str) -> History:
-        """Return everything a known user did.
+        """Return the whole history of a known user.
 
         Raises:
-            UnknownUserError: when the dataset does not hold the user.
+            UnknownUserError: when the user is not in the dataset.
         """
         return self.dataset.history(user_id)
 
     def history_of(self, item_ids: Sequence[str], after: History | None = None) -> History:
-        """Return the history of somebody who chose these items, oldest first.
+        """Return a history of these items, oldest first.
 
         Args:
-            item_ids: of the items.
-            after: what somebody known did before.
+            item_ids: the items.
+            after: earlier history of a known user.
 
         Raises:
-            UnknownItemError: naming the first id that the catalogue does not hold.
+            UnknownItemError: names the first id that is not in the catalogue.
         """
         return self.engine.catalogue.history_of(item_ids, after)
 
     def asking(self, request: Request) -> "Recommender":
-        """Return the same model asked in another way: another task, form, or free words.
+        """Return the same model with other request settings: task, form, or free-text prompt.
 
         Raises:
-            NotTrainedError: when it was not trained on that task, form, or on words.
+            NotTrainedError: when it was not trained on that task or form, or reads no free text.
             ConfigError: when the slots are not those of the family.
         """
         self.engine.check(request)
@@ -216,28 +216,28 @@ class Recommender:
         diversity: float = 0.0,
         reasons: int = 0,
     ) -> ItemList | ItemLists:
-        """Return the best ``n`` items, fewer only where fewer may be answered.
+        """Return the best ``n`` items, fewer only if fewer are allowed.
 
         One user or one history gives an :class:`ItemList`, several give :class:`ItemLists`.
 
         Args:
             users: the id of a user, or several ids.
             n: length of each list.
-            history: what somebody did, oldest first: item ids, or tuples of an id with its event
-                type, rating and time. With a user it follows what the user did before.
-            histories: the same of several people, in place of ``users``.
+            history: events, oldest first: item ids, or tuples of an id with its event type, rating
+                and time. With a user they follow the history of that user.
+            histories: several histories, in place of ``users``.
             candidates: ids of the items to choose from; None means the whole catalogue.
-            exclude: ids of items to leave out.
-            exclude_seen: leave out the items of the history.
+            exclude: ids of items to exclude.
+            exclude_seen: exclude the items of the history.
             filters: conditions such as ``["brand=Acme", "price<20"]`` (see
                 :func:`palate.inference.filters.parse_filter`).
             diversity: from 0 (by score alone) to 1 (as different as possible).
-            reasons: how many events to name for each item that weighed most; 0 names none.
+            reasons: number of most important events to name for each item.
 
         Raises:
-            UnknownUserError: naming the first user that the dataset does not hold.
-            UnknownItemError: naming the first item that the catalogue does not hold.
-            ConfigError: when it is not said for whom, or a filter cannot be read.
+            UnknownUserError: names the first user that is not in the dataset.
+            UnknownItemError: names the first item that is not in the catalogue.
+            ConfigError: when neither user nor history is given, or a filter cannot be parsed.
 
         Example:
             >>> from palate import World
@@ -246,7 +246,7 @@ class Recommender:
             >>> [item.rank for item in model.recommend("u1", n=2)]
             [1, 2]
         """
-        asked = replace(
+        request = replace(
             self._request,
             n=_positive(n),
             candidates=None if candidates is None else self._rows(candidates, "candidates"),
@@ -255,9 +255,10 @@ class Recommender:
             filter=self._filter(filters),
             diversity=diversity,
         )
-        named, told = self._people(users, history, histories)
+        named, people = self._people(users, history, histories)
         requests = [
-            replace(asked, history=one, user_id=user) for user, one in zip(named, told, strict=True)
+            replace(request, history=one, user_id=user)
+            for user, one in zip(named, people, strict=True)
         ]
         lists = [
             self._listed(request, answer, reasons)
@@ -275,12 +276,12 @@ class Recommender:
         history: Sequence[Event] | None = None,
         filters: ItemFilter | Sequence[str] | None = None,
     ) -> ItemList:
-        """Return the items that fit words, for a user or somebody with a history if given.
+        """Return the items for a query, personalised for a user or history if given.
 
-        A model that was not trained to search finds the items that have the words in their titles.
+        A model that was not trained to search finds the items whose titles contain the words.
 
         Raises:
-            NotTrainedError: when the model answers with no items at all.
+            NotTrainedError: when the model cannot answer with items.
         """
         request = Request(
             self._somebody(user, history), _positive(n), filter=self._filter(filters), user_id=user
@@ -288,11 +289,11 @@ class Recommender:
         return self._listed(request, self.engine.search(words, request), 0)
 
     def similar(self, item_id: str, n: int = 10) -> ItemList:
-        """Return the items most like one.
+        """Return the items most similar to one.
 
         Raises:
-            UnknownItemError: when the catalogue does not hold the item.
-            NotTrainedError: when the model knows nothing of the item, or no items apart.
+            UnknownItemError: when the item is not in the catalogue.
+            NotTrainedError: when the model does not know the item, or cannot compare items.
         """
         answer = self.engine.similar(self.engine.catalogue.row_of(item_id), _positive(n))
         return self._listed(Request(), answer, 0)
@@ -300,9 +301,9 @@ class Recommender:
     def rank(
         self, user: str | None, item_ids: Sequence[str], *, history: Sequence[Event] | None = None
     ) -> ItemList:
-        """Return these items, best first for a user.
+        """Rank these items for a user, best first.
 
-        Scores are what :attr:`ranked_by` says.
+        :attr:`ranked_by` names the kind of the scores.
 
         Raises:
             NotTrainedError: when the model cannot read one of them.
@@ -320,29 +321,29 @@ class Recommender:
         *,
         history: Sequence[Event] | None = None,
     ) -> tuple[ItemReason, ...]:
-        """Return the ``n`` events without which the item's score falls most.
+        """Return the ``n`` events whose removal lowers the item's score most.
 
-        Measured by scoring again without each.
+        The item is scored again without each of the newest events.
         """
         request = replace(self._request, history=self._somebody(user, history))
         row = self.engine.catalogue.row_of(item_id)
         return self._named(request, self.engine.reasons(request, [row], n)[0])
 
-    # --- Answers in words
+    # --- Text answers
 
     @property
     def answers(self) -> TextAnswers:
-        """What it answers in words, by rows.
+        """Text answers, by catalogue rows.
 
         Raises:
-            NotTrainedError: when it answers nothing in words.
+            NotTrainedError: when the model has no text answers.
         """
         return self.engine.texts
 
     def rate(
         self, user: str | None, item_id: str, *, history: Sequence[Event] | None = None
     ) -> Rated:
-        """Return how a user rates an item.
+        """Predict the rating of an item by a user.
 
         Raises:
             NotTrainedError: when the model was not trained to rate.
@@ -359,9 +360,9 @@ class Recommender:
         history: Sequence[Event] | None = None,
         ground: bool = True,
     ) -> Explained:
-        """Return why an item fits a user, on an aspect if one is given.
+        """Explain why an item fits a user, on an aspect if given.
 
-        Sentences that claim what the catalogue does not bear out are left out unless ``ground`` is
+        Sentences with claims that the catalogue does not support are removed, unless ``ground`` is
         False.
 
         Raises:
@@ -379,7 +380,7 @@ class Recommender:
         return self.engine.summarise(text)
 
     def profile(self, user: str | None, *, history: Sequence[Event] | None = None) -> str:
-        """Return in a sentence what a user likes.
+        """Describe in one sentence what a user likes.
 
         Raises:
             NotTrainedError: when the model was not trained to describe users.
@@ -390,12 +391,12 @@ class Recommender:
 
     @property
     def by_rows(self) -> "ByRows":
-        """The same model, asked with histories and answering in rows of the catalogue."""
+        """The same model with histories as input and catalogue rows as output."""
         return ScoresByRows(self) if self.scores_everything else ByRows(self)
 
     @property
     def request(self) -> Request:
-        """How every list is asked for, but for the history."""
+        """Settings of every request, without the history."""
         return self._request
 
     def _people(
@@ -404,7 +405,7 @@ class Recommender:
         history: Sequence[Event] | None,
         histories: Sequence[Sequence[Event]] | None,
     ) -> tuple[list[str | None], list[History]]:
-        """Return the ids and the histories of all who ask."""
+        """Return the user ids and histories of a request."""
         if histories is not None:
             if users is not None or history is not None:
                 raise ConfigError(
@@ -414,7 +415,7 @@ class Recommender:
             return [None] * len(histories), [self._somebody(None, one) for one in histories]
         if users is None and history is None:
             raise ConfigError(
-                "It was not said for whom.",
+                "Neither a user nor a history was given.",
                 hint='Give a user, recommend("u42"), or history=["i7"]; [] is somebody new.',
             )
         if users is None or isinstance(users, str):
@@ -431,14 +432,14 @@ class Recommender:
         return list(users), [self.history(user) for user in users]
 
     def _somebody(self, user: str | None, history: Sequence[Event] | None) -> History:
-        """Return what a known user did, then ``history``; of nobody, nothing."""
+        """Return the history of a known user, if any, followed by ``history``."""
         known = None if user is None else self.history(user)
         if history is None:
             return NOBODY if known is None else known
         return history_of_events(self.engine, history, known)
 
     def _rows(self, item_ids: Sequence[str], name: str) -> Int[np.ndarray, " items"]:
-        """Return the rows of items, all of which have to be there."""
+        """Return the rows of items, all of which must exist."""
         if isinstance(item_ids, str) or not all(isinstance(x, str) for x in item_ids):
             raise ConfigError(
                 f"{name} is a list of item ids; {item_ids!r} was given.",
@@ -483,28 +484,28 @@ class Recommender:
 
     @property
     def ranked_by(self) -> str:
-        """What the scores of :meth:`rank` are (see :attr:`Engine.ranked_by`)."""
+        """Kind of the scores of :meth:`rank` (see :attr:`Engine.ranked_by`)."""
         return self.engine.ranked_by
 
     @property
     def form(self) -> str:
-        """The form in which it answers with items; empty where it answers in words alone."""
+        """The form in which it answers with items; empty if it has text answers only."""
         return self._request.form or next(iter(self.engine.forms), "")
 
     @property
     def tells_chances(self) -> bool:
-        """Whether it gives the chance that an item is for a user."""
+        """Whether it gives the probability that an item fits a user."""
         return YesNo.name in self.tasks
 
     @property
     def recommends(self) -> bool:
-        """Whether it finds items in the whole catalogue by itself."""
+        """Whether it can recommend from the whole catalogue."""
         return bool(self.engine.forms)
 
     def evaluate(
         self, part: PartName = "test", *, progress: Callable[[int, int], None] | None = None
     ) -> Evaluation:
-        """Judge the model on its own dataset by full ranking.
+        """Evaluate the model on its own dataset by full ranking.
 
         Raises:
             ConfigError: when it learned from the part (see ``fit`` of :meth:`train`).
@@ -513,7 +514,7 @@ class Recommender:
 
     @property
     def scores_everything(self) -> bool:
-        """Whether one pass scores the whole catalogue; a search for codes or titles gives lists."""
+        """Whether one pass scores the whole catalogue; searches for codes or titles do not."""
         return self.form == "set"
 
 
@@ -532,10 +533,10 @@ class ByRows:
         exclude_seen: bool = True,
     ) -> list[Ranking]:
         """Return the best ``n`` items for each history."""
-        asked = replace(
+        request = replace(
             self.recommender.request, n=n, candidates=candidates, exclude_seen=exclude_seen
         )
-        requests = [replace(asked, history=history) for history in histories]
+        requests = [replace(request, history=history) for history in histories]
         answers = self.recommender.engine.answer(requests)
         return [Ranking(answer.rows, answer.scores) for answer in answers]
 

@@ -1,4 +1,4 @@
-"""What is looked at on the valid part: when to stop, which weights of a mixture to keep."""
+"""Validation: early stopping, and blend weights and calibration tuned on the validation split."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -39,47 +39,47 @@ Validate = AnyValidate[RecommendationModel]
 _logger = logging.getLogger(__name__)
 
 _VALIDATION_USERS = 20_000
-"""More users than this are sampled for the validation within training; the evaluation takes all."""
+"""Maximum number of users, sampled, for validation during training; evaluations use all."""
 
 _SEARCHED_USERS = 2_000
-"""The same where each needs a search of its own."""
+"""The same where each user needs a beam search."""
 
 _BLENDED_USERS = 5_000
-"""The same for the weights of a hybrid answer, which differ by little."""
+"""The same for blend weights of hybrid answers, whose results differ by little."""
 
-_REPLIES = 1_000
-"""Replies of each task that are read for the validation."""
+_TARGET_TEXTS = 1_000
+"""Maximum number of events for the validation of text tasks."""
 
 _USERS_WEIGHED = 500
-"""Users in whose lists new items are counted."""
+"""Number of users whose lists are used to fit the boost of new items."""
 
-_LARGEST_RAISE = 32.0
-_RAISE_STEP = 1 / 64
-"""Logits: a new item is not raised further, and not more finely."""
+_LARGEST_BOOST = 32.0
+_BOOST_STEP = 1 / 64
+"""Maximum boost and precision of the boost of new items, in logits."""
 
 _CUTOFF = 10
 
 MEASURE = f"NDCG@{_CUTOFF}"
-"""What models that answer with items are validated by."""
+"""Validation metric of models that answer with items."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What a stage is to maximise on the valid part: the geometric mean of what each judge says."""
+    """Validation objective of a stage: the geometric mean of the metrics of its tasks."""
 
     by_items: Validate | None
-    """NDCG@10 of the next item, history masked, where the stage has a task answered by items."""
+    """NDCG@10 of the next item, history masked, if the stage has a task with item answers."""
     in_words: Sequence[Validate]
-    """For each task answered in words, the chance given to a word of the true reply."""
+    """For each text task, the mean probability of a word of the target text."""
 
     @property
     def measure(self) -> str:
-        """What it measures; empty where there is nothing to measure."""
+        """Name of the metric; empty if there is nothing to measure."""
         items = [MEASURE] if self.by_items is not None else []
         return ", ".join([*items, *(["chance of a true word"] if self.in_words else [])])
 
     def __call__(self, model: RecommendationModel) -> float:
-        """Judge the model; by one task where there is one."""
+        """Return the metric of the model."""
         judges = [*([self.by_items] if self.by_items is not None else []), *self.in_words]
         values = np.asarray([judge(model) for judge in judges])
         return (
@@ -92,8 +92,8 @@ class Validation:
 def validation(
     dataset: Dataset, parts: LanguageModelSystem, stage: StagePlan, mixture: Mixture, seed: int
 ) -> Validation:
-    """Return what a stage is judged by while it learns."""
-    names = tuple(task.asked_as for task in mixture.tasks)
+    """Return the validation of a stage during training."""
+    names = tuple(task.wording_family for task in mixture.tasks)
     parts = replace(
         parts,
         recipe=parts.recipe.alone(stage),
@@ -105,7 +105,7 @@ def validation(
 
 
 def next_item_validation(dataset: Dataset, seed: int) -> Callable[[Score], float]:
-    """Return what a scorer of the next item is judged by: NDCG@10, history masked."""
+    """Return the validation of next-item scorers: NDCG@10, history masked."""
     cases = _sample(dataset.cases("valid"), _VALIDATION_USERS, seed)
     return lambda score: ndcg_of([score], [1.0], cases)[0]
 
@@ -128,12 +128,12 @@ def _by_items(dataset: Dataset, parts: LanguageModelSystem, seed: int) -> Valida
 def _in_words(
     dataset: Dataset, parts: LanguageModelSystem, mixture: Mixture, seed: int
 ) -> list[Validate]:
-    """Return a judge for each task that the valid part has replies for."""
+    """Return the validation of each text task with targets in the validation split."""
     if not parts.recipe.tasks.in_words:
         return []
     rng = np.random.default_rng(seed)
     events = held_out_events(dataset, "valid")
-    order = rng.permutation(len(events))[:_REPLIES]
+    order = rng.permutation(len(events))[:_TARGET_TEXTS]
     chosen = [events[place] for place in order]
     known = read_reviews(dataset)
     reviews = None if known is None else read_held_out(dataset, "valid", known)
@@ -141,7 +141,7 @@ def _in_words(
     for task in mixture.tasks:
         examples = [e for _, e in held_out_examples(task, chosen, reviews, rng)]
         if examples:
-            question = Question(parts.prompts[task.asked_as].seen[0], examples)
+            question = Question(parts.prompts[task.wording_family].seen[0], examples)
             judges.append(_chance_of_words(parts, question))
     return judges
 
@@ -155,7 +155,7 @@ def _chance_of_words(parts: LanguageModelSystem, question: Question) -> Validate
 
 
 def _main_request(parts: LanguageModelSystem, dataset: Dataset) -> Request:
-    """Return the question a model is validated by: the next item where it was trained on that."""
+    """Return the request for validation: the next item if the model was trained on it."""
     answered = [name for name in parts.tasks if answered_with_items(name)]
     usual = [name for name in (NextItem.name, NextBehaviours.name) if name in answered]
     family = [*usual, *answered][0]
@@ -163,7 +163,7 @@ def _main_request(parts: LanguageModelSystem, dataset: Dataset) -> Request:
 
 
 def with_prior(parts: LanguageModelSystem, dataset: Dataset, seed: int) -> LanguageModelSystem:
-    """Fit the recipe's prior and give it the weight that is best on the valid part."""
+    """Fit the recipe's prior, with the weight that is best on the validation split."""
     config = parts.recipe.prior
     cases = _sample(dataset.cases("valid"), _VALIDATION_USERS, seed)
     if config is None or NextItem.name not in parts.tasks or not len(cases):
@@ -176,10 +176,10 @@ def with_prior(parts: LanguageModelSystem, dataset: Dataset, seed: int) -> Langu
 
 
 def with_blend(parts: LanguageModelSystem, dataset: Dataset, seed: int) -> LanguageModelSystem:
-    """Weigh codes against the set in hybrid answers as is best on the valid part.
+    """Tune hybrid answers on the validation split: the blend weight, then the new-item boost.
 
-    Then items that training never saw are raised, at most until they have their share of the lists,
-    where that is best there.
+    The boost is a fraction of the boost that gives new items exposure in proportion to the
+    catalogue.
     """
     config = parts.recipe.codes
     cases = _sample(dataset.cases("valid"), _BLENDED_USERS, seed)
@@ -187,39 +187,40 @@ def with_blend(parts: LanguageModelSystem, dataset: Dataset, seed: int) -> Langu
         return parts
     request = replace(_main_request(parts, dataset), n=_CUTOFF, form="hybrid")
     engine = Engine(TrainedModel("", parts.recipe, dataset, parts, [], seed))
-    asked = [replace(request, history=history) for history in cases.histories]
+    requests = [replace(request, history=history) for history in cases.histories]
 
     def best_of(blends: Sequence[Blend]) -> Blend:
-        values = [ndcg_of_lists(lists, cases) for lists in engine.try_blends(asked, blends)]
+        values = [ndcg_of_lists(lists, cases) for lists in engine.try_blends(requests, blends)]
         best = int(np.argmax(values))
         _logger.info("%s: validation NDCG@10 %.4f", blends[best], values[best])
         return blends[best]
 
     chosen = best_of([Blend(weight) for weight in config.blend_weights])
     if not parts.features.has_id.all():
-        most = _raise_to_share(parts, request, cases.histories[:_USERS_WEIGHED])
+        most = _boost_to_share(parts, request, cases.histories[:_USERS_WEIGHED])
         chosen = best_of([Blend(chosen.weight, share * most) for share in config.boost_fractions])
     return replace(parts, blend=chosen)
 
 
-def _raise_to_share(
+def _boost_to_share(
     parts: LanguageModelSystem, request: Request, histories: Sequence[History]
 ) -> float:
-    """Return what gives items that training never saw as much of the lists as of the catalogue.
+    """Return the boost that gives new items exposure in proportion to the catalogue.
 
-    A model that knows items by their IDs prefers those, so that without a raise new items all but
-    vanish. Raised much further they would fill the lists.
+    A model with item IDs prefers trained items, so that without a boost new items are hardly
+    recommended; with a much larger boost they would fill the lists.
     """
     new = ~parts.features.has_id
     scores = mask_scores(PromptRunner(parts, request).score(histories), histories)
 
-    def too_few(raised: float) -> bool:
-        rows, _ = top_rows(np.where(new, scores + np.float32(raised), scores), _CUTOFF)
+    def too_few(boost: float) -> bool:
+        rows, _ = top_rows(np.where(new, scores + np.float32(boost), scores), _CUTOFF)
         shown = new[rows[rows >= 0]]
         return bool(shown.sum() < new.mean() * len(shown))
 
-    low, high = 0.0, _LARGEST_RAISE
-    while high - low > _RAISE_STEP and too_few(low):
+    # Bisection: the share of new items in the lists grows with the boost.
+    low, high = 0.0, _LARGEST_BOOST
+    while high - low > _BOOST_STEP and too_few(low):
         middle = (low + high) / 2
         low, high = (middle, high) if too_few(middle) else (low, middle)
     return low
@@ -228,10 +229,10 @@ def _raise_to_share(
 def with_weights_of(
     parts: LanguageModelSystem, found: LanguageModelSystem, dataset: Dataset, seed: int
 ) -> LanguageModelSystem:
-    """Return ``parts`` with the weights and calibrations of ``found``.
+    """Return ``parts`` with the blend weights and calibrations of ``found``.
 
-    What they weigh and calibrate (the prior's baseline, the biases of items) is fitted to the
-    training part of ``dataset``, with the settings it was found with.
+    The prior's baseline and the item biases are fitted again to the training part of ``dataset``,
+    with the same settings.
     """
 
     def biased(prior: RatingPrior | None) -> RatingPrior | None:
@@ -258,7 +259,7 @@ def with_weights_of(
 def with_calibration(
     parts: LanguageModelSystem, dataset: Dataset, seed: int
 ) -> LanguageModelSystem:
-    """Make chances the frequencies of the valid part, where yes or no, or ratings, are asked."""
+    """Calibrate yes-or-no and rating probabilities on the validation split."""
     if not {YesNo.name, Rating.name}.intersection(parts.tasks):
         return parts
     answers = TextAnswers(PromptRunner(parts), dataset)
@@ -278,7 +279,7 @@ def _saying_yes(
     examples = [] if task is None else [e for _, e in held_out_examples(task, events, None, rng)]
     if not examples:
         return parts
-    labels = np.asarray([reply == YES for example in examples for reply in example.target_texts])
+    labels = np.asarray([answer == YES for example in examples for answer in example.target_texts])
     like_probabilities = answers.like_probabilities(examples).astype(np.float64)
     if isinstance(task, YesNo) and task.threshold is not None:
         biases = fit_item_biases(answers.dataset)
@@ -321,7 +322,7 @@ def ndcg_of(
 ) -> list[float]:
     """Return mean NDCG@10 of the first target of each case, history masked; 0 without a case.
 
-    The first scorer counts fully; the second, if any, with each of ``weights`` in turn: one value
+    The score is the first scorer plus ``weight`` times the second, if any; one value is returned
     per weight.
     """
     gains: list[list[float]] = [[] for _ in weights]
@@ -334,7 +335,7 @@ def ndcg_of(
         for gain, weight in zip(gains, weights, strict=True):
             scores = main + np.float32(weight) * others[0] if others else main
             own = scores[np.arange(len(wanted)), wanted]
-            # A target that the history holds cannot be found with the history masked.
+            # A target that is also in the history is masked and counts as a miss.
             places = np.where(own > -np.inf, (scores > own[:, None]).sum(axis=1), _CUTOFF)
             gain += np.where(places < _CUTOFF, 1 / np.log2(places + 2), 0.0).tolist()
     return [float(np.mean(gain)) if gain else 0.0 for gain in gains]

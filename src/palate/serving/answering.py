@@ -140,7 +140,7 @@ class Answering:
             "item_id": body.item_id,
             "why": _told(served, history, reasons),
             "text": None if said is None else said.text,
-            "mended": None if said is None else said.was_mended,
+            "mended": None if said is None else said.was_edited,
             "quoted": None if said is None else said.quoted,
         }
         return _single(visit, engine, told, None if said is None else said.fallback, missing)

@@ -1,1 +1,1 @@
-"""What is learned about a trained model: task tables, sensitivity, prompts, reports, the demo."""
+"""Studies of trained models: task evaluation, prompt sensitivity, prompt search, reports, demo."""

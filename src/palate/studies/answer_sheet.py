@@ -1,4 +1,4 @@
-"""What a model is asked to be judged by its answers in words: held-out events, and the truth."""
+"""Answer sheet: prompts about held-out events with the true answers, to evaluate text answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,56 +17,56 @@ from palate.language.text.reviews import Reviews, read_held_out
 from palate.recommender.recommender import Recommender
 
 SEED = 0
-"""Of what is drawn: alike for every model."""
+"""Seed of all sampling, the same for every model."""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """What is asked, of what, and how."""
+    """The prompts of one task about held-out events, with the true answers."""
 
     recommender: Recommender
     task: Task
     wording: str
     events: Sequence[HeldOut]
     examples: Sequence[Example]
-    """One per event, with the true replies."""
+    """One per event, with the true answers."""
     reviews: Reviews | None
-    """Of the part."""
+    """Reviews of the part."""
 
     @property
     def answers(self) -> TextAnswers:
-        """What the model says in words."""
+        """Text answers of the model."""
         return self.recommender.answers
 
     @property
     def dataset(self) -> Dataset:
-        """What the model was trained on."""
+        """The dataset of the model."""
         return self.recommender.dataset
 
     @cached_property
     def unanswered(self) -> list[Example]:
-        """The prompts without the truth."""
+        """The prompts without the true answers."""
         return [replace(example, target_texts=()) for example in self.examples]
 
     @cached_property
     def target_texts(self) -> list[str]:
-        """The truth, one per prediction."""
-        return [reply for example in self.examples for reply in example.target_texts]
+        """The true answers, one per prediction."""
+        return [text for example in self.examples for text in example.target_texts]
 
     @cached_property
     def candidates(self) -> list[Int[np.ndarray, " candidates"]]:
-        """The items that each prompt asks about."""
+        """The candidates of each prompt."""
         rows = [e.candidates.ravel() for e in self.examples if e.candidates is not None]
         return [row[row >= 0] for row in rows]
 
     @property
     def titles(self) -> Sequence[str]:
-        """Of every item; empty where it has none."""
+        """Title of every item; empty where it has none."""
         return self.answers.material.titles
 
-    def written(self) -> list[str]:
-        """Return what the model writes."""
-        return self.answers.written(self.task, self.unanswered, self.wording)
+    def generate(self) -> list[str]:
+        """Return the generated answer to each prompt."""
+        return self.answers.generate(self.task, self.unanswered, self.wording)
 
 
 def sheet_of(
@@ -76,11 +76,11 @@ def sheet_of(
     wording: str | None,
     most: int | None,
 ) -> Sheet:
-    """Return what is asked of a model in one family of prompts, of at most ``most`` events.
+    """Return the prompts of one family about at most ``most`` held-out events.
 
     Raises:
         NotTrainedError: when the model was not trained on the family.
-        DataError: when the part holds nothing to judge it by.
+        DataError: when the part has no events for this family.
     """
     answers, dataset = recommender.answers, recommender.dataset
     if family not in answers.tasks:

@@ -1,4 +1,4 @@
-"""The demo: a simulated shop from nothing to a report, between chance and the best possible."""
+"""Demo: simulate a shop, train, and report; results lie between popularity and the oracle."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,14 +24,14 @@ def run_demo(
     *,
     num_users: int,
     seed: int,
-    say: Callable[[str], object],
+    echo: Callable[[str], object],
     show: Callable[[object], object],
     training: Callable[[Report], None],
 ) -> None:
-    """Simulate, train, evaluate, recommend, report; everything is left in ``folder``.
+    """Simulate, train, evaluate, recommend, report; all results are kept in ``folder``.
 
     Raises:
-        ArtifactError: when something else lies there, or nothing can be written.
+        ArtifactError: when the folder holds other files, or cannot be written.
     """
     check_folder_target(folder / "dataset", "dataset")
     for recipe in _RECIPES:
@@ -39,14 +39,14 @@ def run_demo(
     check_file_target(folder / "report.html")
     world = World(num_users=num_users, num_items=max(60, num_users // 3), seed=seed)
     shop = world.dataset()
-    say(
+    echo(
         f"A simulated shop: {shop.interactions.num_users:,} users, {len(shop.catalog):,} items, "
         f"{len(shop.interactions):,} events ({', '.join(shop.interactions.event_types)})."
     )
     shop.save(folder / "dataset", made_by="demo")
     models = []
     for recipe in _RECIPES:
-        say(f"Training {recipe} ...")
+        echo(f"Training {recipe} ...")
         model = Recommender.train(shop, recipe, seed=seed, report=training)
         model.save(folder / recipe, made_by="demo")
         models.append(model)
@@ -56,12 +56,12 @@ def run_demo(
     show(comparison_table(results, HEADLINE, np.random.default_rng(seed)))
     _show_someone(models[-1], show)
     write_report(entries, folder / "report.html")
-    say(f"Models and dataset are in {folder}, the report is {folder / 'report.html'}.")
-    say(f'Try: palate search {folder / "urm-small"} "oak lamp"')
+    echo(f"Models and dataset are in {folder}, the report is {folder / 'report.html'}.")
+    echo(f'Try: palate search {folder / "urm-small"} "oak lamp"')
 
 
 def _show_someone(model: Recommender, show: Callable[[object], object]) -> None:
-    """Show one user's history and recommendations, each with the event that weighed most."""
+    """Show one user's history and recommendations, each with its most important event."""
     user_id = str(model.dataset.interactions.users.ids[0])
     history = model.history(user_id)
     titles = model.dataset.catalog.titles()

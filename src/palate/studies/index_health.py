@@ -1,4 +1,4 @@
-"""From a dataset or a model to codes of its items, and what there is to say of them."""
+"""Item codes of a dataset or a model, and a report on their health."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -25,10 +25,10 @@ from palate.recommender.recommender import Recommender
 from palate.training.system import LanguageModelSystem
 
 Modality = Literal["text", "image", "behaviour"]
-"""What learned codes are learned from."""
+"""Source of the vectors of learned codes."""
 
 _ITEMS_PER_CODE = 4
-"""Fewer items than this for each first code, and the code says nothing of what items share."""
+"""Minimum average number of items per first code; with fewer, codes hardly group items."""
 
 _PAGE = Markup("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Codes of {name}</title>
@@ -49,7 +49,7 @@ _FIGURE = Markup("<figure><figcaption>{} {}</figcaption>{}</figure>")
 
 
 class IndexSettings(BaseModel):
-    """The settings of one index, for checking."""
+    """Settings of one index, for validation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -58,7 +58,7 @@ class IndexSettings(BaseModel):
 
 @dataclass(frozen=True)
 class IndexReport:
-    """An index, how healthy it is, and both as tables and a page."""
+    """An index with its health figures, as tables and as a page."""
 
     name: str
     index: ItemIndex
@@ -68,12 +68,12 @@ class IndexReport:
 
     @property
     def tables(self) -> list[Table]:
-        """What a person reads in the terminal."""
+        """Tables for the terminal."""
         return health_tables({self.name: self.health})
 
     @property
     def warnings(self) -> list[str]:
-        """What a person should know before using the codes, each with what to do."""
+        """Warnings about the codes, each with a remedy."""
         first, config = self.health.prefixes[0], self.index.config
         if self.index.quantiser is None or first.prefixes * _ITEMS_PER_CODE <= self.health.items:
             return []
@@ -84,7 +84,7 @@ class IndexReport:
         ]
 
     def _fitting_size(self, kind: str) -> int:
-        """Return a size at which items share first codes and yet differ in the end."""
+        """Return a codebook size that groups items by first code and still separates them."""
         levels = self.index.codes.num_telling
         depth = 2 if kind == "product" else levels
         bits = round(float(np.log2(max(self.health.items, 2))) / depth)
@@ -108,7 +108,7 @@ class IndexReport:
 
 
 def index_config(kind: str = "residual-kmeans", overrides: Sequence[str] = ()) -> IndexConfig:
-    """Return the settings of an index: its kind, and ``levels=4`` or the like.
+    """Return the settings of an index from its kind and options such as ``levels=4``.
 
     Raises:
         ConfigError: when there is no such kind or setting.
@@ -118,7 +118,7 @@ def index_config(kind: str = "residual-kmeans", overrides: Sequence[str] = ()) -
 
 
 def load_source(folder: Path) -> Dataset | Recommender:
-    """Read the dataset or the model in ``folder``, whichever it is.
+    """Read the dataset or the model in ``folder``.
 
     Raises:
         ArtifactError: when it is neither, or is damaged.
@@ -135,14 +135,14 @@ def index_report(
     modality: Modality = "text",
     progress: Progress | None = None,
 ) -> IndexReport:
-    """Index the items of a dataset, or of a model by the vectors that it was trained with.
+    """Index the items of a dataset, or of a model with the vectors of its training.
 
     Args:
-        source: whose items; of the events, only those of the training part are read.
+        source: a dataset or a model; only events of the training part are read.
         config: see :func:`index_config`.
         seed: the same seed gives the same codes.
-        modality: what learned codes are learned from, and every index is judged by.
-        progress: told how many items are encoded, of how many.
+        modality: source of the vectors for learned codes and for all health figures.
+        progress: called with the number of encoded items and the total.
 
     Raises:
         ConfigError: when the kind needs vectors and the items have none of this modality.
@@ -169,7 +169,7 @@ def index_material(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> IndexMaterial:
-    """Return what an index of the source's items is made of."""
+    """Return the material for an index of the source's items."""
     dataset = source.dataset if isinstance(source, Recommender) else source
     aligned = config.kind == "rqvae" and config.alignment > 0
     behaviour = (
@@ -191,7 +191,7 @@ def health_tables(judged: Mapping[str, CodeHealth]) -> list[Table]:
 
 
 def health_page(name: str, words: str, health: CodeHealth) -> str:
-    """Return a page with two plots: how codes are used, and what a prefix tells."""
+    """Return a page with two plots: code usage, and information per prefix."""
     prefixes, lengths = health.prefixes, [f"first {p.length}" for p in health.prefixes]
     figures = [
         _figure(
@@ -229,7 +229,7 @@ def _content(
     seed: int,
     progress: Progress | None,
 ) -> ItemVectors | None:
-    """Return the vectors that a model was trained with, else those of freshly fitted encoders."""
+    """Return the vectors of a model's training, or those of newly fitted encoders."""
     if isinstance(source, Recommender):
         if isinstance(source.trained.system, LanguageModelSystem):
             return source.trained.system.features.vectors.get(modality)

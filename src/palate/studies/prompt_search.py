@@ -1,4 +1,4 @@
-"""Hard prompt search: a better wording for one question, found by trying edits."""
+"""Hard prompt search: find a better wording for one family by edits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,15 +13,15 @@ from palate.studies.sensitivity import Progress, answer_gains
 
 @dataclass(frozen=True)
 class FoundPrompt:
-    """A wording found by search, and what it is worth."""
+    """A wording found by search, and its metrics."""
 
     start: str
     found: str
     tried: int
     valid: tuple[float, float]
-    """NDCG@10 before and after, on the part it was searched on."""
+    """NDCG@10 before and after, on the part used for the search."""
     test: tuple[float, float]
-    """The same on the part it was not."""
+    """The same on the test part, which the search does not use."""
 
     def to_json(self) -> dict[str, object]:
         """Return JSON values."""
@@ -43,7 +43,7 @@ def search_prompt(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> FoundPrompt:
-    """Look for a better hard prompt: edit a word, score on the valid part, keep what is better.
+    """Search a better wording: edit words, score on the validation part, keep improvements.
 
     An edit drops a word, swaps two neighbours, or puts a word of any wording of the package in the
     place of one or between two (the edit search of GrIPS, Prasad et al. 2023).

@@ -1,4 +1,4 @@
-"""From a trained model to its entry in the report."""
+"""Report entries: the evaluation of a trained model with example recommendations."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ def report_entry(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> ReportEntry:
-    """Evaluate a model and return what the report says of it."""
+    """Evaluate a model and return its entry in the report."""
     log = model.trained.log
     return ReportEntry(
         name=model.name + refit_mark(model.trained.fit),
@@ -48,7 +48,7 @@ def _facts(model: Recommender) -> dict[str, str]:
 
 
 def _examples(model: Recommender, part: PartName) -> list[Example]:
-    """Show a few users, spread evenly over the part."""
+    """Return example recommendations for a few users, spread evenly over the part."""
     cases = model.dataset.cases(part)
     titles = model.dataset.catalog.titles()
     chosen = range(0, len(cases), max(1, len(cases) // _NUM_EXAMPLES))[:_NUM_EXAMPLES]

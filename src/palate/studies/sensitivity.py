@@ -1,7 +1,8 @@
-"""How answers move with the words: between paraphrases, between objectives, with wordings unseen.
+"""Prompt sensitivity: how answers change between paraphrases, objectives and unseen wordings.
 
-A model that understands what is asked answers two paraphrases alike, two objectives differently,
-and each objective best when asked for it (URM, arXiv 2502.03041, section on prompt sensitivity).
+A model that understands prompts answers two paraphrases alike, two objectives differently, and
+reaches the best result for each objective with its own prompt (URM, arXiv 2502.03041, section on
+prompt sensitivity).
 """
 
 from collections.abc import Callable, Sequence
@@ -22,10 +23,10 @@ from palate.language.tasks.task import Wordings
 from palate.recommender.recommender import Recommender
 
 TOP = 10
-"""Items of a list that are compared, and the cut-off of NDCG."""
+"""Length of the compared lists, and cut-off of NDCG."""
 
 _USERS = 512
-"""Users whose lists are compared between wordings."""
+"""Number of users whose lists are compared between wordings."""
 
 Progress = Callable[[int, int], None]
 
@@ -41,13 +42,13 @@ class Spread:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What was found of one model on one part."""
+    """Prompt sensitivity of one model on one part."""
 
     objectives: tuple[str, ...]
     cases: tuple[int, ...]
-    """Users whose next event is of each objective."""
-    matrix: Float[np.ndarray, "wanted asked"]
-    """NDCG@10 of the users of one objective (row), asked for each (column), mean over wordings."""
+    """Number of users whose next event is of each objective."""
+    matrix: Float[np.ndarray, "wanted requested"]
+    """NDCG@10 of the users of one objective (row) for each prompt (column), mean over wordings."""
     paraphrase_overlap: float
     """Mean Jaccard index of the top 10 of two wordings of one objective."""
     objective_overlap: float
@@ -56,7 +57,7 @@ class Sensitivity:
 
     @property
     def on_diagonal(self) -> int:
-        """Objectives that are answered best when asked for."""
+        """Number of objectives whose own prompt gives the best result."""
         best = self.matrix.argmax(axis=1) if self.matrix.size else np.zeros(0, dtype=np.int64)
         return int((best == np.arange(len(best))).sum())
 
@@ -76,7 +77,7 @@ class Sensitivity:
 def measure_sensitivity(
     recommender: Recommender, part: PartName = "test", *, progress: Progress | None = None
 ) -> Sensitivity:
-    """Ask the same users in many words and compare what is answered.
+    """Query the model for the same users with many wordings, and compare the answers.
 
     Raises:
         NotTrainedError: when the model reads no words, or recommends nothing.
@@ -98,7 +99,7 @@ def measure_sensitivity(
 
 
 def plain_families(recommender: Recommender) -> tuple[str, ...]:
-    """Return the families it answers with items whose prompts hold no words of the user's own.
+    """Return the families with item answers whose prompts have no context.
 
     Raises:
         NotTrainedError: when there is none.
@@ -123,7 +124,7 @@ def plain_families(recommender: Recommender) -> tuple[str, ...]:
 
 
 class _Count:
-    """Counts questions for whoever looks on; mutable."""
+    """Counts queries for the progress display; mutable."""
 
     def __init__(self, progress: Progress | None, total: int) -> None:
         self.progress, self.total, self.done = progress, total, 0
@@ -142,8 +143,8 @@ def _steps(recommender: Recommender, families: Sequence[str]) -> int:
 
 def _objectives(
     recommender: Recommender, cases: Cases, done: _Count
-) -> tuple[tuple[str, ...], tuple[int, ...], Float[np.ndarray, "wanted asked"], float, float]:
-    """Return objectives, their numbers of users, the matrix and both overlaps."""
+) -> tuple[tuple[str, ...], tuple[int, ...], Float[np.ndarray, "wanted requested"], float, float]:
+    """Return the objectives, their user counts, the matrix and both overlaps."""
     if Objective.name not in recommender.tasks:
         return (), (), np.zeros((0, 0)), float("nan"), float("nan")
     events = recommender.dataset.interactions
@@ -154,18 +155,18 @@ def _objectives(
     gains = np.zeros((len(wordings), len(names), len(cases)))
     lists = np.zeros((len(wordings), len(names), min(len(cases), _USERS), TOP), dtype=np.int64)
     for number, wording in enumerate(wordings):
-        for asked, name in enumerate(names):
+        for requested, name in enumerate(names):
             ask = Request(
                 family=Objective.name, prompt=wording.format(event=name), slots={"event": name}
             )
-            gains[number, asked], rows = answer_gains(recommender.asking(ask), cases)
-            lists[number, asked] = rows[:_USERS]
+            gains[number, requested], rows = answer_gains(recommender.asking(ask), cases)
+            lists[number, requested] = rows[:_USERS]
             done.one_more()
     by_prompt = gains.mean(axis=0)
     matrix = np.stack([by_prompt[:, codes == code].mean(axis=1) for code in wanted])
     paraphrases = [
-        _overlap(lists[a, asked], lists[b, asked])
-        for asked in range(len(names))
+        _overlap(lists[a, requested], lists[b, requested])
+        for requested in range(len(names))
         for a, b in combinations(range(len(wordings)), 2)
     ]
     between = [
@@ -193,7 +194,7 @@ def _spread(recommender: Recommender, family: str, cases: Cases, done: _Count) -
 def answer_gains(
     recommender: Recommender, cases: Cases
 ) -> tuple[Float[np.ndarray, " cases"], Int[np.ndarray, "cases top"]]:
-    """Return NDCG@10 of each case, history masked, and its list, which ends with -1 if short."""
+    """Return NDCG@10 of each case, history masked, and its list, padded with -1."""
     rows = np.full((len(cases), TOP), -1, dtype=np.int64)
     for start in range(0, len(cases), _USERS):
         found = recommender.by_rows.recommend(cases.histories[start : start + _USERS], TOP)
@@ -222,7 +223,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _places_of_targets(dataset: Dataset, cases: Cases) -> Int[np.ndarray, " cases"]:
-    """Return where in the flat arrays each case's first target stands: right after its history."""
+    """Return the index of each case's first target in the flat arrays, right after its history."""
     users = np.asarray([history.user_row for history in cases.histories])
     lengths = np.asarray([len(history) for history in cases.histories])
     return np.asarray(dataset.interactions.offsets[users] + lengths)

@@ -1,4 +1,4 @@
-"""What was found of a model's sensitivity to words, as tables and as a picture."""
+"""Prompt sensitivity of a model as tables and as a heat map."""
 
 from markupsafe import Markup, escape
 from rich.table import Table
@@ -39,10 +39,10 @@ def search_table(found: FoundPrompt) -> Table:
 
 
 def heat_map(found: Sensitivity) -> str:
-    """Return the objective x prompt matrix as an SVG that stands alone.
+    """Return the objective x prompt matrix as a self-contained SVG.
 
-    Each row is shaded by its own range, since objectives differ in how hard they are; the best
-    prompt of a row has a border.
+    Each row is shaded by its own range, since objectives differ in difficulty; the best prompt of a
+    row has a border.
     """
     count = len(found.objectives)
     width, height = _LEFT + _CELL * count + 10, _TOP + _CELL * count + 10

@@ -1,4 +1,4 @@
-"""Prompts as a person reads them: each family with its wordings, and one of them asked in full."""
+"""Prompts for people: each family with its wordings, and one rendered example."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from palate.types import History
 _SETTINGS = TaskSettings(max_history=6, candidates=5)
 """Few events and candidates: enough to see how a prompt is made."""
 _MOST_USERS = 50
-"""Users that a family is tried on where none is named."""
+"""Maximum number of users tried for an example where no user is given."""
 _TRIES = 5
 
 
@@ -28,19 +28,18 @@ class ShownFamily:
 
     family: str
     description: str
-    """What is asked, in a sentence."""
+    """One sentence about the question."""
     wordings: Wordings
     slots: tuple[str, ...]
-    """What the wordings leave open."""
+    """The slots of the wordings."""
     rendered: str = ""
-    """The first wording asked of a real user; empty without a user, or where nothing can be asked
-    of what is known of the user."""
+    """The first wording rendered for a real user; empty where no example is possible."""
     user_id: str = ""
-    """Who that is."""
+    """The id of that user."""
 
 
 def show_families(prompts: Mapping[str, Wordings], family: str | None = None) -> list[ShownFamily]:
-    """Return the families as they are written, or the one that is named."""
+    """Return all families with their wordings, or only ``family``."""
     return [
         ShownFamily(name, known.description, prompts[name], tuple(sorted(known.slot_names)))
         for name, known in prompt_families().items()
@@ -48,25 +47,27 @@ def show_families(prompts: Mapping[str, Wordings], family: str | None = None) ->
     ]
 
 
-def asked_of(
+def with_example_prompts(
     shown: Sequence[ShownFamily], dataset: Dataset, user_id: str | None = None
 ) -> list[ShownFamily]:
-    """Return the families with one prompt each asked of a user of ``dataset``.
+    """Return the families, each with one prompt rendered for a user of ``dataset``.
 
-    Without ``user_id`` each family is asked of the first user of whom it can be.
+    Without ``user_id`` each family uses the first user with a possible example.
 
     Raises:
-        UnknownUserError: when the dataset does not hold the user.
+        UnknownUserError: when the user is not in the dataset.
     """
     histories = dataset.sequences[:_MOST_USERS] if user_id is None else [dataset.history(user_id)]
     tasks = {task.name: task for task in _every_task(dataset)}
     return [
-        _asked(each, tasks[each.family], dataset, histories) if each.family in tasks else each
+        _with_example_prompt(each, tasks[each.family], dataset, histories)
+        if each.family in tasks
+        else each
         for each in shown
     ]
 
 
-def _asked(
+def _with_example_prompt(
     shown: ShownFamily, task: Task, dataset: Dataset, histories: Iterable[History]
 ) -> ShownFamily:
     rng = np.random.default_rng(0)
@@ -82,7 +83,7 @@ def _asked(
 
 
 def _every_task(dataset: Dataset) -> list[Task]:
-    """Return every task that the data has something for."""
+    """Return every task that is possible with the data."""
     queries = make_queries(dataset.catalog, 1, seed=0)
     material = Material(dataset, queries, read_reviews(dataset), levels_of(dataset))
     offered = [family.offered(material, _SETTINGS) for family in prompt_families().values()]

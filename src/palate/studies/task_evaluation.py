@@ -1,7 +1,7 @@
-"""How well the tasks that words answer are done, on held-out events, beside classical baselines.
+"""Evaluation of text tasks on held-out events, compared with classical baselines.
 
-Baselines are fitted on the training part alone. What is drawn at random (candidates, negatives) is
-drawn alike for every model, so that results of different models can be compared.
+Baselines are fitted on the training part alone. Random candidates and negatives are the same for
+every model, so that results of different models are comparable.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,13 +27,13 @@ Figures = dict[str, dict[str, float]]
 """Metrics by system."""
 
 Judged = tuple[Figures, list[str]]
-"""The figures, and what the model said to each prompt."""
+"""The metrics, and the answer of the model to each prompt."""
 
 _MODEL = "model"
 _SAMPLES = 5
 _USERS_AT_ONCE = 512
 _MOST_SENTENCES = 400
-"""Sentences of an item's reviews that the most relevant one is looked for among."""
+"""Maximum number of review sentences of an item among which the most relevant is chosen."""
 
 
 def evaluate_task(
@@ -44,23 +44,23 @@ def evaluate_task(
     wording: str | None = None,
     most: int | None = None,
 ) -> TaskResult:
-    """Judge a model by the answers to one family of prompts on a part that was held out.
+    """Evaluate the answers of a model to one family of prompts on a held-out part.
 
     Args:
         recommender: the model.
-        family: what is asked, of those that held-out events can judge.
+        family: a family that can be evaluated on held-out events.
         part: ``valid`` or ``test``.
-        wording: how it is asked; None is the first wording the model was trained on.
-        most: events to ask about, drawn from the part; None asks about all.
+        wording: wording of the prompts; None means the first one of the model's training.
+        most: number of events sampled from the part; None uses all.
 
     Raises:
         NotTrainedError: when the model was not trained on the family.
-        DataError: when the part holds nothing to judge it by.
+        DataError: when the part has no events for this family.
         ConfigError: when there is no such family, or the model learned from the part.
     """
     checked_family(family, judged_families())
     sheet = sheet_of(recommender, family, part, wording, most)
-    figures, said = _judged(sheet)
+    figures, generated = _judged(sheet)
     wanted = [example.target_texts[0] for example in sheet.examples]
     return TaskResult(
         family=family,
@@ -70,13 +70,13 @@ def evaluate_task(
         num_answers=sum(len(example.prefix_lengths) for example in sheet.examples),
         wording=sheet.wording,
         figures=figures,
-        samples=[Sample(*pair) for pair in zip(said[:_SAMPLES], wanted, strict=False)],
+        samples=[Sample(*pair) for pair in zip(generated[:_SAMPLES], wanted, strict=False)],
         fit=recommender.trained.fit,
     )
 
 
 def _judged(sheet: Sheet) -> Judged:
-    """Return the figures, and what the model said to each prompt."""
+    """Return the metrics, and the answer of the model to each prompt."""
     judged_by = sheet.task.judged_by
     assert judged_by is not None, sheet.task.name
     return _JUDGES[judged_by](sheet)
@@ -111,7 +111,7 @@ def _judged_ratings(sheet: Sheet) -> Judged:
 def _judged_yes_no(sheet: Sheet) -> Judged:
     chances = sheet.answers.like_probabilities(sheet.unanswered, sheet.wording).astype(np.float64)
     calibrated = sheet.answers.calibrated_like_probabilities(sheet.unanswered, sheet.wording)
-    labels = np.asarray([reply == YES for reply in sheet.target_texts])
+    labels = np.asarray([answer == YES for answer in sheet.target_texts])
     counts = [len(rows) for rows in sheet.candidates]
     users = np.repeat([event.event.user_row for event in sheet.events], counts).astype(np.int64)
     figures: Figures = {
@@ -129,7 +129,7 @@ def _judged_yes_no(sheet: Sheet) -> Judged:
 def _order_alone(
     scores: Float[np.ndarray, " N"], labels: Bool[np.ndarray, " N"], users: Int[np.ndarray, " N"]
 ) -> dict[str, float]:
-    """Return what can be said of scores that are no probabilities."""
+    """Return the ranking metrics, for scores that are not probabilities."""
     return {"auc": auc(scores, labels), "uauc": user_auc(scores, labels, users)}
 
 
@@ -138,7 +138,7 @@ def _popularity(sheet: Sheet) -> list[Float[np.ndarray, " candidates"]]:
 
 
 def _item_scores(sheet: Sheet) -> list[Float[np.ndarray, " candidates"]] | None:
-    """Return what the model scores the items by that it recommends; None where it has no score."""
+    """Return the recommendation scores of the candidates; None if the model has none."""
     if not sheet.recommender.recommends:
         return None
     by_rows = sheet.recommender.by_rows
@@ -159,10 +159,10 @@ def _item_scores(sheet: Sheet) -> list[Float[np.ndarray, " candidates"]] | None:
 
 
 def _judged_choices(sheet: Sheet) -> Judged:
-    said, titles = sheet.written(), sheet.titles
+    generated, titles = sheet.generate(), sheet.titles
     choices = sheet.answers.choices(sheet.unanswered, sheet.wording)
     chosen = {
-        f"{_MODEL}, in free words": said,
+        f"{_MODEL}, in free words": generated,
         f"{_MODEL}, one of them": [titles[int(pick.item_rows[0])] for pick in choices],
     }
     others = {"popularity": _popularity(sheet), "the model's item scores": _item_scores(sheet)}
@@ -175,15 +175,15 @@ def _judged_choices(sheet: Sheet) -> Judged:
         name: score_choices(picked, candidates, sheet.target_texts)
         for name, picked in chosen.items()
     }
-    return figures, said
+    return figures, generated
 
 
 def _judged_titles(sheet: Sheet) -> Judged:
-    said, names = sheet.written(), sheet.titles
+    generated, names = sheet.generate(), sheet.titles
     order = np.argsort(-sheet.dataset.train_counts, kind="stable")
     titled = [int(row) for row in order if names[row]]
     popular = [_first_unseen(titled, event.before) for event in sheet.events]
-    systems = {_MODEL: said, "most popular": [names[row] for row in popular]}
+    systems = {_MODEL: generated, "most popular": [names[row] for row in popular]}
     if sheet.recommender.recommends:
         best = _recommended(sheet, titled)
         systems["title of the recommended item"] = [names[row] for row in best]
@@ -194,7 +194,7 @@ def _judged_titles(sheet: Sheet) -> Judged:
             "hit_ratio_1": _share_equal(titles, sheet.target_texts),
             "valid_ratio": float(np.mean([title.lower() in known for title in titles])),
         }
-    return figures, said
+    return figures, generated
 
 
 def _first_unseen(rows: Sequence[int], history: History) -> int:
@@ -219,11 +219,11 @@ def _judged_explanations(sheet: Sheet) -> Judged:
         replace(example, context=aspect)
         for example, aspect in zip(sheet.unanswered, aspects, strict=True)
     ]
-    said = sheet.answers.explanations(sheet.unanswered, sheet.wording)
+    generated = sheet.answers.explanations(sheet.unanswered, sheet.wording)
     on_aspect = sheet.answers.explanations(hinted, sheet.wording)
     systems = {
-        _MODEL: [one.text for one in said],
-        f"{_MODEL}, not checked": [one.written for one in said],
+        _MODEL: [one.text for one in generated],
+        f"{_MODEL}, not checked": [one.generated for one in generated],
         f"{_MODEL}, told the aspect": [one.text for one in on_aspect],
         "most relevant sentence": [_relevant(sheet, event) for event in sheet.events],
     }
@@ -237,9 +237,9 @@ def _judged_explanations(sheet: Sheet) -> Judged:
             "claims": float(grounded.num_claims),
             "invented": float(grounded.num_invented),
         }
-    mended = {_MODEL: said, f"{_MODEL}, told the aspect": on_aspect}
-    for name, explained in mended.items():
-        figures[name]["mended"] = float(np.mean([one.was_mended for one in explained]))
+    edited = {_MODEL: generated, f"{_MODEL}, told the aspect": on_aspect}
+    for name, explained in edited.items():
+        figures[name]["mended"] = float(np.mean([one.was_edited for one in explained]))
     return figures, systems[_MODEL]
 
 
@@ -250,7 +250,7 @@ def _aspect(sheet: Sheet, event: HeldOut) -> str:
 
 
 def _relevant(sheet: Sheet, event: HeldOut) -> str:
-    """Return the sentence of the item's reviews that is nearest to the user's own words."""
+    """Return the sentence of the item's reviews that is most similar to the user's reviews."""
     known, places = sheet.answers.reviews, event.before.places
     if known is None or places is None:
         return ""
@@ -260,19 +260,19 @@ def _relevant(sheet: Sheet, event: HeldOut) -> str:
 
 
 def _judged_texts(sheet: Sheet) -> Judged:
-    task, said = sheet.task, sheet.written()
+    task, generated = sheet.task, sheet.generate()
     plain = task.plain_answers(sheet.answers.material, sheet.events, sheet.examples)
-    systems = {_MODEL: said, **plain}
+    systems = {_MODEL: generated, **plain}
     figures = _of_texts(sheet, systems)
     wanted = _by_part(task, sheet.target_texts)
     for name, texts in systems.items():
         parts = _by_part(task, texts)
         figures[name] |= {part: _share_equal(parts[part], wanted[part]) for part in wanted}
-    return figures, said
+    return figures, generated
 
 
 def _by_part(task: Task, texts: Sequence[str]) -> dict[str, list[str]]:
-    """Return what of each text is compared with the truth, by the name of the figure."""
+    """Return the compared parts of each text, by metric name."""
     parts = [task.judged_parts(text) for text in texts]
     return {name: [each[name] for each in parts] for name in (parts[0] if parts else ())}
 
@@ -280,7 +280,7 @@ def _by_part(task: Task, texts: Sequence[str]) -> dict[str, list[str]]:
 def _of_texts(
     sheet: Sheet, systems: Mapping[str, Sequence[str]], aspects: Sequence[str] | None = None
 ) -> Figures:
-    """Return every metric of texts for each system, with how near the meaning is."""
+    """Return all text metrics of each system, including embedding similarity."""
     target_texts = sheet.target_texts
     figures = {
         name: score_texts(texts, target_texts, aspects=aspects) for name, texts in systems.items()
@@ -294,8 +294,8 @@ def _of_texts(
     return figures
 
 
-def _share_equal(said: Sequence[str], wanted: Sequence[str]) -> float:
-    pairs = zip(said, wanted, strict=True)
+def _share_equal(generated: Sequence[str], wanted: Sequence[str]) -> float:
+    pairs = zip(generated, wanted, strict=True)
     return float(np.mean([one.strip().lower() == two.strip().lower() for one, two in pairs]))
 
 

@@ -115,7 +115,7 @@ class Mixture:
         if planned.task in self.spellings:
             batch_builder = replace(batch_builder, item_format=self.spellings[planned.task])
         slots = task.slots(rng)
-        wordings = self.prompts[task.asked_as].seen
+        wordings = self.prompts[task.wording_family].seen
         made = (task.example(self.sequences[user], slots, rng) for user in planned.users)
         examples: list[Example] = [example for example in made if example is not None]
         if not examples:

@@ -135,7 +135,7 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
         ratings=ratings,
     )
     mixtures = [_mixture(parts, each, dataset, reviews, seed) for each in recipe.resolved_stages]
-    names = dict.fromkeys(task.asked_as for mixture in mixtures for task in mixture.tasks)
+    names = dict.fromkeys(task.wording_family for mixture in mixtures for task in mixture.tasks)
     return replace(parts, tasks=tuple(names)), mixtures
 
 
@@ -194,9 +194,11 @@ def _own_spellings(
 ) -> dict[int, ItemFormat]:
     """Return the spelling of the tasks, by number, that are not told as the stage tells others."""
     return {
-        number: spelling_of(stage.spelling(task.told_by), dataset, parts.tokenizer, parts.index)
+        number: spelling_of(
+            stage.spelling(task.history_format), dataset, parts.tokenizer, parts.index
+        )
         for number, task in enumerate(tasks)
-        if task.told_by
+        if task.history_format
     }
 
 

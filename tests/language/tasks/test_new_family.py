@@ -23,7 +23,7 @@ from palate.language.tasks.asking import asking, most_common, random_window, som
 from palate.language.tasks.material import Material
 from palate.language.tasks.task import Example, HeldOut, Slots, Task, TaskSettings, Wordings
 from palate.language.text.reviews import Reviews
-from palate.studies.shown_prompts import asked_of, show_families
+from palate.studies.shown_prompts import show_families, with_example_prompts
 from palate.studies.task_evaluation import evaluate_task
 from palate.training.recipe import load_recipe
 from palate.types import History
@@ -117,7 +117,7 @@ def test_it_is_judged(brander: Recommender) -> None:
 
 def test_it_is_asked(brander: Recommender, tiny_shop: Dataset) -> None:
     task = brander.answers.task(NextBrand)
-    said = brander.answers.written(task, [task.ask(tiny_shop.sequences[0])])
+    said = brander.answers.generate(task, [task.ask(tiny_shop.sequences[0])])
     assert len(said) == 1
 
 
@@ -137,7 +137,7 @@ def test_its_prompts_are_shown_and_may_be_changed(
     own.write_text('[next-brand]\nadd = ["brand please"]\n')
     prompts = load_prompts(own)
     assert prompts["next-brand"].seen == (*entered.wordings.seen, "brand please")
-    (shown,) = asked_of(show_families(prompts, "next-brand"), tiny_shop)
+    (shown,) = with_example_prompts(show_families(prompts, "next-brand"), tiny_shop)
     assert shown.description == entered.description
     assert shown.rendered.startswith("which brand comes next")
 

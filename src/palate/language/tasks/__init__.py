@@ -1,4 +1,4 @@
-"""The families of prompts: one file each, and the one list of them.
+"""Prompt families: one file each, and the one list of them.
 
 To add a family, write its file and enter its class in ``FAMILIES``; CONTRIBUTING.md has the steps.
 Its place in the list decides the order in which a recipe's tasks are drawn.
@@ -61,35 +61,35 @@ def prompt_families() -> Mapping[str, type[Task]]:
 
 
 def judged_families() -> Mapping[str, type[Task]]:
-    """Return the families whose answers held-out events can judge, by name."""
+    """Return the families that can be evaluated on held-out events, by name."""
     return {family.name: family for family in FAMILIES if family.judged_by is not None}
 
 
 def shared_families() -> Mapping[str, type[Task]]:
-    """Return every family, by what a recipe calls its share: the name with underscores."""
+    """Return every family by its key in recipes: the name with underscores."""
     return {family.name.replace("-", "_"): family for family in FAMILIES}
 
 
 def slots_of(name: str) -> frozenset[str]:
-    """Return the slots of a family's wordings; none where there is no such family."""
+    """Return the slots of a family's wordings; empty for an unknown family."""
     family = prompt_families().get(name)
     return frozenset() if family is None else family.slot_names
 
 
 def usual_slots(name: str, dataset: Dataset) -> dict[str, str]:
-    """Return a value for each slot of a family's wordings, the usual one of the data."""
+    """Return the default value of each slot of a family's wordings, for this data."""
     choices = prompt_families()[name].slot_choices(dataset)
     return {slot: next(iter(values), "") for slot, values in choices.items()}
 
 
 def answered_with_items(name: str) -> bool:
-    """Tell whether items answer a family; words answer the others."""
+    """Return whether a family is answered with items; the others are answered with text."""
     family = prompt_families().get(name)
     return family is not None and family.answered_with == "items"
 
 
 def needs_history(name: str) -> bool:
-    """Tell whether a family asks nothing of somebody without events."""
+    """Return whether a family needs at least one event in the history."""
     family = prompt_families().get(name)
     return family is not None and family.needs_history
 
@@ -98,7 +98,7 @@ def checked_family(name: str, families: Mapping[str, type[Task]] | None = None) 
     """Return the family called ``name`` among ``families``, by default all that have wordings.
 
     Raises:
-        ConfigError: when there is none; it tells the nearest name, and all of them.
+        ConfigError: when there is no such family; the hint lists the nearest name, and all.
     """
     known = prompt_families() if families is None else families
     if name in known:
@@ -107,7 +107,7 @@ def checked_family(name: str, families: Mapping[str, type[Task]] | None = None) 
 
 
 def names_near(name: str, families: Mapping[str, type[Task]]) -> str:
-    """Return the hint for a name that is none: the nearest of the families, and all of them."""
+    """Return the hint for an unknown name: the nearest family, and all of them."""
     renamed = [known for known, family in families.items() if name == family.formerly]
     if renamed:
         return f"It is called {renamed[0]!r} now."

@@ -1,4 +1,4 @@
-"""What several families share: windows of a history, prompts without an answer, draws."""
+"""Helpers of several families: windows of a history, prompts without an answer, sampling."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,11 +12,11 @@ from palate.language.text.reviews import Review, Reviews
 from palate.types import History
 
 _MOST_TRIES = 6
-"""Reviews of one user that are looked at in search of one that will do."""
+"""Maximum number of reviews of one user that are tried for an example."""
 
 
 def random_window(history: History, length: int, rng: np.random.Generator) -> History:
-    """Return ``length`` consecutive events from a random place; all where there are no more."""
+    """Return ``length`` consecutive events from a random start; the whole history if shorter."""
     if len(history) <= length:
         return history
     start = int(rng.integers(len(history) - length + 1))
@@ -26,7 +26,7 @@ def random_window(history: History, length: int, rng: np.random.Generator) -> Hi
 def next_where(
     window: History, wanted: Bool[np.ndarray, " events"], *, context: str = ""
 ) -> Example | None:
-    """After each event, ask for the first later event that is ``wanted``."""
+    """Return an example that predicts, after each event, the first later ``wanted`` event."""
     places = np.flatnonzero(wanted)
     places = places[places > 0]
     if len(places) == 0:
@@ -48,7 +48,7 @@ def asking(
     candidates: Int[np.ndarray, "predictions candidates"] | None = None,
     context: str = "",
 ) -> Example:
-    """Return a prompt that has no answer yet: no targets, and no words."""
+    """Return a prompt without an answer: no target items, no target texts."""
     return Example(
         history=history,
         prefix_lengths=np.asarray(prefix_lengths),
@@ -59,51 +59,51 @@ def asking(
 
 
 def asking_of_each(history: History, item_rows: Int[np.ndarray, " items"]) -> Example:
-    """Ask about each item at the end of the history, one prediction per item."""
+    """Return a prompt about each item at the end of the history, one prediction per item."""
     prefix_lengths = np.full(len(item_rows), len(history))
     return asking(history, prefix_lengths, candidates=item_rows[:, None])
 
 
 def asking_about_text(text: str) -> Example:
-    """Ask about a text alone."""
+    """Return a prompt about a text alone, without a history."""
     return asking(no_events(), [0], context=text)
 
 
 def before_events(
     window: History,
     places: Int[np.ndarray, " predictions"],
-    asked: Int[np.ndarray, " predictions"],
+    item_rows: Int[np.ndarray, " predictions"],
     target_texts: Sequence[str],
 ) -> Example | None:
-    """Ask about one item before each of some events; None where there is not one."""
+    """Return a prompt about one item before each of some events; None without events."""
     if len(places) == 0:
         return None
-    prompt = asking(window.take(slice(0, int(places[-1]))), places, candidates=asked[:, None])
+    prompt = asking(window.take(slice(0, int(places[-1]))), places, candidates=item_rows[:, None])
     return replace(prompt, target_texts=target_texts)
 
 
 def no_events() -> History:
-    """Return the history of somebody new."""
+    """Return the empty history of a new user."""
     return History(item_rows=np.zeros(0, dtype=np.int64))
 
 
 def titled_places(
     window: History, titles: Sequence[str], most: int, rng: np.random.Generator
 ) -> Int[np.ndarray, " chosen"]:
-    """Return at most ``most`` places of a window, after its first, whose item has a title."""
+    """Return at most ``most`` positions of a window, from 1 on, whose item has a title."""
     titled = [place for place in range(1, len(window)) if titles[window.item_rows[place]]]
     return some(titled, most, rng)
 
 
 def some(places: Sequence[int], most: int, rng: np.random.Generator) -> Int[np.ndarray, " chosen"]:
-    """Return at most ``most`` of the places, ascending."""
+    """Return at most ``most`` of the positions at random, ascending."""
     return np.sort(rng.permutation(np.asarray(places, dtype=np.int64))[:most])
 
 
 def unseen_items(
     history: History, n: int, num_items: int, rng: np.random.Generator
 ) -> Int[np.ndarray, " unseen"]:
-    """Return ``n`` different items that are not in a history, fewer only where there are fewer."""
+    """Return ``n`` different random items that are not in a history, or all of those."""
     seen = np.unique(history.item_rows)
     drawn = rng.choice(num_items, min(num_items, n + len(seen)), replace=False)
     return np.asarray(drawn[~np.isin(drawn, seen)][:n])
@@ -112,10 +112,7 @@ def unseen_items(
 def reviewed_events(
     reviews: Reviews, history: History, rng: np.random.Generator
 ) -> list[tuple[int, int]]:
-    """Return a few events of the history that have a review, in any order, with their places.
-
-    The first number counts within the history, the second within the dataset.
-    """
+    """Return a few reviewed events in random order, as (index in history, index in dataset)."""
     if history.places is None:
         return []
     events = np.flatnonzero(reviews.lines[history.places] >= 0)
@@ -123,10 +120,10 @@ def reviewed_events(
     return [(event, int(history.places[event])) for event in chosen]
 
 
-def written_reviews(
+def user_reviews(
     reviews: Reviews, history: History, rng: np.random.Generator
 ) -> Iterable[tuple[int, Review]]:
-    """Return a few of the user's reviews with their places in the dataset, in any order."""
+    """Yield a few of the user's reviews with their index in the dataset, in random order."""
     for _, place in reviewed_events(reviews, history, rng):
         review = reviews.of(place)
         if review is not None:
@@ -134,6 +131,6 @@ def written_reviews(
 
 
 def most_common(texts: Iterable[str]) -> str:
-    """Return the commonest text, by the alphabet among equals; empty without one."""
+    """Return the most frequent text, ties by alphabet; empty without any text."""
     counts = Counter(texts)
     return min(counts, key=lambda text: (-counts[text], text), default="")

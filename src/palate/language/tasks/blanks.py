@@ -1,8 +1,8 @@
-"""What stands in blanks: parts of a history or of a review are hidden, and said in their order.
+"""Blank filling: parts of a history or of a review are hidden, and generated in their order.
 
 Autoregressive blank infilling (Du et al. 2022, GLM) with whole entities (Chu, Hao et al. 2023,
 RecSysLLM, arXiv 2308.10837): an item is hidden whole or not at all, one mark stands for each hidden
-part, and the parts are said in chronological order, each ended by the end mark.
+part, and the parts are generated in chronological order, each with an end mark.
 """
 
 import math
@@ -32,18 +32,18 @@ from palate.trust.sentences import split_sentences
 from palate.types import History
 
 Level = Literal["entity", "sentence", "document"]
-"""What is hidden: some items; a sentence, or a run of events; half or more of the end."""
+"""What is hidden: single items; a sentence, or a run of events; at least the last half."""
 
 LEVELS: tuple[Level, ...] = ("entity", "sentence", "document")
 
 _HIDDEN_SHARE = 0.15
-"""Of the events of a window, at the level of entities."""
+"""Share of the events of a window that are hidden at the entity level."""
 
 _LONGEST_RUN = 3
-"""Events of a hidden run."""
+"""Maximum number of events of a hidden run."""
 
 _READ_CHARACTERS = 500
-"""Of a review: about what a context holds, so that a blank is never cut off."""
+"""Length of a review that is used: about one context, so that no blank is cut off."""
 
 
 _WORDINGS = Wordings(
@@ -66,7 +66,7 @@ _WORDINGS = Wordings(
 
 @dataclass(frozen=True)
 class BlankFilling(Task):
-    """Parts are hidden at one of three levels, drawn for each example, and asked for in words."""
+    """Fill in parts that are hidden at a level drawn for each example; answered with text."""
 
     name = "blanks"
     description = "What stands in the blanks of a history or of a review."
@@ -78,7 +78,7 @@ class BlankFilling(Task):
 
     max_history: int
     reviews: Reviews | None = None
-    """What sentences are hidden in; without reviews runs of events are hidden instead."""
+    """Reviews in which sentences are hidden; without reviews runs of events are hidden."""
     levels: Sequence[Level] = LEVELS
 
     @classmethod
@@ -92,9 +92,9 @@ class BlankFilling(Task):
         return _hiding(shown, np.arange(len(shown)) - len(shown) + 1)
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
-        """Hide a part of a review where the level is not of items and there is one, or of events.
+        """Hide part of a review, or part of a history at the entity level or without a review.
 
-        Whole ends are those of reviews half of the time.
+        At the document level reviews and histories are equally likely.
         """
         level = self.levels[int(rng.integers(len(self.levels)))]
         if level == "sentence" or (level == "document" and rng.random() < 0.5):
@@ -113,12 +113,12 @@ class BlankFilling(Task):
         return self.ask_last(event.before.extended(event.event))
 
     def token_cost(self, item_format: ItemFormat, slots: int) -> TokenCost:
-        """An event is read, or its title said; a review is read and said between them."""
+        """An event costs its tokens or its title; a review counts once, read or generated."""
         row = 0 if self.reviews is None else MAX_CONTEXT_TOKENS
         return TokenCost(item_format.places + MAX_TITLE_WORDS, row + TITLE_TOKENS)
 
     def _review(self, history: History, rng: np.random.Generator) -> str:
-        """Return the beginning of one of the user's reviews; nothing where there is none."""
+        """Return the beginning of a random review of the user; empty without one."""
         if self.reviews is None or history.places is None:
             return ""
         places = self.reviews.among(history.places)
@@ -136,7 +136,7 @@ def _hiding(history: History, hidden: Int[np.ndarray, " events"]) -> Example:
 
 
 def _hidden_events(num_events: int, level: Level, rng: np.random.Generator) -> np.ndarray:
-    """Return the number of the blank that hides each event, NOTHING where none does."""
+    """Return the index of the blank that hides each event, NOTHING where it is visible."""
     hidden = np.full(num_events, NOTHING)
     match level:
         case "entity":
@@ -152,7 +152,7 @@ def _hidden_events(num_events: int, level: Level, rng: np.random.Generator) -> n
 
 
 def _in_review(text: str, level: Level, rng: np.random.Generator) -> Example | None:
-    """Return an example that hides a sentence, or the end, of a text; None of one too short."""
+    """Return an example that hides a sentence, or the end, of a text; None if too short."""
     pieces = text.split(" ") if level == "document" else split_sentences(text)
     joint = " " if level == "document" else ""
     if len(pieces) < 2:

@@ -28,9 +28,9 @@ _WORDINGS = Wordings(
 
 @dataclass(frozen=True)
 class Category(Task):
-    """The next item of a category that is given in words.
+    """Predict the next item of a category given in words.
 
-    The category differs from example to example, so it stands in the context and not in a slot.
+    The category differs between examples, so it is part of the context and not a slot.
     """
 
     name = "category"

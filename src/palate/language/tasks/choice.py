@@ -1,4 +1,4 @@
-"""Which of some candidates comes next."""
+"""Choice: which of some candidates comes next."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from palate.language.text.reviews import Reviews
 from palate.types import History
 
 _MOST_EVENTS = 10
-"""Events read before the candidates, which take far more room."""
+"""Maximum history length; the candidates take far more tokens."""
 
 _WORDINGS = Wordings(
     seen=(
@@ -45,7 +45,7 @@ _WORDINGS = Wordings(
 
 @dataclass(frozen=True)
 class Choice(Task):
-    """Which of some candidates comes next, answered by its title (Liao et al. 2024, LLaRA)."""
+    """Choose the next item among candidates, answered with its title (Liao et al. 2024, LLaRA)."""
 
     name = "choice"
     description = "Which of some candidates comes next, by its title."
@@ -57,11 +57,11 @@ class Choice(Task):
     title = "chooses among candidates"
 
     titles: Sequence[str]
-    """Of every item; empty where it has none: such an item is no candidate."""
+    """Title of every item; an item with an empty title is never a candidate."""
     max_history: int = _MOST_EVENTS
     num_candidates: int = 20
     max_predictions: int = 2
-    """At most so many places of a window are asked from, since each reads all its candidates."""
+    """Maximum number of predictions per window; each reads all its candidates."""
 
     @classmethod
     def offered(cls, material: Material, settings: TaskSettings) -> "Choice | None":
@@ -76,16 +76,16 @@ class Choice(Task):
         return asking(seen, [len(seen)], candidates=item_rows[None])
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
-        """The true next item is put among others that the user never had, in any order."""
+        """Return the true next item among items that the user never had, in random order."""
         window = random_window(history, self.max_history + 1, rng)
         places = titled_places(window, self.titles, self.max_predictions, rng)
-        asked = np.full((len(places), self.num_candidates), -1)
-        for candidates, place in zip(asked, places, strict=True):
+        choices = np.full((len(places), self.num_candidates), -1)
+        for candidates, place in zip(choices, places, strict=True):
             found = self.candidates(history, int(window.item_rows[place]), rng)
             candidates[: len(found)] = found
-        if len(places) == 0 or (asked >= 0).sum(axis=1).min() < 2:
+        if len(places) == 0 or (choices >= 0).sum(axis=1).min() < 2:
             return None
-        prompt = asking(window.take(slice(0, int(places[-1]))), places, candidates=asked)
+        prompt = asking(window.take(slice(0, int(places[-1]))), places, candidates=choices)
         return replace(
             prompt, target_texts=[self.titles[window.item_rows[place]] for place in places]
         )
@@ -108,7 +108,7 @@ class Choice(Task):
     def candidates(
         self, history: History, target: int, rng: np.random.Generator
     ) -> Int[np.ndarray, " candidates"]:
-        """Return the target among others, no two of the same title: a title is to say which."""
+        """Return the target among unseen items, all with different titles, in random order."""
         drawn = unseen_items(history, 2 * self.num_candidates, len(self.titles), rng)
         of_title = {self.titles[target]: target}
         for row in drawn.tolist():

@@ -1,4 +1,4 @@
-"""What somebody new may like."""
+"""Cold start: what a new user may like."""
 
 from dataclasses import dataclass, field
 
@@ -27,7 +27,7 @@ _WORDINGS = Wordings(
 
 @dataclass(frozen=True)
 class ColdStart(Task):
-    """Users with no, one or two events; half of the time items are shown without their IDs."""
+    """Recommend to users with at most two events; half of the time items have no IDs."""
 
     name = "cold-start"
     description = "Items for somebody of whom little is known."
@@ -38,11 +38,11 @@ class ColdStart(Task):
 
     @classmethod
     def offered(cls, material: Material, settings: TaskSettings) -> "ColdStart | None":
-        """Everybody was new once."""
+        """Offered for any data."""
         return cls()
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
-        """Start anywhere in the history and predict the first events from there."""
+        """Start at a random event and predict the first events from there."""
         window = random_window(history, self.max_history + 1, rng)
         if len(window) == 0:
             return None

@@ -1,4 +1,4 @@
-"""What fits the user, order aside."""
+"""Direct recommendation: what fits the user, regardless of order."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ _WORDINGS = Wordings(
 
 @dataclass(frozen=True)
 class Direct(Task):
-    """What fits the user, order aside: the history is shown as a set, any later item is right."""
+    """Recommend from the history as a set; every later item is a target."""
 
     name = "direct"
     description = "Items that fit a user, in any order."
@@ -44,7 +44,7 @@ class Direct(Task):
         return cls(settings.max_history)
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
-        """Cut the window anywhere, shuffle what is before, ask for items from what is after."""
+        """Split a window at random, shuffle the first part, and predict items of the second."""
         window = random_window(history, self.max_history + self.num_targets, rng)
         if len(window) < 2:
             return None

@@ -1,4 +1,4 @@
-"""Why an item fits a user."""
+"""Explanation: why an item fits a user."""
 
 from dataclasses import dataclass, replace
 
@@ -43,10 +43,10 @@ _WORDINGS = Wordings(
 
 @dataclass(frozen=True)
 class Explanation(Task):
-    """Why an item fits the user, in a sentence such as users write; half of the time on an aspect.
+    """Explain why an item fits the user, in one sentence, half of the time on a given aspect.
 
-    The reply is a sentence of the user's own review of the item (Li et al. 2021, PETER; Geng et
-    al. 2022, P5). The aspect differs from example to example, so it stands in the context.
+    The target text is a sentence of the user's own review of the item (Li et al. 2021, PETER; Geng
+    et al. 2022, P5). The aspect differs between examples, so it is part of the context.
     """
 
     name = "explanation"
@@ -101,5 +101,5 @@ class Explanation(Task):
         return replace(self.ask(event.before, event.item_row), target_texts=[remark.sentence])
 
     def token_cost(self, item_format: ItemFormat, slots: int) -> TokenCost:
-        """One item is asked about, and answered by a sentence."""
+        """One candidate item, and a sentence as the answer."""
         return TokenCost(item_format.places, item_format.places + SENTENCE_TOKENS)

@@ -1,4 +1,4 @@
-"""What comes next after titles."""
+"""Next item after a history of titles."""
 
 from dataclasses import dataclass
 
@@ -9,19 +9,19 @@ from palate.language.tasks.task import TaskSettings, Wordings
 
 @dataclass(frozen=True)
 class NextFromTitles(NextItem):
-    """What comes next after items that are told by their titles alone (LC-Rec).
+    """Predict the next item after items that are represented by their titles alone (LC-Rec).
 
-    The asymmetric prediction of Zheng et al. 2024: asked as the next item is, so that only the
-    history tells the two apart.
+    The asymmetric prediction of Zheng et al. 2024. It shares the wordings of the next item, so that
+    only the format of the history differs.
     """
 
     name = "from-titles"
     description = "What comes next after a history of titles alone."
     wordings = Wordings(())
-    told_by = ("title",)
+    history_format = ("title",)
 
     @property
-    def asked_as(self) -> str:
+    def wording_family(self) -> str:
         """The next item."""
         return NextItem.name
 

@@ -1,4 +1,4 @@
-"""What is missing in a history (Wu et al. 2020, PTUM)."""
+"""Masked behaviour: which event is missing in a history (Wu et al. 2020, PTUM)."""
 
 from dataclasses import dataclass, replace
 
@@ -29,7 +29,7 @@ _WORDINGS = Wordings(
 
 @dataclass(frozen=True)
 class MaskedBehaviour(Task):
-    """One event of a window is left out, and asked for from those before and after it."""
+    """Predict one removed event of a window from the events before and after it."""
 
     name = "masked"
     description = "The event that was left out of a history."
@@ -49,14 +49,14 @@ class MaskedBehaviour(Task):
     def ask(self, history: History, place: int) -> Example:
         """Ask what is missing after the first ``place`` events.
 
-        The place stands in the context in words, since a gap leaves no trace in the sequence.
+        The position is part of the context in words, since the gap leaves no trace in the sequence.
         """
         shown = history.last(self.max_history)
         after = max(0, place - (len(history) - len(shown)))
         return asking(shown, [len(shown)], context=f"after event {after} of {len(shown)}")
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
-        """Leave any event of a window out."""
+        """Remove a random event of a window."""
         window = random_window(history, self.max_history + 1, rng)
         if len(window) < 2:
             return None

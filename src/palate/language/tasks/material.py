@@ -1,4 +1,4 @@
-"""What tasks are made from: a dataset, and what is read of it once for all of them."""
+"""Material of tasks: a dataset, and what is computed from it once for all tasks."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,14 +15,14 @@ _MAX_TITLE = 120
 
 @dataclass(frozen=True)
 class Material:
-    """What tasks are made from."""
+    """A dataset with queries, reviews, rating levels and facts, shared by all tasks."""
 
     dataset: Dataset
     queries: QueryPool
     reviews: Reviews | None
-    """Of training events alone."""
+    """Reviews of training events only."""
     levels: tuple[float, ...]
-    """Ratings there are."""
+    """Rating levels, ascending."""
 
     @cached_property
     def titles(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What comes soon (Wu et al. 2020, PTUM)."""
+"""Next behaviours: the next few items (Wu et al. 2020, PTUM)."""
 
 from dataclasses import dataclass, replace
 
@@ -29,7 +29,7 @@ _WORDINGS = Wordings(
 
 @dataclass(frozen=True)
 class NextBehaviours(Task):
-    """The next few items, asked for after every event of a window, in whatever order."""
+    """Predict the next few items, in any order, after every event of a window."""
 
     name = "next-behaviours"
     description = "The next few items, in any order."

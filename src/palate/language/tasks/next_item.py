@@ -1,4 +1,4 @@
-"""What comes next."""
+"""Next item."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ _WORDINGS = Wordings(
 
 @dataclass(frozen=True)
 class NextItem(Task):
-    """What comes next, asked after every event of a window of the history."""
+    """Predict the next item after every event of a window of the history."""
 
     name = "next-item"
     description = "What comes next."

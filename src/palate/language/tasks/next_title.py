@@ -1,4 +1,4 @@
-"""What the next item is called."""
+"""Next title: the title of the next item."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -41,7 +41,7 @@ _WORDINGS = Wordings(
 
 @dataclass(frozen=True)
 class NextTitle(Task):
-    """What comes next, answered by its title."""
+    """Generate the title of the next item."""
 
     name = "next-title"
     description = "What comes next, by its title."
@@ -54,9 +54,9 @@ class NextTitle(Task):
 
     max_history: int
     titles: Sequence[str]
-    """Of every item; empty where it has none: such an item is not asked for."""
+    """Title of every item; an item with an empty title is never a target."""
     max_predictions: int = 6
-    """At most so many places of a window are asked from, since titles are long."""
+    """Maximum number of predictions per window, since titles are long."""
 
     @classmethod
     def offered(cls, material: Material, settings: TaskSettings) -> "NextTitle | None":
@@ -69,7 +69,7 @@ class NextTitle(Task):
         return asking(seen, [len(seen)])
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
-        """Some events of a window are asked for, each seen from those before it."""
+        """Predict some events of a window, each from the events before it."""
         window = random_window(history, self.max_history + 1, rng)
         places = titled_places(window, self.titles, self.max_predictions, rng)
         if len(places) == 0:

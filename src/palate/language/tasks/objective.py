@@ -1,4 +1,4 @@
-"""The next item with a given event."""
+"""Objective: the next item with a given event type."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ _WORDINGS = Wordings(
 
 @dataclass(frozen=True)
 class Objective(Task):
-    """The next item with a given event (a purchase, a like), whatever happens in between."""
+    """Predict the next item with a given event type (a purchase, a like)."""
 
     name = "objective"
     description = "The next item with a given event, such as a purchase."
@@ -44,7 +44,7 @@ class Objective(Task):
 
     @classmethod
     def offered(cls, material: Material, settings: TaskSettings) -> "Objective | None":
-        """Needs several types of events; each is drawn by the root of its number."""
+        """Needs several types of events; drawn in proportion to the square root of their counts."""
         events = material.dataset.interactions
         if len(events.event_types) < 2:
             return None

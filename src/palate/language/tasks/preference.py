@@ -1,4 +1,4 @@
-"""What a reviewer likes or dislikes."""
+"""Preference: what a reviewer likes or dislikes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from palate.language.item_format import ItemFormat
-from palate.language.tasks.asking import asking_about_text, most_common, written_reviews
+from palate.language.tasks.asking import asking_about_text, most_common, user_reviews
 from palate.language.tasks.material import Material
 from palate.language.tasks.task import (
     MAX_CONTEXT_TOKENS,
@@ -24,7 +24,7 @@ from palate.language.text.reviews import Reviews
 from palate.types import History
 
 _MOST_COUNTED = 5_000
-"""Reviews of training that the commonest judgement is counted in."""
+"""Number of training reviews from which the most common answer is counted."""
 
 _WORDINGS = Wordings(
     seen=(
@@ -46,7 +46,7 @@ _WORDINGS = Wordings(
 
 @dataclass(frozen=True)
 class Preference(Task):
-    """What a reviewer likes or dislikes, from the text of the review, which is the context."""
+    """State what a reviewer likes or dislikes; the review is the context."""
 
     name = "preference"
     description = "What the writer of a review likes or dislikes."
@@ -72,11 +72,11 @@ class Preference(Task):
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
         """Choose a review with a clear rating and an aspect that goes with it."""
-        for place, review in written_reviews(self.reviews, history, rng):
+        for place, review in user_reviews(self.reviews, history, rng):
             judgement = self.reviews.judgement_of(place)
             if judgement is not None:
-                said = preference_words(*judgement)
-                return replace(asking_about_text(review.text), target_texts=[said])
+                answer = preference_words(*judgement)
+                return replace(asking_about_text(review.text), target_texts=[answer])
         return None
 
     def held_out(
@@ -98,16 +98,16 @@ class Preference(Task):
     def plain_answers(
         self, material: Material, events: Sequence[HeldOut], examples: Sequence[Example]
     ) -> Mapping[str, Sequence[str]]:
-        """What most reviews of training say."""
+        """Return the most common answer in training."""
         return {"most common": [_common_judgement(material.reviews)] * len(examples)}
 
     def judged_parts(self, text: str) -> Mapping[str, str]:
-        """All of it, and whether something is liked or disliked, which is the first word."""
+        """Compare the whole text, and its first word: likes or dislikes."""
         return {"exact": text, "mood": text.partition(" ")[0]}
 
 
 def preference_words(pleased: bool, aspects: Sequence[str]) -> str:
-    """Return in words what somebody likes or dislikes.
+    """Return a phrase for what a reviewer likes or dislikes.
 
     Example:
         >>> preference_words(True, ["sound", "price"])

@@ -1,4 +1,4 @@
-"""What a user likes."""
+"""Profile: what a user likes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -42,7 +42,7 @@ _WORDINGS = Wordings(
 
 @dataclass(frozen=True)
 class Profile(Task):
-    """What the user likes, as one sentence made from facts."""
+    """Describe what the user likes, in one sentence made from catalogue facts."""
 
     name = "profile"
     description = "What a user likes, in a sentence."
@@ -70,11 +70,11 @@ class Profile(Task):
         return asking(seen, [len(seen)])
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
-        """After some events of a window the reply tells of the items so far."""
+        """Describe the items so far, after some events of a window."""
         window = random_window(history, self.max_history, rng)
         prefix_lengths = some(range(1, len(window) + 1), self.max_predictions, rng)
-        told = {int(cut): self.facts.profile(window.item_rows[:cut]) for cut in prefix_lengths}
-        target_texts = {cut: sentence for cut, sentence in told.items() if sentence is not None}
+        profiles = {int(cut): self.facts.profile(window.item_rows[:cut]) for cut in prefix_lengths}
+        target_texts = {cut: sentence for cut, sentence in profiles.items() if sentence is not None}
         if not target_texts:
             return None
         prompt = asking(window.take(slice(0, max(target_texts))), list(target_texts))
@@ -83,9 +83,11 @@ class Profile(Task):
     def held_out(
         self, event: HeldOut, reviews: Reviews | None, rng: np.random.Generator
     ) -> Example | None:
-        """Ask before the event for what is true after it."""
-        told = self.facts.profile(event.before.extended(event.event).item_rows)
-        return None if told is None else replace(self.ask(event.before), target_texts=[told])
+        """Ask before the event; the target text includes the event."""
+        sentence = self.facts.profile(event.before.extended(event.event).item_rows)
+        return (
+            None if sentence is None else replace(self.ask(event.before), target_texts=[sentence])
+        )
 
     def token_cost(self, item_format: ItemFormat, slots: int) -> TokenCost:
         """Every prediction answers with a sentence."""
@@ -94,12 +96,12 @@ class Profile(Task):
     def plain_answers(
         self, material: Material, events: Sequence[HeldOut], examples: Sequence[Example]
     ) -> Mapping[str, Sequence[str]]:
-        """The commonest sentence, and what the history before the event says by the same rule."""
-        told = (self.facts.profile(history.item_rows) for history in material.dataset.sequences)
-        common = most_common(sentence for sentence in told if sentence)
+        """Return the most common sentence, and the sentence of the history before the event."""
+        profiles = (self.facts.profile(history.item_rows) for history in material.dataset.sequences)
+        common = most_common(sentence for sentence in profiles if sentence)
         by_rule = [self.facts.profile(event.before.item_rows) or "" for event in events]
         return {"most common": [common] * len(events), "counted in the history": by_rule}
 
     def judged_parts(self, text: str) -> Mapping[str, str]:
-        """All of it: there is one true sentence."""
+        """Compare the whole sentence."""
         return {"exact": text}

@@ -1,4 +1,4 @@
-"""How a user rates an item."""
+"""Rating: how a user rates an item."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -45,7 +45,7 @@ _WORDINGS = Wordings(
 
 @dataclass(frozen=True)
 class Rating(Task):
-    """How the user rates an item, in words; asked after every event of a window."""
+    """Predict the rating of an item as text, at every rated event of a window."""
 
     name = "rating"
     description = "How a user rates an item."
@@ -58,7 +58,7 @@ class Rating(Task):
 
     max_history: int
     levels: Sequence[float]
-    """The ratings there are, ascending (see :func:`rating_levels`)."""
+    """Rating levels, ascending (see :func:`rating_levels`)."""
 
     @classmethod
     def offered(cls, material: Material, settings: TaskSettings) -> "Rating | None":
@@ -71,7 +71,7 @@ class Rating(Task):
         return asking_of_each(history.last(self.max_history), item_rows)
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
-        """Every rated event is asked about, seen from the events before it."""
+        """Predict every rated event from the events before it."""
         window = random_window(history, self.max_history + 1, rng)
         if window.ratings is None:
             return None
@@ -89,16 +89,16 @@ class Rating(Task):
         return replace(prompt, target_texts=[self.words_of(event.rating)])
 
     def token_cost(self, item_format: ItemFormat, slots: int) -> TokenCost:
-        """Every event is read, asked about, and answered by a word and its end."""
+        """Per event: its tokens, a candidate item, and an answer of one word and end mark."""
         return TokenCost(2 * item_format.places + 2)
 
     def words_of(self, rating: float) -> str:
         """Return the words of the level nearest to a rating."""
         return rating_words(min(self.levels, key=lambda level: abs(level - rating)))
 
-    def value_of(self, reply: str) -> float | None:
-        """Return the rating that a reply names; None where it names none."""
-        return self._value_of.get(reply.strip())
+    def value_of(self, answer: str) -> float | None:
+        """Return the rating that an answer states; None if it states no known level."""
+        return self._value_of.get(answer.strip())
 
     @cached_property
     def _value_of(self) -> Mapping[str, float]:
@@ -106,7 +106,7 @@ class Rating(Task):
 
 
 def rating_levels(ratings: Float[np.ndarray, " events"]) -> tuple[float, ...]:
-    """Return the ratings that are given, ascending; of a fine scale, evenly spaced ones.
+    """Return the distinct ratings, ascending; evenly spaced levels for a fine scale.
 
     Example:
         >>> rating_levels(np.asarray([4.0, np.nan, 1.0, 4.0]))

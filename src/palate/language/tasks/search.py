@@ -1,4 +1,4 @@
-"""Words in, items out."""
+"""Search: from a query to items."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from palate.language.tasks.task import Example, Slots, Task, TaskSettings, Wordi
 from palate.types import History
 
 _MAX_HISTORY = 10
-"""Events read before a query: enough to know the taste, short enough for a batch of many."""
+"""Maximum history length before a query: enough for taste, short enough for large batches."""
 
 _WORDINGS = Wordings(
     seen=(
@@ -30,9 +30,9 @@ _WORDINGS = Wordings(
 
 @dataclass(frozen=True)
 class Search(Task):
-    """Words in, items out; half of the queries come with the history of the user who asks.
+    """Find items for a query; half of the queries come with a user's history.
 
-    The query differs from example to example, so it stands in the context and not in a slot.
+    The query differs between examples, so it is part of the context and not a slot.
     """
 
     name = "search"
@@ -47,11 +47,11 @@ class Search(Task):
 
     @classmethod
     def offered(cls, material: Material, settings: TaskSettings) -> "Search | None":
-        """Needs items with words to ask by."""
+        """Needs items with queries."""
         return cls(_MAX_HISTORY, material.queries) if material.queries.texts else None
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
-        """Ask for a later item by words made from it, or for any item at all with no history."""
+        """Search for a later item of the history, or for a random item without a history."""
         if len(history) and rng.random() < 0.5:
             place = int(rng.integers(len(history)))
             target = int(history.item_rows[place])

@@ -1,4 +1,4 @@
-"""The title of a review."""
+"""Summary: the title of a review."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from palate.language.item_format import ItemFormat
-from palate.language.tasks.asking import asking_about_text, written_reviews
+from palate.language.tasks.asking import asking_about_text, user_reviews
 from palate.language.tasks.material import Material
 from palate.language.tasks.task import (
     MAX_CONTEXT_TOKENS,
@@ -44,7 +44,7 @@ _WORDINGS = Wordings(
 
 @dataclass(frozen=True)
 class Summary(Task):
-    """The title of a review, from its text, which stands in the context."""
+    """Generate the title of a review; its text is the context."""
 
     name = "summary"
     description = "The title of a review, from its text."
@@ -69,8 +69,8 @@ class Summary(Task):
         return asking_about_text(without_markup(text))
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
-        """Choose a review that has both."""
-        for _, review in written_reviews(self.reviews, history, rng):
+        """Choose a review that has a text and a title."""
+        for _, review in user_reviews(self.reviews, history, rng):
             if review.text and review.title:
                 return replace(asking_about_text(review.text), target_texts=[review.title])
         return None
@@ -91,5 +91,5 @@ class Summary(Task):
     def plain_answers(
         self, material: Material, events: Sequence[HeldOut], examples: Sequence[Example]
     ) -> Mapping[str, Sequence[str]]:
-        """The first sentence of the review."""
+        """Return the first sentence of the review."""
         return {"first sentence": [first_sentence(example.context) for example in examples]}

@@ -1,8 +1,8 @@
-"""What a task is: a family of prompts, all of it in one class.
+"""Task: the base class of all families of prompts, and the examples that they return.
 
 A family is a file beside this one and an entry in ``FAMILIES`` (:mod:`palate.language.tasks`). Its
-class says how it is called and worded, what it needs of the data, what it asks and what answers
-that, what an example costs, and how its answers are judged. A task never touches tensors or tokens:
+class defines name and wordings, what it needs of the data, its prompts and target answers, the
+token cost of an example, and how answers are evaluated. A task never touches tensors or tokens:
 it returns an :class:`Example`, and :mod:`palate.language.batch` lays examples out.
 """
 
@@ -25,50 +25,49 @@ Slots = Mapping[str, str]
 """Values for the {slots} of a wording."""
 
 Judging = Literal["rating", "yes-no", "choice", "title", "explanation", "text"]
-"""How answers are judged on held-out events: by the error of a rating, by the probability of *yes*,
-by the candidate that is chosen, by whether a title is the right one, by how grounded an explanation
-is, or by how near any text is to the true one."""
+"""How answers are evaluated on held-out events: error of the rating, probability of *yes*, chosen
+candidate, correct title, groundedness of the explanation, or similarity to the true text."""
 
 MAX_CONTEXT_TOKENS = 128
-"""Longer contexts are cut: the start of a review says what it is about, and text is untrusted."""
+"""Maximum context length: the start of a review shows its subject, and text is untrusted."""
 
 TITLE_TOKENS = MAX_TITLE_WORDS + 2
-"""Places that a title takes as an answer, roughly."""
+"""Approximate number of tokens of a title as an answer."""
 
 SENTENCE_TOKENS = 24
-"""Places that an answer of one sentence takes, roughly."""
+"""Approximate number of tokens of a one-sentence answer."""
 
 _ROW_TOKENS = 8
-"""Places that a row is counted with beside its events when batches are cut."""
+"""Tokens that a row is counted with besides its events when batches are formed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One sequence to learn from: words, then events, read by predictions at several cut points."""
+    """One sequence: context words, then events, and predictions at several prefix lengths."""
 
     history: History
     prefix_lengths: Int[np.ndarray, " predictions"]
     """How many events each prediction sees."""
     targets: Int[np.ndarray, "predictions targets"]
-    """Rows of the items that answer each prediction, padded with -1."""
+    """Rows of the target items of each prediction, padded with -1."""
     context: str = ""
-    """Words of this example alone (a query, a category), read before the events."""
+    """Text of this example (a query, a category), read before the events."""
     query: int | None = None
-    """Number of the query in the pool, whose text vector is read after the context."""
+    """Index of the query in the pool; its text vector is read after the context."""
     without_id: bool = False
-    """Show every item as if it were new: by its content alone."""
+    """Encode every item as a new one: from its content alone."""
     candidates: Int[np.ndarray, "predictions candidates"] | None = None
-    """Rows of the items asked about at each prediction, padded with -1: read after the events."""
+    """Rows of the candidate items of each prediction, padded with -1; read after the events."""
     target_texts: Sequence[str] = ()
-    """Words that answer each prediction; none where items answer. At inference they are empty."""
+    """Target text of each prediction; empty where items are the targets, and at inference."""
     hidden: Int[np.ndarray, " events"] | None = None
-    """Number of the blank that hides each event, -1 where it is shown; the events of a blank stand
-    side by side. Their words are the answer."""
+    """Index of the blank that hides each event, -1 where it is visible; the events of a blank are
+    adjacent. Their words are the target text."""
     gap: int | None = None
-    """How many characters of the context stand before a blank in it."""
+    """Character offset of a blank in the context."""
 
     def with_one_prefix(self, rng: np.random.Generator) -> "Example":
-        """Return the example as one of its cut points sees it: what comes later is left out."""
+        """Return the example as one of its predictions sees it, without later events."""
         cut = int(self.prefix_lengths[rng.integers(len(self.prefix_lengths))])
         same = np.flatnonzero(self.prefix_lengths == cut)
         return replace(
@@ -85,7 +84,7 @@ class Example:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """One event that a model has not seen, with the history before it."""
+    """One held-out event, with the history before it."""
 
     before: History
     event: History
@@ -104,111 +103,111 @@ class HeldOut:
 
     @property
     def place(self) -> int:
-        """Its place in the dataset."""
+        """Its index in the events of the dataset."""
         assert self.event.places is not None
         return int(self.event.places[0])
 
 
 @dataclass(frozen=True)
 class Wordings:
-    """The ways to say one task."""
+    """The wordings of one task."""
 
     seen: tuple[str, ...]
-    """Trained on."""
+    """Wordings used in training."""
     unseen: tuple[str, ...] = ()
-    """Never trained on: for measuring how answers move with the wording."""
+    """Wordings kept out of training, to measure how answers depend on the wording."""
 
 
 @dataclass(frozen=True)
 class TokenCost:
-    """Places of the stream that an example takes, its predictions included."""
+    """Number of tokens of an example, its predictions included."""
 
     per_event: int
     per_row: int = _ROW_TOKENS
 
 
 class TaskSettings(BaseModel):
-    """What a recipe sets of all its tasks."""
+    """Settings of a recipe that all its tasks share."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     like_above: float | None = None
-    """Ratings above it mean yes; None asks for the next item in place of the liked one."""
+    """Ratings above it count as liked; None predicts the next item instead of liking."""
     candidates: int = Field(default=20, ge=2)
-    """Items to choose one from."""
+    """Number of candidates of a choice."""
     max_history: int = Field(default=50, ge=1)
-    """Events read at most, the newest; in training a random window of that length."""
+    """Maximum history length: the newest events; in training a random window of that length."""
     queries_per_item: int = Field(default=3, ge=1)
 
 
 class Task(ABC):
     """A family of prompts; an instance is the family over the data of one run.
 
-    Subclasses are frozen dataclasses. Those that a verb asks by have a method ``ask`` beside what
-    is named here, which makes the prompt without the answer: ``example`` and ``held_out`` put the
-    answer into what it returns, so that asking and training cannot differ.
+    Subclasses are frozen dataclasses. Families behind a verb also have a method ``ask``, which
+    makes the prompt without the answer. ``example`` and ``held_out`` add the answer to that prompt,
+    so that inference and training use the same prompt.
     """
 
     name: ClassVar[str]
-    """What it is called; a recipe calls its share the same with underscores."""
+    """Name; the key of its share in a recipe is the same with underscores."""
     formerly: ClassVar[str] = ""
-    """What it was called before: whoever says that is told the new name."""
+    """Former name, for the hint of the error about an unknown name."""
     description: ClassVar[str]
-    """What is asked, in a sentence."""
+    """One sentence about the question."""
     answered_with: ClassVar[Literal["items", "words"]]
     wordings: ClassVar[Wordings] = Wordings(())
-    """How it is said; none where it is said as another family (see :attr:`asked_as`)."""
+    """Wordings; none where it uses those of another family (see :attr:`asked_as`)."""
     slot_names: ClassVar[frozenset[str]] = frozenset()
     """The slots of its wordings."""
     reads_context: ClassVar[bool] = False
-    """Whether words of the case at hand (a query, a review) are read before the history."""
+    """Whether its examples have a context (a query, a review) before the history."""
     needs_history: ClassVar[bool] = False
-    """Whether it asks nothing of somebody without events."""
+    """Whether it needs at least one event in the history."""
     pretraining: ClassVar[bool] = False
-    """Whether only recipes that pre-train on it know its words."""
+    """Whether its words enter the vocabulary only in recipes that pre-train on it."""
     uses_queries: ClassVar[bool] = False
-    """Whether its examples hold queries of the pool."""
-    told_by: ClassVar[tuple[ItemPart, ...]] = ()
-    """How items stand in its histories, whatever the recipe says; none: as the recipe says."""
+    """Whether its examples use queries of the pool."""
+    history_format: ClassVar[tuple[ItemPart, ...]] = ()
+    """Item format of its histories; empty means the format of the recipe."""
     to_do: ClassVar[str] = ""
-    """What a model that was trained on it can do: 'predict ratings'."""
+    """Ability of a trained model, as a verb phrase: 'predict ratings'."""
     shown_by: ClassVar[str] = ""
-    """What data has to hold to teach it: 'ratings'."""
+    """Data that is needed to train on it: 'ratings'."""
     judged_by: ClassVar[Judging | None] = None
-    """How answers are judged; None where nothing held out can judge them."""
+    """How answers are evaluated; None where held-out events cannot do so."""
     title: ClassVar[str] = ""
-    """What a model does that is judged, after its name: 'rates'."""
+    """Verb for the title of an evaluation, after the model's name: 'rates'."""
 
     max_history: int
-    """How many events of a user it reads at most."""
+    """Maximum number of events of a history."""
 
     @property
-    def asked_as(self) -> str:
-        """The family by whose wordings it is asked: its own, but for those that borrow them."""
+    def wording_family(self) -> str:
+        """Name of the family whose wordings it uses; its own unless it borrows them."""
         return self.name
 
     @classmethod
     @abstractmethod
     def offered(cls, material: Material, settings: TaskSettings) -> "Task | None":
-        """Return the task over the data; None where the data has nothing for it."""
+        """Return the task over the data; None where the data lacks what it needs."""
 
     @classmethod
     def slot_choices(cls, dataset: Dataset) -> Mapping[str, Sequence[str]]:
-        """Return what may stand in each slot, the usual value first."""
+        """Return the possible values of each slot, the default first."""
         return {}
 
     def slots(self, rng: np.random.Generator) -> Slots:
-        """Choose the values of the wording's slots, shared by a batch."""
+        """Choose random values of the slots, shared by a batch."""
         return {}
 
     @abstractmethod
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
-        """Return an example made from one user's training events; None where they offer none."""
+        """Return an example made from one user's training events; None where none is possible."""
 
     def held_out(
         self, event: HeldOut, reviews: Reviews | None, rng: np.random.Generator
     ) -> Example | None:
-        """Return what is asked of an event held out, with the true answer; None without one.
+        """Return the prompt about a held-out event, with the true answer; None without one.
 
         Args:
             event: the event, and the history before it.
@@ -218,11 +217,11 @@ class Task(ABC):
         return None
 
     def token_cost(self, item_format: ItemFormat, slots: int) -> TokenCost:
-        """Return the places that an example takes.
+        """Return the token cost of an example.
 
         Args:
-            item_format: how items are written.
-            slots: places at each prediction that items answer.
+            item_format: the item format.
+            slots: tokens per prediction that is answered with items.
         """
         if self.answered_with == "words":
             return TokenCost(item_format.places, SENTENCE_TOKENS)
@@ -231,15 +230,15 @@ class Task(ABC):
     def plain_answers(
         self, material: Material, events: Sequence[HeldOut], examples: Sequence[Example]
     ) -> Mapping[str, Sequence[str]]:
-        """Return what can be said without a model, by the name of each way: baselines of a text.
+        """Return the answers of simple baselines without a model, by the name of each baseline.
 
         Args:
-            material: what was there in training.
-            events: those held out.
-            examples: what is asked of each.
+            material: of the training data.
+            events: the held-out events.
+            examples: the prompt of each event.
         """
         return {}
 
     def judged_parts(self, text: str) -> Mapping[str, str]:
-        """Return what of an answer is to be equal to the true answer, by the name of its figure."""
+        """Return the parts of an answer that are compared for equality, by metric name."""
         return {}

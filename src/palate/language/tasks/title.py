@@ -1,4 +1,4 @@
-"""What an item is called."""
+"""Title: the title of an item."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -40,7 +40,7 @@ _WORDINGS = Wordings(
 
 @dataclass(frozen=True)
 class Title(Task):
-    """What an item is called, so that words and items mean the same (Zheng et al. 2024, LC-Rec)."""
+    """Generate the title of an item; aligns words and items (Zheng et al. 2024, LC-Rec)."""
 
     name = "title"
     description = "What an item is called."
@@ -50,7 +50,7 @@ class Title(Task):
     shown_by = "titles"
 
     titles: Sequence[str]
-    """Of every item; empty where it has none."""
+    """Title of every item; empty where it has none."""
     items_per_example: int = 8
     max_history: int = field(default=0, init=False)
 
@@ -64,7 +64,7 @@ class Title(Task):
         return asking_of_each(no_events(), item_rows)
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
-        """Any items of the catalogue are asked about, so that rare ones are learned as well."""
+        """Sample items of the whole catalogue, so that rare items are learned as well."""
         drawn = rng.integers(len(self.titles), size=self.items_per_example)
         rows = np.asarray([row for row in drawn.tolist() if self.titles[row]], dtype=np.int64)
         if len(rows) == 0:

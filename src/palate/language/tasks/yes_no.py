@@ -1,4 +1,4 @@
-"""Whether an item is for a user, yes or no."""
+"""Yes or no: whether an item fits a user."""
 
 from dataclasses import dataclass, replace
 
@@ -26,7 +26,7 @@ from palate.language.text.reviews import Reviews
 from palate.types import History
 
 YES, NO = "yes", "no"
-"""The replies of :class:`YesNo`; their probabilities are its score."""
+"""The answers of :class:`YesNo`; the probability of YES is the score."""
 
 _WORDINGS = Wordings(
     seen=(
@@ -48,11 +48,10 @@ _WORDINGS = Wordings(
 
 @dataclass(frozen=True)
 class YesNo(Task):
-    """Whether an item is for the user, yes or no: the probability of *yes* is a score.
+    """Predict whether an item fits the user, yes or no; the probability of *yes* is a score.
 
-    Without a threshold the next item is told from one drawn at random that the user never had
-    (what CTR models learn); with one, items rated above it from the others (Bao et al. 2023,
-    TALLRec).
+    Without a threshold *yes* is the next item and *no* a random item that the user never had (as in
+    CTR models); with a threshold *yes* is an item rated above it (Bao et al. 2023, TALLRec).
     """
 
     name = "yes-no"
@@ -82,18 +81,18 @@ class YesNo(Task):
         return asking_of_each(history.last(self.max_history), item_rows)
 
     def example(self, history: History, slots: Slots, rng: np.random.Generator) -> Example | None:
-        """One item is asked about before every event, the true one or another."""
+        """Ask about one item before every event: the true item or a negative."""
         window = random_window(history, self.max_history + 1, rng)
         if self.threshold is not None:
             return self._liked_or_not(window, self.threshold)
-        asked = window.item_rows.copy()
+        item_rows = window.item_rows.copy()
         swapped = np.flatnonzero(rng.random(len(window)) < 0.5)
         others = unseen_items(history, len(swapped), self.num_items, rng)
         swapped = swapped[: len(others)]
-        asked[swapped] = others
+        item_rows[swapped] = others
         true = np.ones(len(window), dtype=bool)
         true[swapped] = False
-        return before_events(window, np.arange(len(window)), asked, _yes_or_no(true))
+        return before_events(window, np.arange(len(window)), item_rows, _yes_or_no(true))
 
     def _liked_or_not(self, window: History, threshold: float) -> Example | None:
         if window.ratings is None:
@@ -113,12 +112,12 @@ class YesNo(Task):
             return replace(prompt, target_texts=[YES, NO][: len(candidates)])
         if event.rating is None:
             return None
-        reply = YES if event.rating > self.threshold else NO
+        answer = YES if event.rating > self.threshold else NO
         prompt = self.ask(event.before, np.asarray([event.item_row]))
-        return replace(prompt, target_texts=[reply])
+        return replace(prompt, target_texts=[answer])
 
     def token_cost(self, item_format: ItemFormat, slots: int) -> TokenCost:
-        """Every event is read, one item asked about before it, and answered by a word."""
+        """Per event: its tokens, one candidate item, and an answer of one word."""
         return TokenCost(2 * item_format.places + 2)
 
 

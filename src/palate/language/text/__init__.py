@@ -1,1 +1,1 @@
-"""Plain text and what is read of it: reviews, aspects, facts."""
+"""Text sources of tasks: plain text, reviews, aspects, catalogue facts."""

@@ -1,4 +1,4 @@
-"""What reviews judge: aspect words found by counting, opinions by two short lists.
+"""Aspects and opinions of reviews: aspects are mined by counting, opinions from two word lists.
 
 Nothing is downloaded. The lists and the test for nouns know English; in another language no
 aspect is found, and the tasks that need one offer nothing.
@@ -31,7 +31,7 @@ superior sweet terrific thoughtful tight tough truly useful versatile warm well 
 worthy
 """
 POSITIVE = frozenset(_PRAISE.split())
-"""Words that praise."""
+"""Positive opinion words."""
 
 _BLAME = """
 annoying awful awkward bad badly bland boring breaks broke broken bulky cheap cheaply clumsy
@@ -44,7 +44,7 @@ tiresome ugly uncomfortable unhappy unreliable useless waste weak weird worse wo
 wrong
 """
 NEGATIVE = frozenset(_BLAME.split())
-"""Words that blame."""
+"""Negative opinion words."""
 
 _TURNING = """
 aren't can't couldn't didn't doesn't don't hardly isn't never no not nothing wasn't without
@@ -85,7 +85,7 @@ _STOP = frozenset(_SMALL.split())
 
 @dataclass(frozen=True)
 class Aspects:
-    """The words by which items are judged, most telling first.
+    """Aspect words of a domain, best first.
 
     Example:
         >>> Aspects(("sound", "price")).of("Not cheap, but the sound is wonderful for that price.")
@@ -99,32 +99,34 @@ class Aspects:
         return {_folded(word): rank for rank, word in enumerate(self.words)}
 
     def of(self, sentence: str) -> str | None:
-        """Return the aspect a sentence judges: of several, the one nearest to an opinion word."""
-        said = words(sentence)
-        opinions = [place for place, word in enumerate(said) if _sign(word)]
+        """Return the aspect a sentence is about; of several, the one nearest to an opinion word."""
+        tokens = words(sentence)
+        opinions = [place for place, word in enumerate(tokens) if _sign(word)]
         found = [
             (min((abs(place - other) for other in opinions), default=0), rank)
-            for place, word in enumerate(said)
+            for place, word in enumerate(tokens)
             if (rank := self._ranks.get(_folded(word))) is not None
         ]
         return self.words[min(found)[1]] if found else None
 
 
-def opinion(said: Sequence[str]) -> int:
-    """Return the number of words that praise less those that blame, a negation turning both.
+def opinion(tokens: Sequence[str]) -> int:
+    """Return the number of positive words minus negative ones; a negation flips the sign.
 
     Args:
-        said: words in lower case, as :func:`palate.language.text.plain.words` returns them.
+        tokens: words in lower case, as :func:`palate.language.text.plain.words` returns them.
     """
     return sum(
-        -_sign(word) if not _NEGATIONS.isdisjoint(said[max(0, place - 3) : place]) else _sign(word)
-        for place, word in enumerate(said)
+        -_sign(word)
+        if not _NEGATIONS.isdisjoint(tokens[max(0, place - 3) : place])
+        else _sign(word)
+        for place, word in enumerate(tokens)
     )
 
 
-def num_opinions(said: Sequence[str]) -> int:
-    """Return the number of words that praise or blame."""
-    return sum(_sign(word) != 0 for word in said)
+def num_opinions(tokens: Sequence[str]) -> int:
+    """Return the number of opinion words."""
+    return sum(_sign(word) != 0 for word in tokens)
 
 
 def find_aspects(
@@ -134,7 +136,7 @@ def find_aspects(
     *,
     most: int = 300,
 ) -> Aspects:
-    r"""Find the words by which the items of reviews are judged.
+    r"""Mine the aspect words of a set of reviews.
 
     A word counts where it is used as a noun (after an article or an adjective of opinion, before
     a small word or the end) in a fair share of its uses, stands neither in hardly any nor in most

@@ -1,4 +1,4 @@
-"""What can be said of a user from facts alone: the categories and brands of the items."""
+"""User profiles from catalogue facts: the categories and brands of the items."""
 
 import math
 from collections import Counter
@@ -18,7 +18,7 @@ _LEAST_OF_BRAND = 2
 
 @dataclass(frozen=True)
 class Facts:
-    """Categories and brand of each item, as plain names."""
+    """Category names and brand of each item."""
 
     categories: Sequence[Sequence[str]]
     brands: Sequence[str]
@@ -35,12 +35,11 @@ class Facts:
         )
 
     def profile(self, item_rows: Int[np.ndarray, " events"]) -> str | None:
-        """Return one sentence on what somebody who chose these items likes; None without facts.
+        """Return one sentence about the taste behind these items; None without facts.
 
-        The category that stands out most, by its number among the items times the logarithm of its
-        rarity in the catalogue; the one that does so among the items without the first; and the
-        brand, where one comes at least twice. Ties go to the alphabet, so that equal items give
-        equal sentences.
+        It names the category with the highest tf-idf (count among the items times the logarithm of
+        its rarity in the catalogue), the highest among the items outside that category, and the
+        most frequent brand, if it occurs at least twice. Ties are broken by alphabet.
 
         Example:
             >>> categories = [["Lamps"], ["Lamps"], ["Chairs"], ["Rugs"], []]
@@ -69,6 +68,6 @@ class Facts:
 
     @cached_property
     def _rarity(self) -> dict[str, float]:
-        """The logarithm of how many times more items there are than items of each category."""
+        """``log(items / items of the category)`` for each category."""
         counts = Counter(name for names in self.categories for name in set(names))
         return {name: math.log(len(self.categories) / count) for name, count in counts.items()}

@@ -1,10 +1,10 @@
-"""Text from strangers made plain: one line, printable, no markup, of bounded length."""
+"""Plain text from untrusted text: one line, printable, without markup, of bounded length."""
 
 import html
 import re
 
 MAX_TEXT = 4_000
-"""Characters of a text that are read at all; the longest reviews go on for pages."""
+"""Maximum number of characters read of a text; some reviews are pages long."""
 
 _MARKUP = re.compile(r"<[^<>]{0,300}>|\[\[[^\[\]]{0,100}\]\]")
 _END = re.compile(r"([.!?]{1,6}[\"')]{0,3})(?:\s+|(?=[A-Z][a-z]|I\b))")
@@ -18,8 +18,8 @@ _WORD = re.compile(r"[^\W\d_][\w'-]*")
 def one_line(text: str, max_length: int = MAX_TEXT) -> str:
     r"""Return ``text`` as one printable line of at most ``max_length`` characters.
 
-    Control and direction characters become spaces, runs of spaces one space; what is too long is
-    cut at a word and ends in an ellipsis.
+    Control and direction characters become spaces, runs of spaces become one; a longer text is cut
+    at a word and ends in an ellipsis.
 
     Example:
         >>> one_line("Oak\nDesk \x1b[31m of   Fjordale", max_length=18)
@@ -41,7 +41,7 @@ def without_markup(text: str, max_length: int = MAX_TEXT) -> str:
         >>> without_markup("A &#34;bright&#34; sound.<br />Good")
         'A "bright" sound. Good'
     """
-    # Entities are often escaped twice; tags are only seen once they are read.
+    # Entities are often escaped twice; tags are visible only after unescaping.
     read = html.unescape(html.unescape(text[: 2 * max_length]))
     return one_line(_MARKUP.sub(" ", read), max_length)
 
@@ -68,7 +68,7 @@ def sentences(text: str) -> list[str]:
 
 
 def openings(text: str) -> list[str]:
-    """Return the first sentence of a text, and what of it stands before each of its clauses.
+    """Return the beginnings of the first sentence, cut before each clause, and the whole sentence.
 
     Example:
         >>> openings("Warm tone, easy to play and cheap. It came on time.")
@@ -81,7 +81,7 @@ def openings(text: str) -> list[str]:
 
 
 def words(text: str) -> list[str]:
-    """Return the words of ``text`` in lower case, numbers and punctuation left out.
+    """Return the words of ``text`` in lower case, without numbers and punctuation.
 
     Example:
         >>> words("It's a 6-string, well-made guitar.")
@@ -91,7 +91,7 @@ def words(text: str) -> list[str]:
 
 
 def rating_words(value: float) -> str:
-    """Return a rating in words: as few digits as say it.
+    """Return a rating as text with as few digits as possible.
 
     Example:
         >>> rating_words(4.0), rating_words(4.5)

@@ -1,4 +1,4 @@
-"""Reviews of training events: the words that text tasks are made from."""
+"""Reviews of events, from which text tasks are made."""
 
 import re
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from palate.language.text.aspects import Aspects, find_aspects, num_opinions, op
 from palate.language.text.plain import one_line, sentences, without_markup, words
 
 MAX_TITLE = 160
-"""Characters of a review's title that are kept."""
+"""Maximum number of characters of a review's title."""
 _SHORTEST, _LONGEST = 4, 25
-"""Words of a sentence that may explain."""
+"""Minimum and maximum number of words of an explaining sentence."""
 _MOST_COUNTED = 30_000
-"""Reviews that aspects are mined from; more change them hardly and cost time."""
+"""Number of reviews from which aspects are mined; more cost time and change little."""
 _STORY = re.compile(
     r"\b(?:i (?:have|had|was|am|bought|got|use|play|went|\w+ed)|we (?:bought|got)"
     r"|i've|i'm|my (?:son|daughter|wife|husband|friend|friends|first)"
@@ -28,7 +28,7 @@ _STORY = re.compile(
 
 
 class Remark(NamedTuple):
-    """A sentence of a review, and the aspect it judges."""
+    """A sentence of a review, and its aspect."""
 
     aspect: str
     sentence: str
@@ -36,7 +36,7 @@ class Remark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What one user wrote of one item, in plain text."""
+    """The review of one item by one user, in plain text."""
 
     text: str
     """Empty where there is none."""
@@ -47,17 +47,17 @@ class Review:
 
 @dataclass(frozen=True)
 class Reviews:
-    """Reviews by place in the flat arrays; what does not belong to them cannot be read here."""
+    """Reviews of the events of one part, by index in the flat arrays of the dataset."""
 
     lines: Int[np.ndarray, " events"]
-    """Which review belongs to each event; -1 where none does."""
+    """Index of each event's review; -1 without one."""
     item_rows: Int[np.ndarray, " reviews"]
     texts: pl.Series
     titles: pl.Series
     ratings: Float[np.ndarray, " reviews"]
     """NaN where the user gave none."""
     neutral: float
-    """The middle of the scale: above it users are pleased, below it they are not."""
+    """Middle of the rating scale: users are pleased above it, displeased below it."""
     aspects: Aspects
 
     def __len__(self) -> int:
@@ -65,7 +65,7 @@ class Reviews:
         return len(self.item_rows)
 
     def of(self, place: int) -> Review | None:
-        """Return the review of the event at a place; None where there is none to read."""
+        """Return the review of an event; None without one."""
         line = int(self.lines[place])
         if line < 0:
             return None
@@ -77,28 +77,30 @@ class Reviews:
         )
 
     def among(self, places: Int[np.ndarray, " events"]) -> Int[np.ndarray, " reviewed"]:
-        """Return those of the places that have a review."""
+        """Return the events that have a review."""
         return np.asarray(places[self.lines[places] >= 0])
 
     def sentences_about(self, item_row: int) -> list[str]:
-        """Return the sentences, neither very short nor very long, of an item's reviews."""
+        """Return the sentences of usable length of an item's reviews."""
         bounds = np.searchsorted(self._by_item[1], [item_row, item_row + 1])
         lines = self._by_item[0][slice(*bounds.tolist())]
         return [
-            sentence for line in lines for sentence in _told(without_markup(self.texts[int(line)]))
+            sentence
+            for line in lines
+            for sentence in _readable_sentences(without_markup(self.texts[int(line)]))
         ]
 
     def aspect_of(self, sentence: str) -> str | None:
-        """Return the aspect that a sentence judges; None where it names none."""
+        """Return the aspect of a sentence; None where it names none."""
         return self.aspects.of(sentence)
 
     def remarks(self, place: int) -> list[Remark]:
-        """Return the sentences of a review that hold an aspect, best explanation first.
+        """Return the sentences of a review that name an aspect, best explanation first.
 
-        A sentence explains well that gives an opinion, in the sense of the rating, and is no
-        story of the buyer: +1 for each of at most two words of opinion, +1 or -1 for agreeing or
-        disagreeing with the rating, -1 for each of at most two words of a story, -2 for a
-        question. Equals stay in their order.
+        A good explanation states an opinion that agrees with the rating and is no story of the
+        buyer: +1 for each of at most two opinion words, +1 or -1 for agreeing or disagreeing with
+        the rating, -1 for each of at most two story words, -2 for a question. Ties keep the order
+        of the review.
         """
         review = self.of(place)
         if review is None:
@@ -106,7 +108,7 @@ class Reviews:
         mood = self._mood(review)
         found = [
             (-_worth(sentence, mood), order, Remark(aspect, sentence))
-            for order, sentence in enumerate(_told(review.text))
+            for order, sentence in enumerate(_readable_sentences(review.text))
             if (aspect := self.aspects.of(sentence)) is not None
         ]
         return [remark for _, _, remark in sorted(found)]
@@ -116,7 +118,7 @@ class Reviews:
 
         Args:
             place: of the event in the flat arrays.
-            rng: draws the best twice as often as the second, if there are several; without it the
+            rng: samples the best sentence with probability 2/3, else the second; without it the
                 best is returned.
         """
         found = self.remarks(place)
@@ -126,10 +128,10 @@ class Reviews:
         return found[chosen]
 
     def judgement_of(self, place: int) -> tuple[bool, list[str]] | None:
-        """Return whether a reviewer is pleased, and with which aspects, at most two.
+        """Return whether a reviewer is pleased, and at most two aspects that agree.
 
-        None where the rating is missing or in the middle of the scale, or where no sentence with
-        an aspect agrees with it.
+        None where the rating is missing or neutral, or where no sentence with an aspect agrees with
+        it.
         """
         review = self.of(place)
         mood = 0 if review is None else self._mood(review)
@@ -153,7 +155,7 @@ class Reviews:
 
 
 def read_reviews(dataset: Dataset) -> Reviews | None:
-    """Return the reviews of the training events; None where there is not one.
+    """Return the reviews of the training events; None without any.
 
     Read from the columns ``review_text`` and ``review_title`` of the interactions, either of which
     may be missing.
@@ -165,19 +167,19 @@ def read_reviews(dataset: Dataset) -> Reviews | None:
 
 
 def read_held_out(dataset: Dataset, part: PartName, known: Reviews) -> Reviews | None:
-    """Return the reviews of a part held out, to judge answers by; never to learn from.
+    """Return the reviews of a held-out part, for evaluation only.
 
     Args:
         dataset: what to read.
         part: ``valid`` or ``test``.
-        known: the reviews of training, whose aspects are looked for.
+        known: the training reviews, which supply the aspects.
     """
     chosen = _reviewed(dataset, Part.named(part))
     return _gathered(dataset, chosen, known.aspects) if len(chosen) else None
 
 
 def _reviewed(dataset: Dataset, part: Part) -> Int[np.ndarray, " reviews"]:
-    """Return the places of the events of a part that have a text or a title."""
+    """Return the indices of the events of a part that have a review text or title."""
     extra = dataset.interactions.extra
     if extra is None:
         return np.zeros(0, dtype=np.int64)
@@ -225,17 +227,17 @@ def _middle(ratings: Float[np.ndarray, " events"] | None) -> float:
     return float(np.nanmin(ratings) + np.nanmax(ratings)) / 2
 
 
-def _told(text: str) -> list[str]:
-    """Return the sentences that are long enough to tell something, and short enough to be read."""
+def _readable_sentences(text: str) -> list[str]:
+    """Return the sentences of usable length."""
     return [s for s in sentences(text) if _SHORTEST <= len(s.split()) <= _LONGEST]
 
 
 def _worth(sentence: str, mood: int) -> int:
     """Return how well a sentence explains a rating (see :meth:`Reviews.remarks`)."""
-    said = words(sentence)
-    sense = opinion(said)
+    tokens = words(sentence)
+    sense = opinion(tokens)
     return (
-        min(num_opinions(said), 2)
+        min(num_opinions(tokens), 2)
         + int(np.sign(sense)) * mood
         - min(len(_STORY.findall(sentence.lower())), 2)
         - 2 * sentence.endswith("?")
