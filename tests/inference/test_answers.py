@@ -25,7 +25,7 @@ NOBODY = History(item_rows=np.zeros(0, dtype=np.int64))
 
 @pytest.fixture(scope="module")
 def popularity(tiny_shop: Dataset) -> Recommender:
-    """A baseline, which says no words."""
+    """A baseline, which gives no text answers."""
     return Recommender.train(tiny_shop, "popularity")
 
 
@@ -204,7 +204,7 @@ def test_picks_are_of_the_candidates(speaker: Recommender) -> None:
 
 
 def test_what_was_not_trained_says_so(tiny_shop: Dataset, popularity: Recommender) -> None:
-    with pytest.raises(NotTrainedError, match="says no words") as found:
+    with pytest.raises(NotTrainedError, match="gives no text answers") as found:
         popularity.engine.rate(popularity.history("u1"), 0)
     assert "--recipe palate" in found.value.hint
     silent = Recommender.train(

@@ -122,7 +122,7 @@ def test_the_true_rating_has_no_error(
 
 
 def test_a_family_that_was_not_trained_is_an_error(tiny_shop: Dataset) -> None:
-    with pytest.raises(NotTrainedError, match="says no words"):
+    with pytest.raises(NotTrainedError, match="gives no text answers"):
         evaluate_task(Recommender.train(tiny_shop, "popularity"), "rating")
 
 

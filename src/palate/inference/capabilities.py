@@ -119,7 +119,7 @@ class Capabilities:
     def wordless(self) -> NotTrainedError:
         """The error of a system that answers no family with text."""
         refusal = (
-            f"The baseline {self._name!r} says no words."
+            f"The baseline {self._name!r} gives no text answers."
             if self._parts is None
             else f"{self._name!r} was not trained to answer in words."
         )
@@ -139,7 +139,7 @@ class Capabilities:
         known = prompt_families()[family]
         to_do, shown_by = known.to_do, known.shown_by
         if self._parts is None:
-            refusal = f"The baseline {self._name!r} says no words: it cannot {to_do}."
+            refusal = f"The baseline {self._name!r} gives no text answers: it cannot {to_do}."
         elif not self.in_words:
             refusal = f"{self._name!r} was not trained to answer in words: it cannot {to_do}."
         else:

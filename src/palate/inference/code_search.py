@@ -64,6 +64,7 @@ def with_codes(
     there = scores[found.item_rows] > -np.inf
     found = Ranking(found.item_rows[there], found.scores[there])
     if state.blend is not None:
+        # A hybrid answer ranks the union of the best by vectors and the items found by codes.
         most = min(max(pool, len(found)), len(scores))
         rows = np.sort(np.argpartition(-scores, most - 1)[:most])
         found = blended(scores, Ranking(rows, scores[rows]), found, state.blend, len(scores))
@@ -82,6 +83,7 @@ def scores_with_codes(
     known = dict(zip(found.item_rows.tolist(), found.scores.tolist(), strict=True))
     if state.blend is None:
         return np.asarray([known.get(row, -np.inf) for row in rows], dtype=np.float32)
+    # As in `blended`: an item that was not found counts like the last one found.
     least = min(known.values(), default=0.0)
     added = np.asarray([known.get(row, least) for row in rows], dtype=np.float32)
     return np.asarray(scores + np.float32(state.blend) * added)

@@ -247,7 +247,7 @@ class Engine:
         state = self.catalogue.state
         if not state.readable[item_row] or not self.capabilities.compares_items:
             raise NotTrainedError(
-                f"{self.name!r} cannot say what is like {state.views[item_row].item_id!r}.",
+                f"{self.name!r} cannot compare {state.views[item_row].item_id!r} with other items.",
                 hint="A language model can, by ID and content: palate train DATASET MODEL "
                 "--recipe urm",
             )

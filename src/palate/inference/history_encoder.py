@@ -184,6 +184,9 @@ class HistoryEncoder:
         self, state: CatalogueState, plans: Sequence[Plan], *, weighed: bool
     ) -> list[UserState]:
         """Encode the histories of one group of plans (see :attr:`Plan.group`)."""
+        # All plans of a group share wording and search, so that the first one stands for all. In
+        # order: baseline, popularity fallback, search alone (codes, titles), then vectors with the
+        # prior, and with the search result in a hybrid answer.
         request, search, parts = plans[0].request, plans[0].search, self._parts
         if self._baseline is not None:
             return self._by_baseline(self._baseline, plans)

@@ -128,6 +128,7 @@ def _rank_all(
     for scores, request, user in zip(scores_BI, requests, users, strict=True):
         if user.codes is not None:
             scores[:] = with_codes(scores, user, request.pool)
+    # One partition of the whole matrix serves all requests; each then takes its own pool.
     rows_BN, scores_BN = best_rows(scores_BI, max(request.pool for request in requests))
     return [
         _finished(state, request, Ranking(rows[: request.pool], scores[: request.pool]))

@@ -139,6 +139,7 @@ class BatchBuilder:
         """Return the batch of ``examples``, which share the wording ``instruction``."""
         examples = [concealed(example) for example in examples]
         contexts = self._contexts(examples)
+        # The query adds one token after the context words.
         heads = [
             len(words) + (e.query is not None and self.query_vectors is not None)
             for words, e in zip(contexts, examples, strict=True)
@@ -170,6 +171,7 @@ class BatchBuilder:
                 events[b, places] = np.repeat(e.history.event_types, s.lengths)
             if e.history.ratings is not None and self.levels:
                 ratings[b, places] = np.repeat(nearest(e.history.ratings, self.levels), s.lengths)
+            # Examples count prefixes in events; the batch counts them in tokens.
             prefix_lengths[b, : len(e.prefix_lengths)] = head + _ends(s)[e.prefix_lengths]
             targets[b, : len(e.prefix_lengths), : e.targets.shape[1]] = e.targets
         return Batch(

@@ -156,7 +156,7 @@ class Task(ABC):
     """One sentence about the question."""
     answered_with: ClassVar[Literal["items", "words"]]
     wordings: ClassVar[Wordings] = Wordings(())
-    """Wordings; none where it uses those of another family (see :attr:`asked_as`)."""
+    """Wordings; none where it uses those of another family (see :attr:`wording_family`)."""
     slot_names: ClassVar[frozenset[str]] = frozenset()
     """The slots of its wordings."""
     reads_context: ClassVar[bool] = False
