@@ -151,7 +151,7 @@ def test_an_explanation_claims_nothing_invented(
 ) -> None:
     history = speaker.history("u1")
     said = 'It is fine. It is like "The Lamp That Never Was".'
-    monkeypatch.setattr(TextAnswers, "written", lambda *_args, **_named: [said])
+    monkeypatch.setattr(TextAnswers, "generate", lambda *_args, **_named: [said])
     explained = speaker.engine.explain(history, 3)
     assert explained.text == "It is fine."
     assert explained.generated == said
@@ -167,7 +167,7 @@ def test_where_nothing_is_left_facts_are_told(
     speaker: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        TextAnswers, "written", lambda *_args, **_named: ['Like "The Lamp That Never Was".']
+        TextAnswers, "generate", lambda *_args, **_named: ['Like "The Lamp That Never Was".']
     )
     explained = speaker.engine.explain(speaker.history("u1"), 3)
     assert speaker.dataset.catalog.titles()[3] in explained.text

@@ -123,7 +123,7 @@ def test_what_is_invented_is_left_out_and_it_is_said(
     fallback: str | None,
 ) -> None:
     item = _asked(speaker, "recommend", user_id="u1", n=1)["items"][0]
-    monkeypatch.setattr(TextAnswers, "written", lambda *_args, **_named: [written])
+    monkeypatch.setattr(TextAnswers, "generate", lambda *_args, **_named: [written])
     answer = _asked(speaker, "explain", user_id="u1", item_id=item["item_id"], form="text")
     assert answer["fallback"] == fallback
     assert answer["mended"] == (answer["text"] != written)
@@ -139,7 +139,7 @@ def test_a_new_item_is_rated_and_explained_as_it_is_described(
     assert speaker.put("/v1/items/new-lamp", json=NEW).status_code in {200, 201}
     assert 1 <= _asked(speaker, "rate", user_id="u1", item_id="new-lamp")["rating"] <= 5
     written = 'Try "A Lamp of Oak" for $12.50.'
-    monkeypatch.setattr(TextAnswers, "written", lambda *_args, **_named: [written])
+    monkeypatch.setattr(TextAnswers, "generate", lambda *_args, **_named: [written])
     body = {"user_id": "u1", "item_id": "new-lamp", "form": "text"}
     assert _asked(speaker, "explain", **body)["text"] == written
     # Held against what the item says now.
