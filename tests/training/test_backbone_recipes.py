@@ -268,7 +268,7 @@ def test_lc_rec_learns_codes_and_titles_together(
     )
     parts, (mixture,) = build_parts(shop, recipe, seed=1)
     assert parts.item_format.item_parts == ("codes",)
-    assert [task.asked_as for task in mixture.tasks] == [
+    assert [task.wording_family for task in mixture.tasks] == [
         *("next-item", "next-item", "search", "title", "next-title")
     ]
     (own,) = mixture.spellings.values()
