@@ -2,7 +2,7 @@
 
 import torch
 
-from palate.models.attention_layout import SlotGroup, followed, stream_mask
+from palate.models.attention_layout import SlotGroup, last_tokens, stream_mask
 
 
 def test_tokens_look_back_and_probes_at_their_prefix() -> None:
@@ -41,8 +41,8 @@ def test_what_is_read_both_ways_sees_what_comes_after() -> None:
 def test_a_probe_follows_the_last_tokens_that_it_sees() -> None:
     x = torch.tensor([[[1.0], [10.0], [100.0]]])
     prefix_lengths = torch.tensor([[0, 1, 3]])
-    assert followed(x, prefix_lengths, 1).flatten().tolist() == [0, 1, 100]
-    assert followed(x, prefix_lengths, 2).flatten().tolist() == [0, 1, 110]
+    assert last_tokens(x, prefix_lengths, 1).flatten().tolist() == [0, 1, 100]
+    assert last_tokens(x, prefix_lengths, 2).flatten().tolist() == [0, 1, 110]
 
 
 def test_the_last_slot_is_the_last_that_is_no_padding() -> None:

@@ -35,7 +35,7 @@ def test_settled_codes_are_a_residual_quantisation_of_the_vectors() -> None:
     tokens.informed_init(vectors)
     torch.testing.assert_close(tokens.embedding.weight[:2], first)
     torch.testing.assert_close(tokens.embedding.weight[2:], second)
-    torch.testing.assert_close(tokens.said.weight, -tokens.embedding.weight)
+    torch.testing.assert_close(tokens.previous.weight, -tokens.embedding.weight)
 
 
 def test_an_item_without_codes_is_silent() -> None:
@@ -47,12 +47,12 @@ def test_an_item_without_codes_is_silent() -> None:
 
 def test_a_place_reads_the_codes_before_it_and_not_its_own() -> None:
     tokens = _tokens()
-    torch.nn.init.normal_(tokens.said.weight)
+    torch.nn.init.normal_(tokens.previous.weight)
     torch.nn.init.normal_(tokens.start)
     carried = torch.randn(2, WIDTH)
     slots = tokens.slots(carried, torch.tensor([1, 3]))
     torch.testing.assert_close(slots[:, 0], carried + tokens.start[0])
-    before = tokens.said(torch.tensor([0, 1]))
+    before = tokens.previous(torch.tensor([0, 1]))
     torch.testing.assert_close(slots[:, 1], carried + tokens.start[1] + before)
 
 

@@ -35,7 +35,7 @@ class ModelCodes:
         """Return the log-probabilities of the next code of beams that grew by ``codes``."""
         width = self._context_UKD.shape[2]
         kept = self._context_UKD.gather(1, parents.long()[..., None].expand(-1, -1, width))
-        added = self._codes.said(codes.long() + self._codes.bases[self._level])
+        added = self._codes.previous(codes.long() + self._codes.bases[self._level])
         self._context_UKD = kept + added
         self._level += 1
         return self._read(parents.long())

@@ -1,1 +1,1 @@
-"""Tensors in, tensors out; and the baselines."""
+"""Models: the recommendation language model, its backbones and decoders, and the baselines."""

@@ -1,35 +1,36 @@
-"""From frozen vectors to item tokens that carry over to other catalogues (UniSRec)."""
+"""Adaptors that turn frozen vectors into item tokens which transfer to other catalogues."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 _APART = 0.1
-"""How far experts begin from one another, beside what they share."""
+"""Standard deviation of the fresh weights of one expert, relative to the weights all share."""
 
 _FLOOR = 0.1
-"""Of the mean variance, added to every direction: what hardly varies is noise."""
+"""Share of the mean variance that is added to every direction: tiny variances are noise."""
 
 
 class Whitening(nn.Module):
-    """Vectors of one catalogue with the same variance in every direction, by its own statistics.
+    """ZCA whitening with the statistics of one catalogue: equal variance in every direction.
 
     ``z(x) = (x - m) (C + 0.1 tr(C) / d I)^(-1/2)`` with mean ``m`` and covariance ``C`` of the
     catalogue (ZCA: Bell & Sejnowski 1997; for sentence vectors: Su et al. 2021, arXiv 2103.15316).
-    What all items of a shop share tells none of them apart, and in what they vary most is much of
-    what a shop is. The symmetric root leaves the axes where they are, so that what was learned of
-    one whitened catalogue can be said of another. What it is worth on Amazon Beauty is in
-    ``docs/results.md``, section 16.
+    The mean of a catalogue does not tell its items apart, and the directions of largest variance
+    describe the shop more than the items. The symmetric root keeps the axes, so that weights
+    learned on one whitened catalogue can be used on another. ``docs/results.md``, section 16,
+    gives its effect on Amazon Beauty.
     """
 
     mean: Tensor
     spread: Tensor
 
     def __init__(self, vectors: Float[Tensor, "items inputs"]) -> None:
-        """Measure the catalogue; new items are judged by the same statistics later.
+        """Measure the catalogue; items added later are whitened with the same statistics.
 
         Args:
-            vectors: of the items that have one; where there are none nothing is changed.
+            vectors: vectors of the items that have one; with fewer than two, whitening is the
+                identity.
         """
         super().__init__()
         inputs = vectors.shape[1]
@@ -44,7 +45,7 @@ class Whitening(nn.Module):
 
 
 def _root(vectors: Float[Tensor, "items inputs"]) -> Float[Tensor, "inputs inputs"]:
-    """Return the inverse root of the covariance with its floor; 0 where nothing varies."""
+    """Return the inverse square root of the floored covariance; 0 where nothing varies."""
     variances, axes = torch.linalg.eigh(vectors.double().T.cov(correction=0))
     variances = variances.clamp(min=0) + _FLOOR * variances.mean()
     roots = torch.where(variances > 0, variances.clamp(min=1e-30).rsqrt(), 0)
@@ -56,11 +57,11 @@ class WhiteningExperts(nn.Module):
     """Several parametric whitenings, mixed by a gate.
 
     ``a(x) = sum_k g_k(x) (x - b_k) W_k`` with ``g(x) = softmax(x V + noise * softplus(x U))``, the
-    noise in training alone (Hou et al. 2022, UniSRec, arXiv 2206.05941). Shifting and turning the
-    vectors spreads them more evenly; a new catalogue needs but another mixture of the same experts.
-    Here the experts begin nearly alike, not each on its own: the noise of the gate, loud at first,
-    would otherwise make another item of each in every batch, and what they have learned of one
-    catalogue would mean less to the next.
+    noise only in training (Hou et al. 2022, UniSRec, arXiv 2206.05941). Shifting and rotating the
+    vectors spreads them more evenly; a new catalogue only needs another mixture of the same
+    experts. Here the experts start nearly equal instead of independent: the noise of the gate is
+    large at first, and with independent experts it would change an item's vector in every batch
+    and make the experts transfer worse.
     """
 
     def __init__(self, inputs: int, width: int, experts: int) -> None:
@@ -68,7 +69,7 @@ class WhiteningExperts(nn.Module):
 
         Args:
             inputs: width of a vector.
-            width: of an item token.
+            width: width of an item token.
             experts: number of whitenings.
         """
         super().__init__()

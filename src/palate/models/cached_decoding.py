@@ -1,4 +1,4 @@
-"""How any backbone reads on after prompts: beams that share a prompt, which is never read again.
+"""Decoding with a key-value cache: the beams of a user share one prompt, which is read only once.
 
 Shape suffixes: U users, K beams, L tokens so far, D width.
 """
@@ -22,7 +22,7 @@ _LIKE_T5 = ("t5", "mt5")
 
 @runtime_checkable
 class Continuation(Protocol):
-    """Beams of some users; mutable, since it keeps what each of them has read."""
+    """The beams of some users; mutable, since it caches the tokens of each beam."""
 
     def step(
         self, x: Float[Tensor, "users beams width"], parents: Int[Tensor, "users beams"]
@@ -31,19 +31,19 @@ class Continuation(Protocol):
 
         Args:
             x: embeddings of the tokens.
-            parents: which beam of the step before each of them extends; at first there is one.
+            parents: beam of the previous step that each beam extends; the first step has only one.
         """
         ...
 
 
 def read_on(backbone: Backbone, prefix: Prefix) -> Continuation:
-    """Return the beams that start after the prompts of ``prefix``."""
+    """Return the decoding state that continues the prompts of ``prefix``."""
     if isinstance(backbone, CausalBackbone):
         return CausalBeams(backbone, prefix.past, prefix.visible, prefix.positions)
     if isinstance(backbone, EncoderDecoderBackbone):
         assert prefix.states is not None
         if backbone.model.config.model_type in _LIKE_T5:
-            return LoudT5Beams(backbone, prefix.states, prefix.visible)
+            return ScaledT5Beams(backbone, prefix.states, prefix.visible)
         return AnswerBeams(backbone, prefix.states, prefix.visible)
     return BeamCache(backbone, prefix.past, prefix.visible, prefix.positions)
 
@@ -51,8 +51,13 @@ def read_on(backbone: Backbone, prefix: Prefix) -> Continuation:
 class CausalBeams:
     """Beams as tokens of one row of a causal model of ``transformers``.
 
-    Each sees the prompt, whose keys and values stand once per user, its own tokens and itself. Only
-    the keys and values of its own tokens follow a beam that is chosen anew.
+    All beams of a user lie in one row of the batch, so that the prompt's keys and values are stored
+    once per user. With L tokens so far and K beams the cache of a user is::
+
+        prompt | token 1 of beams 1..K | ... | token L of beams 1..K | the K new tokens
+
+    The mask lets a beam see the prompt and, in each later block, only its own column. When the
+    search picks new beams, only the blocks after the prompt are reordered.
     """
 
     def __init__(
@@ -65,10 +70,10 @@ class CausalBeams:
         """Start after the prompts.
 
         Args:
-            backbone: what read them.
-            past: their keys and values, a pair per layer.
+            backbone: the model that read the prompts.
+            past: keys and values of the prompts, a pair per layer.
             visible: False where a token of a prompt is padding.
-            positions: of each user's next token.
+            positions: position of each user's next token.
         """
         self.backbone = backbone
         self.past = past
@@ -82,6 +87,7 @@ class CausalBeams:
         """Return the hidden state after one more token per beam (see :class:`Continuation`)."""
         users, beams = parents.shape
         past = [(self._following(k, parents), self._following(v, parents)) for k, v in self.past]
+        # One identity matrix per block: beam k sees column k of each, the new tokens included.
         alone = torch.eye(beams, dtype=torch.bool, device=x.device).repeat(1, self.length + 1)
         prompt = self.visible[:, None, None].expand(-1, 1, beams, -1)
         hidden, own = self.backbone(
@@ -99,7 +105,7 @@ class CausalBeams:
     def _following(
         self, kept: Float[Tensor, "users heads past head"], parents: Int[Tensor, "users beams"]
     ) -> Float[Tensor, "users heads following head"]:
-        """Return the prompt's part as it is, and of each new beam what its parent had."""
+        """Return the prompt's part unchanged, and for each new beam the part of its parent."""
         if not self.length:
             return kept
         time = self.visible.shape[1]
@@ -109,8 +115,8 @@ class CausalBeams:
         return torch.cat([kept[:, :, :time], own.gather(3, wanted).flatten(2, 3)], dim=2)
 
 
-class LoudT5Beams:
-    """Beams of a T5 or an mT5 that was given embeddings as loud as ones."""
+class ScaledT5Beams:
+    """Beams of a T5 or an mT5 whose inputs are scaled as :class:`EncoderDecoderBackbone` says."""
 
     def __init__(
         self,
@@ -130,7 +136,7 @@ class LoudT5Beams:
 
 
 class AnswerBeams:
-    """Beams of any encoder-decoder: prompts are encoded once, answers are read anew each time."""
+    """Beams of any encoder-decoder: the prompt is encoded once, answers are re-read each step."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Codes as tokens: what the decoder reads of them, and how likely each next one is.
+"""Embeddings of the codes of items, and the logits of each next code.
 
 Shape suffixes: I items, L levels, N answers, D width.
 """
@@ -13,33 +13,34 @@ from torch import Tensor, nn
 from palate.items.codes.codes import Codes, Level
 
 FRESH_STD = 0.02
-"""Of codes that say nothing of the items' vectors: digits, numbers."""
+"""Standard deviation of fresh embeddings, for codes unrelated to item vectors (digits, numbers)."""
 
 
 class CodeTokens(nn.Module):
-    """The alphabet of an index; levels that speak the same words share their letters.
+    """Token embeddings for the codes of an index; levels with the same words share embeddings.
 
-    An answer is target_rows level by level: the place of level ``l`` reads what the history ended
-    with, plus what was said so far, and the logit of code ``c`` is ``v_l <W h, E_c> / sqrt(D)``.
+    An item is predicted level by level: the slot of level ``l`` reads the embedding of the last
+    event plus the sum of ``previous`` over the codes generated so far. The logit of code ``c`` at
+    hidden state ``h`` is ``v_l <W h, E_c> / sqrt(D)``.
     """
 
     values: Tensor
 
     def __init__(self, codes: Codes, width: int) -> None:
-        """Make fresh tokens for the codes of a catalogue."""
+        """Make fresh embeddings for the codes of a catalogue."""
         super().__init__()
         self.sizes = codes.sizes
         self.bases = _bases(codes.levels)
         total = max(base + size for base, size in zip(self.bases, self.sizes, strict=True))
         self.width = width
         self.embedding = nn.Embedding(total, width)
-        self.said = nn.Embedding(total, width)
+        self.previous = nn.Embedding(total, width)
         self.start = nn.Parameter(torch.zeros(codes.num_levels, width))
         self.output = nn.Linear(width, width, bias=False)
-        self.volume = nn.Parameter(torch.ones(codes.num_levels))
+        self.logit_scale = nn.Parameter(torch.ones(codes.num_levels))
         nn.init.eye_(self.output.weight)
         nn.init.normal_(self.embedding.weight, std=FRESH_STD)
-        nn.init.zeros_(self.said.weight)
+        nn.init.zeros_(self.previous.weight)
         self.set_codes(codes)
 
     @property
@@ -53,18 +54,18 @@ class CodeTokens(nn.Module):
         return torch.tensor(self.bases, device=self.values.device)
 
     def set_codes(self, codes: Codes) -> None:
-        """Take the codes of a catalogue with (new) items, of the same levels."""
+        """Replace the codes, for a catalogue with new items; the levels must stay the same."""
         flat = torch.from_numpy(codes.values).long() + torch.tensor(self.bases)
         flat = flat.to(self.start.device)
         self.register_buffer("values", flat, persistent=False)
 
     @torch.no_grad()
     def informed_init(self, vectors_ID: Float[Tensor, "items width"]) -> None:  # noqa: N803
-        """Start where codes mean their items: ``E_c`` is what the items with ``c`` still share.
+        """Initialise the embeddings from item vectors by residual averaging.
 
         ``E_c = mean of r_l over the items with c``, ``r_(l+1) = r_l - E_(c_l)``, ``r_0`` the item's
-        vector; what is said in an answer starts as ``-E``. Spelling an item then begins as residual
-        quantisation of the vector that the history ended with, and the model learns the rest.
+        vector; ``previous`` starts as ``-E``. Predicting codes then starts as residual quantisation
+        of the last event's vector, and training continues from there.
         """
         residual = vectors_ID.clone()
         for tokens in self.values.T:
@@ -74,14 +75,14 @@ class CodeTokens(nn.Module):
             means = sums / counts.clamp(min=1)[:, None]
             self.embedding.weight += means
             residual -= means[tokens]
-        self.said.weight.copy_(-self.embedding.weight)
+        self.previous.weight.copy_(-self.embedding.weight)
 
     def read(
         self, rows: Int[Tensor, "*any"], levels: Int[Tensor, "*any"]
     ) -> Float[Tensor, "*any width"]:
-        """Return what the decoder reads where code ``levels`` of item ``rows`` stands.
+        """Return the input embedding of code ``levels`` of item ``rows``.
 
-        An item after the last that has codes stays silent.
+        It is zero for items added after the codes were made.
         """
         known = rows < len(self.values)
         embedded: Tensor = self.embedding(self.values[rows.clamp(max=len(self.values) - 1), levels])
@@ -89,13 +90,13 @@ class CodeTokens(nn.Module):
 
     def slots(
         self,
-        carried_ND: Float[Tensor, "answers width"],  # noqa: N803
+        start_ND: Float[Tensor, "answers width"],  # noqa: N803
         rows: Int[Tensor, " answers"],
     ) -> Float[Tensor, "answers levels width"]:
-        """Return what is read at each place of the answers ``rows``: never the code sought."""
-        said = self.said(self.values[rows][:, :-1]).cumsum(dim=1)
-        before = F.pad(said, (0, 0, 1, 0))
-        return carried_ND[:, None] + self.start + before
+        """Return the inputs of the slots of the items ``rows``; each sees only earlier codes."""
+        generated = self.previous(self.values[rows][:, :-1]).cumsum(dim=1)
+        before = F.pad(generated, (0, 0, 1, 0))
+        return start_ND[:, None] + self.start + before
 
     def logits(
         self, hidden: Float[Tensor, "*any width"], level: int
@@ -103,8 +104,8 @@ class CodeTokens(nn.Module):
         """Return the logit of every code of ``level``."""
         base = self.bases[level]
         letters = self.embedding.weight[base : base + self.sizes[level]]
-        scale = self.volume[level] / self.width**0.5
-        # The few hidden states are scaled, not the many logits.
+        scale = self.logit_scale[level] / self.width**0.5
+        # Scaling the few hidden states is cheaper than scaling the many logits.
         logits: Tensor = (scale * self.output(hidden)) @ letters.T
         return logits
 

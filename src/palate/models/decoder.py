@@ -1,7 +1,7 @@
-"""The compact backbone: a decoder of the Llama architecture, trained from nothing on two cores.
+"""The compact backbone: a decoder of the Llama architecture, small enough to train on two cores.
 
-Given the same weights it returns the hidden states of ``transformers``' ``LlamaModel``;
-:func:`llama_state_dict` and :func:`llama_config` write its weights in that format.
+With the same weights it returns the same hidden states as ``LlamaModel`` of ``transformers``;
+:func:`llama_state_dict` and :func:`llama_config` export it in that format.
 
 Shape suffixes: B batch, T tokens, D width, H heads, E width of a head, F width of the feed-forward
 layer.
@@ -21,11 +21,11 @@ from torch import Tensor, nn
 NORM_EPSILON = 1e-6
 
 RESIDUAL_STD = 0.01
-"""Standard deviation of fresh weights that write to the residual stream: a fresh decoder hands its
-input on almost unchanged (Radford et al. 2019 scale these weights down for the same reason)."""
+"""Standard deviation of fresh weights that write to the residual stream. It is small, so that a
+fresh decoder passes its input on almost unchanged (as in Radford et al. 2019)."""
 
 KeyValue = tuple[Float[Tensor, "_ heads _ head"], Float[Tensor, "_ heads _ head"]]
-"""Keys (already rotated) and values of one layer: what later tokens need of earlier ones."""
+"""Keys (already rotated) and values of one layer, which later tokens attend to."""
 
 
 class DecoderConfig(BaseModel):
@@ -51,7 +51,7 @@ class DecoderConfig(BaseModel):
 
     @property
     def hidden(self) -> int:
-        """Width of the feed-forward layer, worked out."""
+        """Resolved width of the feed-forward layer."""
         return self.mlp_width or max(32, int(self.width * 8 / 3) // 32 * 32)
 
 
@@ -72,7 +72,7 @@ class Attention(nn.Module):
     """Multi-head attention with rotary positions (Su et al. 2021)."""
 
     def __init__(self, config: DecoderConfig) -> None:
-        """Make one fused projection for queries, keys and values."""
+        """Create one fused projection for queries, keys and values."""
         super().__init__()
         self.heads = config.heads
         self.qkv = nn.Linear(config.width, 3 * config.width, bias=False)
@@ -86,7 +86,7 @@ class Attention(nn.Module):
         past: KeyValue | None,
         answer_from: int,
     ) -> tuple[Float[Tensor, "batch query width"], KeyValue]:
-        """Attend from the tokens ``answer_from`` on; ``mask`` is True where a query may look."""
+        """Attend from the tokens ``answer_from`` on; ``mask`` is True where that is allowed."""
         q, *own = self.project(x_BTD, rotation)
         k, v = own
         if past is not None:
@@ -118,7 +118,7 @@ class Block(nn.Module):
     """One layer: attention, then a gated network (SwiGLU), each on a normalised residual stream."""
 
     def __init__(self, config: DecoderConfig) -> None:
-        """Make the two halves."""
+        """Create the attention and the gated network."""
         super().__init__()
         self.attention_norm = RMSNorm(config.width)
         self.attention = Attention(config)
@@ -147,7 +147,7 @@ class Block(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A stack of blocks over embeddings: it never sees where they came from, words or items."""
+    """A stack of blocks over embeddings, whether of words or of items."""
 
     def __init__(self, config: DecoderConfig) -> None:
         """Stack ``config.layers`` blocks with fresh weights."""
@@ -174,12 +174,11 @@ class Decoder(nn.Module):
         Args:
             x: embeddings of the tokens.
             positions: rotary position of each token.
-            mask: True where a token (second to last axis) may look at a key (last axis: ``past``
-                first, then the tokens themselves); None means causal, and then there can be no
-                ``past``.
+            mask: True where a token (second to last axis) may attend to a key (last axis: ``past``
+                first, then the tokens themselves); None means causal, without ``past``.
             past: keys and values of a prefix, of batch size 1 where all rows share it.
-            answer_from: only the tokens from here on are wanted at the end, so the last layer skips
-                the others.
+            answer_from: first token whose hidden state is returned; the last layer skips earlier
+                ones.
         """
         rotation = rotary(positions, self.config)
         keys_values = []
@@ -193,10 +192,10 @@ class Decoder(nn.Module):
 def rotary(
     positions: Int[Tensor, "#batch time"], config: DecoderConfig
 ) -> tuple[Float[Tensor, "#batch 1 time head"], Float[Tensor, "#batch 1 time head"]]:
-    """Return what turns each pair of dimensions by ``position * theta^(-2 i / E)``.
+    """Return the factors that rotate each pair of dimensions by ``position * theta^(-2 i / E)``.
 
-    Dimension ``i`` of the first half is paired with ``i`` of the second. The first part multiplies
-    the vector, the second the vector with its halves changed over: ``cos`` and ``-sin, sin``.
+    Dimension ``i`` of the first half is paired with ``i`` of the second. The first result (``cos``)
+    multiplies the vector, the second (``-sin, sin``) the vector with its halves swapped.
     """
     head = config.width // config.heads
     exponent = torch.arange(0, head, 2, device=positions.device, dtype=torch.float32) / head

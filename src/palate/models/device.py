@@ -1,6 +1,6 @@
-"""Where a model computes, and in which numbers: the one place that chooses a device.
+"""Device and precision of a model: the only place that chooses a device.
 
-Everything else asks a tensor or a model for its device and never names one.
+All other code takes the device from a tensor or a model.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -12,7 +12,7 @@ import torch
 from palate.errors import ConfigError
 
 Precision = Literal["auto", "float32", "bfloat16"]
-"""In which numbers matrices are multiplied; weights are always kept in float32."""
+"""Data type of matrix products; weights are always kept in float32."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Device:
 
     @property
     def trains_in_bfloat16(self) -> bool:
-        """Whether training multiplies in bfloat16: ``auto`` does where the hardware is faster."""
+        """Whether training multiplies in bfloat16; with ``auto`` only where that is faster."""
         if self.precision == "auto":
             return has_fast_bfloat16(self.where)
         return self.precision == "bfloat16"
 
     @property
     def answers_in_bfloat16(self) -> bool:
-        """Whether a trained model multiplies in bfloat16: never by itself, for it moves scores."""
+        """Whether inference multiplies in bfloat16; not with ``auto``, since scores change."""
         return self.precision == "bfloat16"
 
 
@@ -41,7 +41,7 @@ def choose_device(name: str = "auto", precision: Precision = "auto") -> Device:
     ``auto`` is the first GPU that CUDA offers, else the processor.
 
     Raises:
-        ConfigError: when there is no such device here, or bfloat16 is asked of a GPU that has none.
+        ConfigError: when there is no such device, or it does not support the precision.
 
     Example:
         >>> choose_device("cpu").where
@@ -68,23 +68,23 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     """Tell whether matrix products in bfloat16 run in hardware on ``device``."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
-    # AVX-512 multiplies pairs of bfloat16 too, but slower than float32 with all that is converted.
+    # AVX-512 multiplies bfloat16 too, but with the conversions it is slower than float32.
     return bool(torch.cpu._is_amx_tile_supported())
 
 
 def autocast(device: torch.device, *, enabled: bool) -> AbstractContextManager[object]:
-    """Return the context in which matrix products run in bfloat16, where ``enabled``."""
+    """Return a context in which matrix products run in bfloat16 if ``enabled``."""
     return torch.autocast(device.type, dtype=torch.bfloat16) if enabled else nullcontext()
 
 
 def _check_gpu(name: str, number: int) -> None:
-    """Make sure that CUDA offers the GPU with this number."""
+    """Check that CUDA offers the GPU with this number."""
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if number < found:
         return
     build = "" if torch.version.cuda else " (this torch is built without CUDA)"
     offered = f"it offers {found}" if found else f"it offers none{build}"
     raise ConfigError(
-        f"The device {name!r} was asked for, and CUDA does not offer it: {offered}.",
+        f"The device {name!r} was requested, and CUDA does not offer it: {offered}.",
         hint="Give --device cpu, or auto to take a GPU only where there is one.",
     )

@@ -1,7 +1,8 @@
-"""Two positions: where a token stands in the text, and where inside its entity or its blank.
+"""Two positions per token: one in the text, and one inside its entity or its blank.
 
 Chu, Hao et al. 2023, RecSysLLM, arXiv 2308.10837; Du et al. 2022, GLM. The outer position is the
-rotary one: of what fills a blank it is that of the blank's mark. The inner one is learned.
+rotary one; words that fill a blank have the outer position of the blank's mark. The inner position
+is a learned embedding.
 """
 
 import torch
@@ -13,18 +14,18 @@ from palate.language.batch import MAX_TARGET_TOKENS
 from palate.language.entities import EntityTrie
 
 MOST_PLACES = MAX_TARGET_TOKENS + 1
-"""Places inside an entity that are told apart, the start symbol's included."""
+"""Number of distinct inner positions, the start symbol's included."""
 
 
 class TwoPositions(nn.Module):
-    """The inner position of tokens, as a vector that is added to what is read."""
+    """Embedding of the inner position, which is added to the token embedding."""
 
     edge_keys: Tensor
     edge_children: Tensor
     final_nodes: Tensor
 
     def __init__(self, entities: EntityTrie, width: int) -> None:
-        """Start without an effect."""
+        """Start as zeros, without an effect."""
         super().__init__()
         self.table = nn.Parameter(torch.zeros(MOST_PLACES + 1, width))
         self.vocabulary, self.end = entities.vocabulary, entities.end
@@ -40,13 +41,13 @@ class TwoPositions(nn.Module):
         )
 
     def of(self, places: Int[Tensor, "*any"]) -> Float[Tensor, "*any width"]:
-        """Return the vectors of inner positions: 0 of what stands alone, else from 1."""
+        """Return the vectors of inner positions: 0 outside entities, 1, 2, ... inside one."""
         return self.table[places.clamp(max=MOST_PLACES)]
 
     def of_reply(self, said: Int[Tensor, "*texts words"]) -> Float[Tensor, "*texts places width"]:
-        """Return the vectors of the start symbol and of each word after it.
+        """Return the position vectors of the start symbol and of each word after it.
 
-        The entity pool says which words belong together, in training as when words are written.
+        The entity pool decides which words belong together, in training and in generation.
         """
         return self.of(self.entities.places(said))
 
@@ -55,6 +56,6 @@ class TwoPositions(nn.Module):
         said: Int[Tensor, "batch predictions words"],
         masks: Int[Tensor, "batch predictions blanks"],
     ) -> Int[Tensor, "batch predictions places"]:
-        """Return for each place of an answer where in the row the mark of its blank stands."""
+        """Return for each place of an answer the position in the row of its blank's mark."""
         filled = F.pad((said == self.end).long().cumsum(dim=2), (1, 0))
         return masks.gather(2, filled.clamp(max=masks.shape[2] - 1))

@@ -1,10 +1,10 @@
-"""What an item token is made of: ID, text, image, attributes and behaviour, fused into one vector.
+"""Fusion of ID, text, image, attributes and behaviour into one item vector.
 
 ``e_i = P . RMSNorm(sum over modalities m of present[i, m] * W_m(x[i, m]))`` (URM, arXiv
 2502.03041); the output side has a projection of its own. A missing modality is masked, not
-zero-filled: its layer's bias does not leak in either.
+zero-filled: the bias of its layer is left out too.
 
-Shape suffixes: I items asked for, D width.
+Shape suffixes: I items, D width.
 """
 
 from collections import OrderedDict
@@ -22,43 +22,43 @@ from palate.models.decoder import DecoderConfig, RMSNorm
 from palate.models.title_reader import TitleReader
 
 MAX_ATTRIBUTES = 16
-"""Brand, price band and categories of one item; more are cut."""
+"""Maximum number of attributes of an item (brand, price band, categories); more are cut."""
 
 
 class FusionConfig(BaseModel):
-    """What an item token is made of."""
+    """Parts of an item token, and how they are fused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     use_id: bool = True
     id_dropout: float = 0.1
-    """Chance that an item is shown without its ID and behaviour in training, so that items without
-    them stay scoreable."""
+    """Probability that an item loses its ID and behaviour in training, so that the model can also
+    score items without them."""
     behaviour_dropout: float = 0.5
-    """Chance that an item is shown without its behaviour vector in training. That vector was
-    made from the very steps to be predicted, so it explains them better than it will new ones."""
+    """Probability that an item loses its behaviour vector in training. That vector was computed
+    from the transitions to predict, so it explains them better than it will explain new ones."""
     id_scale: float = 0.05
     """Standard deviation of a fresh ID embedding."""
     whiten: bool = False
-    """Whether text and image vectors are first spread evenly by the statistics of the catalogue."""
+    """Whether text and image vectors are first whitened with the statistics of the catalogue."""
     vector_dropout: float = 0.0
-    """Chance that a coordinate of a text or image vector is hidden in training."""
+    """Dropout on the coordinates of text and image vectors."""
     experts: int = 0
-    """Whitenings that text and image vectors pass through (UniSRec); 0 is a plain projection."""
+    """Number of whitening experts for text and image vectors (UniSRec); 0 is a plain projection."""
     use_codes: bool = False
-    """Whether an item token holds the sum of the embeddings of its codes (VQ-Rec)."""
+    """Whether an item token contains the sum of the embeddings of its codes (VQ-Rec)."""
     title_reader: DecoderConfig | None = None
     """An item language model that reads titles, trained with the rest (HLLM)."""
     leaves_out: tuple[Literal["text", "image", "attributes", "behaviour"], ...] = ()
-    """What is known of the items and yet no part of their tokens."""
+    """Modalities of the data that are not part of item tokens."""
     plain: bool = False
-    """Use ``sqrt(width)`` times the fused sum as token and as output vector, as SASRec does with
-    its one matrix of embeddings: no normalisation, no projection. An item that was seldom seen
-    then stays quiet and scores low."""
+    """Use ``sqrt(width)`` times the fused sum as input and output vector, as SASRec does with its
+    one embedding matrix: no normalisation, no projection. Rarely seen items then have short vectors
+    and low scores."""
 
 
 class Fusion(nn.Module):
-    """Item features in, item token embeddings and output vectors out."""
+    """Computes item vectors from item features."""
 
     has_id: Tensor
     attributes: Tensor
@@ -71,13 +71,13 @@ class Fusion(nn.Module):
         *,
         vocabulary_size: int = 0,
     ) -> None:
-        """Keep the frozen features as buffers that are not part of the weights.
+        """Keep the frozen features as buffers that are not saved with the weights.
 
         Args:
-            features: of the catalogue.
-            width: of an item token.
-            config: what of the features it is made of.
-            vocabulary_size: of the tokenizer, where titles are read word by word.
+            features: features of the catalogue.
+            width: width of an item token.
+            config: which features are used, and how.
+            vocabulary_size: size of the tokenizer's vocabulary, for the title reader.
         """
         super().__init__()
         self.config = config
@@ -105,9 +105,9 @@ class Fusion(nn.Module):
             else None
         )
         self.width = width
-        self.norm = _Louder(width**0.5) if config.plain else RMSNorm(width)
-        self.token = nn.Identity() if config.plain else _unchanged(width)
-        self.output = nn.Identity() if config.plain else _unchanged(width)
+        self.norm = _Scale(width**0.5) if config.plain else RMSNorm(width)
+        self.token = nn.Identity() if config.plain else _identity_projection(width)
+        self.output = nn.Identity() if config.plain else _identity_projection(width)
         if self.id is not None:
             nn.init.normal_(self.id.weight, std=config.id_scale)
         if self.code is not None and features.codes is not None:
@@ -115,7 +115,7 @@ class Fusion(nn.Module):
         self.set_features(features)
 
     def set_features(self, features: ItemFeatures) -> None:
-        """Take (new) frozen features: the same modalities, perhaps more items than IDs."""
+        """Replace the frozen features: same modalities, possibly with new items without IDs."""
         self._keep("has_id", torch.from_numpy(features.has_id.copy()))
         for name in self.modality:
             block = features.vectors[name]
@@ -131,7 +131,7 @@ class Fusion(nn.Module):
             self._keep("words", torch.from_numpy(features.words).long())
 
     def _keep(self, name: str, value: Tensor) -> None:
-        # New items may come when the weights are on a GPU already.
+        # New items may be added when the weights are already on a GPU.
         self.register_buffer(name, value.to(next(self.parameters()).device), persistent=False)
 
     def forward(
@@ -144,8 +144,8 @@ class Fusion(nn.Module):
 
         Args:
             rows_I: catalogue rows.
-            without_id: items to be shown as if they had neither ID nor behaviour.
-            described: text vectors of things that are text alone: a query in words is such an item.
+            without_id: True for items to treat as if they had neither ID nor behaviour.
+            described: text vectors of things that only have a text, such as a free-text query.
         """
         known = torch.ones_like(rows_I, dtype=torch.bool) if without_id is None else ~without_id
         fused = torch.zeros(len(rows_I), self.width, device=rows_I.device)
@@ -169,14 +169,14 @@ class Fusion(nn.Module):
         return normed
 
     def _kept(self, rows_I: Int[Tensor, " items"]) -> Bool[Tensor, " items"]:  # noqa: N803
-        """Draw which items keep their behaviour vector: all of them outside training."""
+        """Draw which items keep their behaviour vector; outside training all do."""
         if not self.training or not self.config.behaviour_dropout:
             return torch.ones_like(rows_I, dtype=torch.bool)
         return torch.rand(len(rows_I), device=rows_I.device) >= self.config.behaviour_dropout
 
 
 def _reader(block: ItemVectors, width: int, config: FusionConfig) -> nn.Module:
-    """Return what turns the vectors of a frozen encoder into a part of an item token."""
+    """Return the layers from the vectors of a frozen encoder to a part of the fused sum."""
     inputs = block.values.shape[1]
     made = (
         WhiteningExperts(inputs, width, config.experts)
@@ -192,8 +192,8 @@ def _reader(block: ItemVectors, width: int, config: FusionConfig) -> nn.Module:
     return made if len(steps) == 1 else nn.Sequential(OrderedDict(steps))
 
 
-class _Louder(nn.Module):
-    """Multiplication by a constant (Vaswani et al. 2017): embeddings as loud as what is added."""
+class _Scale(nn.Module):
+    """Multiplication of embeddings by a constant (Vaswani et al. 2017)."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()
@@ -203,8 +203,8 @@ class _Louder(nn.Module):
         return x * self.factor
 
 
-def _unchanged(width: int) -> nn.Linear:
-    """Return a projection that begins as the identity: an item read is like an item sought."""
+def _identity_projection(width: int) -> nn.Linear:
+    """Return a projection that starts as the identity: input and output vectors start equal."""
     projection = nn.Linear(width, width, bias=False)
     nn.init.eye_(projection.weight)
     return projection

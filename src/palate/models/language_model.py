@@ -1,13 +1,15 @@
-"""The recommendation language model: a stream of words and items in; a set, codes or words out.
+"""The recommendation language model: rows of words and items in; item sets, codes or text out.
 
-Sequence in, set out (URM, arXiv 2502.03041): M learned query tokens stand at each cut point; each
-gives a user vector; an item's score is the largest inner product with any of them, so that one
-forward pass scores the whole catalogue. Codes out (TIGER, arXiv 2305.05065): at each cut point
-stands a place per code of the answer, which reads the codes before it and gives the next one. Words
-out (P5, arXiv 2203.13366): the same with a place per word, after the items that are asked about.
+A *prediction* is a position in a row at which the model answers. It can answer in three forms:
+
+- As a set (URM, arXiv 2502.03041): M learned query tokens give M user vectors. The score of an item
+  is its largest inner product with any of them, so that one forward pass scores the catalogue.
+- In codes (TIGER, arXiv 2305.05065): one slot per code of the target item; each reads the codes
+  before it and predicts the next one.
+- In text (P5, arXiv 2203.13366): the same with one slot per word, after the candidate items.
 
 Shape suffixes: B rows, T tokens of a row, P predictions of a row, M query tokens of a prediction, L
-codes of an item, A places asked about, R words of a reply, D width, N predictions of a batch.
+codes of an item, A candidate tokens, R words of a target text, D width, N predictions of a batch.
 """
 
 import copy
@@ -28,8 +30,8 @@ from palate.language.entities import EntityTrie
 from palate.models.attention_layout import (
     Instruction,
     SlotGroup,
-    answered_from,
-    followed,
+    answer_start,
+    last_tokens,
     read_in_place,
     read_prefix,
     read_rows,
@@ -50,13 +52,13 @@ from palate.models.references import ItemTable, mentioned, references_of, whole_
 from palate.models.text_head import Copied, TextHead
 
 BACKBONE = "decoder."
-"""How the names of the backbone's weights begin."""
+"""Prefix of the names of the backbone's weights."""
 
 
 class RecommendationModel(nn.Module):
-    """Fusion, decoder, query tokens, codes and words."""
+    """Item fusion, backbone, query tokens, code tokens and text head."""
 
-    def __init__(  # noqa: PLR0913 - what one model reads and says
+    def __init__(  # noqa: PLR0913 - everything that one model is built from
         self,
         config: ModelConfig,
         features: ItemFeatures,
@@ -73,20 +75,20 @@ class RecommendationModel(nn.Module):
         """Build with fresh weights from torch's current random state.
 
         Args:
-            config: the shape.
-            features: of the catalogue.
-            vocabulary_size: of the tokenizer.
-            num_event_types: of the data.
-            num_ratings: levels of rating that events are shown with; 0 shows none.
-            codes: of the catalogue, where items are read or answered as codes.
+            config: settings of the architecture.
+            features: features of the catalogue.
+            vocabulary_size: size of the tokenizer's vocabulary.
+            num_event_types: number of event types of the data.
+            num_ratings: number of rating levels of events; 0 leaves ratings out of the input.
+            codes: codes of the catalogue, where items are read or predicted as codes.
             answers: the ways in which it learns to answer with items: as a ``set`` of vectors, and
                 in ``codes`` where there are some.
-            says_words: whether it answers in words too.
-            entities: the words of the items, where two positions are told.
-            backbone: the one that ``config.backbone`` describes, where it is open already.
+            says_words: whether the model also answers in text.
+            entities: the words of the items, with ``config.entity_positions``.
+            backbone: the backbone that ``config.backbone`` describes, if it is already loaded.
 
         Raises:
-            ConfigError: when the backbone cannot be opened, or does not go with the tokenizer.
+            ConfigError: when the backbone cannot be loaded, or does not fit the tokenizer.
         """
         super().__init__()
         self.config = config
@@ -104,7 +106,7 @@ class RecommendationModel(nn.Module):
         self.decoder = pretrained or Decoder(config.decoder)
         self.queries = nn.Parameter(torch.randn(config.num_queries, width) * 0.1)
         self.user = nn.Linear(width, width, bias=False)
-        # A pre-trained model was not made to read words with holes in them.
+        # A pre-trained model was trained without dropout on its inputs.
         self.dropout = nn.Dropout(config.decoder.dropout if pretrained is None else 0.0)
         self.codes = None if codes is None else CodeTokens(codes, width)
         self.text = TextHead(width, copies=config.copies) if says_words else None
@@ -115,17 +117,17 @@ class RecommendationModel(nn.Module):
         if self.words is not None:
             nn.init.normal_(self.words.weight, std=0.5)
         nn.init.zeros_(self.events.weight)
-        # With the identity here, in the projections of items, and a decoder that adds little, the
-        # model starts by recommending what resembles the last item, and learns the rest.
+        # With the identity here and in the projections of items, and a decoder that adds little, a
+        # fresh model recommends items similar to the last one, and learns from there.
         nn.init.eye_(self.user.weight)
         self.tuning = TuningConfig() if config.backbone is None else config.backbone.tuning
         self.borrowed = pretrained is not None and backbone is None
-        """Whether the weights of the backbone are, but for what was added, those of its checkpoint;
-        the training says when they no longer are."""
+        """Whether the backbone's own weights are still those of its checkpoint (added weights
+        aside); training resets it."""
         self.answers_in_bfloat16 = False
-        """Whether a trained model multiplies in bfloat16; the owner of the device says so."""
+        """Whether inference multiplies in bfloat16; set with the device."""
         self.trainable = self.free_weights()
-        """Names of the weights that the tuning leaves free to change."""
+        """Names of the weights that may change in training."""
 
     def forward(
         self,
@@ -141,11 +143,11 @@ class RecommendationModel(nn.Module):
 
         Args:
             batch: prompts.
-            needed: items beside those of the prompts whose vectors are wanted: targets, negatives.
-            users: whether user vectors are wanted.
+            needed: further items to compute vectors of: targets and negatives.
+            users: whether to return user vectors.
             target_rows: as for :meth:`states`.
             target_ids: as for :meth:`states`.
-            keep_rows: whether the states of the rows themselves are wanted.
+            keep_rows: whether to return the states of the rows themselves.
         """
         shown = mentioned(batch, self.num_items)
         references = shown if needed is None else torch.cat([shown, needed])
@@ -161,18 +163,18 @@ class RecommendationModel(nn.Module):
         return states, table
 
     def computing(self) -> AbstractContextManager[object]:
-        """Return the context in which a trained model computes: bfloat16 where it was told so."""
+        """Return the context for inference, with bfloat16 if :attr:`answers_in_bfloat16`."""
         return autocast(self.queries.device, enabled=self.answers_in_bfloat16 and not self.training)
 
     @property
     def scale(self) -> float:
-        """What turns a product of vectors into a logit."""
+        """Factor from an inner product to a logit."""
         return 1 / self.config.temperature if self.config.cosine else 1 / math.sqrt(self.width)
 
     def items(
         self, references: Int[Tensor, " any"], descriptions: Tensor | None = None
     ) -> ItemTable:
-        """Return vectors of the distinct ``references`` (see :attr:`ItemTable.place`)."""
+        """Return the vectors of the distinct references (see :mod:`palate.models.references`)."""
         needed = references.unique()
         place = torch.full((2 * self.num_items,), -1, device=references.device)
         place[needed] = torch.arange(len(needed), device=references.device)
@@ -194,11 +196,11 @@ class RecommendationModel(nn.Module):
     def with_features(
         self, features: ItemFeatures, id_rows: Int[Tensor, " items"]
     ) -> "RecommendationModel":
-        """Return the same model over other items, its weights shared: this one is left as it is.
+        """Return the same model over other items; weights are shared, this model is unchanged.
 
         Args:
-            features: of the other items, in the same modalities.
-            id_rows: the trained row whose ID embedding each of them has; read only where
+            features: features of the other items, in the same modalities.
+            id_rows: row of each item in the trained ID embedding; used only where
                 ``features.has_id``.
         """
         shared = {id(tensor): tensor for tensor in (*self.parameters(), *self.buffers())}
@@ -213,7 +215,7 @@ class RecommendationModel(nn.Module):
     def described(
         self, descriptions: Float[Tensor, "described text"]
     ) -> Float[Tensor, "described width"]:
-        """Return what the decoder reads for things that are text alone, such as a query."""
+        """Return the input embeddings of things that only have a text, such as a query."""
         nothing = torch.zeros(0, dtype=torch.long, device=descriptions.device)
         tokens: Tensor = self.fusion.token(self.fusion(nothing, None, descriptions))
         return tokens
@@ -221,7 +223,7 @@ class RecommendationModel(nn.Module):
     def user_vectors(
         self, batch: Batch, table: ItemTable
     ) -> Float[Tensor, "predictions queries width"]:
-        """Return the user vectors of every prediction, row by row, without padding."""
+        """Return the user vectors of all predictions, row by row, without padding."""
         users = self.states(batch, table).users
         assert users is not None
         return users
@@ -236,29 +238,29 @@ class RecommendationModel(nn.Module):
         target_ids: Int[Tensor, "batch predictions words"] | None = None,
         keep_rows: bool = False,
     ) -> States:
-        """Read the batch once and return what is asked for at its predictions.
+        """Read the batch once and return the requested states at its predictions.
 
         Args:
             batch: prompts.
             table: vectors of the items in it.
-            users: whether user vectors are wanted.
-            target_rows: rows of the items whose codes are to be said at the predictions; anything
-                where there is no prediction.
-            target_ids: token ids to be said at the predictions, after the items of
-                ``batch.candidates``; padded with NOTHING on the right.
-            keep_rows: whether the states of the rows themselves are wanted.
+            users: whether to return user vectors.
+            target_rows: rows of the items whose codes are to be predicted; any value at padding.
+            target_ids: token ids of the texts to be predicted after ``batch.candidates``, padded
+                with NOTHING on the right.
+            keep_rows: whether to return the states of the rows themselves.
         """
         x_BTD = self._embed(batch, table)
         instruction = self._instruction(batch)
         if not self.config.num_queries and target_rows is None and target_ids is None:
             hidden = read_in_place(self.decoder, x_BTD, batch.prefix_lengths, instruction)
             return States(self._unit(self.user(hidden)))
-        carried = self._carried(x_BTD, batch.prefix_lengths)
-        groups = [SlotGroup(carried[:, :, None] + self.queries)] if users else []
+        last_event = self._last_event(x_BTD, batch.prefix_lengths)
+        # One group of slots per form of answer; all start from the embedding of the last event.
+        groups = [SlotGroup(last_event[:, :, None] + self.queries)] if users else []
         if target_rows is not None:
-            groups.append(SlotGroup(self._code_slots(carried, target_rows)))
+            groups.append(SlotGroup(self._code_slots(last_event, target_rows)))
         if target_ids is not None:
-            groups.append(self._word_slots(batch, table, carried, target_ids))
+            groups.append(self._word_slots(batch, table, last_event, target_ids))
         both_ways = self.config.bidirectional_rows
         hidden = read_slots(
             self.decoder, x_BTD, batch.prefix_lengths, groups, instruction, both_ways=both_ways
@@ -273,11 +275,11 @@ class RecommendationModel(nn.Module):
         return States(of_users, of_codes, words, rows, self._copied(batch, candidates))
 
     def read_alone(self, words: Int[Tensor, "texts words"]) -> Float[Tensor, "texts words width"]:
-        """Return the states of texts that are read with nothing before them."""
+        """Return the states of texts without a prompt before them."""
         return read_rows(self.decoder, self.dropout(self.embed_words(words.clamp(min=0))), None)
 
     def embed_words(self, words: Int[Tensor, "*any"]) -> Float[Tensor, "*any width"]:
-        """Return what is read for words."""
+        """Return the input embeddings of words."""
         if self.words is None:
             assert not isinstance(self.decoder, Decoder)
             return self.decoder.embed(words)
@@ -293,17 +295,19 @@ class RecommendationModel(nn.Module):
         return self.text.logits(states, self.words.weight)
 
     def prefix(self, batch: Batch, table: ItemTable) -> Prefix:
-        """Read rows of one prediction each, so that codes or words can be said one by one."""
+        """Read rows of one prediction each, ready to generate codes or words step by step."""
         x_BTD = self._embed(batch, table)
         candidates = SlotGroup(x_BTD.new_zeros(len(x_BTD), 1, 0, self.width))
         if batch.candidates is not None:
-            candidates = self._asked(batch, table)
+            candidates = self._candidate_slots(batch, table)
         prefix = read_prefix(
             self.decoder,
             x_BTD,
             batch.prefix_lengths,
             candidates,
-            answered_from(batch.candidates, candidates, self._carried(x_BTD, batch.prefix_lengths)),
+            answer_start(
+                batch.candidates, candidates, self._last_event(x_BTD, batch.prefix_lengths)
+            ),
             self._instruction(batch),
             both_ways=self.config.bidirectional_rows,
         )
@@ -313,14 +317,14 @@ class RecommendationModel(nn.Module):
 
     @property
     def num_words(self) -> int:
-        """Rows of the table of words."""
+        """Size of the vocabulary."""
         if self.words is not None:
             return self.words.num_embeddings
         assert not isinstance(self.decoder, Decoder)
         return len(self.decoder.words)
 
     def free_weights(self) -> frozenset[str]:
-        """Return the names of the weights that learn; of the backbone, what its tuning frees."""
+        """Return the names of the weights that learn; the tuning decides those of the backbone."""
         return frozenset(
             name
             for name, weight in self.named_parameters()
@@ -331,7 +335,7 @@ class RecommendationModel(nn.Module):
         return F.normalize(x, dim=-1) if self.config.cosine else x
 
     def _embed(self, batch: Batch, table: ItemTable) -> Float[Tensor, "batch time width"]:
-        """Put words, items and described things in their places."""
+        """Return the input embeddings: per token, the sum of all parts that it has."""
         x = self._embed_parts(
             batch.token_ids, batch.items, batch.levels, batch.without_id[:, None], table
         )
@@ -355,17 +359,17 @@ class RecommendationModel(nn.Module):
         without_id: Bool[Tensor, "*broad"],
         table: ItemTable,
     ) -> Float[Tensor, "*any width"]:
-        """Return what is read where a word, an item or one of its codes stands."""
+        """Return the input embeddings of words, items and codes; -1 means there is none."""
         x = table.read(references_of(whole_items(items, levels), without_id, self.num_items))
         if self.codes is not None and "codes" in self.config.item_format:
-            said = self.codes.read(items.clamp(min=0), levels.clamp(min=0))
-            x = x + said * (levels >= 0)[..., None]
+            of_codes = self.codes.read(items.clamp(min=0), levels.clamp(min=0))
+            x = x + of_codes * (levels >= 0)[..., None]
         if bool((words >= 0).any()):
             x = x + self.embed_words(words.clamp(min=0)) * (words >= 0)[..., None]
         return x
 
-    def _asked(self, batch: Batch, table: ItemTable) -> SlotGroup:
-        """Return what is read of the items that the predictions ask about."""
+    def _candidate_slots(self, batch: Batch, table: ItemTable) -> SlotGroup:
+        """Return the input embeddings of the candidates of all predictions."""
         candidates = batch.candidates
         assert candidates is not None
         assert self.text is not None
@@ -381,7 +385,7 @@ class RecommendationModel(nn.Module):
     def _copied(
         self, batch: Batch, candidates: Float[Tensor, "predictions candidates width"]
     ) -> Copied | None:
-        """Return what may be copied of the items asked about, whose states are ``asked``."""
+        """Return the words of the candidates that may be copied, given their states."""
         if batch.candidates is None or self.text is None:
             return None
         there, read = batch.prefix_lengths >= 0, batch.candidates
@@ -393,16 +397,18 @@ class RecommendationModel(nn.Module):
         self,
         batch: Batch,
         table: ItemTable,
-        carried_BPD: Float[Tensor, "batch predictions width"],  # noqa: N803
+        last_event_BPD: Float[Tensor, "batch predictions width"],  # noqa: N803
         target_ids_BPR: Int[Tensor, "batch predictions words"],  # noqa: N803
     ) -> SlotGroup:
-        """Return the items asked about, then the place of each word of the reply."""
+        """Return the slots of the candidates, then one slot per word of the target text."""
         assert self.text is not None
+        # Teacher forcing: slot r reads word r - 1 and predicts word r; the last word is not read.
         known = target_ids_BPR[:, :, :-1]
-        said = self.dropout(self.embed_words(known.clamp(min=0)))
+        words = self.dropout(self.embed_words(known.clamp(min=0)))
         visible = F.pad(known >= 0, (1, 0), value=True)
-        candidates = None if batch.candidates is None else self._asked(batch, table)
-        places = self.text.places(answered_from(batch.candidates, candidates, carried_BPD), said)
+        candidates = None if batch.candidates is None else self._candidate_slots(batch, table)
+        start = answer_start(batch.candidates, candidates, last_event_BPD)
+        places = self.text.places(start, words)
         if self.entity_positions is not None:
             places = places + self.entity_positions.of_reply(known)
         if candidates is None or batch.candidates is None:
@@ -416,40 +422,41 @@ class RecommendationModel(nn.Module):
     def _in_blanks(
         self, batch: Batch, known: Int[Tensor, "batch predictions words"]
     ) -> Int[Tensor, "batch predictions places"] | None:
-        """Return how far from the end of its row each word stands that fills a blank."""
+        """Return the position of each word's blank relative to the end of its row."""
         if self.entity_positions is None or batch.masks is None:
             return None
         return self.entity_positions.of_blanks(known, batch.masks) - batch.prefix_lengths[..., None]
 
     def _instruction(self, batch: Batch) -> Instruction | None:
-        """Read the soft prompt, where there is one, and the instruction once, for all rows."""
+        """Read the soft prompt, if any, and the instruction; both are shared by all rows."""
         learned = prefix(self.decoder)
         read = [] if learned is None else [learned]
         if self.config.read_words:
             read.append(self.dropout(self.embed_words(batch.instruction))[None])
         return Instruction.read_by(self.decoder, torch.cat(read, dim=1)) if read else None
 
-    def _carried(
+    def _last_event(
         self,
         x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
         prefix_lengths_BP: Int[Tensor, "batch predictions"],  # noqa: N803
     ) -> Float[Tensor, "batch predictions width"]:
-        """Return the token that each prediction follows; of an item in codes alone, all its codes.
+        """Return the embedding of the last event of each prediction's prefix.
 
-        Every slot stands on top of it. Without that head start a slot would first have to learn
-        where the last event is.
+        It is the last token, or the sum of the last L tokens where items are only codes. It is
+        added to every slot: otherwise a slot would first have to learn where the last event is.
         """
         in_codes = self.codes is not None and set(self.config.item_format) & {"codes", "item"} == {
             "codes"
         }
         span = self.codes.num_levels if self.codes is not None and in_codes else 1
-        return followed(x_BTD, prefix_lengths_BP, span)
+        return last_tokens(x_BTD, prefix_lengths_BP, span)
 
     def _code_slots(
         self,
-        carried_BPD: Float[Tensor, "batch predictions width"],  # noqa: N803
+        last_event_BPD: Float[Tensor, "batch predictions width"],  # noqa: N803
         target_rows_BP: Int[Tensor, "batch predictions"],  # noqa: N803
     ) -> Float[Tensor, "batch predictions levels width"]:
         assert self.codes is not None
-        slots = self.codes.slots(carried_BPD.flatten(0, 1), target_rows_BP.clamp(min=0).flatten())
+        rows = target_rows_BP.clamp(min=0).flatten()
+        slots = self.codes.slots(last_event_BPD.flatten(0, 1), rows)
         return slots.view(*target_rows_BP.shape, *slots.shape[1:])

@@ -11,34 +11,35 @@ from palate.models.text_head import Copied
 
 @dataclass(frozen=True)
 class States:
-    """What stands at the predictions of a batch, row by row, padding left out."""
+    """Hidden states at the predictions of a batch, row by row, without padding predictions."""
 
     users: Float[Tensor, "predictions queries width"] | None
-    """User vectors, where asked for."""
+    """User vectors, if requested."""
     codes: Float[Tensor, "predictions levels width"] | None = None
-    """State before each code of the target items, where there are such."""
+    """State before each code of the target items, if requested."""
     words: Float[Tensor, "predictions words width"] | None = None
-    """State before each word of the replies, where there are such."""
+    """State before each word of the target texts, if requested."""
     rows: Float[Tensor, "batch time width"] | None = None
-    """State of each token of the rows, where kept."""
+    """State of each token of the rows, if requested."""
     copied: Copied | None = None
-    """What the words may copy, in a model that copies."""
+    """Words that the answers may copy, in a model that copies."""
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """Prompts once read, to be answered in codes or in words."""
+    """Prompts that were read once, ready to generate codes or words after them."""
 
     past: list[KeyValue]
     """Keys and values, a pair per layer."""
     visible: Bool[Tensor, "batch time"]
+    """False where a token of a prompt is padding."""
     positions: Int[Tensor, " batch"]
-    """Position of the first place of the answer."""
+    """Position of the first token of the answer."""
     carried: Float[Tensor, "batch width"]
-    """What each prompt ended with."""
+    """Embedding that the answer starts from: the last event's, or the only candidate's."""
     states: Float[Tensor, "batch time width"] | None = None
-    """What an encoder made of it; it leaves no past."""
+    """States of the prompts of an encoder-decoder, which has no ``past``."""
     candidates: Float[Tensor, "batch candidates width"] | None = None
-    """State of each place of the items asked about; an encoder leaves none."""
+    """State of each token of the candidates; None for an encoder-decoder."""
     copied: Copied | None = None
-    """What an answer in words may copy, in a model that copies."""
+    """Words that a text answer may copy, in a model that copies."""

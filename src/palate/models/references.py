@@ -1,6 +1,6 @@
-"""References to items: which of them a batch speaks of, with their ID or without.
+"""References to items: the items that a batch needs, with or without their ID embedding.
 
-A reference is a row of the catalogue, plus the catalogue's size to mean *without its ID*.
+A reference is a row of the catalogue, plus the size of the catalogue to mean *without its ID*.
 """
 
 from dataclasses import dataclass, replace
@@ -15,20 +15,18 @@ from palate.language.item_format import NOTHING
 
 @dataclass(frozen=True)
 class ItemTable:
-    """Vectors of the items that a batch (or the catalogue) needs, and where to find each."""
+    """Vectors of the items that a batch (or the catalogue) needs, each computed once."""
 
     tokens: Float[Tensor, "shown width"]
-    """What the decoder reads: the items, then the queries in words, which are shown and never
-    ranked."""
+    """Input embeddings: the items, then the free-text queries, which are never ranked."""
     outputs: Float[Tensor, "needed width"]
-    """What user vectors are compared with."""
+    """Output vectors, with which user vectors are compared."""
     place: Int[Tensor, " references"]
-    """Place of each item reference among the needed ones; a reference is a row, plus the
-    catalogue's size for *without ID*."""
+    """Row in ``tokens`` and ``outputs`` of each reference; -1 where it is not needed."""
 
     def read(self, references: Int[Tensor, "*any"]) -> Float[Tensor, "*any width"]:
-        """Return what the decoder reads for some references; zeros below 0."""
-        # Somebody without events may come with no item at all: then there is one blank row.
+        """Return the input embeddings of ``references``; zeros below 0."""
+        # A batch of users without events may need no item at all; then index a row of zeros.
         tokens = self.tokens
         if not len(tokens):
             tokens = tokens.new_zeros(1, tokens.shape[1])
@@ -37,12 +35,12 @@ class ItemTable:
 
 
 def whole_items(items: Int[Tensor, "*any"], levels: Int[Tensor, "*any"]) -> Int[Tensor, "*any"]:
-    """Return catalogue rows where an item stands as a whole, NOTHING elsewhere."""
+    """Return catalogue rows where one token is the whole item, NOTHING elsewhere."""
     return items.masked_fill(levels >= 0, NOTHING)
 
 
 def mentioned(batch: Batch, num_items: int) -> Int[Tensor, " references"]:
-    """Return references to all items that the batch shows, some of them more than once."""
+    """Return references to all items in the input of a batch, with repetitions."""
     read = references_of(batch.whole, batch.without_id[:, None], num_items).flatten()
     if batch.candidates is not None:
         candidates = references_of(

@@ -1,7 +1,7 @@
-"""Answers in words: what is read before the first one, and how likely each next one is.
+"""Text answers: the inputs before each word, its logits, and copying words of the candidates.
 
-Shape suffixes: B rows, P predictions of a row, R words of a reply, D width, V vocabulary, N
-predictions there are, A places of the items asked about.
+Shape suffixes: B rows, P predictions of a row, R words of a target text, D width, V vocabulary, N
+predictions without padding, A tokens of the candidates.
 """
 
 from dataclasses import dataclass
@@ -13,39 +13,39 @@ from torch import Tensor, nn
 
 _TINY = 1e-30
 _LEAST = -1e4
-_SELDOM = -2.0
-"""Logit of copying at the start: one word in eight."""
-_GOES_ON = 4.0
-"""What speaks for going on, at the start."""
+_INITIAL_COPY_LOGIT = -2.0
+"""Logit of copying at the start of training: one word in eight."""
+_INITIAL_CONTINUATION = 4.0
+"""Logit bonus for continuing a copied title, at the start of training."""
 
 
 @dataclass(frozen=True)
 class Copied:
-    """Words that answers may copy: those of the items that each prediction asks about.
+    """The words of the candidates of each prediction, which its answer may copy.
 
     ``p(w) = (1 - g) p_V(w) + g sum of q_a`` over the places ``a`` where ``w`` stands, with ``p_V =
     softmax(logits)`` and ``q = softmax over places of (logit of the word there + <h, k_a> / sqrt(D)
-    + f if the words before the place, in its item, are those said so far)``. So what was learned of
-    titles where none were given counts among given ones at once; a key knows the history and its
-    whole item, so that the first word of a title is drawn by what the last one means; and a title
-    that was begun is said on. (A pointer-generator network, See et al. 2017, whose pointer starts
-    from the vocabulary's opinion.)
+    + f if the words before the place, in its item, are the words generated so far)``. The
+    vocabulary logits carry over what was learned about titles without candidates. A key ``k_a``
+    depends on the history and on the whole candidate, so that the meaning of a title attracts its
+    first word. The bonus ``f`` continues a title once it is begun. (A pointer-generator network,
+    See et al. 2017, whose pointer starts from the vocabulary logits.)
     """
 
     words: Int[Tensor, "predictions places"]
-    """Below 0 where no word stands."""
+    """Token id of the word at each place; below 0 where there is no word."""
     begins: Bool[Tensor, "predictions places"]
-    """Where an item begins."""
+    """True at the first place of each candidate."""
     keys: Float[Tensor, "predictions places width"]
-    """What draws an answer to each place."""
+    """Keys ``k_a`` of the places."""
     gate: nn.Linear
-    """Tells from the state ``h`` the logit of ``g``."""
+    """Maps the state ``h`` to the logit of ``g``."""
     follows: Float[Tensor, ""]
-    """What speaks for going on, ``f``."""
+    """Logit bonus for continuing a copied title, ``f``."""
 
     @property
     def first(self) -> Bool[Tensor, "predictions 1 places"]:
-        """Where answers may go on before anything was said: at the beginnings."""
+        """Where an answer may continue before its first word: at the beginning of a candidate."""
         return self.begins[:, None]
 
     def goes_on(
@@ -53,20 +53,21 @@ class Copied:
         next_NSA: Bool[Tensor, "predictions _ places"],  # noqa: N803
         words_NS: Int[Tensor, "predictions said"],  # noqa: N803
     ) -> Bool[Tensor, "predictions said places"]:
-        """Return where answers go on in the items that begin with them, after one more word.
+        """Return the places where a candidate that starts with the answer continues it.
 
         Args:
-            next_NSA: where they could go on before that word.
-            words_NS: the word.
+            next_NSA: these places before the answer's last word.
+            words_NS: the last word.
         """
-        said = next_NSA & (self.words[:, None] == words_NS[..., None])
-        return F.pad(said, (1, -1), value=False) & ~self.begins[:, None]
+        # Places whose word was generated, moved one place on, but not into the next candidate.
+        matched = next_NSA & (self.words[:, None] == words_NS[..., None])
+        return F.pad(matched, (1, -1), value=False) & ~self.begins[:, None]
 
     def along(
         self,
         target_ids_NR: Int[Tensor, "predictions words"],  # noqa: N803
     ) -> Bool[Tensor, "predictions words places"]:
-        """Return for each word of some replies where they could go on before it."""
+        """Return for each word of the target texts where it could continue a candidate."""
         found = [self.first]
         for words in target_ids_NR.T[:-1]:
             found.append(self.goes_on(found[-1], words[:, None]))
@@ -82,10 +83,10 @@ class Copied:
         """Return the log-probabilities after the states ``hidden``, copying included.
 
         Args:
-            logits: of the vocabulary alone, at the states or at those of ``where``.
+            logits: logits of the vocabulary, at all states or at those marked in ``where``.
             hidden: states before words of the answers.
-            next_NSA: where each goes on with what was said (see :meth:`goes_on`).
-            where: which of them are wanted; None wants all.
+            next_NSA: places that continue each answer (see :meth:`goes_on`).
+            where: True for the requested states; None means all.
         """
         scores = (hidden @ self.keys.transpose(1, 2)).float() / hidden.shape[-1] ** 0.5
         scores = scores + self.follows * next_NSA
@@ -104,61 +105,62 @@ class Copied:
 
 
 class TextHead(nn.Module):
-    """The language-model head: words are read and said by one table of embeddings.
+    """The language-model head, with tied word embeddings (Press & Wolf 2017).
 
-    The place before the first word reads what the prompt ended with; the logit of word ``w`` after
-    state ``h`` is ``v <W h, E_w> / sqrt(D)`` (tied embeddings: Press & Wolf 2017).
+    The place before the first word of an answer reads the embedding that the prompt ended with;
+    the logit of word ``w`` after state ``h`` is ``v <W h, E_w> / sqrt(D)``.
     """
 
     def __init__(self, width: int, *, copies: bool = False) -> None:
-        """Start as an echo: ``W`` the identity, ``v`` one."""
+        """Start with ``W`` the identity and ``v`` one."""
         super().__init__()
         self.candidates = nn.Parameter(torch.zeros(width))
-        """Added to items asked about, so that they differ from those of the history."""
+        """Added to candidates, which tells them from the items of the history."""
         self.start = nn.Parameter(torch.zeros(width))
         self.output = nn.Linear(width, width, bias=False)
-        self.volume = nn.Parameter(torch.ones(()))
+        self.logit_scale = nn.Parameter(torch.ones(()))
         nn.init.eye_(self.output.weight)
         self.keys = nn.Linear(width, width, bias=False) if copies else None
         self.whole = nn.Linear(width, width, bias=False) if copies else None
         self.gate = nn.Linear(width, 1) if copies else None
-        self.follows = nn.Parameter(torch.tensor(_GOES_ON)) if copies else None
+        self.follows = nn.Parameter(torch.tensor(_INITIAL_CONTINUATION)) if copies else None
         if self.keys is not None and self.whole is not None and self.gate is not None:
             nn.init.zeros_(self.keys.weight)
-            # It starts by drawing to what resembles the last event, as a fresh model recommends.
+            # At first copying prefers candidates similar to the last event, like a fresh model.
             nn.init.eye_(self.whole.weight)
             nn.init.zeros_(self.gate.weight)
-            nn.init.constant_(self.gate.bias, _SELDOM)
+            nn.init.constant_(self.gate.bias, _INITIAL_COPY_LOGIT)
 
     def copied(
         self,
         words_NA: Int[Tensor, "predictions places"],  # noqa: N803
         begins_NA: Bool[Tensor, "predictions places"],  # noqa: N803
         ends_NA: Int[Tensor, "predictions places"],  # noqa: N803
-        asked_NAD: Float[Tensor, "predictions places width"],  # noqa: N803
+        states_NAD: Float[Tensor, "predictions places width"],  # noqa: N803
     ) -> Copied | None:
-        """Return what may be copied of words with the states ``asked_NAD``; None copies none.
+        """Return the words that answers may copy; None in a model that does not copy.
 
         Args:
-            words_NA: words of the items asked about.
-            begins_NA: where an item begins.
-            ends_NA: where the item of each place ends.
-            asked_NAD: the states of the places.
+            words_NA: words of the candidates.
+            begins_NA: True at the first place of each candidate.
+            ends_NA: for each place, the last place of its candidate.
+            states_NAD: the hidden states of the places.
         """
         if self.keys is None or self.whole is None or self.gate is None or self.follows is None:
             return None
-        of_items = asked_NAD.gather(1, ends_NA[..., None].expand_as(asked_NAD))
-        keys = self.keys(asked_NAD) + self.whole(of_items)
+        # Causal states know only the words before them; the last one knows the whole candidate.
+        of_items = states_NAD.gather(1, ends_NA[..., None].expand_as(states_NAD))
+        keys = self.keys(states_NAD) + self.whole(of_items)
         return Copied(words_NA, begins_NA, keys, self.gate, self.follows)
 
     def places(
         self,
-        carried_BPD: Float[Tensor, "batch predictions width"],  # noqa: N803 - shape suffix
-        said_BPRD: Float[Tensor, "batch predictions said width"],  # noqa: N803
+        start_BPD: Float[Tensor, "batch predictions width"],  # noqa: N803 - shape suffix
+        words_BPRD: Float[Tensor, "batch predictions words width"],  # noqa: N803
     ) -> Float[Tensor, "batch predictions places width"]:
-        """Return what is read at the place of each word: the words before it, never the word."""
-        first = (carried_BPD + self.start)[:, :, None]
-        return torch.cat([first, said_BPRD], dim=2)
+        """Return the inputs that predict each word: the start, then all words but the last."""
+        first = (start_BPD + self.start)[:, :, None]
+        return torch.cat([first, words_BPRD], dim=2)
 
     def logits(
         self,
@@ -166,7 +168,7 @@ class TextHead(nn.Module):
         words_VD: Float[Tensor, "vocabulary width"],  # noqa: N803
     ) -> Float[Tensor, "*any vocabulary"]:
         """Return the logit of every word."""
-        logits: Tensor = (self.volume / hidden.shape[-1] ** 0.5) * (
+        logits: Tensor = (self.logit_scale / hidden.shape[-1] ** 0.5) * (
             self.output(hidden) @ words_VD.T
         )
         return logits

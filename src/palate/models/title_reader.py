@@ -1,4 +1,4 @@
-"""An item language model: reads a title word by word and gives the item's vector (HLLM).
+"""An item language model: it reads a title word by word and returns the item's vector (HLLM).
 
 Shape suffixes: I items, W words, D width.
 """
@@ -11,14 +11,14 @@ from palate.models.decoder import Decoder, DecoderConfig
 
 
 class TitleReader(nn.Module):
-    """A decoder over the words of a title, then a token that asks for the item.
+    """A decoder over the words of a title and a final item token, whose state is the item's vector.
 
-    Its state there is the item's vector, and the user model reads vectors where a language model
-    would read words; both are trained together (Chen et al. 2024, HLLM, arXiv 2409.12740).
+    The user model reads these vectors where a language model reads words; both are trained
+    together (Chen et al. 2024, HLLM, arXiv 2409.12740).
     """
 
     def __init__(self, config: DecoderConfig, vocabulary_size: int, width: int) -> None:
-        """Make fresh words and a fresh decoder, of a width of their own."""
+        """Make fresh word embeddings and a fresh decoder of the width in ``config``."""
         super().__init__()
         self.words = nn.Embedding(vocabulary_size, config.width)
         self.item = nn.Parameter(torch.randn(config.width) * 0.1)
@@ -32,7 +32,8 @@ class TitleReader(nn.Module):
         padded = torch.nn.functional.pad(words_IW, (0, 1), value=-1)
         x = self.words(padded.clamp(min=0)) * (padded >= 0)[..., None]
         rows = torch.arange(len(x), device=x.device)
-        # The words stand in their place in the sum: what carries over is what attention adds.
+        # The item token starts from the mean of the words, so that a fresh model already returns
+        # a bag of words; attention learns to improve on it.
         mean = x.sum(dim=1) / lengths.clamp(min=1)[:, None]
         x = x.index_put((rows, lengths), self.item + mean)
         positions = torch.arange(x.shape[1], device=x.device)[None]

@@ -1,7 +1,7 @@
-"""The weights that are a model's own: all but those borrowed from the checkpoint of its backbone.
+"""The weights to save with a model: all except those of an unchanged pre-trained backbone.
 
-Which weights are free to change is decided by the tuning of the backbone; of a borrowed one, what
-the tuning added is the model's own and nothing else.
+The tuning of the backbone decides which weights can change. If the backbone still has the weights
+of its checkpoint (``borrowed``), only the weights that the tuning added are saved.
 """
 
 import copy
@@ -16,11 +16,11 @@ from palate.models.language_model import BACKBONE, RecommendationModel
 
 
 def tune_backbone(model: RecommendationModel, config: TuningConfig) -> None:
-    """Train of the backbone from here on what ``config`` says.
+    """Change the tuning of the backbone to ``config``.
 
     Raises:
-        ConfigError: when it carries adapters of another kind, or the new ones do not fit.
-        MissingExtraError: when LoRA is asked for and ``peft`` is not installed.
+        ConfigError: when the backbone was tuned before, or the new tuning does not fit.
+        MissingExtraError: when LoRA is requested and ``peft`` is not installed.
     """
     if config == model.tuning:
         return
@@ -31,10 +31,10 @@ def tune_backbone(model: RecommendationModel, config: TuningConfig) -> None:
 
 
 def merged(model: RecommendationModel) -> RecommendationModel:
-    """Return a copy whose LoRA updates are folded into the weights: plain, and its own.
+    """Return a copy whose LoRA updates are merged into the weights of the backbone.
 
     Raises:
-        ConfigError: when its backbone carries no LoRA update.
+        ConfigError: when the backbone has no LoRA update.
     """
     other = copy.deepcopy(model)
     merge(other.decoder)
@@ -44,7 +44,7 @@ def merged(model: RecommendationModel) -> RecommendationModel:
 
 
 def trainable_state(model: RecommendationModel) -> dict[str, Tensor]:
-    """Return the weights by name; those borrowed from a checkpoint are not among them."""
+    """Return the weights by name, without those borrowed from a checkpoint."""
     added = model.trainable if model.tuning.kind != "full" else frozenset[str]()
     return {
         name: weight
@@ -54,7 +54,7 @@ def trainable_state(model: RecommendationModel) -> dict[str, Tensor]:
 
 
 def load_trainable_state(model: RecommendationModel, state: Mapping[str, Tensor]) -> None:
-    """Put in what :func:`trainable_state` of a model of the same shape returned.
+    """Load what :func:`trainable_state` of a model of the same architecture returned.
 
     Raises:
         ArtifactError: when names or shapes differ.

@@ -10,7 +10,7 @@ from palate.models.attention_layout import Backbone
 from palate.models.backbones.config import BackboneConfig, load_backbone
 from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
 from palate.models.backbones.tuning import TuningConfig
-from palate.models.cached_decoding import AnswerBeams, CausalBeams, LoudT5Beams, read_on
+from palate.models.cached_decoding import AnswerBeams, CausalBeams, ScaledT5Beams, read_on
 from palate.models.outputs import Prefix
 
 U, T, D = 3, 5, 32
@@ -20,8 +20,8 @@ HOW = {
     "qwen2": CausalBeams,
     "qwen3": CausalBeams,
     "gpt2": CausalBeams,
-    "t5": LoudT5Beams,
-    "mt5": LoudT5Beams,
+    "t5": ScaledT5Beams,
+    "mt5": ScaledT5Beams,
     "bart": AnswerBeams,
 }
 

@@ -1,1 +1,1 @@
-"""Pre-trained language models as backbones, and what of them is tuned."""
+"""Pre-trained language models as backbones, and their (parameter-efficient) tuning."""

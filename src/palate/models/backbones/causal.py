@@ -1,4 +1,4 @@
-"""Any causal language model of ``transformers`` behind the face of the compact decoder.
+"""Wrapper that gives any causal model of ``transformers`` the interface of our decoder.
 
 Shape suffixes: B batch, T tokens, D width.
 """
@@ -18,11 +18,12 @@ _SAMPLED_WORDS = 4096
 
 
 class CausalBackbone(nn.Module):
-    """Reads embeddings, wherever they come from, as :class:`palate.models.decoder.Decoder` does.
+    """A causal model that takes embeddings, as :class:`palate.models.decoder.Decoder` does.
 
     ``model`` is the whole model with its language-model head: it can be saved, merged and exported
-    as it is. What is read is as loud as a vector of ones on average, whatever the model was trained
-    with (see :func:`embedding_scale_of`): item tokens beside its words neither drown nor deafen.
+    as it is. Inputs are scaled to a root mean square (RMS) of about 1 whatever the model was
+    trained with (see :func:`embedding_scale_of`): item embeddings then have the same RMS as word
+    embeddings.
     """
 
     embedding_scale: Tensor
@@ -40,12 +41,12 @@ class CausalBackbone(nn.Module):
 
     @property
     def num_layers(self) -> int:
-        """Layers, and entries of a past."""
+        """Number of layers, which is the number of entries of a key-value cache."""
         return int(self.model.config.num_hidden_layers)
 
     @property
     def num_heads(self) -> int:
-        """Heads of the queries; keys and values may have fewer."""
+        """Number of query heads; keys and values may have fewer."""
         return int(self.model.config.num_attention_heads)
 
     @property
@@ -54,7 +55,7 @@ class CausalBackbone(nn.Module):
         return cast(Tensor, self.model.get_input_embeddings().weight)
 
     def embed(self, tokens: Int[Tensor, "*any"]) -> Float[Tensor, "*any width"]:
-        """Return what is read for words."""
+        """Return the scaled embeddings of ``tokens``."""
         embedded: Tensor = self.model.get_input_embeddings()(tokens)
         return embedded / self.embedding_scale
 
@@ -77,19 +78,18 @@ class CausalBackbone(nn.Module):
 
         Args:
             x: embeddings of the tokens.
-            positions: of each token.
-            mask: True where a token (second to last axis) may look at a key (last axis: ``past``
-                first, then the tokens themselves); None means causal, and then there can be no
-                ``past``.
+            positions: position of each token.
+            mask: True where a token (second to last axis) may attend to a key (last axis: ``past``
+                first, then the tokens themselves); None means causal, without ``past``.
             past: keys and values of a prefix, of batch size 1 where all rows share it.
-            answer_from: only the tokens from here on are wanted at the end.
+            answer_from: first token whose hidden state is returned.
         """
-        # Late, so that a compact model does not wait for `transformers`.
-        from palate.models.backbones.past import own_of, remembering
+        # Imported late, so that the compact model does not wait for `transformers`.
+        from palate.models.backbones.past import cache_after, own_of
 
         assert mask is not None or not past, "a past needs a mask"
         dtype = self.words.dtype
-        cache = remembering(past, self.num_layers)
+        cache = cache_after(past, self.num_layers)
         read = self.model.base_model(
             inputs_embeds=(x * self.embedding_scale).to(dtype),
             position_ids=positions,
@@ -108,9 +108,9 @@ def head_of(model: "PreTrainedModel") -> nn.Linear:
 
 @torch.no_grad()
 def embedding_scale_of(model: "PreTrainedModel") -> Float[Tensor, ""]:
-    """Return how loud the word embeddings of a model are: root of their mean square.
+    """Return the root mean square (RMS) of a model's word embeddings.
 
-    It is rounded to a power of two, by which dividing and multiplying lose nothing.
+    It is rounded to a power of two: dividing and multiplying by that is exact.
     """
     embed = model.get_input_embeddings()
     table = cast(Tensor, embed.weight)
@@ -122,9 +122,9 @@ def embedding_scale_of(model: "PreTrainedModel") -> Float[Tensor, ""]:
 def additive(
     mask: Bool[Tensor, "#batch 1 query key"], dtype: torch.dtype
 ) -> Float[Tensor, "#batch 1 query key"]:
-    """Return what is added to the scores: nothing where one may look, else the least number.
+    """Return the additive form of a mask: 0 where attention is allowed, else the least number.
 
-    Every kind of attention in ``transformers`` takes such a mask; not all take a boolean one.
+    Every attention implementation of ``transformers`` takes this form; not all take booleans.
     """
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(
         ~mask, torch.finfo(dtype).min

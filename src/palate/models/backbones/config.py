@@ -1,6 +1,6 @@
-"""Which pre-trained model is the backbone, and how it is opened.
+"""Settings of a pre-trained backbone, and how it is loaded.
 
-Models are read from the disk only; a name is looked up among those already downloaded.
+Models are read from disk only; a name is looked up among the models already downloaded.
 """
 
 import inspect
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
         PreTrainedModel,
     )
 
-_CAUSAL_FACE = {"inputs_embeds", "position_ids", "past_key_values", "attention_mask"}
+_CAUSAL_INPUTS = {"inputs_embeds", "position_ids", "past_key_values", "attention_mask"}
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 logger = logging.getLogger(__name__)
 
 
 class BackboneConfig(BaseModel):
-    """A pre-trained model and what of it is trained."""
+    """A pre-trained model and how it is tuned."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,18 +44,18 @@ class BackboneConfig(BaseModel):
     """Folder of a causal or encoder-decoder model that ``transformers`` can read, or the name of
     one already on this machine."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of the pre-trained weights; what is trained beside them is float32."""
+    """Data type of the pre-trained weights; weights added for tuning are float32."""
     gradient_checkpointing: bool = False
-    """Keep only what enters each layer, and compute the rest again in the backward pass."""
+    """Keep only the inputs of each layer, and recompute the rest in the backward pass."""
     tuning: TuningConfig = Field(default_factory=TuningConfig)
 
 
 def load_backbone(config: BackboneConfig) -> CausalBackbone | EncoderDecoderBackbone:
-    """Open the pre-trained model and prepare what of it is trained.
+    """Load the pre-trained model and prepare it for its tuning.
 
     Raises:
         MissingExtraError: when ``transformers``, or ``peft`` for LoRA, is not installed.
-        ConfigError: when there is no such model, it is damaged, or of a kind that does not fit.
+        ConfigError: when there is no such model, it is damaged, or its kind is not supported.
     """
     _need_transformers()
     from transformers import AutoConfig
@@ -71,15 +71,15 @@ def load_backbone(config: BackboneConfig) -> CausalBackbone | EncoderDecoderBack
 def check_backbone(
     backbone: CausalBackbone | EncoderDecoderBackbone, *, vocabulary_size: int, copies: bool
 ) -> None:
-    """Make sure that a backbone knows the tokens it will be given, and can do what is wanted.
+    """Check that a backbone fits its tokenizer and the requested copying.
 
     Args:
-        backbone: the one that is open.
-        vocabulary_size: of the tokenizer.
-        copies: whether answers are to copy what they are asked about.
+        backbone: the loaded backbone.
+        vocabulary_size: size of the tokenizer's vocabulary.
+        copies: whether answers copy words of the candidates.
 
     Raises:
-        ConfigError: when it does not, or cannot.
+        ConfigError: when the vocabulary is too small, or the backbone cannot copy.
     """
     if len(backbone.words) < vocabulary_size:
         raise ConfigError(
@@ -94,7 +94,7 @@ def check_backbone(
 
 
 def empty_backbone(config: BackboneConfig, folder: Path) -> CausalBackbone | EncoderDecoderBackbone:
-    """Build the model that the ``config.json`` in ``folder`` describes, its weights still to come.
+    """Build the model that the ``config.json`` in ``folder`` describes, without its weights.
 
     Raises:
         MissingExtraError: when ``transformers``, or ``peft`` for LoRA, is not installed.
@@ -154,8 +154,8 @@ def _prepared(
         from palate.models.backbones.recompute import recompute_layers
 
         recompute_layers(model)
-    both = model.config.is_encoder_decoder
-    backbone = EncoderDecoderBackbone(model) if both else CausalBackbone(model)
+    is_encoder_decoder = model.config.is_encoder_decoder
+    backbone = EncoderDecoderBackbone(model) if is_encoder_decoder else CausalBackbone(model)
     return tune(backbone, config.tuning, words=backbone.words / backbone.embedding_scale)
 
 
@@ -170,18 +170,18 @@ def _open(found: "PreTrainedConfig", config: BackboneConfig) -> "PreTrainedModel
     )
     model, report = opened
     _check_complete(config.path, model, (report["missing_keys"]))
-    face = set(inspect.signature(type(model.base_model).forward).parameters)
-    if not found.is_encoder_decoder and not face >= _CAUSAL_FACE:
+    inputs = set(inspect.signature(type(model.base_model).forward).parameters)
+    if not found.is_encoder_decoder and not inputs >= _CAUSAL_INPUTS:
         raise ConfigError(
             f"The model {config.path!r} is of the kind {found.model_type!r}, which does not take "
-            f"{', '.join(sorted(_CAUSAL_FACE - face))}.",
+            f"{', '.join(sorted(_CAUSAL_INPUTS - inputs))}.",
             hint="Take a causal model with rotary or learned positions, such as Llama or Qwen.",
         )
     return model
 
 
 def _check_complete(path: str, model: "PreTrainedModel", missing: set[str]) -> None:
-    """Make sure that no weight is random; a head that was not saved becomes the word embeddings."""
+    """Check that no weight is missing; a head that was not saved becomes the word embeddings."""
     head = head_of(model)
     of_head = {name for name, layer in model.named_modules() if layer is head}
     if missing and missing <= {f"{name}.weight" for name in of_head}:

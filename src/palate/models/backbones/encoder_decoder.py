@@ -1,4 +1,4 @@
-"""Any encoder-decoder of ``transformers``: the encoder reads the history, the decoder answers.
+"""Wrapper of any encoder-decoder of ``transformers``: it encodes the history, then decodes answers.
 
 Shape suffixes: B rows, T tokens of the context, S slots, D width.
 """
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
 
 class EncoderDecoderBackbone(nn.Module):
-    """Reads embeddings of a context, and embeddings of slots that look at it.
+    """An encoder-decoder that takes embeddings of a context, and of slots that attend to it.
 
-    ``model`` is the whole model with its language-model head, as
-    :class:`palate.models.t5_decoding.T5Scorer` takes it. What is read is as loud as in
+    ``model`` is the whole model with its language-model head. Inputs are scaled as in
     :class:`palate.models.backbones.causal.CausalBackbone`.
     """
 
@@ -38,12 +37,12 @@ class EncoderDecoderBackbone(nn.Module):
 
     @property
     def num_layers(self) -> int:
-        """Layers of the encoder."""
+        """Number of layers of the encoder."""
         return int(self.model.config.num_hidden_layers)
 
     @property
     def num_heads(self) -> int:
-        """Heads of each attention."""
+        """Number of attention heads."""
         return int(self.model.config.num_attention_heads)
 
     @property
@@ -53,12 +52,12 @@ class EncoderDecoderBackbone(nn.Module):
 
     @property
     def decoder(self) -> nn.Module:
-        """The half that answers."""
+        """The decoder."""
         return cast(nn.Module, self.model.get_decoder())  # type: ignore[no-untyped-call]
 
     @property
     def start(self) -> int:
-        """The token that stands before the first word of an answer."""
+        """The token before the first word of an answer."""
         config = self.model.config
         return int(
             config.pad_token_id
@@ -67,7 +66,7 @@ class EncoderDecoderBackbone(nn.Module):
         )
 
     def embed(self, tokens: Int[Tensor, "*any"]) -> Float[Tensor, "*any width"]:
-        """Return what is read for words."""
+        """Return the scaled embeddings of ``tokens``."""
         embedded: Tensor = self.model.get_input_embeddings()(tokens)
         return embedded / self.embedding_scale
 
@@ -91,19 +90,20 @@ class EncoderDecoderBackbone(nn.Module):
         """Return the normalised hidden states of the slots.
 
         Args:
-            x_context: embeddings of what is read.
-            visible: False where a token of the context is padding, or comes after what may be seen.
-            x_slots: embeddings of the slots; their places count from 0.
-            slot_mask: True where a slot (second to last axis) may look at a slot (last axis); None
-                means causal.
+            x_context: embeddings of the context.
+            visible: False where a token of the context is padding or hidden.
+            x_slots: embeddings of the slots; their positions count from 0.
+            slot_mask: True where a slot (second to last axis) may attend to a slot (last axis);
+                None means causal.
         """
         return self.answer(self.encode(x_context, visible), visible, x_slots, slot_mask)
 
     def encode(
         self, x_context: Float[Tensor, "rows time width"], visible: Bool[Tensor, "rows time"]
     ) -> Float[Tensor, "rows time width"]:
-        """Return the states of the context, to be answered from as often as one likes."""
-        read = self.model.get_encoder()(inputs_embeds=self._loud(x_context), attention_mask=visible)
+        """Return the states of the context; :meth:`answer` takes them any number of times."""
+        inputs = self._scaled(x_context)
+        read = self.model.get_encoder()(inputs_embeds=inputs, attention_mask=visible)
         states: Tensor = read.last_hidden_state
         return states
 
@@ -114,12 +114,12 @@ class EncoderDecoderBackbone(nn.Module):
         x_slots: Float[Tensor, "rows slots width"],
         slot_mask: Bool[Tensor, "#rows 1 slots slots"] | None = None,
     ) -> Float[Tensor, "rows slots width"]:
-        """Return the hidden states of slots that look at an encoded context."""
+        """Return the hidden states of slots that attend to an encoded context."""
         S, dtype = x_slots.shape[1], self.words.dtype
         if slot_mask is None:
             slot_mask = torch.ones(1, 1, S, S, dtype=torch.bool, device=x_slots.device).tril()
         read = self.decoder(
-            inputs_embeds=self._loud(x_slots),
+            inputs_embeds=self._scaled(x_slots),
             attention_mask=additive(slot_mask, dtype),
             encoder_hidden_states=states,
             encoder_attention_mask=visible,
@@ -128,5 +128,5 @@ class EncoderDecoderBackbone(nn.Module):
         hidden: Tensor = read.last_hidden_state
         return hidden.to(x_slots.dtype)
 
-    def _loud(self, x: Float[Tensor, "rows any width"]) -> Float[Tensor, "rows any width"]:
+    def _scaled(self, x: Float[Tensor, "rows any width"]) -> Float[Tensor, "rows any width"]:
         return (x * self.embedding_scale).to(self.words.dtype)

@@ -1,7 +1,8 @@
-"""Memory and time of a training run, told before it starts.
+"""Estimate of the memory and time of a training run before it starts.
 
-Memory is weights, gradients, the optimizer's moments, the activations that wait for the backward
-pass, and the logits of words. Time is steps times the seconds of one that was tried.
+Memory is the sum of weights, gradients, the optimizer's moments, the activations kept for the
+backward pass, and the logits of words. Time is the number of steps times the seconds of a trial
+step.
 """
 
 import sys
@@ -15,7 +16,7 @@ _GIGABYTE = 2**30
 
 @dataclass(frozen=True)
 class Weights:
-    """How much a model is, and how much of it is trained."""
+    """Size of a model, and of the part of it that is trained."""
 
     parameters: int
     trained: int
@@ -37,32 +38,32 @@ class Weights:
 
 @dataclass(frozen=True)
 class Reading:
-    """What one step reads, and through how much."""
+    """Shape of one step's input and of the network it runs through."""
 
     rows: int
     time: int
-    """Tokens of a row, the longest one."""
+    """Tokens of the longest row."""
     layers: int
     width: int
     mlp_width: int
     words: int = 0
-    """Rows of the table of words, where every token has a logit for each; else 0."""
+    """Size of the vocabulary where every token gets logits over it, else 0."""
     bytes_each: int = 4
-    """Of one activation: 4 in float32, 2 in bfloat16."""
+    """Bytes of one activation: 4 in float32, 2 in bfloat16."""
     beside_width: int = 0
-    """Of one layer: widths of all inputs of its LoRA updates together, where they have dropout."""
+    """Summed input widths of the LoRA updates of one layer, where they have dropout."""
     recomputed: bool = False
-    """Gradient checkpointing: each layer keeps its input alone."""
+    """Gradient checkpointing: each layer keeps only its input."""
 
     @property
     def activation_bytes(self) -> int:
-        """Bytes that wait for the backward pass.
+        """Bytes kept for the backward pass.
 
         A layer of the Llama kind keeps per token about 10 vectors of ``width`` (its input, both
-        normalised streams, queries, keys, values, what was attended to and its projection) and 4
-        of ``mlp_width`` (gate, up, the activated gate, their product); scores of attention are not
-        kept. Dropout before a LoRA update keeps its input once more, and a byte of mask. Logits are
-        there four times, in float32: themselves, their log-softmax, and the gradients of both.
+        normalised streams, queries, keys, values, the attention output and its projection) and 4
+        of ``mlp_width`` (gate, up, the activated gate, their product); attention scores are not
+        kept. Dropout before a LoRA update keeps its input once more, and a byte of mask. Logits
+        are held four times, in float32: themselves, their log-softmax, and both gradients.
         """
         tokens = self.rows * self.time
         layer = (10 * self.width + 4 * self.mlp_width) * self.bytes_each
@@ -82,7 +83,7 @@ class Estimate:
 
     def __str__(self) -> str:
         """Return one line such as ``about 35 min, 6.1 GB``."""
-        return f"about {_spoken(self.seconds)}, {self.num_bytes / _GIGABYTE:.1f} GB"
+        return f"about {_duration(self.seconds)}, {self.num_bytes / _GIGABYTE:.1f} GB"
 
 
 def estimate(
@@ -94,15 +95,15 @@ def estimate(
     moments: int = 2,
     held_bytes: int = 0,
 ) -> Estimate:
-    """Return what ``steps`` steps cost.
+    """Return the time and memory that ``steps`` steps take.
 
     Args:
-        weights: of the model.
-        reading: of one step.
-        steps: of the whole run.
-        step_seconds: measured on one trial step.
+        weights: size of the model.
+        reading: shape of one step.
+        steps: steps of the whole run.
+        step_seconds: seconds of one trial step.
         moments: copies of the trained weights that the optimizer keeps; Adam keeps two.
-        held_bytes: what the process holds besides: libraries, data.
+        held_bytes: other memory of the process: libraries, data.
 
     Example:
         >>> weights = Weights(100_000_000, 1_000_000, 400_000_000, 4_000_000)
@@ -117,7 +118,7 @@ def estimate(
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Return the most memory held so far, of a GPU or of the process; 0 where none can tell."""
+    """Return the peak memory of the GPU or of the process, in bytes; 0 where it is unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
@@ -128,7 +129,7 @@ def peak_bytes(device: torch.device) -> int:
     return most if sys.platform == "darwin" else most * 1024
 
 
-def _spoken(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 90 * 60:

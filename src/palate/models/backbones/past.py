@@ -1,6 +1,6 @@
-"""What a causal model of ``transformers`` remembers while it reads: a shared past, its own tokens.
+"""Key-value cache of a causal model of ``transformers``: a shared past, and its own tokens.
 
-This file imports ``transformers``; it is imported only where such a model is at hand.
+This file imports ``transformers``; it is imported only where such a model is used.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from palate.models.decoder import KeyValue
 
 
 class LayerPast(DynamicLayer):  # type: ignore[no-untyped-call]
-    """Keys and values of one layer: the past stays as it was, the own ones are noted beside it.
+    """Keys and values of one layer; those of new tokens are kept beside the past, not added to it.
 
-    A layer may therefore be run twice, as it is when its activations are computed again in the
-    backward pass; a cache that grows would then hold everything twice.
+    A layer may therefore run twice, as gradient checkpointing does in the backward pass; a cache
+    that grows would then hold every token twice.
     """
 
     def __init__(self, past: KeyValue | None = None) -> None:
@@ -33,29 +33,29 @@ class LayerPast(DynamicLayer):  # type: ignore[no-untyped-call]
         *_: object,
         **__: object,
     ) -> KeyValue:
-        """Note the own keys and values, and return them with the past before them."""
+        """Keep the keys and values of the new tokens, and return past and new ones together."""
         self.own = (key_states, value_states)
         return self.own if self.past is None else joined(self.past, self.own)
 
     def get_seq_length(self) -> int:
-        """Return how many tokens are past."""
+        """Return the number of tokens in the past."""
         return 0 if self.past is None else self.past[0].shape[2]
 
 
-def remembering(past: Sequence[KeyValue] | None, num_layers: int) -> Cache:
+def cache_after(past: Sequence[KeyValue] | None, num_layers: int) -> Cache:
     """Return a cache that starts with ``past``."""
     pasts: Sequence[KeyValue | None] = past or [None] * num_layers
     return Cache(layers=[LayerPast(one) for one in pasts])
 
 
 def own_of(cache: Cache) -> list[KeyValue]:
-    """Return every layer's keys and values of the tokens just read."""
+    """Return every layer's keys and values of the new tokens."""
     found = [layer.own for layer in cache.layers if isinstance(layer, LayerPast)]
     return [own for own in found if own is not None]
 
 
 def joined(before: KeyValue, after: KeyValue) -> KeyValue:
-    """Return both in one, ``before`` shared by all rows where it has one only."""
+    """Join two pieces of a cache; a ``before`` of batch size 1 is shared by all rows."""
     rows = len(after[0])
     keys, values = (
         torch.cat([shared.expand(rows, -1, -1, -1).to(own.dtype), own], dim=2)

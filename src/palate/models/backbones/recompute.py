@@ -1,10 +1,10 @@
-"""Gradient checkpointing: activations inside a layer are computed again in the backward pass.
+"""Gradient checkpointing: activations inside a layer are recomputed in the backward pass.
 
-Memory for time (Chen et al. 2016). ``transformers`` has a switch for it that forgets the keys and
-values of a past; here they stay, since :class:`palate.models.backbones.past.LayerPast` bears being
-written twice.
+It trades time for memory (Chen et al. 2016). The switch of ``transformers`` for it drops the
+key-value cache; here the cache stays, since :class:`palate.models.backbones.past.LayerPast` may be
+updated twice.
 
-This file imports ``transformers``; it is imported only where such a model is at hand.
+This file imports ``transformers``; it is imported only where such a model is used.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Output = TypeVar("Output")
 
 
 def recompute_layers(model: nn.Module) -> None:
-    """Let each layer of ``model`` keep its inputs alone while it is trained."""
+    """Let each layer of ``model`` keep only its inputs in training."""
     for layer in model.modules():
         if isinstance(layer, GradientCheckpointingLayer):
             vars(layer)["forward"] = partial(_recomputed, layer.forward)

@@ -1,4 +1,4 @@
-"""The tokenizer that a pre-trained model was trained with."""
+"""The tokenizer of a pre-trained model."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 
 def backbone_tokenizer(path: str) -> Tokenizer:
-    """Open the tokenizer of the model called ``path``, with the control tokens it names itself.
+    """Load the tokenizer of the model called ``path``, with its own control tokens.
 
-    Where one is not named, another stands in: T5 begins with its padding, Qwen with its end, Llama
-    pads with its end.
+    A missing control token is replaced by another: T5 begins with its padding, Qwen with its end
+    token, and Llama pads with its end token.
 
     Raises:
         MissingExtraError: when ``transformers`` is not installed.
-        ConfigError: when there is no tokenizer that can be read, or it names no end.
+        ConfigError: when no tokenizer can be read, or it has no end token.
     """
     if find_spec("transformers") is None:
         raise MissingExtraError("transformers", "hf")
     from transformers import AutoTokenizer
 
-    # Of a path that is not there, transformers complains as of a misspelt name.
+    # For a missing folder, transformers reports a misspelt model name.
     if Path(path).is_absolute() and not Path(path).is_dir():
         raise ConfigError(
             f"The tokenizer of {path!r} cannot be opened: there is no such folder.",
@@ -47,7 +47,7 @@ def backbone_tokenizer(path: str) -> Tokenizer:
             f"The tokenizer of {path!r} has no tokenizer.json.",
             hint="Save it once as a fast tokenizer of transformers.",
         )
-    # Set by whoever used the tokenizer last: rows of other lengths would be filled or cut.
+    # Both may have been saved with the tokenizer; rows would then be padded or cut.
     inner.no_padding()
     inner.no_truncation()
     return Tokenizer(inner, _control(path, found))

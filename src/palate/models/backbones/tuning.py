@@ -1,8 +1,8 @@
-"""What of a backbone is trained: all of it, low-rank updates, bottlenecks, a soft prompt, nothing.
+"""Tuning of a backbone: all weights, LoRA, bottleneck adapters, a soft prompt, or nothing.
 
-Parameter-efficient tuning leaves the weights as they are and trains a little beside them: LoRA (Hu
-et al. 2021, by ``peft``), bottleneck adapters (Houlsby et al. 2019), a soft prompt (Lester et al.
-2021). What is trained is saved alone: :func:`adapter_state`, :func:`load_adapter_state`.
+Parameter-efficient tuning freezes the weights and trains few added ones: LoRA (Hu et al. 2021, by
+``peft``), bottleneck adapters (Houlsby et al. 2019), a soft prompt (Lester et al. 2021).
+:func:`adapter_state` returns the trained weights and :func:`load_adapter_state` loads them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ Backbone = TypeVar("Backbone", bound=AnyBackbone)
 _SUBLAYER_ENDS = frozenset(
     ("o_proj", "down_proj", "c_proj", "o", "wo", "out_proj", "fc2", "out", "down", "dense_4h_to_h")
 )
-"""How the last projection of a sublayer is called: Llama and Qwen, GPT-2, T5, BART, our decoder."""
+"""Names of the last projection of a sublayer: Llama and Qwen, GPT-2, T5, BART, our decoder."""
 
 _PROMPT = "soft_prompt"
 _ADAPTER = "bottleneck"
@@ -34,22 +34,22 @@ _WORD_STD = 0.5
 
 
 class TuningConfig(BaseModel):
-    """What is trained, and how large it is."""
+    """Kind of tuning, and the size of the added weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["full", "lora", "adapter", "soft-prompt", "frozen"] = "full"
-    """``frozen`` trains only what stands outside the backbone: projectors, heads, item tokens."""
+    """``frozen`` trains only weights outside the backbone: projectors, heads, item tokens."""
     rank: int = Field(default=16, ge=1)
-    """Of a LoRA update."""
+    """Rank of a LoRA update."""
     alpha: int = Field(default=32, ge=1)
     """A LoRA update is multiplied by ``alpha / rank``."""
     dropout: float = Field(default=0.05, ge=0, lt=1)
-    """On the input of a LoRA update."""
+    """Dropout on the input of a LoRA update."""
     targets: tuple[str, ...] = ()
-    """Last names of the layers that get a LoRA update or an adapter; none means: LoRA where
-    ``peft`` puts it for this kind of model (all linear layers where it does not know the kind),
-    adapters at the end of each sublayer."""
+    """Last part of the names of the layers that get a LoRA update or an adapter. By default LoRA
+    goes where ``peft`` puts it for this kind of model (into all linear layers of an unknown kind),
+    and adapters go to the end of each sublayer."""
     bottleneck: int = Field(default=64, ge=1)
     """Inner width of an adapter."""
     num_tokens: int = Field(default=20, ge=1)
@@ -60,7 +60,7 @@ class Bottleneck(nn.Module):
     """An adapter: ``x + up(gelu(down(x)))``, the identity at first (Houlsby et al. 2019)."""
 
     def __init__(self, width: int, inner: int) -> None:
-        """Start with nothing added."""
+        """Start as the identity."""
         super().__init__()
         self.down = nn.Linear(width, inner)
         self.up = nn.Linear(inner, width)
@@ -70,18 +70,18 @@ class Bottleneck(nn.Module):
         nn.init.zeros_(self.up.bias)
 
     def forward(self, x: Float[Tensor, "*any width"]) -> Float[Tensor, "*any width"]:
-        """Return ``x`` with what was learned added."""
+        """Return ``x`` plus the learned correction."""
         added: Tensor = self.up(F.gelu(self.down(x.to(self.up.weight.dtype))))
         return x + added.to(x.dtype)
 
 
 class SoftPrompt(nn.Module):
-    """Learned vectors that are read before everything else (Lester et al. 2021)."""
+    """Learned vectors before everything else in the input (Lester et al. 2021)."""
 
     def __init__(
         self, num_tokens: int, width: int, words: Float[Tensor, "vocabulary width"] | None
     ) -> None:
-        """Start as words drawn at random, where there are some."""
+        """Start as random rows of ``words``, or as random numbers without them."""
         super().__init__()
         if words is None:
             start = torch.randn(num_tokens, width) * _WORD_STD
@@ -105,12 +105,12 @@ def tune(
 
     Args:
         backbone: a pre-trained backbone or the compact decoder.
-        config: what is to be trained.
+        config: kind and size of the tuning.
         words: word embeddings that a soft prompt starts from.
 
     Raises:
-        ConfigError: when the backbone was tuned before, or has no layer of the names asked for.
-        MissingExtraError: when LoRA is asked for and ``peft`` is not installed.
+        ConfigError: when the backbone was tuned before, or has no layer of a requested name.
+        MissingExtraError: when LoRA is requested and ``peft`` is not installed.
     """
     if _is_tuned(backbone):
         raise ConfigError(
@@ -132,27 +132,27 @@ def tune(
 
 
 def prefix(backbone: nn.Module, rows: int = 1) -> Float[Tensor, "rows tokens width"] | None:
-    """Return what a soft prompt puts before everything else, or None where there is none."""
+    """Return the vectors of the soft prompt, or None where there is none."""
     prompt = getattr(backbone, _PROMPT, None)
     return prompt(rows) if isinstance(prompt, SoftPrompt) else None
 
 
 def trainable_parameters(module: nn.Module) -> list[nn.Parameter]:
-    """Return the parameters that are trained, shared ones once."""
+    """Return the parameters that need gradients, shared ones once."""
     return [weight for _, weight in _trained(module)]
 
 
 def adapter_state(module: nn.Module) -> dict[str, Tensor]:
-    """Return a copy of what is trained in ``module``, by name, to be saved alone."""
+    """Return a copy of the trained weights of ``module`` by name."""
     return {name: weight.detach().cpu().contiguous().clone() for name, weight in _trained(module)}
 
 
 @torch.no_grad()
 def load_adapter_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Put what :func:`adapter_state` returned into a ``module`` tuned alike.
+    """Load the weights that :func:`adapter_state` returned into a ``module`` with equal tuning.
 
     Raises:
-        ArtifactError: when names or shapes differ from what is trained in ``module``.
+        ArtifactError: when names or shapes differ from the trained weights of ``module``.
     """
     wanted = dict(_trained(module))
     odd = sorted(
@@ -171,10 +171,10 @@ def load_adapter_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 def merge(backbone: Backbone) -> Backbone:
-    """Fold LoRA updates into the weights (in place): the outputs stay, the module is plain again.
+    """Merge LoRA updates into the weights (in place); the outputs stay the same.
 
     Raises:
-        ConfigError: when there is no LoRA update; a bottleneck or a soft prompt cannot be folded.
+        ConfigError: when there is no LoRA update; an adapter or a soft prompt cannot be merged.
     """
     # Without `peft` there is no such layer.
     if find_spec("peft") is not None:
@@ -211,12 +211,12 @@ def _is_tuned(backbone: nn.Module) -> bool:
 
 
 def _inner(backbone: AnyBackbone) -> nn.Module:
-    """Return the model that is wrapped; our decoder wraps none."""
+    """Return the wrapped model; our decoder wraps none."""
     return backbone if isinstance(backbone, Decoder) else backbone.model
 
 
 def _width(backbone: AnyBackbone) -> int:
-    """Return the width of a token: our decoder says it in its settings."""
+    """Return the width of a token; our decoder keeps it in its settings."""
     return backbone.config.width if isinstance(backbone, Decoder) else backbone.width
 
 
@@ -236,11 +236,11 @@ def _add_lora(backbone: AnyBackbone, config: TuningConfig) -> None:
         lora_alpha=config.alpha,
         lora_dropout=config.dropout,
         target_modules=targets if isinstance(targets, str) else list(targets),
-        # GPT-2 keeps its weights the other way round.
+        # GPT-2 keeps its weights transposed.
         fan_in_fan_out=not any(isinstance(layer, nn.Linear) for layer in layers.values()),
     )
     inject_adapter_in_model(lora, model)
-    # A step of Adam is often smaller than half-precision weights can tell.
+    # A step of Adam is often smaller than the spacing of half-precision weights.
     for weight in trainable_parameters(model):
         weight.data = weight.data.float()
 
@@ -266,7 +266,7 @@ def _through_bottleneck(layer: nn.Module, _: object, output: Tensor) -> Tensor:
 
 
 def _projections(model: nn.Module) -> dict[str, nn.Module]:
-    """Return the linear layers but for the language-model head; GPT-2 has its own kind of them."""
+    """Return the linear layers (GPT-2's are ``Conv1D``) except the language-model head."""
     find_head = getattr(model, "get_output_embeddings", None)
     head = find_head() if callable(find_head) else None
     return {
@@ -281,7 +281,7 @@ def _last_names(layers: Mapping[str, nn.Module]) -> set[str]:
 
 
 def _chosen(layers: Mapping[str, nn.Module], targets: tuple[str, ...]) -> list[str]:
-    """Return the layers asked for, each of which must be there."""
+    """Return the requested layer names, each of which must exist."""
     known = _last_names(layers)
     for target in targets:
         if target not in known:

@@ -1,7 +1,7 @@
-"""Baselines: what any new model has to beat, judged in the same way.
+"""Baselines that every new model is compared with, evaluated in the same way.
 
-One file each, with the settings beside the method. To add one, write its file and enter the class
-in :data:`BASELINES`.
+Each has one file with its settings and its method. To add one, write its file and add the class to
+:data:`BASELINES`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 BASELINES: tuple[type[Baseline], ...] = (Popularity, ItemKnn, Ease, Als, Bpr)
-"""Every baseline there is."""
+"""All baselines."""
 
 _KINDS: Mapping[str, type[Baseline]] = {
     str(one.settings.model_fields["kind"].default): one for one in BASELINES
@@ -51,7 +51,7 @@ _KINDS: Mapping[str, type[Baseline]] = {
 if TYPE_CHECKING:
     BaselineConfig = BaselineSettings
 else:
-    # The settings of any baseline, told apart by their `kind`.
+    # The settings of any baseline; their `kind` decides which.
     BaselineConfig = Annotated[
         Union[tuple(one.settings for one in BASELINES)],  # noqa: UP007 - made of the entries
         Field(discriminator="kind"),
@@ -66,11 +66,11 @@ def fit_baseline(
 ) -> Baseline:
     """Fit the baseline that ``config`` describes to training sequences.
 
-    Only what draws at random uses the seed of ``fitting``; the others have one answer.
+    Only baselines that draw random numbers use the seed of ``fitting``; others are deterministic.
 
     Raises:
         ConfigError: when the settings do not suit the data.
-        MissingExtraError: when ALS or BPR is asked for and ``implicit`` is not installed.
+        MissingExtraError: when ALS or BPR is requested and ``implicit`` is not installed.
 
     Example:
         >>> import numpy as np
@@ -86,7 +86,7 @@ def load_baseline(folder: Path) -> Baseline:
     """Read a baseline from the folder its ``save`` wrote.
 
     Raises:
-        ArtifactError: when the folder holds none, or a damaged one.
+        ArtifactError: when the folder holds no baseline, or a damaged one.
     """
     kind = read_kind(folder)
     if kind not in _KINDS:

@@ -1,4 +1,4 @@
-"""What every baseline is: it scores histories, ranks by its scores, and lives in a folder."""
+"""The base class of all baselines: score histories, rank by score, save to and load a folder."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -34,10 +34,10 @@ class BaselineSettings(BaseModel):
 
 
 class Baseline(ABC):
-    """A recommender that is no language model, asked in the same words as every other."""
+    """A recommender that is not a language model, with the interface of every recommender."""
 
     settings: ClassVar[type[BaselineSettings]]
-    """The type of its settings."""
+    """Type of the settings."""
 
     @classmethod
     @abstractmethod
@@ -53,13 +53,13 @@ class Baseline(ABC):
         Args:
             config: settings, of the type :attr:`settings`.
             sequences: the training events of each user.
-            num_items: rows of the catalogue.
-            fitting: the seed, and a trainer for what learns by gradient.
+            num_items: number of items in the catalogue.
+            fitting: the seed, and a trainer for baselines that learn by gradient.
         """
 
     @abstractmethod
     def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
-        """Return one finite float32 score per user and catalogue row, higher is better."""
+        """Return one finite float32 score per user and catalogue row; higher is better."""
 
     @abstractmethod
     def save(self, folder: Path) -> None:
@@ -68,7 +68,7 @@ class Baseline(ABC):
     @classmethod
     @abstractmethod
     def load(cls, folder: Path) -> "Baseline":
-        """Read what :meth:`save` wrote; the scores are the same to the last bit.
+        """Load what :meth:`save` wrote; the scores are the same to the last bit.
 
         Raises:
             ArtifactError: when the folder holds no baseline, or a damaged one.
@@ -76,7 +76,7 @@ class Baseline(ABC):
 
     @property
     def item_vectors(self) -> Float[np.ndarray, "items width"] | None:
-        """Vectors whose products with those of users are the scores, where it works by such."""
+        """Item vectors whose products with user vectors are the scores; None without vectors."""
         return None
 
     def recommend(
@@ -87,7 +87,7 @@ class Baseline(ABC):
         candidates: Int[np.ndarray, " candidates"] | None = None,
         exclude_seen: bool = True,
     ) -> list[Ranking]:
-        """Return the best ``n`` items for each history, fewer only where fewer are allowed."""
+        """Return the best ``n`` items for each history, or fewer if fewer are allowed."""
         return rank_scored(
             self.score, histories, n, candidates=candidates, exclude_seen=exclude_seen
         )
@@ -97,15 +97,15 @@ def write_baseline(folder: Path, config: BaseModel, arrays: Arrays) -> None:
     """Write the two files of a baseline's folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _CONFIG).write_text(config.model_dump_json(indent=2) + "\n")
-    # safetensors writes memory as it lies: anything but C order would come back transposed.
+    # safetensors writes raw memory: an array that is not in C order would load transposed.
     save_file({k: np.ascontiguousarray(a) for k, a in arrays.items()}, folder / _ARRAYS)
 
 
 def read_kind(folder: Path) -> str:
-    """Return which baseline a folder holds.
+    """Return the kind of the baseline in a folder.
 
     Raises:
-        ArtifactError: when the folder holds none.
+        ArtifactError: when the folder holds no baseline.
     """
     return read_config(folder, _Kind).kind
 
@@ -114,7 +114,7 @@ def read_config(folder: Path, schema: type[Config]) -> Config:
     """Read the settings that :func:`write_baseline` wrote.
 
     Raises:
-        ArtifactError: when there are none, or they are not of this ``schema``.
+        ArtifactError: when there are no settings, or they do not match ``schema``.
     """
     try:
         return schema.model_validate_json((folder / _CONFIG).read_bytes())
@@ -129,7 +129,7 @@ def read_arrays(folder: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Read the named arrays that :func:`write_baseline` wrote.
 
     Raises:
-        ArtifactError: when the file is missing, damaged, or lacks one of them.
+        ArtifactError: when the file is missing or damaged, or lacks one of the arrays.
     """
     try:
         arrays = load_file(folder / _ARRAYS)

@@ -1,4 +1,4 @@
-"""EASE: the best linear item-to-item model, in closed form (Steck 2019)."""
+"""EASE: a linear item-to-item model fitted in closed form (Steck 2019)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,13 +31,14 @@ class EaseConfig(BaselineSettings):
     decay: Annotated[float, Field(gt=0, le=1)] = 0.7
     """Weight of an event against the one after it, in prediction; 1 is the plain method."""
     keep: PositiveInt | None = 500
-    """How many weights of each scored item are kept, the largest in size; None keeps all.
+    """Number of weights kept per scored item, the largest in absolute value; None keeps all.
 
-    With ``decay`` the rest says nothing (Beauty and ML-1M: NDCG@10 within 0.003); the plain method
-    loses a little on dense data (ML-1M: recall@10 0.092 for 0.098).
+    With ``decay`` the dropped weights do not matter (Beauty and ML-1M: NDCG@10 within 0.003); the
+    plain method loses a little on dense data (ML-1M: recall@10 0.092 instead of 0.098).
     """
     max_items: PositiveInt = 40_000
-    """Larger catalogues are refused: memory grows with the square, time with the cube."""
+    """Larger catalogues are refused: memory grows with the square of the size, time with its cube.
+    """
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ class Ease(Baseline):
 
     ``B = argmin |X - X B|^2 + lambda |B|^2`` with a zero diagonal, which is ``B[i, j] =
     -P[i, j] / P[j, j]`` for i != j and ``P = (X'X + lambda I)^-1``; X is users x items, 0 or 1.
-    Recency enters in prediction alone (``decay``), the fit is Steck's.
+    Recency (``decay``) enters only the prediction; the fit is Steck's.
     """
 
     settings = EaseConfig
@@ -96,10 +97,10 @@ class Ease(Baseline):
 def _inverse(matrix: Float[np.ndarray, "items items"]) -> Float[np.ndarray, "items items"]:
     """Return the lower triangle of the inverse of a symmetric positive definite matrix.
 
-    By Cholesky factor and in the memory of ``matrix``, which is lost: half the work and a quarter
-    of the memory of a general inverse.
+    It uses the Cholesky factor and overwrites ``matrix``: half the work and a quarter of the
+    memory of a general inverse.
     """
-    # LAPACK reads columns first; of a symmetric matrix that is its transpose, so nothing is copied.
+    # LAPACK reads by columns, so it sees the transpose, which is equal here: nothing is copied.
     factor, failed = lapack.spotrf(matrix.T, lower=1, clean=0, overwrite_a=1)
     assert not failed, "X'X + lambda I is positive definite"
     inverse: Float[np.ndarray, "items items"]
@@ -109,13 +110,13 @@ def _inverse(matrix: Float[np.ndarray, "items items"]) -> Float[np.ndarray, "ite
 
 
 def _regression_weights(lower: Float[np.ndarray, "items items"], keep: int | None) -> csr_array:
-    """Return B from the lower triangle of P, a block of columns at a time, cut to ``keep``."""
+    """Return B from the lower triangle of P, block of columns by block, cut to ``keep``."""
     num_items = len(lower)
     diagonal = lower.diagonal()
     columns = []
     for start in range(0, num_items, _ITEMS_AT_ONCE):
         end = min(start + _ITEMS_AT_ONCE, num_items)
-        # P[:, start:end], the part above the diagonal read from below it by symmetry.
+        # P[:, start:end]; entries above the diagonal are filled from below it by symmetry.
         block = lower[:, start:end].copy()
         block[:start] = lower[start:end, :start].T
         square = np.tril(block[start:end])
@@ -127,7 +128,7 @@ def _regression_weights(lower: Float[np.ndarray, "items items"], keep: int | Non
 
 
 def _largest(block: Float[np.ndarray, "items columns"], keep: int | None) -> csr_array:
-    """Return the block transposed, with the ``keep`` entries of largest size of each column."""
+    """Return the transposed block with only the ``keep`` largest absolute values per column."""
     rows = np.ascontiguousarray(block.T)
     if keep is not None and keep < rows.shape[1]:
         size = np.abs(rows)

@@ -1,7 +1,7 @@
-"""Matrix factorisation by the ``implicit`` library: ALS and BPR, with users folded in by history.
+"""Matrix factorisation with the ``implicit`` library: ALS and BPR, with users folded in.
 
-Only the item factors are kept. A user is computed from the history at hand, so that a new user is
-served like an old one and nothing depends on who was there in training.
+Only the item factors are kept. A user's factors are computed from the given history, so that new
+users are handled like the users of training.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class AlsConfig(BaselineSettings):
     factors: PositiveInt = 128
     regularisation: PositiveFloat = 0.1
     confidence: PositiveFloat = 10.0
-    """Weight of an item taken against one not taken."""
+    """Weight of an item with an event relative to an item without."""
     iterations: PositiveInt = 15
     num_threads: NonNegativeInt = 0
     """0 means all cores; the result is the same."""
@@ -51,7 +51,7 @@ class BprConfig(BaselineSettings):
     regularisation: PositiveFloat = 0.01
     iterations: PositiveInt = 100
     num_threads: NonNegativeInt = 1
-    """0 means all cores; with more than one, two runs differ, because threads race."""
+    """0 means all cores; with more than one thread two runs differ, because threads race."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class Als(Baseline):
     """Alternating least squares on implicit feedback (Hu, Koren and Volinsky 2008).
 
     A user with items S has the factors ``(Y'Y + (c - 1) Y_S'Y_S + lambda I)^-1 c Y_S'1``: the exact
-    least-squares answer for fixed item factors Y, with confidence c in the items of the history.
+    least-squares solution for fixed item factors Y, with confidence c in the items of the history.
     """
 
     settings = AlsConfig
@@ -85,7 +85,7 @@ class Als(Baseline):
             from implicit.cpu.als import AlternatingLeastSquares
         except ImportError as error:
             raise MissingExtraError("implicit", "baselines") from error
-        # A pool of BLAS threads inside each of its own threads would slow it down tenfold.
+        # A BLAS thread pool inside each of the library's threads would slow it down tenfold.
         with threadpool_limits(1, "blas"):
             model = AlternatingLeastSquares(
                 factors=config.factors,
@@ -109,7 +109,7 @@ class Als(Baseline):
         return fill_silent(self.fold_in(bags) @ self.item_factors.T, self.shares)
 
     def fold_in(self, bags: csr_array) -> Float[np.ndarray, "users factors"]:
-        """Return the user factors that fit each row of ``bags`` best."""
+        """Return the user factors that fit each row of ``bags`` best (see the class)."""
         width = self.item_factors.shape[1]
         common = self.item_factors.T @ self.item_factors
         common += self.config.regularisation * np.eye(width, dtype=np.float32)
@@ -138,8 +138,8 @@ class Als(Baseline):
 class Bpr(Baseline):
     """Bayesian personalised ranking (Rendle et al. 2009).
 
-    A user is the mean of the factors of the items in the history. That is an approximation: BPR
-    learns user factors of its own, and has no closed form for a user it did not learn.
+    A user vector is the mean of the item factors of the history. That is an approximation: BPR
+    learns user factors, and has no closed form for users outside training.
     """
 
     settings = BprConfig
@@ -157,7 +157,7 @@ class Bpr(Baseline):
         num_items: int,
         fitting: Fitting = FIRST_SEED,
     ) -> "Bpr":
-        """Learn by pairs of an item taken and one not taken.
+        """Learn from pairs of an item with an event and one without.
 
         Raises:
             MissingExtraError: when ``implicit`` is not installed.

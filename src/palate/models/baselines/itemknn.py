@@ -1,4 +1,4 @@
-"""Item-kNN: what was taken by the same people as the items of the history (Sarwar et al. 2001)."""
+"""Item-kNN: items chosen by the same users as those of the history (Sarwar et al. 2001)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,15 +27,15 @@ class ItemKnnConfig(BaselineSettings):
     decay: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Weight of an event against the one after it; 1 is the plain method."""
     neighbours: PositiveInt | None = None
-    """How many neighbours each item of a history speaks for; None means all."""
+    """Neighbours kept per item; None keeps all."""
 
 
 @dataclass(frozen=True, eq=False)
 class ItemKnn(Baseline):
     """Cosine similarity between the sets of users of two items.
 
-    ``W[i, j] = |U_i and U_j| / sqrt(|U_i| |U_j|)`` for i != j, where U_i are the users who took
-    item i in training; with ``neighbours`` only the largest of each row i are kept.
+    ``W[i, j] = |U_i and U_j| / sqrt(|U_i| |U_j|)`` for i != j, where U_i are the users of item i
+    in training; with ``neighbours`` only the largest entries of each row i are kept.
     """
 
     settings = ItemKnnConfig
@@ -51,7 +51,7 @@ class ItemKnn(Baseline):
         num_items: int,
         fitting: Fitting = FIRST_SEED,
     ) -> "ItemKnn":
-        """Count which items were taken by the same users."""
+        """Count how many users two items share."""
         bags = history_matrix(sequences, num_items)
         sizes = np.asarray(bags.sum(axis=0))
         unit = (bags @ diags_array(1 / np.sqrt(np.maximum(sizes, 1)))).tocsc()
@@ -63,7 +63,7 @@ class ItemKnn(Baseline):
         return cls(config, ItemWeights(matrix, item_shares(sequences, num_items)))
 
     def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
-        """Return the similarity of each item to those of the history, summed by recency."""
+        """Return the similarity of each item to the history's items, weighted by recency."""
         return self.weights.score(histories, self.config.decay)
 
     def save(self, folder: Path) -> None:
@@ -77,7 +77,7 @@ class ItemKnn(Baseline):
 
 
 def _similar(unit: csc_array, start: int, neighbours: int | None) -> csr_array:
-    """Return some rows of the similarity matrix, the diagonal left out."""
+    """Return a block of rows of the similarity matrix, without the diagonal."""
     block = (unit[:, start : start + _ITEMS_AT_ONCE].T @ unit).tocoo()
     others = block.row + start != block.col
     rows = csr_array(

@@ -1,4 +1,4 @@
-"""One sparse matrix of item-to-item weights: what item-kNN and EASE have in common."""
+"""A sparse matrix of item-to-item weights, which item-kNN and EASE share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,24 +16,24 @@ from palate.types import History
 
 @dataclass(frozen=True, eq=False)
 class ItemWeights:
-    """What each item of a history says for each item of the catalogue.
+    """Weight of each history item for the score of each catalogue item.
 
     ``score(u, j) = sum_i x_u[i] W[i, j]``, with ``x_u`` the history weighted by recency
     (:func:`~palate.models.baselines.recency.history_matrix`).
     """
 
     matrix: csr_array
-    """W, items x items, float32: rows are items of the history, columns what is scored."""
+    """W, items x items, float32: rows are history items, columns scored items."""
     shares: Float[np.ndarray, " items"]
-    """Popularity, for histories that say nothing."""
+    """Popularity, for histories whose scores are all 0."""
 
     def score(self, histories: Sequence[History], decay: float) -> Float[np.ndarray, "users items"]:
-        """Return the scores; a history that says nothing gets the popularity shares."""
+        """Return the scores; a history whose scores are all 0 gets the popularity shares."""
         bags = history_matrix(histories, len(self.shares), decay=decay)
         return fill_silent((bags @ self.matrix).toarray(), self.shares)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return the plain arrays to save."""
+        """Return the arrays to save."""
         return {
             "data": self.matrix.data,
             "indices": self.matrix.indices,
@@ -43,7 +43,7 @@ class ItemWeights:
 
     @classmethod
     def read(cls, folder: Path) -> "ItemWeights":
-        """Read what was written of :meth:`arrays`."""
+        """Load the saved arrays of :meth:`arrays`."""
         arrays = read_arrays(folder, ["data", "indices", "indptr", "shares"])
         shares = arrays["shares"]
         rows = (arrays["data"], arrays["indices"], arrays["indptr"])
@@ -51,7 +51,7 @@ class ItemWeights:
 
 
 def strongest(values: csr_array, keep: int) -> csr_array:
-    """Keep the ``keep`` entries of largest size in each row; of equal ones the lower column."""
+    """Keep the ``keep`` largest absolute values of each row; of equal ones the lower column."""
     lengths = np.diff(values.indptr)
     rows = np.repeat(np.arange(values.shape[0]), lengths)
     order = np.lexsort((values.indices, -np.abs(values.data), rows))

@@ -1,4 +1,4 @@
-"""Popularity: everybody gets what most people took, or what most people took lately."""
+"""Popularity: everybody gets the most frequent items, optionally weighted by recency."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ class PopularityConfig(BaselineSettings):
 
     kind: Literal["popularity"] = "popularity"
     half_life_days: PositiveFloat | None = None
-    """An event this many days before the newest one counts half; None counts all alike."""
+    """An event this many days before the newest one counts half; None weighs all events equally."""
 
 
 @dataclass(frozen=True, eq=False)
 class Popularity(Baseline):
-    """The same list for everybody: items by their share of the training events."""
+    """Ranks items by their share of the training events, the same for every user."""
 
     settings = PopularityConfig
 
@@ -51,7 +51,7 @@ class Popularity(Baseline):
         """Count the events of each item.
 
         Raises:
-            ConfigError: when a half-life is asked for and the events have no times.
+            ConfigError: when a half-life is set and the events have no times.
         """
         if config.half_life_days is None:
             return cls(config, item_shares(sequences, num_items))
@@ -59,7 +59,7 @@ class Popularity(Baseline):
         return cls(config, item_shares(sequences, num_items, weights=weights))
 
     def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
-        """Return the shares, once per user."""
+        """Return the item shares, repeated for each user."""
         return np.tile(self.shares, (len(histories), 1))
 
     def save(self, folder: Path) -> None:
@@ -78,7 +78,7 @@ def item_shares(
     *,
     weights: Float[np.ndarray, " events"] | None = None,
 ) -> Float[np.ndarray, " items"]:
-    """Return each item's part of all events, which sum to 1 (or to 0 where there is no event)."""
+    """Return each item's share of all events; the sum is 1, or 0 without events."""
     rows = np.concatenate([np.empty(0, np.int64), *(s.item_rows for s in sequences)])
     counts = np.bincount(rows, weights=weights, minlength=num_items)
     shares: Float[np.ndarray, " items"] = (counts / max(counts.sum(), 1e-9)).astype(np.float32)
@@ -88,10 +88,10 @@ def item_shares(
 def fill_silent(
     scores: Float[np.ndarray, "users items"], shares: Float[np.ndarray, " items"]
 ) -> Float[np.ndarray, "users items"]:
-    """Give the popularity shares to the users about whom a baseline has nothing to say.
+    """Give the popularity shares to users whose scores are all 0 (in place).
 
-    Such a user has no event, or only events of items that were never seen in training: all scores
-    are 0, and their order would be the arbitrary one of the rows. Changes ``scores`` in place.
+    Such a user has no event, or only events with items that training never saw; without this the
+    order would be that of the rows, which is arbitrary.
     """
     scores[~scores.any(axis=1)] = shares
     return scores
@@ -100,7 +100,7 @@ def fill_silent(
 def _time_weights(
     sequences: Sequence[History], half_life_days: float
 ) -> Float[np.ndarray, " events"]:
-    """Return ``0.5 ** (age / half-life)`` per event; one of unknown time counts as the oldest."""
+    """Return ``0.5 ** (age / half-life)`` per event; an unknown time counts as the oldest one."""
     times = np.concatenate([_known_timestamps(sequence) for sequence in sequences]).astype(float)
     if (times < 0).all():
         raise _without_times()

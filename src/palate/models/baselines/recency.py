@@ -1,4 +1,4 @@
-"""Histories as rows of a sparse matrix, each event weighted by how many came after it."""
+"""Histories as rows of a sparse matrix, each event weighted by the number of later events."""
 
 from collections.abc import Sequence
 
@@ -21,13 +21,13 @@ def history_matrix(
     users = np.repeat(np.arange(len(histories)), lengths)
     items = np.concatenate([np.empty(0, np.int64), *(h.item_rows for h in histories)])
     ages = np.repeat(np.cumsum(lengths), lengths) - 1 - np.arange(len(items))
-    # Seen from the end, the first time a pair turns up is its newest occurrence.
+    # In reverse order, the first occurrence of a pair is its newest one.
     pairs, newest = np.unique((users * num_items + items)[::-1], return_index=True)
     weights = _powers(decay, int(lengths.max(initial=0)))[ages[::-1][newest]]
     return csr_array((weights, np.divmod(pairs, num_items)), shape=(len(histories), num_items))
 
 
 def _powers(decay: float, count: int) -> Float[np.ndarray, " ages"]:
-    """Return ``decay ** age`` for each age; far back it is below float32 and becomes 0."""
+    """Return ``decay ** age`` for each age; very old events underflow to 0."""
     with np.errstate(under="ignore"):
         return np.power(decay, np.arange(count), dtype=np.float64).astype(np.float32)

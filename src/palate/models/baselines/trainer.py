@@ -1,7 +1,7 @@
-"""What a baseline is given to be fitted with: a seed, and a trainer where it learns by gradient.
+"""What fitting a baseline needs: a seed, and a trainer if it learns by gradient.
 
-Baselines stand below training, so the trainer comes from above as an argument: validation, early
-stopping, progress, checkpoints and the device are then the same as for every other model.
+Baselines may not import the training package, so the trainer is passed as an argument. Validation,
+early stopping, progress, checkpoints and the device are then the same as for every other model.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from palate.types import History
 Module = TypeVar("Module", bound=nn.Module)
 
 Score = Callable[[Sequence[History]], Float[np.ndarray, "users items"]]
-"""Returns one score per user and catalogue row, with the weights as they are now."""
+"""Returns one score per user and catalogue row, with the current weights."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Trainer(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where the module is to learn: bring it there first."""
+        """Device to train on; the caller moves the module there."""
         ...
 
     def train(
@@ -52,30 +52,30 @@ class Trainer(Protocol):
         score: Score,
         settings: GradientSettings,
     ) -> None:
-        """Train ``module`` in place; it is left with the weights of its best validation.
+        """Train ``module`` in place; it ends with the weights of its best validation.
 
         Args:
-            module: what learns, on :attr:`device`.
-            batches: returns the batches of an epoch, made from the seed and the epoch alone, so
-                that a run that was killed goes on as if nothing had been.
+            module: the module to train, on :attr:`device`.
+            batches: returns the batches of an epoch. They must depend only on the seed and the
+                epoch, so that an interrupted run resumes exactly.
             loss: returns the loss of a batch, which is on :attr:`device`.
-            score: what is judged on the validation split.
-            settings: how long and how fast.
+            score: scores histories for the validation.
+            settings: epochs, learning rate and early stopping.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """What a baseline may use beside its settings and the training sequences."""
+    """What a baseline may use besides its settings and the training sequences."""
 
     seed: int = 0
     trainer: Trainer | None = None
-    """None where only baselines without gradient are fitted."""
+    """None if only baselines without gradients are fitted."""
 
     @property
     def gradient_trainer(self) -> Trainer:
-        """The trainer, for a baseline that cannot do without."""
+        """The trainer, for a baseline that needs one."""
         assert self.trainer is not None, "this baseline learns by gradient and was given no trainer"
         return self.trainer
 
