@@ -14,8 +14,8 @@ from palate.items.codes.indexings import SemanticConfig
 from palate.language.tasks import shared_families
 from palate.language.tasks.direct import Direct
 from palate.language.tasks.search import Search
-from palate.terminal.recipes import recipe_settings
 from palate.models.backbones.tuning import TuningConfig
+from palate.terminal.recipes import recipe_settings
 from palate.training.config import Stage, TasksConfig, TrainingConfig
 from palate.training.recipe import Recipe, load_recipe, recipe_names
 from palate.training.unread_settings import unread_settings

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from palate.data.catalog import Catalog
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError
-from palate.trust.grounding import Groundedness, Grounds, factual_sentence, mend
+from palate.trust.grounding import Groundedness, Grounds, drop_invented, factual_sentence
 
 SHARED = Path(os.environ.get("PALATE_SHARED_DATA", Path(__file__).parents[2] / "../shared/data"))
 
@@ -115,7 +115,7 @@ def test_titles_as_people_say_them() -> None:
 def test_a_title_may_hold_the_end_of_a_sentence() -> None:
     text = 'You saw "What Now? Again." before. It is good.'
     assert invented(text, PICK, AGAIN) == []
-    assert GROUNDS.mended(text, PICK, []) == "It is good."
+    assert GROUNDS.without_invented(text, PICK, []) == "It is good."
 
 
 @pytest.mark.parametrize(
@@ -175,9 +175,9 @@ def test_an_item_without_a_price_has_none() -> None:
 def test_mending_drops_whole_sentences() -> None:
     text = "It is bright. It is by Ernie Ball, for $4.99! You will like it."
     verdict = GROUNDS.check(text, PICK, [])
-    assert mend(text, verdict) == "It is bright. You will like it."
-    assert GROUNDS.mended("It is by Ernie Ball.", PICK, []) == ""
-    assert GROUNDS.mended(" As it was. ", PICK, []) == " As it was. "
+    assert drop_invented(text, verdict) == "It is bright. You will like it."
+    assert GROUNDS.without_invented("It is by Ernie Ball.", PICK, []) == ""
+    assert GROUNDS.without_invented(" As it was. ", PICK, []) == " As it was. "
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_mending_drops_whole_sentences() -> None:
     ],
 )  # fmt: skip
 def test_sentences_that_are_left_do_not_run_together(text: str) -> None:
-    assert GROUNDS.check(GROUNDS.mended(text, PICK, []), PICK, []).is_grounded
+    assert GROUNDS.check(GROUNDS.without_invented(text, PICK, []), PICK, []).is_grounded
 
 
 PIECES = st.sampled_from([
@@ -202,8 +202,8 @@ PIECES = st.sampled_from([
 
 @given(st.text() | st.lists(PIECES, max_size=30).map("".join))
 def test_whatever_is_mended_is_grounded(text: str) -> None:
-    mended = GROUNDS.mended(text, PICK, [MATRIX])
-    assert GROUNDS.check(mended, PICK, [MATRIX]).is_grounded
+    kept = GROUNDS.without_invented(text, PICK, [MATRIX])
+    assert GROUNDS.check(kept, PICK, [MATRIX]).is_grounded
     assert all(text[x.start : x.end] == x.text for x in GROUNDS.claims(text))
 
 
@@ -215,13 +215,13 @@ def test_any_catalogue_will_do(items: list[tuple[str, str | None, list[str]]]) -
     sentence = factual_sentence(catalog, 0, range(len(items)))
     assert "\n" not in sentence
     assert sentence.count('"') in {2, 4}
-    assert grounds.check(grounds.mended(sentence, 0, []), 0, []).is_grounded
+    assert grounds.check(grounds.without_invented(sentence, 0, []), 0, []).is_grounded
 
 
 def test_no_text_takes_for_ever() -> None:
     for piece in ('"', "“", "\u2018A", ". ", "made by A ", "Ernie ", "$1 ", "e.g. ", "\n"):
         text = piece * (4_000 // len(piece))
-        assert GROUNDS.mended(text, PICK, []) is not None
+        assert GROUNDS.without_invented(text, PICK, []) is not None
 
 
 def test_rate_counts_texts_and_claims() -> None:

@@ -32,7 +32,7 @@ from palate.language.tasks.task import Example, Task
 from palate.language.tasks.yes_no import NO, YES, YesNo
 from palate.language.text.plain import one_line, openings, words
 from palate.language.text.reviews import Reviews
-from palate.trust.grounding import Grounds, factual_sentence, mend
+from palate.trust.grounding import Grounds, drop_invented, factual_sentence
 from palate.types import History, Ranking
 
 EXPLANATION_SAMPLING = SamplingParams(min_words=4, temperature=0.7, drafts=6, trust=0.75)
@@ -298,7 +298,7 @@ class TextAnswers:
         item_row, history = int(_candidate_rows(example)[0]), example.history
         rows = history.item_rows.tolist()
         verdict = self.grounds.check(generated, item_row, rows)
-        left = mend(generated, verdict).strip()
+        left = drop_invented(generated, verdict).strip()
         plain = factual_sentence(self._catalog, item_row, rows)
         shown = left or plain
         return Explained(

@@ -1,1 +1,1 @@
-"""The simulated shop, and what its users truly want."""
+"""A simulated shop whose users have known preferences, and the oracle that knows them."""

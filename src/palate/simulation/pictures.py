@@ -1,4 +1,4 @@
-"""Small pictures for the simulated shop; hue and proportions tell what no word does."""
+"""Small pictures for the simulated shop; hue and proportions show the look, which no text does."""
 
 import colorsys
 import io
@@ -18,12 +18,12 @@ def draw_pictures(
     """Return one PNG per item.
 
     Args:
-        look: the first number decides the hue, from red to violet, the second the proportions,
-            from tall to wide.
-        outline: 0 ellipse, 1 box, 2 triangle, 3 diamond: what kind of thing it is.
-        rng: for what means nothing: place, size, brightness.
+        look: the first number is the hue, from red to violet, the second the proportions, from tall
+            to wide.
+        outline: 0 ellipse, 1 box, 2 triangle, 3 diamond; it depends on the kind of item.
+        rng: draws the uninformative part: place and brightness.
     """
-    # The normal distribution's own curve spreads both numbers evenly over their range.
+    # This approximates the normal distribution function: both numbers become about uniform.
     shares = 1 / (1 + np.exp(-1.7 * look))
     chance = rng.random((len(look), 4))
     return [
@@ -38,7 +38,7 @@ def _draw(share: tuple[float, ...], outline: int, noise: tuple[float, ...]) -> b
     picture = Image.new("RGB", (SIDE, SIDE), (light, light, light))
     colour = colorsys.hsv_to_rgb(0.8 * hue, 0.75, 0.65 + 0.25 * noise[1])
     fill = tuple(int(255 * channel) for channel in colour)
-    # Half width and half height have a constant product: the area says nothing.
+    # Half width and half height have a constant product: the area is uninformative.
     stretch = 2.0 ** (1.6 * proportion - 0.8)
     width, height = 13 * stretch, 13 / stretch
     x, y = SIDE / 2 + 4 * noise[2] - 2, SIDE / 2 + 4 * noise[3] - 2

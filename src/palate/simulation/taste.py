@@ -1,12 +1,11 @@
-"""How the simulated shop works inside: what items are, what users want, how they choose.
+"""The choice model of the simulated shop: items, users, and how users choose.
 
-An event comes about so: a *scenario* is drawn, then an *event type* given the scenario, then a
-*shelf*, then an item of the shelf. With probability ``f`` (greatest after a purchase) the shelf is
-the one whose goods go with the previous item; otherwise
-``P(shelf) ~ exp(b taste·shelf_style + appeal)``. In the shelf
-``P(item) ~ exp(w1 taste·style + w2 taste·look - w3 thrift·expense + appeal)`` with weights ``w``
-that depend on the event type: likes follow the look, purchases the price. An item is met once:
-whatever was seen before is drawn again.
+An event is drawn in four steps: a *scenario*, an *event type* given the scenario, a *shelf*, and an
+item of the shelf. With probability ``f`` (largest after a purchase) the shelf is the one whose
+goods complement the previous item; otherwise ``P(shelf) ~ exp(b taste·shelf_style + appeal)``. On
+the shelf ``P(item) ~ exp(w1 taste·style + w2 taste·look - w3 thrift·expense + appeal)`` with
+weights ``w`` that depend on the event type: likes follow the look, purchases the price. A user
+never gets an item twice: a seen item is drawn again.
 """
 
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ REGIONS = ("north", "east", "south", "west", "coast", "islands")
 
 NUM_STYLES = 6
 NUM_LOOKS = 2
-# Rows in the order of EVENT_TYPES: how much style, look and price count.
+# Rows in the order of EVENT_TYPES: weights of style, look and price.
 _INTENT = np.array(
     [[0.8, 0.6, 1.0], [1.0, 0.8, 0.3], [0.4, 2.0, 0.0], [0.8, 0.4, 2.0], [1.0, 0.7, 0.2]]
 )
@@ -41,30 +40,30 @@ _EVENT_SHARES = np.array(
     [[0.15, 0.30, 0.05, 0.25, 0.25], [0.10, 0.20, 0.20, 0.10, 0.40], [0.20, 0.30, 0.05, 0.25, 0.20]]
 )
 _FOCUS = np.array([0.8, 1.0, 1.4], dtype=np.float32)
-"""How sharply the shelf follows the taste, by scenario."""
+"""Weight of the taste in the choice of the shelf, by scenario."""
 _FOLLOW_SCENARIO = np.array([1.3, 1.0, 0.5], dtype=np.float32)
 _FOLLOW_EVENT = np.array([0.45, 0.15, 0.10, 0.65, 0.10], dtype=np.float32)
-"""How often goods that go with the previous item come next, by the previous event type."""
+"""Probability of a complement of the previous item, by the previous event type."""
 
 
 @dataclass(frozen=True)
 class Shop:
-    """The hidden nature of the items, in row order."""
+    """The latent attributes of the items, in row order."""
 
     shelf_of: Int[np.ndarray, " items"]
     style: Float[np.ndarray, "items styles"]
-    """How the item departs from its shelf; the words tell it."""
+    """Deviation of the item from its shelf; the texts describe it."""
     look: Float[np.ndarray, "items looks"]
-    """Only the picture tells it."""
+    """Visual attributes; only the picture shows them."""
     expense: Float[np.ndarray, " items"]
     appeal: Float[np.ndarray, " items"]
     quality: Float[np.ndarray, " items"]
     shelf_style: Float[np.ndarray, "shelves styles"]
     shelf_appeal: Float[np.ndarray, " shelves"]
     goes_with: Int[np.ndarray, " shelves"]
-    """The shelf whose goods are bought after those of this one."""
+    """The shelf whose goods complement those of each shelf."""
     members: Int[np.ndarray, "shelves width"]
-    """Rows of the items on each shelf, filled up with -1."""
+    """Rows of the items on each shelf, padded with -1."""
 
     @classmethod
     def build(cls, num_items: int, rng: np.random.Generator) -> "Shop":
@@ -92,28 +91,28 @@ class Shop:
 
     @cached_property
     def traits(self) -> Float[np.ndarray, "items traits"]:
-        """What the choice within a shelf depends on: style, look, expense."""
+        """Attributes that the choice within a shelf depends on: style, look, expense."""
         return np.concatenate([self.style, self.look, self.expense[:, None]], axis=1)
 
     @cached_property
     def shelf_traits(self) -> Float[np.ndarray, "shelves traits width"]:
-        """The traits of the items of each shelf, laid out for quick draws."""
+        """The traits of the items of each shelf, stored for fast draws."""
         return np.ascontiguousarray(self.traits[self.members].transpose(0, 2, 1))
 
     @cached_property
     def member_appeal(self) -> Float[np.ndarray, "shelves width"]:
-        """The appeal of the items of each shelf; empty places have none."""
+        """The appeal of the items of each shelf; -inf at padding."""
         return np.where(self.members >= 0, self.appeal[self.members], np.float32(-np.inf))
 
 
 @dataclass(frozen=True)
 class Crowd:
-    """The hidden nature of the users, in row order; tastes turn from ``early`` to ``late``."""
+    """The latent attributes of the users, in row order; tastes turn from ``early`` to ``late``."""
 
     early: Float[np.ndarray, "users tastes"]
     late: Float[np.ndarray, "users tastes"]
     speed: Float[np.ndarray, " users"]
-    """Angle by which the taste turns with each event, in radians."""
+    """Angle by which the taste rotates with each event, in radians."""
     thrift: Float[np.ndarray, " users"]
     ages: Int[np.ndarray, " users"]
     genders: Int[np.ndarray, " users"]
@@ -148,14 +147,14 @@ class Crowd:
     def tastes(
         self, users: Int[np.ndarray, " n"], times: Int[np.ndarray, " n"]
     ) -> Float[np.ndarray, "n tastes"]:
-        """Return what users want after ``times`` events: ``cos(a t) early + sin(a t) late``."""
+        """Return the tastes after ``times`` events: ``cos(a t) early + sin(a t) late``."""
         angle = (self.speed[users] * times)[:, None].astype(np.float32)
         return np.asarray(np.cos(angle) * self.early[users] + np.sin(angle) * self.late[users])
 
 
 @dataclass(frozen=True)
 class Moment:
-    """The state of several users just before their next event; the first follows item -1."""
+    """The state of several users just before their next event; item -1 means no event yet."""
 
     users: Int[np.ndarray, " n"]
     times: Int[np.ndarray, " n"]
@@ -171,7 +170,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Choice:
-    """Who chooses what: probabilities in closed form, and draws from them."""
+    """The choice model: probabilities in closed form, and draws from them."""
 
     shop: Shop
     crowd: Crowd
@@ -187,7 +186,7 @@ class Choice:
     def shelf_weights(
         self, moment: Moment, scenarios: Int[np.ndarray, " n"]
     ) -> Float[np.ndarray, "n shelves"]:
-        """Return how much each shelf draws by taste alone, up to a factor per user."""
+        """Return the unnormalised probability of each shelf by taste, without complements."""
         style = self.crowd.tastes(moment.users, moment.times)[:, :NUM_STYLES]
         focused = style * _FOCUS[scenarios][:, None]
         return _weights(focused @ self.shop.shelf_style.T + self.shop.shelf_appeal)
@@ -195,7 +194,7 @@ class Choice:
     def follow_ups(
         self, moment: Moment, scenarios: Int[np.ndarray, " n"]
     ) -> tuple[Float[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-        """Return the chance that the next item goes with the previous one, and its shelf then."""
+        """Return the probability that the next item is a complement, and the shelf it is from."""
         share = _FOLLOW_SCENARIO[scenarios] * _FOLLOW_EVENT[moment.last_events]
         share = np.where(moment.last_items >= 0, share, np.float32(0))
         return share, self.shop.goes_with[self.shop.shelf_of[moment.last_items]]
@@ -213,7 +212,9 @@ class Choice:
     def probabilities(
         self, moment: Moment, *, event_type: int | None = None, scenario: int | None = None
     ) -> Float[np.ndarray, "n items"]:
-        """Return the probability of each item, for one event type or scenario where given."""
+        """Return the probability of each item, for one event type or scenario if given."""
+        # P(item) sums P(scenario, event) P(shelf | scenario) P(item | shelf, event); items are
+        # sorted by shelf, so that the softmax of each shelf is a reduction over a run of columns.
         joint = _SCENARIO_SHARES[:, None] * _EVENT_SHARES
         joint = (
             joint if scenario is None else joint * (np.arange(len(SCENARIOS)) == scenario)[:, None]
@@ -242,7 +243,7 @@ class Choice:
     def draw(
         self, moment: Moment, rng: np.random.Generator
     ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-        """Draw item, event type and scenario for each user, seen before or not."""
+        """Draw item, event type and scenario for each user; the item may be a seen one."""
         count = len(moment.users)
         scenarios = rng.choice(len(SCENARIOS), count, p=_SCENARIO_SHARES)
         events = _draw_from(_EVENT_SHARES[scenarios], rng)
@@ -258,9 +259,9 @@ class Choice:
 
 @dataclass(frozen=True)
 class Oracle:
-    """The recommender that knows every hidden taste: no other can be better on average.
+    """The recommender that knows every latent taste: no other can be better on average.
 
-    It asks of a history only whose it is, how long it is, and what came last.
+    It uses only the user of a history, its length, and its last event.
     """
 
     choice: Choice
@@ -268,10 +269,10 @@ class Oracle:
     scenario: int | None = None
 
     def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
-        """Return the true probability that each item comes next; what was seen has probability 0.
+        """Return the true probability that each item comes next; seen items have probability 0.
 
         Raises:
-            UnknownUserError: when a history does not say whose it is.
+            UnknownUserError: when a history has no user.
         """
         moment = Moment(
             users=np.array([_known_user(history) for history in histories], dtype=np.int64),
@@ -294,14 +295,14 @@ class Oracle:
         candidates: Int[np.ndarray, " candidates"] | None = None,
         exclude_seen: bool = True,
     ) -> list[Ranking]:
-        """Return the ``n`` likeliest items for each history."""
+        """Return the ``n`` most likely items for each history."""
         scores = self.score(histories)
         masked = mask_scores(scores, histories, candidates=candidates, exclude_seen=exclude_seen)
         return top_rankings(masked, n)
 
 
 def nouns(shop: Shop) -> pl.Series:
-    """Return what each item is called in one or two words."""
+    """Return the noun of each item, one or two words."""
     names = [kind.noun for kind, _ in shelf_names(len(shop.goes_with))]
     return pl.Series(names).gather(shop.shelf_of)
 
@@ -332,7 +333,7 @@ def _normal(rng: np.random.Generator, *shape: int) -> Float[np.ndarray, "..."]:
 
 
 def _weights(logits: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
-    """Return ``exp(logits)``, each row scaled so that its largest number is 1."""
+    """Return ``exp(logits)``, each row scaled to a maximum of 1."""
     return np.asarray(np.exp(logits - logits.max(axis=1, keepdims=True)))
 
 

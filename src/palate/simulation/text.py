@@ -1,6 +1,7 @@
-"""Words for the simulated shop: kinds of goods, titles, descriptions, brands and reviews.
+"""Texts of the simulated shop: kinds of goods, titles, descriptions, brands and reviews.
 
-The words tell an item's style, coarsely. They never tell its look: that is in the picture alone.
+The texts describe an item's style coarsely. They never describe its look, which only the picture
+shows.
 """
 
 from collections.abc import Sequence
@@ -13,13 +14,13 @@ from jaxtyping import Float, Int
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of goods; the next kind of the same category is what people buy with it."""
+    """One kind of goods; the next kind of the same category is its complement."""
 
     department: str
     category: str
     noun: str
     materials: tuple[str, ...]
-    """Four, each for one combination of the signs of the first two styles."""
+    """Four materials, one for each combination of the signs of the first two styles."""
     base_price: float
 
 
@@ -138,7 +139,7 @@ _SHOP: dict[str, dict[str, tuple[float, str, str]]] = {
     },
 }
 
-# One pair of poles for each of the last four styles; the first two are told by the material.
+# A pair of opposites for each of the last four styles; the material shows the first two.
 _POLES: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("Nordic", "Minimal", "Plain"), ("Ornate", "Baroque", "Florid")),
     (("Rugged", "Sturdy", "Stout"), ("Delicate", "Slender", "Fine")),
@@ -187,13 +188,13 @@ _REMARKS = (
 
 
 def kinds() -> tuple[Kind, ...]:
-    """Return all kinds of goods, four of a category together, departments taking turns."""
+    """Return all kinds of goods, the four of a category together, departments alternating."""
     leaves = [
         (department, *leaf)
         for turn in zip(*(d.items() for d in _SHOP.values()), strict=True)
         for department, leaf in zip(_SHOP, turn, strict=True)
     ]
-    # Things bought with the main thing cost less than it does.
+    # Complements cost less than the main item.
     return tuple(
         Kind(department, category, noun, tuple(materials.split(", ")), price / (1 + step))
         for department, category, (price, nouns, materials) in leaves
@@ -220,7 +221,7 @@ def item_columns(
     expense: Float[np.ndarray, " items"],
     rng: np.random.Generator,
 ) -> pl.DataFrame:
-    """Return title, description, brand, categories and price, written from each style."""
+    """Return title, description, brand, categories and price of items, made from their styles."""
     names = shelf_names(int(shelf_of.max()) + 1)
     chosen = [names[shelf] for shelf in shelf_of]
     synonym = rng.integers(3, size=(len(style), len(_POLES)))
@@ -265,7 +266,7 @@ def _brands(
     expense: Float[np.ndarray, " items"],
     rng: np.random.Generator,
 ) -> list[str | None]:
-    """Return brands that lean to a price level and a style; one item in twenty has none."""
+    """Return brands that depend on price level and style; one item in twenty has none."""
     departments = {name: place for place, name in enumerate(_SHOP)}
     level = np.digitize(expense, [-0.5, 0.5])
     number = level * 4 + 2 * (style[:, 4] > 0) + (style[:, 2] > 0)
@@ -287,12 +288,12 @@ def reviews(
     """Return review_title and review_text: an opening by rating, a remark on one aspect.
 
     Args:
-        nouns: what each review is about.
-        ratings: 1 to 5.
-        aspects: how much the user liked look, style and price, negative for disliked.
+        nouns: noun of the item of each review.
+        ratings: ratings from 1 to 5.
+        aspects: how much the user liked look, style and price; negative is disliked.
         rng: chooses among wordings.
     """
-    # Who is pleased says what pleased most, who is not what displeased most.
+    # Positive reviews mention the most liked aspect, negative ones the most disliked.
     mood = np.sign(ratings - 3)
     strength = np.where(mood[:, None] == 0, np.abs(aspects), aspects * mood[:, None])
     strongest = strength.argmax(axis=1)

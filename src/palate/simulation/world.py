@@ -1,9 +1,9 @@
-"""A simulated shop with known tastes: data of any size, with the best possible ranking beside it.
+"""A simulated shop with known tastes: data of any size, and the best possible ranking for it.
 
-Items have words, a price, a brand, categories and a picture that tells what the words do not. Users
-have tastes that turn with every event. Events differ in intent and follow one another. All of it
-comes from one seed, and since the probability of each choice is known, a model can be placed
-between chance and the oracle. How choices are made is told in :mod:`palate.simulation.taste`.
+Items have texts, a price, a brand, categories and a picture that shows what the texts do not. Users
+have tastes that change with every event. Events have different intents and depend on the previous
+one. Everything comes from one seed. Since the probability of each choice is known, a model can be
+compared with both chance and the oracle. :mod:`palate.simulation.taste` defines the choices.
 """
 
 from collections.abc import Iterator
@@ -60,32 +60,32 @@ class World:
     num_users: int = 1_000
     num_items: int = 500
     events_per_user: int = 20
-    """On average; every user has at least three, and sees at most half of a small catalogue."""
+    """Mean number; every user has at least three, and at most half as many as there are items."""
     seed: int = 0
     pictures: bool = True
-    """Draw a picture of each item; a very large catalogue does without."""
+    """Whether to draw a picture of each item; switch it off for very large catalogues."""
 
     def __post_init__(self) -> None:
         """Check the sizes.
 
         Raises:
-            ConfigError: when the world would be too small to hold out anything.
+            ConfigError: when the world is too small to hold out events.
         """
         if self.num_users < 1 or self.num_items < 2 * _LEAST_EVENTS:
             raise ConfigError(
                 f"A world needs users and at least {2 * _LEAST_EVENTS} items; "
-                f"{self.num_users} and {self.num_items} were asked for.",
-                hint="Raise num_users or num_items.",
+                f"{self.num_users} and {self.num_items} were requested.",
+                hint="Increase num_users or num_items.",
             )
         if self.events_per_user < _LEAST_EVENTS:
             raise ConfigError(
                 f"A world needs at least {_LEAST_EVENTS} events per user, not "
                 f"{self.events_per_user}: one to learn from, two to hold out.",
-                hint="Raise events_per_user.",
+                hint="Increase events_per_user.",
             )
 
     def dataset(self) -> Dataset:
-        """Return the world as a dataset, split by leaving each user's last two events out."""
+        """Return the world as a dataset; each user's last two events are held out."""
         return Dataset(
             name="world",
             catalog=Catalog(vocabulary=self._item_ids, table=self._items),
@@ -100,8 +100,8 @@ class World:
         """Return the recommender that knows the true probability of every next item.
 
         Args:
-            event_type: what kind of event comes next, where that is known.
-            scenario: where it takes place, where that is known.
+            event_type: type of the next event, if known.
+            scenario: scenario of the next event, if known.
 
         Raises:
             ConfigError: for an event type or scenario that the world does not have.
@@ -113,9 +113,9 @@ class World:
         )
 
     def write_source(self, folder: Path | str) -> None:
-        """Write raw tables as a user would bring them.
+        """Write the raw tables that ``palate prepare`` reads.
 
-        ``interactions.csv``, ``items.parquet`` and ``users.csv``: what ``palate prepare`` reads.
+        They are ``interactions.csv``, ``items.parquet`` and ``users.csv``.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ class World:
         self._users.sort("user_id").write_csv(folder / "users.csv")
 
     def frames(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Return the raw tables of events and items, as a shop would have them."""
+        """Return the raw tables of events and items, like the logs of a shop."""
         events = self._interactions
         table = events.frame().select(
             pl.Series("user_id", events.users.ids.astype(str)).gather(events.user_rows),
@@ -137,11 +137,11 @@ class World:
             "review_title",
             "review_text",
         )
-        # Raw logs come in the order of time, not of users.
+        # Raw logs are ordered by time, not by user.
         return table.sort("timestamp", "user_id"), self._items.sort("item_id")
 
     def _rng(self, purpose: int) -> np.random.Generator:
-        """Return the generator of one part of the world; the parts do not disturb one another."""
+        """Return the generator of one part of the world; the parts are independent."""
         return np.random.default_rng([self.seed, purpose])
 
     @cached_property
@@ -192,7 +192,7 @@ class World:
 
     @cached_property
     def _counts(self) -> Int[np.ndarray, " users"]:
-        """Number of events of each user: many have few, few have many."""
+        """Number of events of each user, with a long tail."""
         spare = self.events_per_user - _LEAST_EVENTS
         drawn = self._rng(5).negative_binomial(1.5, 1.5 / (1.5 + spare), self.num_users)
         return np.minimum(_LEAST_EVENTS + drawn, self.num_items // 2)
@@ -218,7 +218,7 @@ class World:
         )
 
     def _blocks(self) -> Iterator[tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]]:
-        """Cut the users into blocks whose choices fit into memory; give users and their counts."""
+        """Yield blocks of users whose choices fit into memory, with their event counts."""
         size = max(64, _CELLS_AT_ONCE // (4 * max(self._choice.shop.members.shape)))
         for start in range(0, self.num_users, size):
             users = np.arange(start, min(start + size, self.num_users))
@@ -255,7 +255,7 @@ def _walk(
     counts: Int[np.ndarray, " n"],
     rng: np.random.Generator,
 ) -> tuple[Int[np.ndarray, " events"], Int[np.ndarray, " events"], Int[np.ndarray, " events"]]:
-    """Let users choose, event after event: items, event types and scenarios, user by user."""
+    """Simulate the users event by event; return items, event types and scenarios, user by user."""
     longest = int(counts.max())
     taken = np.full((len(users), longest), -1, dtype=np.int32)
     events = np.zeros((len(users), longest), dtype=np.int8)
@@ -280,14 +280,14 @@ def _draw_unseen(
     seen: Int[np.ndarray, "n time"],
     rng: np.random.Generator,
 ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """Draw until the item is new to the user: the distribution over what was not seen, exactly."""
+    """Draw until the item is new to the user, which samples unseen items exactly."""
     items, events, scenarios = choice.draw(moment, rng)
     for _ in range(_REDRAWS):
         again = np.flatnonzero((seen == items[:, None]).any(axis=1))
         if not len(again):
             return items, events, scenarios
         items[again], events[again], scenarios[again] = choice.draw(moment[again], rng)
-    # A few users have seen nearly all they like: for them the distribution is written out.
+    # A few users have seen nearly everything they like; for them compute the distribution.
     again = np.flatnonzero((seen == items[:, None]).any(axis=1))
     if len(again):
         shares = choice.probabilities(moment[again])
@@ -301,7 +301,7 @@ def _draw_unseen(
 def _timestamps(
     counts: Int[np.ndarray, " users"], rng: np.random.Generator
 ) -> Int[np.ndarray, " events"]:
-    """Return strictly rising times per user: visits days apart, events in a visit minutes apart."""
+    """Return strictly increasing times per user: visits days apart, with minutes between events."""
     total = int(counts.sum())
     gaps = np.where(
         rng.random(total) < 0.6, rng.exponential(120, total), rng.exponential(4 * _DAY, total)
@@ -321,7 +321,7 @@ def _opinions(
     events: Int[np.ndarray, " events"],
     rng: np.random.Generator,
 ) -> tuple[Float[np.ndarray, " events"], pl.DataFrame]:
-    """Return a rating of most likes and purchases, and a short review of most ratings."""
+    """Return ratings for most likes and purchases, and short reviews for most ratings."""
     rated_codes = [EVENT_TYPES.index(name) for name in _RATED]
     rated = np.flatnonzero(np.isin(events, rated_codes) & (rng.random(len(events)) < 0.8))
     users = np.repeat(np.arange(len(counts)), counts)[rated]
@@ -331,15 +331,15 @@ def _opinions(
     stars = np.rint(3.2 + joy + 0.5 * rng.standard_normal(len(rated))).clip(1, 5)
     ratings = np.full(len(events), np.nan, dtype=np.float32)
     ratings[rated] = stars
-    written = rng.random(len(rated)) < 0.6
+    reviewed = rng.random(len(rated)) < 0.6
     texts = reviews(
-        nouns(choice.shop).gather(items[rated][written]),
-        stars[written].astype(np.int64),
-        aspects[written],
+        nouns(choice.shop).gather(items[rated][reviewed]),
+        stars[reviewed].astype(np.int64),
+        aspects[reviewed],
         rng,
     )
     line = np.full(len(events), -1)
-    line[rated[written]] = np.arange(len(texts))
+    line[rated[reviewed]] = np.arange(len(texts))
     places = pl.Series(line).set(pl.Series(line < 0), None)
     return ratings, texts.select(pl.all().gather(places))
 
@@ -350,7 +350,7 @@ def _aspects(
     times: Int[np.ndarray, " n"],
     items: Int[np.ndarray, " n"],
 ) -> Float[np.ndarray, "n 3"]:
-    """Return how much each user likes look, style and price of an item, each of size about one."""
+    """Return how much each user likes look, style and price of an item, each of order one."""
     tastes = choice.crowd.tastes(users, times)
     shop = choice.shop
     look = (tastes[:, NUM_STYLES:] * shop.look[items]).sum(1)

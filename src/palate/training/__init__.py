@@ -1,1 +1,1 @@
-"""How it learns: objectives, stages, the one loop."""
+"""Training: recipes, objectives, batches, and the one loop."""

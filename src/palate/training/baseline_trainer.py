@@ -1,4 +1,4 @@
-"""Baselines that learn by gradient, through the loop that every other model learns by."""
+"""Trains baselines that learn by gradient, with the same loop as every other model."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,28 +22,29 @@ class GradientTrainer:
     """A :class:`palate.models.baselines.Trainer` for one baseline and one data set."""
 
     name: str
-    """Hash of everything that decides the run."""
+    """Hash of everything that determines the run."""
     on: Device
     validate: Callable[[Score], float] | None
-    """What is to be maximised on the validation split; None does all epochs and keeps the last."""
+    """Returns the value to maximise on the validation split; None trains all epochs and keeps the
+    last weights."""
     measure: str = ""
-    """What ``validate`` measures, where that has a name."""
+    """Name of the metric that ``validate`` returns."""
     epochs: int | None = None
-    """Epochs that were found before; None lets the settings and the validation decide."""
+    """Number of epochs found by an earlier run; None lets settings and validation decide."""
     folder: Path | None = None
-    """Where checkpoints go; None keeps none."""
+    """Folder for checkpoints; None writes none."""
     report: Callable[[Report], None] | None = None
     curve: list[Mapping[str, object]] = field(default_factory=list)
     """The learning curve, once trained."""
 
     @property
     def device(self) -> torch.device:
-        """Where the module is to learn."""
+        """Device to train on."""
         return self.on.where
 
     @property
     def best_epoch(self) -> int | None:
-        """The epoch whose weights were kept, where that was found by validation."""
+        """The epoch whose weights were kept; None without validation."""
         return best_epoch(self.curve) if self.curve and self.validate is not None else None
 
     def train(
@@ -55,7 +56,7 @@ class GradientTrainer:
         score: Score,
         settings: GradientSettings,
     ) -> None:
-        """Train ``module`` in place; it is left with the weights of its best validation."""
+        """Train ``module`` in place; it ends with the weights of its best validation."""
         judge = self.validate
 
         def validated(trained: nn.Module) -> float:
@@ -88,13 +89,13 @@ class GradientTrainer:
 
 @dataclass(frozen=True)
 class _Batches:
-    """Batches of tensors as the loop takes them."""
+    """Batches of tensors with the interface that the loop expects."""
 
     of_epoch: Callable[[int], Sequence[Tensor]]
 
     @property
     def num_interactions(self) -> int:
-        """Rows of all batches of an epoch."""
+        """Number of rows of all batches of an epoch."""
         return sum(len(batch) for batch in self.of_epoch(0))
 
     def plan(self, epoch: int) -> Sequence[object]:

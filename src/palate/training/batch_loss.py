@@ -22,7 +22,7 @@ from palate.training.objectives import (
 
 
 def batch_loss(model: RecommendationModel, batch: Batch, config: TrainingConfig) -> Tensor:
-    """Return the loss of one batch, answered in words, as a set or in codes."""
+    """Return the loss of one batch: of its text answers, else of its set and code answers."""
     if batch.target_ids is not None:
         return config.text_weight * _word_loss(model, batch, batch.target_ids, config)
     sets = _SetAnswers.of(model, batch, config) if "set" in model.answers else None
@@ -49,9 +49,9 @@ class _SetAnswers:
     references: Int[Tensor, "predictions targets"]
     negatives: Int[Tensor, " negatives"]
     log_expected: Float[Tensor, " negatives"]
-    """How often each negative is expected, as :func:`sampled_softmax` wants it."""
+    """Logarithm of how often each negative is expected, for :func:`sampled_softmax`."""
     own: Int[Tensor, "predictions own"]
-    """Items that are no negatives of a prediction; -1 is padding."""
+    """Items that are not negatives for a prediction; -1 is padding."""
 
     @classmethod
     def of(cls, model: RecommendationModel, batch: Batch, config: TrainingConfig) -> "_SetAnswers":
@@ -67,7 +67,7 @@ class _SetAnswers:
 
     @property
     def mentioned(self) -> Int[Tensor, " references"]:
-        """All references whose vectors are needed."""
+        """References of all targets and negatives."""
         targets = self.references.flatten()
         return torch.cat([targets[targets >= 0], self.negatives])
 
@@ -104,7 +104,7 @@ def _word_loss(
     target_ids: Int[Tensor, "batch predictions words"],
     config: TrainingConfig,
 ) -> Tensor:
-    """Return the loss of the replies, with the contrasts that ``config`` wants."""
+    """Return the loss of the target texts, with the contrastive terms of ``config``."""
     contrasted = config.target_contrast + config.user_contrast
     states, _ = model(batch, users=False, target_ids=target_ids, keep_rows=contrasted > 0)
     assert states.words is not None
@@ -151,10 +151,10 @@ def _code_loss(
 
 
 def _of_the_row(batch: Batch) -> Int[Tensor, "predictions own"]:
-    """Return for each prediction all items that its row reads or wants.
+    """Return for each prediction all items of its row, in the input or as targets.
 
-    What else a user took is so much like the target that, drawn along with it in every batch, it
-    would teach that like things do not belong together.
+    Other items of the same user resemble the target. As negatives in every batch they would teach
+    that similar items do not belong together.
     """
     own = torch.cat([batch.items, batch.targets.flatten(start_dim=1)], dim=1)
     return own[:, None].expand(-1, batch.prefix_lengths.shape[1], -1)[batch.prefix_lengths >= 0]
@@ -165,8 +165,8 @@ def _negatives(
 ) -> tuple[Int[Tensor, " negatives"], Float[Tensor, " negatives"]]:
     """Return negatives and the logarithm of how often each is expected.
 
-    Drawn uniformly they are one per prediction for ``bce``, else distinct ones for the batch. The
-    targets of the batch weigh as often as they are there and are not corrected for it.
+    Uniform negatives are one per prediction for ``bce``, else distinct items shared by the batch.
+    In-batch negatives count as often as they are targets, without a popularity correction.
     """
     device = targets.device
     if config.negatives == "in-batch":

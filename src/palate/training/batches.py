@@ -1,7 +1,6 @@
-"""The order of training: which task, which users, in which batch.
+"""The order of training: the task and the users of every batch.
 
-Every batch is made from ``(seed, epoch, number)`` alone, so that a resumed run continues exactly
-where it was killed.
+A batch depends only on ``(seed, epoch, number)``, so that an interrupted run resumes exactly.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from palate.types import History
 
 @dataclass(frozen=True)
 class PlannedBatch:
-    """A batch before it is made."""
+    """The task and the users of a batch that is not built yet."""
 
     task: int
     users: Int[np.ndarray, " users"]
@@ -27,36 +26,37 @@ class PlannedBatch:
 
 @dataclass(frozen=True)
 class Curriculum:
-    """Prompts that are written in an easier way at first."""
+    """Easier prompts at the start of training."""
 
     batch_builder: BatchBuilder
+    """Builds the easier prompts."""
     epochs: int
-    """In which the share of easier prompts falls from one to nothing."""
+    """Number of epochs in which the share of easier prompts falls from one to zero."""
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """The tasks of a model, their shares, and the sequences they are made from."""
+    """The tasks of a model, their shares, and the sequences that examples are made from."""
 
     sequences: Sequence[History]
     tasks: Sequence[Task]
     shares: Sequence[float]
-    """Share of each task: 1 passes over all sequences once per epoch."""
+    """Share of each task; with 1 a task uses every sequence once per epoch."""
     prompts: Mapping[str, Wordings]
     batch_builder: BatchBuilder
     tokens_per_batch: int
     footprints: Sequence[TokenCost]
-    """Of each task."""
+    """Token cost of each task."""
     seed: int
     curriculum: Curriculum | None = None
     spellings: Mapping[int, ItemFormat] = field(default_factory=dict)
-    """Of the tasks, by their number, whose histories are spelled in a way of their own."""
+    """Item formats of tasks (by their number) that differ from the one of ``batch_builder``."""
     one_cut: bool = False
-    """Show of each example what one of its predictions sees: rows read both ways have no other."""
+    """Keep only one prediction per example and the prefix it sees, as bidirectional rows need."""
 
     @property
     def num_interactions(self) -> int:
-        """Events of all sequences."""
+        """Number of events of all sequences."""
         return int(self._lengths.sum())
 
     @cached_property
@@ -64,7 +64,7 @@ class Mixture:
         return np.asarray([len(history) for history in self.sequences])
 
     def plan(self, epoch: int) -> list[PlannedBatch]:
-        """Return the batches of an epoch in the order they are to be trained on."""
+        """Return the batches of an epoch in training order."""
         rng = np.random.default_rng([self.seed, epoch])
         planned = [
             PlannedBatch(number, users)
@@ -75,19 +75,19 @@ class Mixture:
         return [planned[place] for place in order]
 
     def batches(self, epoch: int, *, skip: int = 0) -> Iterator[Batch | None]:
-        """Make the batches of an epoch after the first ``skip``; None where users offer nothing."""
+        """Build the batches of an epoch after the first ``skip``; None is one without examples."""
         for number, planned in enumerate(self.plan(epoch)):
             if number >= skip:
                 rng = np.random.default_rng([self.seed, epoch, number])
-                yield self._make(planned, self._writer(epoch, rng), rng)
+                yield self._make(planned, self._builder(epoch, rng), rng)
 
-    def _writer(self, epoch: int, rng: np.random.Generator) -> BatchBuilder:
+    def _builder(self, epoch: int, rng: np.random.Generator) -> BatchBuilder:
         if self.curriculum is None or rng.random() < (epoch + 0.5) / self.curriculum.epochs:
             return self.batch_builder
         return self.curriculum.batch_builder
 
     def _chosen(self, share: float, rng: np.random.Generator) -> Int[np.ndarray, " users"]:
-        """Return ``share`` times all users, each as often as the others give or take one."""
+        """Return ``share`` times all users; their counts differ by at most one."""
         whole, rest = divmod(share, 1)
         users = [np.arange(len(self.sequences))] * int(whole)
         users.append(rng.permutation(len(self.sequences))[: round(rest * len(self.sequences))])
@@ -96,7 +96,10 @@ class Mixture:
     def _cut(
         self, number: int, users: Int[np.ndarray, " users"], rng: np.random.Generator
     ) -> list[Int[np.ndarray, " _"]]:
-        """Sort users by length (ties at random) and cut by token budget: padding is waste."""
+        """Sort users by length (ties at random) and cut into batches of a bounded token count.
+
+        Rows of a batch are padded to its longest row, so that similar lengths waste the least.
+        """
         token_cost, longest_read = self.footprints[number], self.tasks[number].max_history
         tokens = np.minimum(self._lengths[users], longest_read) * token_cost.per_event
         order = np.lexsort((rng.random(len(users)), tokens))

@@ -1,6 +1,6 @@
-"""The state of a run on disk, whole or not at all.
+"""Checkpoints of a training run, written atomically.
 
-Weights, optimizer, averages, random state and counters.
+A checkpoint holds weights, optimizer state, averages, random state and counters.
 """
 
 import json
@@ -22,31 +22,31 @@ _FILE = "checkpoint.safetensors"
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands between two steps."""
+    """Counters of a run between two steps."""
 
     run: str
-    """Hash of everything that decides the run; a checkpoint of another run is never continued."""
+    """Hash of everything that determines the run; a run never resumes another's checkpoint."""
     epoch: int = 0
     batch: int = 0
-    """Batches of this epoch already done."""
+    """Finished batches of this epoch."""
     step: int = 0
     loss_sum: float = 0.0
     losses: int = 0
     best: float = -1.0
-    """Best validation so far."""
+    """Best validation value so far."""
     stale: int = 0
-    """Validations since the best."""
+    """Number of validations since the best."""
     seconds: float = 0.0
-    """Since the start, validation included."""
+    """Seconds since the start, validation included."""
     step_seconds: float = 0.0
-    """Spent on making batches and learning from them: what throughput is measured by."""
+    """Seconds spent on building batches and on training steps, for the throughput."""
     log: tuple[Mapping[str, object], ...] = field(default=())
     """One entry per validation, as in ``training.jsonl``."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """How the weights that a run changes are read and put back."""
+    """How to read and write the weights that a run changes."""
 
     read: Callable[[], dict[str, Tensor]]
     write: Callable[[Mapping[str, Tensor]], object]
@@ -54,23 +54,23 @@ class Weights:
 
 @dataclass
 class State:
-    """All that changes while training: the one mutable thing of a run."""
+    """Everything that changes during training: the only mutable part of a run."""
 
     module: nn.Module
     weights: Weights
     optimizer: torch.optim.Optimizer
     average: dict[str, Tensor]
-    """Running average of the weights; empty when none is kept."""
+    """Running average of the weights; empty without averaging."""
     best: dict[str, Tensor]
     """Weights of the best validation; empty before the first."""
     progress: Progress
 
 
 def save_checkpoint(folder: Path, state: State) -> None:
-    """Write the state; until the last moment the checkpoint before it is what a reader finds.
+    """Write the state; it replaces the previous checkpoint only when it is complete.
 
     Raises:
-        ArtifactError: when it cannot be written: the disk is full, say.
+        ArtifactError: when it cannot be written, for example because the disk is full.
     """
     tensors = {f"model.{k}": v for k, v in state.weights.read().items()}
     tensors |= {f"average.{k}": v for k, v in state.average.items()}
@@ -90,9 +90,9 @@ def save_checkpoint(folder: Path, state: State) -> None:
 
 
 def load_checkpoint(folder: Path, state: State) -> bool:
-    """Bring ``state`` to where the checkpoint in ``folder`` stands; return whether there was one.
+    """Restore ``state`` from the checkpoint in ``folder``; return whether there was one.
 
-    A checkpoint of another run counts as none.
+    A checkpoint of another run is ignored.
 
     Raises:
         ArtifactError: when there is a checkpoint that cannot be read.

@@ -1,8 +1,12 @@
-"""The one training loop: every model that learns by gradient runs through it.
+"""The one training loop of every model that learns by gradient.
 
-It is given batches, an objective (the loss of a batch), a step (how gradients become new weights)
-and a ``validate`` callable. It does not know data sets, recommendations or files other than its
-checkpoint.
+It takes batches, an objective (the loss of a batch), a step (how gradients change the weights) and
+a ``validate`` function. It does not depend on datasets or recommendations, and its only file is the
+checkpoint::
+
+    for epoch:
+        for batch:  gradient += objective(batch);  every `accumulate` batches: update the weights
+        validate, keep the best weights, stop early, write a checkpoint
 """
 
 import logging
@@ -41,28 +45,28 @@ _TRIED_STEPS = 3
 Module = TypeVar("Module", bound=nn.Module)
 
 Validate = Callable[[Module], float]
-"""Returns what is to be maximised, on the validation split."""
+"""Returns the value to maximise, on the validation split."""
 
 Objective = Callable[[Module, Any], Tensor]
-"""Returns the loss of a batch: what is minimised."""
+"""Returns the loss of a batch, which is minimised."""
 
 
 @runtime_checkable
 class Movable(Protocol):
-    """A batch: its tensors can be brought to a device."""
+    """A batch whose tensors can be moved to a device."""
 
     def to(self, device: torch.device, /) -> "Movable":
-        """Return the same on ``device``."""
+        """Return a copy on ``device``."""
         ...
 
 
 @runtime_checkable
 class Batches(Protocol):
-    """What is learned from, cut into batches that depend on the epoch and their number alone."""
+    """Training data in batches that depend only on the epoch and their number."""
 
     @property
     def num_interactions(self) -> int:
-        """Events that one epoch goes over, for the throughput."""
+        """Number of events of an epoch, for the throughput."""
         ...
 
     def plan(self, epoch: int) -> Sequence[object]:
@@ -70,13 +74,13 @@ class Batches(Protocol):
         ...
 
     def batches(self, epoch: int, *, skip: int = 0) -> Iterator[Movable | None]:
-        """Make the batches of an epoch after the first ``skip``; None stands for an empty one."""
+        """Build the batches of an epoch after the first ``skip``; None is an empty batch."""
         ...
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a run says of itself while it runs; the command line draws it."""
+    """Progress of a run, which the command line shows."""
 
     epoch: int
     epochs: int
@@ -87,49 +91,50 @@ class Report:
     seconds_left: float
     validation: float | None = None
     refit: bool = False
-    """Whether the epochs were found before, and all that may be learned from is learned from."""
+    """Whether this is a refit on more data with the number of epochs found before."""
     measure: str = ""
-    """What the validation measures, where that has a name."""
+    """Name of the validation metric."""
     estimate: Estimate | None = None
-    """What the run will take, told once, after some steps were tried."""
+    """Estimated time and memory of the run; set in one report, after a few trial steps."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training run: all that is fixed while it lasts."""
+    """One training run: everything that does not change during it."""
 
     batches: Batches
     config: TrainingConfig
     validate: Validate[Any] | None
-    """None validates never: all epochs are done, and the weights of the last are kept."""
+    """None never validates: the run does all epochs and keeps the last weights."""
     name: str
-    """Hash of everything that decides the run."""
+    """Hash of everything that determines the run."""
     folder: Path | None = None
-    """Where checkpoints go; None keeps none."""
+    """Folder for checkpoints; None writes none."""
     report: Callable[[Report], None] | None = None
     measure: str = ""
-    """What ``validate`` measures, where that has a name."""
+    """Name of the metric that ``validate`` returns."""
     epochs: int | None = None
-    """Stop after so many, with the learning rate of a run of ``config.epochs``; None does all."""
+    """Stop after this many epochs, with the learning rate schedule of ``config.epochs``; None does
+    all."""
     objective: Objective[Any] | None = None
-    """The loss of a batch; None is that of a language model, :func:`batch_loss`."""
+    """The loss of a batch; None means :func:`batch_loss`, the loss of a language model."""
     step: Step | None = None
-    """How gradients become new weights; None is :class:`PlainStep`, in bfloat16 where that is
+    """How gradients change the weights; None means :class:`PlainStep`, in bfloat16 where that is
     faster."""
 
     @property
     def most_epochs(self) -> int:
-        """Epochs after which it ends at the latest."""
+        """Maximum number of epochs."""
         return self.config.epochs if self.epochs is None else self.epochs
 
 
 def train(model: RecommendationModel, run: Run) -> Sequence[Mapping[str, object]]:
     """Train a language model in place and return the learning curve.
 
-    What of it is free to change is what the configuration says; the rest is :func:`fit`.
+    The configuration decides which weights may change; the rest is :func:`fit`.
 
     Raises:
-        ConfigError: when the configuration leaves nothing to learn.
+        ConfigError: when no weight may change.
     """
     config = run.config
     if config.tuning is not None:
@@ -150,14 +155,14 @@ def fit(
 ) -> Sequence[Mapping[str, object]]:
     """Train ``module`` in place by ``run.objective`` and return the learning curve.
 
-    The module is left with the weights of its best validation, or of the last epoch where nothing
-    is validated. Continues from the checkpoint in ``run.folder`` where there is one of the same
-    run; the result is then the same, bit for bit on a CPU, as if it had never stopped.
+    The module ends with the weights of its best validation, or of the last epoch without
+    validation. If ``run.folder`` has a checkpoint of the same run, training resumes there; on a
+    CPU the result is bit for bit that of an uninterrupted run.
 
     Args:
-        module: what learns, on the device where it is to learn.
-        run: all that is fixed while it lasts.
-        weights: how the weights that change are read and put back; None means all of them.
+        module: the module to train, on its device.
+        run: settings of the run.
+        weights: how to read and write the weights that change; None means all weights.
     """
     assert run.objective is not None, "only a language model has an objective by itself"
     if run.step is None:
@@ -207,25 +212,26 @@ def _compiled(backbone: nn.Module) -> Iterator[None]:
 
 
 class _Trial:
-    """The first steps of a run, by which the others are reckoned; the very first warms up."""
+    """Times the first steps of a run to estimate the rest; the very first step is warm-up."""
 
     def __init__(self) -> None:
         self._seconds: list[float] = []
 
     def tried(self, seconds: float, steps_left: int, device: torch.device) -> Estimate | None:
-        """Take the seconds of a step; after some, return once what the others take."""
+        """Record the seconds of a step; return an estimate once, after a few steps."""
         if len(self._seconds) > _TRIED_STEPS:
             return None
         self._seconds.append(seconds)
         if len(self._seconds) <= _TRIED_STEPS:
             return None
-        told = Estimate(sum(self._seconds[1:]) / _TRIED_STEPS * steps_left, peak_bytes(device))
-        _logger.info("%s", told)
-        return told
+        seconds = sum(self._seconds[1:]) / _TRIED_STEPS * steps_left
+        estimate = Estimate(seconds, peak_bytes(device))
+        _logger.info("%s", estimate)
+        return estimate
 
 
 class _Clock:
-    """Seconds of the run, those before a restart included; and when the next checkpoint is due."""
+    """Seconds of the run including those before a restart, and the time of the last checkpoint."""
 
     def __init__(self, before: float) -> None:
         self._start = time.perf_counter() - before
@@ -237,7 +243,7 @@ class _Clock:
 
 
 def _epoch(state: State, run: Run, clock: _Clock, trial: _Trial) -> None:
-    """Learn from the batches of an epoch that are left, one step per ``accumulate`` batches."""
+    """Train on the remaining batches of an epoch; update once per ``accumulate`` batches."""
     config, device = run.config, next(state.module.parameters()).device
     steps_per_epoch = len(run.batches.plan(0))
     total = steps_per_epoch * config.epochs
@@ -262,22 +268,22 @@ def _epoch(state: State, run: Run, clock: _Clock, trial: _Trial) -> None:
             seconds=clock.seconds,
             step_seconds=at.step_seconds + time.perf_counter() - started,
         )
-        # A checkpoint holds no gradients, so it is only written where none wait.
+        # A checkpoint holds no gradients, so it is written only right after an update.
         due = clock.seconds - clock.saved > config.checkpoint_seconds
         if run.folder is not None and due and not waiting:
             save_checkpoint(run.folder, state)
             clock.saved = clock.seconds
         left = steps_per_epoch * run.most_epochs - at.step - 1
-        told = trial.tried(time.perf_counter() - started, max(left, 0), device)
+        estimate = trial.tried(time.perf_counter() - started, max(left, 0), device)
         if run.report is not None:
-            run.report(replace(_report(state, run, clock, steps_per_epoch), estimate=told))
+            run.report(replace(_report(state, run, clock, steps_per_epoch), estimate=estimate))
         started = time.perf_counter()
     if waiting:
         _update(state, run)
 
 
 def _close_epoch(state: State, run: Run, clock: _Clock, steps_per_epoch: int) -> None:
-    """Validate where it is due, keep the best weights, and move to the next epoch."""
+    """Validate if it is due, keep the best weights, and move to the next epoch."""
     at, config = state.progress, run.config
     last = at.epoch + 1 == run.most_epochs
     if run.validate is None:
@@ -312,7 +318,7 @@ def _close_epoch(state: State, run: Run, clock: _Clock, steps_per_epoch: int) ->
 
 
 def _validated(state: State, validate: Validate[Any]) -> float:
-    """Return what the weights reach, or their average where one is kept."""
+    """Return the validation value of the averaged weights, or of the weights without averaging."""
     if not state.average:
         return validate(state.module)
     own = {name: weight.detach().clone() for name, weight in state.weights.read().items()}
@@ -323,7 +329,7 @@ def _validated(state: State, validate: Validate[Any]) -> float:
 
 
 def _learn(state: State, run: Run, batch: Movable) -> float:
-    """Add the gradient of a batch to those that wait for an update, and return the loss."""
+    """Add the gradient of a batch to the accumulated gradient, and return the loss."""
     objective, step, module = run.objective, run.step, state.module
     assert objective is not None
     assert step is not None
@@ -334,7 +340,7 @@ def _learn(state: State, run: Run, batch: Movable) -> float:
 
 
 def _update(state: State, run: Run) -> None:
-    """Change the weights by the gradients that wait, and their running average with them."""
+    """Update the weights from the accumulated gradient, and their running average."""
     assert run.step is not None
     run.step.update(state.module, state.optimizer)
     if run.config.average:
@@ -361,7 +367,7 @@ def _beginnings(model: RecommendationModel) -> list[str]:
 
 
 def _optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """AdamW with decay on matrices alone, not on gains and biases."""
+    """Return AdamW with weight decay on matrices only, not on gains and biases."""
     matrices = [p for p in module.parameters() if p.ndim > 1 and p.requires_grad]
     vectors = [p for p in module.parameters() if p.ndim < 2 and p.requires_grad]
     groups = [
@@ -374,7 +380,7 @@ def _optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.Optimiz
 def _set_learning_rate(
     optimizer: torch.optim.Optimizer, config: TrainingConfig, share_done: float
 ) -> None:
-    """Rise linearly, then fall along a cosine to a twentieth."""
+    """Set the learning rate: a linear warm-up, then a cosine decay to a twentieth."""
     if share_done < config.warmup:
         factor = (share_done + 1e-3) / config.warmup
     else:
@@ -390,7 +396,7 @@ def _update_average(state: State, decay: float) -> None:
     if not state.average:
         state.average = {name: weight.detach().clone() for name, weight in weights.items()}
         return
-    # A short memory at first, so that the average is not held back by the fresh weights.
+    # A short memory at first, so that the average soon forgets the fresh weights.
     step = state.progress.step
     decay = min(decay, (1 + step) / (10 + step))
     for name, weight in weights.items():
@@ -409,6 +415,6 @@ def _report(state: State, run: Run, clock: _Clock, steps_per_epoch: int) -> Repo
         steps=steps,
         loss=at.loss_sum / max(at.losses, 1),
         interactions_per_second=at.step / steps_per_epoch * per_epoch / max(at.step_seconds, 1e-9),
-        # Later epochs may be cut into a few batches more than the first.
+        # Later epochs may have a few batches more than the first.
         seconds_left=clock.seconds / max(at.step, 1) * max(steps - at.step, 0),
     )

@@ -1,4 +1,4 @@
-"""What is minimised: each objective is one pure function of vectors.
+"""Training objectives; each is one pure function of vectors.
 
 Shape suffixes: N predictions, M query tokens of a prediction, K targets of a prediction, Q
 negatives, D width.
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import BackwardCFunction
 
 _LOGITS_KEPT = 2**22
-"""Logits kept from the forward to the backward product: few enough for the outer cache."""
+"""Logits kept between the forward and backward products: few enough for the outer cache."""
 
 _LOWEST = -1e30
 
@@ -23,8 +23,8 @@ _SAFE_LOGIT = 60.0
 """``exp`` of it, times any number of negatives, is far from the limits of single precision."""
 
 _BLOCK = 2048
-"""Negatives multiplied at once: a block of logits then stays in the inner cache of one core until
-its exponentials are summed, and the product runs twice as fast as over all columns."""
+"""Negatives multiplied at once. A block of logits then stays in the inner cache of one core until
+its exponentials are summed; the product is twice as fast as over all columns."""
 
 
 def sampled_softmax(  # noqa: PLR0913 - the terms of one formula
@@ -49,31 +49,31 @@ def sampled_softmax(  # noqa: PLR0913 - the terms of one formula
     items as negatives and ``E = 1`` this *is* the full softmax. The maximum over query tokens is
     URM's set-out score (arXiv 2502.03041); with M = 1 it is the plain two-tower softmax.
 
-    The gradient is worked out on the way forward, some predictions at a time, so that no N x Q
-    matrix is ever kept; each block of negatives has its own largest logit, and the blocks are
-    brought to one scale at the end (Milakov & Gimelshein 2018). On a CPU that takes a quarter of
-    the time.
+    The gradient is computed in the forward pass, a chunk of predictions at a time, so that no
+    N x Q matrix is kept. Within a chunk the negatives are cut into blocks; each block has its own
+    largest logit, and the blocks are rescaled to a common one at the end (online softmax, Milakov &
+    Gimelshein 2018). On a CPU that takes a quarter of the time.
 
     Args:
         users_NMD: user vectors.
-        targets_NKD: output vectors of the targets; anything where the weight is 0.
+        targets_NKD: output vectors of the targets; any value where the weight is 0.
         negatives_QD: output vectors of the negatives.
         weights_NK: share of each target; 0 for padding; rows sum to 1.
-        excluded: places of those negatives that are none of a prediction, its targets above all; -1
-            is padding.
+        excluded: for each prediction, indices of negatives to leave out, such as its targets; -1 is
+            padding.
         log_expected: ``log E_j`` per negative.
         scale: logit per unit of inner product.
     """
-    given = _Given(weights_NK, excluded, log_expected, scale)
+    constants = _Constants(weights_NK, excluded, log_expected, scale)
     loss: Float[Tensor, ""] = _SampledSoftmax.apply(  # type: ignore[no-untyped-call]
-        users_NMD, targets_NKD, negatives_QD, given
+        users_NMD, targets_NKD, negatives_QD, constants
     )
     return loss
 
 
 @dataclass(frozen=True)
 class _Vectors:
-    """The vectors a loss is made of, or its gradient with respect to each of them."""
+    """The vectors that the loss depends on, or the gradients with respect to them."""
 
     users: Float[Tensor, "predictions queries width"]
     targets: Float[Tensor, "predictions targets width"]
@@ -84,15 +84,15 @@ class _Vectors:
 
 
 @dataclass(frozen=True)
-class _Given:
-    """What the loss is told beside the vectors; no gradient flows into it."""
+class _Constants:
+    """The other arguments of the loss, which get no gradient."""
 
     weights: Float[Tensor, "predictions targets"]
     excluded: Int[Tensor, "predictions excluded"]
     log_expected: Float[Tensor, " negatives"]
     scale: float
 
-    def of(self, predictions: slice) -> "_Given":
+    def of(self, predictions: slice) -> "_Constants":
         return replace(self, weights=self.weights[predictions], excluded=self.excluded[predictions])
 
 
@@ -103,11 +103,11 @@ class _SampledSoftmax(torch.autograd.Function):
         users: Float[Tensor, "predictions queries width"],
         targets: Float[Tensor, "predictions targets width"],
         negatives: Float[Tensor, "negatives width"],
-        given: _Given,
+        given: _Constants,
     ) -> Float[Tensor, ""]:
         vectors = _Vectors(users, targets, negatives)
         gradients = _Vectors(
-            torch.empty_like(users), torch.empty_like(targets), _sideways(negatives)
+            torch.empty_like(users), torch.empty_like(targets), _zeros_by_column(negatives)
         )
         rows = max(32, _LOGITS_KEPT // max(users.shape[1] * len(negatives), 1))
         table = _table(vectors, given, rows)
@@ -132,20 +132,21 @@ class _SampledSoftmax(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class _Table:
-    """What is worked out of the negatives once for all predictions."""
+    """Values that depend only on the negatives, computed once for all chunks of predictions."""
 
     inverse: Float[Tensor, " negatives"]
-    """``1 / E``: the correction multiplies a whole column, so the column's vector bears it."""
+    """``1 / E``. It multiplies a whole column of exponentials, so it is applied to vectors."""
     weighted: Float[Tensor, "negatives width"]
     """The negatives times ``1 / E``."""
     bounded: bool
-    """No logit can be so large that its exponential overflows: none need be shifted."""
+    """True if no logit is so large that its exponential overflows; then none is shifted."""
     spans: Sequence[slice]
+    """The blocks of negatives."""
     room: Sequence[Float[Tensor, "_ _"]]
-    """Where each block of logits goes. Fresh memory would cost as much as the product itself."""
+    """Memory for each block of logits, reused; allocating it costs as much as the product."""
 
 
-def _table(vectors: _Vectors, given: _Given, rows: int) -> _Table:
+def _table(vectors: _Vectors, given: _Constants, rows: int) -> _Table:
     users, negatives = vectors.users, vectors.negatives
     inverse = (-given.log_expected).exp()
     starts = range(0, len(negatives), _BLOCK)
@@ -162,17 +163,19 @@ def _table(vectors: _Vectors, given: _Given, rows: int) -> _Table:
 
 
 def _chunk(
-    vectors: _Vectors, given: _Given, table: _Table, gradients: _Vectors
+    vectors: _Vectors, given: _Constants, table: _Table, gradients: _Vectors
 ) -> Float[Tensor, ""]:
     """Return the summed loss of some predictions and write the gradients of that sum."""
     positive, best_positive = _positive_scores(vectors, given)
-    louder = replace(vectors, users=vectors.users * given.scale)
-    blocks = [_block(louder, given, table, number) for number in range(len(table.spans))]
+    scaled = replace(vectors, users=vectors.users * given.scale)
+    blocks = [_block(scaled, given, table, number) for number in range(len(table.spans))]
+    # Z = exp(shift) * total: bring targets and blocks to the largest logit of all.
     shift = torch.stack([positive.amax(dim=1), *(block.shift for block in blocks)]).amax(dim=0)
     share = (positive - shift[:, None]).exp()
     total = share.sum(dim=1)
     for block in blocks:
         total += block.total * (block.shift - shift).exp()
+    # d loss / d score is the softmax probability, minus the weight for targets.
     slope = (share / total[:, None] - given.weights) * given.scale
     _write_positive_gradients(vectors, _Slope(slope, best_positive), gradients)
     for block in blocks:
@@ -183,9 +186,9 @@ def _chunk(
 
 
 def _positive_scores(
-    vectors: _Vectors, given: _Given
+    vectors: _Vectors, given: _Constants
 ) -> tuple[Float[Tensor, "predictions targets"], Int[Tensor, "predictions targets"]]:
-    """Return the targets' scores, -inf for padding, and the query tokens that gave them."""
+    """Return the targets' scores (-inf for padding) and the query tokens with the maximum."""
     logits_NMK = given.scale * torch.einsum("nmd,nkd->nmk", vectors.users, vectors.targets)
     positive, best = logits_NMK.max(dim=1)
     return positive.masked_fill(given.weights == 0, -torch.inf), best
@@ -193,18 +196,18 @@ def _positive_scores(
 
 @dataclass(frozen=True)
 class _Block:
-    """Some negatives of all predictions: ``exp(score - shift)``; :func:`_chunk` weighs it later."""
+    """``exp(score - shift)`` of a block of negatives; :func:`_chunk` rescales it later."""
 
     span: slice
     shares: Float[Tensor, "predictions block"]
     best: Int[Tensor, "predictions block"] | None
-    """The query token that gave the score; None where there is but one."""
+    """The query token with the maximal score; None if there is only one."""
     shift: Float[Tensor, " predictions"]
     total: Float[Tensor, " predictions"]
     """Sum of the shares, each divided by its ``E``."""
 
 
-def _block(vectors: _Vectors, given: _Given, table: _Table, number: int) -> _Block:
+def _block(vectors: _Vectors, given: _Constants, table: _Table, number: int) -> _Block:
     N, M, D = vectors.users.shape
     span = table.spans[number]
     logits = table.room[number][: N * M]
@@ -215,7 +218,7 @@ def _block(vectors: _Vectors, given: _Given, table: _Table, number: int) -> _Blo
     scores[row, given.excluded[row, column] - span.start] = -torch.inf
     shift = scores.new_zeros(N)
     if not table.bounded:
-        # Finite even where all are targets, so that their shares are 0 and not undefined.
+        # Finite even if all negatives are excluded, so that their shares are 0 and not NaN.
         shift = scores.amax(dim=1).clamp(min=_LOWEST)
         scores.sub_(shift[:, None])
     shares = scores.exp_()
@@ -224,7 +227,7 @@ def _block(vectors: _Vectors, given: _Given, table: _Table, number: int) -> _Blo
 
 @dataclass(frozen=True)
 class _Slope:
-    """The derivative of the loss by each score, and the query token that gave the score."""
+    """The derivative of the loss by each score, and the query token with the maximal score."""
 
     by_score: Float[Tensor, "predictions scored"]
     best: Int[Tensor, "predictions scored"]
@@ -244,7 +247,7 @@ def _add_block_gradients(
     factor: Float[Tensor, " predictions"],
     gradients: _Vectors,
 ) -> None:
-    """Add what the negatives of a block push away: slopes ``factor * shares``."""
+    """Add the gradients from a block of negatives, whose slopes are ``factor * shares``."""
     N, M, D = vectors.users.shape
     shares = block.shares
     if block.best is not None:
@@ -256,10 +259,10 @@ def _add_block_gradients(
     gradients.negatives[block.span].T.addmm_(users.T.contiguous(), shares)
 
 
-def _sideways(x: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
-    """Return zeros of the shape of ``x`` that lie in memory column by column.
+def _zeros_by_column(x: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
+    """Return zeros of the shape of ``x``, stored column by column.
 
-    A sum of products into rows of such a matrix is a third faster than into a plain one.
+    Adding products to rows of such a matrix is a third faster than with row-by-row storage.
     """
     return x.new_zeros(x.shape[1], x.shape[0]).T
 
@@ -271,7 +274,7 @@ def binary_cross_entropy(
     *,
     scale: float,
 ) -> Float[Tensor, ""]:
-    """SASRec's own loss: one random negative per target (Kang & McAuley 2018).
+    """The loss of SASRec: one random negative per target (Kang & McAuley 2018).
 
     ``loss = mean_n [-log sigmoid(s(n, t_n)) - log(1 - sigmoid(s(n, j_n)))]`` with ``s`` as in
     :func:`sampled_softmax`.
@@ -307,11 +310,11 @@ def next_code(
 def next_word(
     logits: Float[Tensor, "words vocabulary"], words: Int[Tensor, " words"]
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of each word of a reply, given the prompt and the words before it.
+    """Cross-entropy of each word of a target text, given the prompt and the words before it.
 
-    ``loss = mean_w -log softmax(logits)[w, word_w]``: the one loss of P5 (arXiv 2203.13366) and of
-    instruction tuning (TALLRec, arXiv 2305.00447). For replies of one word it is the cross-entropy
-    of a choice, and for *yes* and *no* nearly that of a click.
+    ``loss = mean_w -log softmax(logits)[w, word_w]``: the loss of P5 (arXiv 2203.13366) and of
+    instruction tuning (TALLRec, arXiv 2305.00447). For texts of one word it is the cross-entropy
+    of a choice, and for *yes* and *no* nearly that of a click model.
     """
     return F.cross_entropy(logits.float(), words)
 
@@ -319,11 +322,11 @@ def next_word(
 def contrast(
     left: Float[Tensor, "pairs width"], right: Float[Tensor, "pairs width"], *, temperature: float
 ) -> Float[Tensor, ""]:
-    """Tell each ``left`` from all ``right`` of the batch which one is its own (InfoNCE).
+    """InfoNCE: each ``left`` should be nearest to its own ``right`` among all of the batch.
 
     ``loss = mean_n -log [exp(cos(l_n, r_n) / t) / sum_m exp(cos(l_n, r_m) / t)]`` (van den Oord et
-    al. 2018). With the history as ``left`` and the target's own text as ``right`` it is CALRec's
-    L_UT, with the target as read after the history its L_TT (arXiv 2405.02429).
+    al. 2018). With the history as ``left`` and the target's own text as ``right`` it is L_UT of
+    CALRec; with the target as read after the history as ``left`` it is L_TT (arXiv 2405.02429).
     """
     cosines = F.normalize(left.float(), dim=1) @ F.normalize(right.float(), dim=1).T
     return F.cross_entropy(cosines / temperature, torch.arange(len(left), device=left.device))

@@ -1,6 +1,6 @@
 """One training step: from a batch to a gradient, from gradients to new weights.
 
-The loop calls a :class:`Step` and knows nothing else of gradients. Distribution and privacy are
+The loop leaves all gradient computation to a :class:`Step`. Distributed and private training can be
 other steps: one averages gradients over processes, the other clips them per user and adds noise.
 """
 
@@ -17,31 +17,33 @@ Module = TypeVar("Module", bound=nn.Module)
 Made = TypeVar("Made")
 
 Objective = Callable[[Module, Made], Tensor]
-"""Returns the loss of a batch: what is minimised."""
+"""Returns the loss of a batch, which is minimised."""
 
 
 @runtime_checkable
 class Step(Protocol):
-    """How weights move; it is given the module and the optimiser, and keeps nothing."""
+    """How gradients are computed and change the weights; a step has no state."""
 
     def add_gradient(self, module: nn.Module, loss: Callable[[], Tensor], *, share: float) -> float:
-        """Add ``share`` times the gradient of a loss to those that wait; return the loss.
+        """Add ``share`` times the gradient of a loss to the accumulated gradient.
+
+        Returns the loss.
 
         Args:
-            module: what learns, in training mode.
+            module: the module to train, in training mode.
             loss: computes the loss of one batch.
             share: one over the number of batches whose gradients are averaged.
         """
         ...
 
     def update(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Change the weights by the gradients that wait, and forget these."""
+        """Update the weights from the accumulated gradient, and reset it."""
         ...
 
 
 @dataclass(frozen=True)
 class PlainStep:
-    """Backpropagation, clipping of the whole gradient's norm, one step of the optimiser."""
+    """Backpropagation, clipping of the gradient's norm, one step of the optimiser."""
 
     clip: float
     """Largest norm of the gradient."""
@@ -49,7 +51,7 @@ class PlainStep:
     """Whether matrix products of the loss run in bfloat16."""
 
     def add_gradient(self, module: nn.Module, loss: Callable[[], Tensor], *, share: float) -> float:
-        """Compute the loss and its gradient, as :class:`Step` says."""
+        """Compute the loss and add its gradient (see :class:`Step`)."""
         device = next(module.parameters()).device
         with autocast(device, enabled=self.bfloat16):
             value = loss()
@@ -57,7 +59,7 @@ class PlainStep:
         return float(value.detach())
 
     def update(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Clip the gradient, step and forget the gradient."""
+        """Clip the gradient, update the weights and reset the gradient."""
         torch.nn.utils.clip_grad_norm_(module.parameters(), self.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

@@ -1,4 +1,4 @@
-"""What a trained language model is made of, and what is mixed into its answers."""
+"""A trained language model with everything it needs to answer, and its tuned mixing weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,48 +22,47 @@ from palate.training.recipe import Form, Recipe
 
 @dataclass(frozen=True)
 class Prior:
-    """What co-occurrence alone says of the next item, and how much it counts.
+    """A baseline that is mixed into next-item scores, and its weight.
 
-    The answer is the log-linear mixture ``logit(u, i) + weight * baseline(u, i)``: a few counts
-    tell a rare pair of items better than vectors that were learned from them.
+    The score is the log-linear mixture ``logit(u, i) + weight * baseline(u, i)``: for rare pairs of
+    items, co-occurrence counts are better evidence than learned vectors.
     """
 
     baseline: Baseline
     weight: float
-    """Logits per unit of the baseline's score, chosen on the validation part."""
+    """Logits per unit of the baseline's score, tuned on the validation split."""
 
 
 @dataclass(frozen=True)
 class Blend:
-    """How the two forms of answer join in a hybrid one.
+    """How the set scores and the code scores are combined in hybrid answers.
 
     ``score(u, i) = set(u, i) + weight * log p(codes of i | u)`` over the candidates that either
-    form finds (LIGER, arXiv 2411.18814, with weight 0, reranks by the set's score alone).
+    form finds (with weight 0 it is LIGER, arXiv 2411.18814, which reranks by the set score).
     """
 
     weight: float
-    """Chosen on the validation part; 0 where that was not done."""
+    """Weight tuned on the validation split; 0 if it was not tuned."""
     new_item_boost: float = 0.0
-    """Added to the set's score of an item that training never saw: as much as is best on the
-    validation part, at most what gives such items the share of the lists that they have of the
-    catalogue."""
+    """Score bonus for items unseen in training, tuned on the validation split. Its upper limit is
+    the bonus that gives such items exposure in proportion to their share of the catalogue."""
 
 
 @dataclass(frozen=True)
 class RatingPrior:
-    """What biases alone say of a rating, and how the chances of its levels are drawn to that.
+    """A bias model of ratings, and the calibration that mixes it into rating probabilities.
 
-    Liked or not is a rating of two levels.
+    Like and dislike are treated as a rating of two levels.
     """
 
     biases: ItemBiases
     calibration: LevelCalibration
-    """Fitted on the valid part."""
+    """Fitted on the validation split."""
 
 
 @dataclass(frozen=True)
 class LanguageModelSystem:
-    """A language model with all that is needed to ask it something."""
+    """A language model with everything that is needed to query it."""
 
     recipe: Recipe
     model: RecommendationModel
@@ -72,40 +71,40 @@ class LanguageModelSystem:
     tokenizer: Tokenizer
     prompts: Mapping[str, Wordings]
     tasks: tuple[str, ...]
-    """Families of prompts it was trained on."""
+    """Task families that the model was trained on."""
     prior: Prior | None = None
     item_format: ItemFormat = field(default_factory=ItemFormat)
-    """How the items of a history are written."""
+    """How the items of a history are formatted in prompts."""
     blend: Blend = Blend(0.0)
-    """What a hybrid answer is made of."""
+    """Weights of hybrid answers."""
     index: ItemIndex | None = None
-    """The codes of the catalogue, where the recipe has codes."""
+    """The codes of the catalogue, if the recipe has codes."""
     ratings: tuple[float, ...] = ()
-    """Levels of rating that events are shown with; none where they are not shown."""
+    """Rating levels of the events in prompts; empty if prompts do not contain ratings."""
     calibration: Calibration = field(default_factory=Calibration)
-    """What makes the chance of *yes* a frequency."""
+    """Calibrates the probability of *yes*."""
     like_prior: RatingPrior | None = None
-    """The same of *no* and *yes*, where they mean disliked and liked."""
+    """Calibrates the probabilities of *no* and *yes* where they mean disliked and liked."""
     rating_prior: RatingPrior | None = None
-    """What makes the chances of ratings frequencies."""
+    """Calibrates the probabilities of rating levels."""
 
     def on(self, device: Device) -> "LanguageModelSystem":
-        """Bring the model to a device, in place, and let it answer in that precision."""
+        """Move the model to a device, in place, and set its inference precision."""
         self.model.to(device.where)
         self.model.answers_in_bfloat16 = device.answers_in_bfloat16
         return self
 
     @property
     def forms(self) -> tuple[Form, ...]:
-        """What it can answer in; the first is its usual way."""
+        """The forms of answer that the model supports, the default one first."""
         return self.recipe.forms
 
 
 @dataclass(frozen=True)
 class Start:
-    """A trained model to begin with."""
+    """A trained model to start training from."""
 
     parts: LanguageModelSystem
     rows: Int[np.ndarray, " items"] | None = None
-    """The row that it knew each item by, -1 where it did not (see
-    :func:`palate.training.warm_start.known_items`): only these keep their embeddings."""
+    """Row of each item in the trained model, -1 for new items (see
+    :func:`palate.training.warm_start.known_items`); only known items keep their embeddings."""

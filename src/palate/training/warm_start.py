@@ -1,4 +1,4 @@
-"""A trained model as the start of another: what of it carries over, and what is learned anew."""
+"""Warm start: initialise a model with the transferable weights of a trained one."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ _OF_ITEMS = (
     "fusion.modality.text.whitening.",
     "fusion.modality.image.whitening.",
 )
-"""Weights that belong to the items of one catalogue: IDs, and how its vectors are spread."""
+"""Weights that belong to the items of one catalogue: IDs, and its whitening statistics."""
 
 _OF_CODES = ("codes.", "fusion.code.")
 """Weights that belong to the codebooks of one index."""
@@ -25,24 +25,24 @@ _OF_CODES = ("codes.", "fusion.code.")
 def warm_start(
     model: RecommendationModel, weights: Mapping[str, Tensor], *, same_events: bool
 ) -> list[str]:
-    """Give a fresh model the weights of another that do not belong to that one's data.
+    """Copy the weights of another model that do not depend on its data into a fresh model.
 
-    What belongs to single items or codes is for :func:`warm_start_rows`.
+    :func:`warm_start_rows` copies the weights of single items or codes.
 
     Args:
-        model: the fresh one, of the same widths.
-        weights: of the model to start from.
-        same_events: whether both know the same event types.
+        model: the fresh model, of the same widths.
+        weights: weights of the model to start from.
+        same_events: whether both models have the same event types.
 
     Returns:
-        The names of the weights that were carried over.
+        The names of the copied weights.
     """
     own = model.state_dict()
-    left = _OF_ITEMS + _OF_CODES + (() if same_events else ("events.",))
+    skipped = _OF_ITEMS + _OF_CODES + (() if same_events else ("events.",))
     kept = {
         name: weight
         for name, weight in weights.items()
-        if name in own and own[name].shape == weight.shape and not name.startswith(left)
+        if name in own and own[name].shape == weight.shape and not name.startswith(skipped)
     }
     model.load_state_dict(kept, strict=False)
     return sorted(kept)
@@ -51,16 +51,16 @@ def warm_start(
 def known_items(catalog: Catalog, known: Catalog) -> Int[np.ndarray, " items"]:
     """Return for each item its row in ``known``, -1 where it is not known there.
 
-    An item is the same where id and title are. One without a title is so only where both catalogues
-    have all ids in common, since two shops may count their items alike.
+    Two items are the same if id and title are equal. Without a title, ids only count if the two
+    catalogues have all ids in common, since two shops may number their items in the same way.
     """
     ids, row_of = catalog.vocabulary.ids, {x: row for row, x in enumerate(known.vocabulary.ids)}
     rows = np.asarray([row_of.get(x, -1) for x in ids], dtype=np.int64)
     ours, theirs = np.asarray(catalog.titles(), object), np.asarray(known.titles(), object)
     all_known = len(ids) == len(row_of) and bool((rows >= 0).all())
-    # Where there is no title the id stands for it.
-    told = all_known | (ours != ids)
-    return np.where((rows >= 0) & told & (ours == theirs[rows]), rows, -1)
+    # An item without a title has its id as title.
+    has_title = all_known | (ours != ids)
+    return np.where((rows >= 0) & has_title & (ours == theirs[rows]), rows, -1)
 
 
 @torch.no_grad()
@@ -69,15 +69,15 @@ def warm_start_rows(
     known: Float[Tensor, "known width"],
     rows: Int[np.ndarray, " rows"],
 ) -> None:
-    """Start rows of a table of embeddings as rows of a known one of the same width.
+    """Copy rows of a known embedding table into ``table`` (in place).
 
-    Items start as themselves (:func:`known_items`), codes as the known code that means most nearly
-    the same (:func:`nearest_codes`; see VQ-Rec, section 3.3).
+    Items start as themselves (:func:`known_items`), codes as the known code of the most similar
+    meaning (:func:`nearest_codes`; see VQ-Rec, section 3.3).
 
     Args:
         table: embeddings to fill.
-        known: embeddings of the model to start from; of another width nothing is carried over.
-        rows: row in ``known`` of each of the first rows of ``table``, -1 where it begins anew.
+        known: embeddings of the model to start from; if the width differs nothing is copied.
+        rows: row in ``known`` of each of the first rows of ``table``, -1 to leave it fresh.
     """
     if table.shape[1] != known.shape[1]:
         return
@@ -87,10 +87,10 @@ def warm_start_rows(
 
 
 def nearest_codes(new: Quantiser, known: Quantiser) -> Int[np.ndarray, " codes"]:
-    """Return for each code of ``new`` the code of ``known`` that moves a vector most alike.
+    """Return for each code of ``new`` the code of ``known`` with the most similar meaning.
 
-    Codes are numbered level after level. What a code means is the vector that it adds, less the
-    mean of its level; two codebooks over the same kind of vectors can so be compared, whatever
+    Codes are numbered level after level. The meaning of a code is the vector that it adds, minus
+    the mean of its level; so codebooks over the same kind of vectors can be compared, whatever
     their rotation.
     """
     ours, theirs = meanings(new), meanings(known)
@@ -99,7 +99,7 @@ def nearest_codes(new: Quantiser, known: Quantiser) -> Int[np.ndarray, " codes"]
 
 
 def meanings(quantiser: Quantiser) -> Float[np.ndarray, "codes dim"]:
-    """Return the vector that each code adds, less the mean of its level."""
+    """Return the vector that each code adds, minus the mean of its level."""
     sizes, found = quantiser.sizes, []
     for level, size in enumerate(sizes):
         codes = np.zeros((size, len(sizes)), dtype=np.int32)

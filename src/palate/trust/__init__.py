@@ -1,1 +1,1 @@
-"""What must hold: privacy, fairness, grounding, robustness."""
+"""Checks of trustworthiness: groundedness of generated texts, and leaks of item numbering."""

@@ -1,14 +1,14 @@
 """Groundedness: every item, brand, category and price that a text names must be a fact.
 
-A generated explanation may name things that do not exist, or that belong to some other item.
-:meth:`Grounds.check` finds what a text claims and holds it against the catalogue rows of the asked
-item and of the user's history; :func:`mend` drops the sentences that claim something invented;
-:func:`factual_sentence` is what is left to say where nothing remains.
+A generated explanation may name things that do not exist, or that belong to another item.
+:meth:`Grounds.check` finds the claims of a text and compares them with the catalogue rows of the
+item and of the user's history; :func:`drop_invented` removes the sentences with invented claims;
+:func:`factual_sentence` is the fallback when no sentence remains.
 
 Claims are quoted titles, titles, brands and categories of the catalogue, amounts of money, and
-brands after "made by". An unquoted name that no catalogue holds cannot be told from ordinary
-words: it is no claim. Item texts and generated texts are untrusted: nothing in them is run as a
-pattern, and the time is linear in their length.
+brands after "made by". An unquoted name outside the catalogue cannot be told from ordinary words:
+it is not a claim. Item texts and generated texts are untrusted: they are never used as a pattern,
+and the time is linear in their length.
 """
 
 import re
@@ -29,9 +29,9 @@ ClaimKind = Literal["title", "brand", "category", "price"]
 
 CENT = 0.01
 MAX_NAME_LENGTH = 120
-"""Names in a sentence made from facts are cut, at a space, to so many characters."""
+"""Maximum number of characters of a name in a factual sentence; it is cut at a space."""
 MIN_QUOTED_LENGTH = 3
-"""A shorter quoted word that no item bears is a letter or a mark (a key of 'F'), no title."""
+"""A shorter quoted word that is not in the catalogue is a letter or a grade ('F'), not a title."""
 
 _SINGLE_QUOTED = re.compile(
     r"(?<!\w)['\u2018](?=[^\W\d_a-z])"
@@ -51,24 +51,24 @@ _SPACE = re.compile(r"\s+")
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Something that a text says is there: a name or a price."""
+    """A name or a price in a text."""
 
     kind: ClaimKind
     text: str
-    """As it stands in the text."""
+    """The words of the claim, as in the text."""
     start: int
     end: int
     sentence: int = 0
-    """Which sentence of the text holds it, from 0."""
+    """Number of the sentence that contains it, from 0."""
     rows: frozenset[int] = frozenset()
-    """Rows of the items that bear the name; empty for a name of no item and for a price."""
+    """Rows of the items with this name; empty for an unknown name and for a price."""
     amount: float | None = None
     """The number of a price."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a text claims, and which of it is invented."""
+    """The claims of a text, and the invented ones among them."""
 
     claims: tuple[Claim, ...]
     invented: tuple[Claim, ...]
@@ -81,28 +81,28 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Groundedness:
-    """How grounded many texts are."""
+    """Groundedness of many texts."""
 
     num_texts: int
     num_grounded: int
-    """Texts without an invented claim; a text that claims nothing is one of them."""
+    """Number of texts without an invented claim, including those without any claim."""
     num_claims: int
     num_invented: int
 
     @property
     def rate(self) -> float:
-        """Share of texts without an invented claim, 1 where there is no text."""
+        """Share of texts without an invented claim; 1 without texts."""
         return self.num_grounded / self.num_texts if self.num_texts else 1.0
 
     @property
     def claim_rate(self) -> float:
-        """Share of claims that are not invented, 1 where nothing is claimed."""
+        """Share of claims that are not invented; 1 without claims."""
         return 1 - self.num_invented / self.num_claims if self.num_claims else 1.0
 
 
 @dataclass(frozen=True)
 class Grounds:
-    """The facts that texts are held against.
+    """The facts that texts are checked against.
 
     Example:
         >>> from palate.simulation.world import World
@@ -118,7 +118,7 @@ class Grounds:
     prices: tuple[float | None, ...]
     """Price by row."""
     texts: tuple[str, ...]
-    """What the catalogue says of each item, by row."""
+    """Text of each item in the catalogue, by row."""
 
     @classmethod
     def of(
@@ -132,23 +132,24 @@ class Grounds:
 
         Args:
             catalog: the items.
-            texts: how people write, best reviews of training; they tell names from ordinary words
-                (:func:`palate.trust.names.strengths`). None means the catalogue's descriptions.
-            common_share: a name that more than this share of the texts holds in small letters, and
-                most that hold it, needs capitals and a neighbour to count as a name.
+            texts: examples of ordinary writing, ideally reviews of the training split; they
+                distinguish names from ordinary words (:func:`palate.trust.names.strengths`). None
+                means the descriptions of the catalogue.
+            common_share: a name needs capitals and a cue word next to it if more than this share of
+                the texts contains it in lower case, and most texts with the name do.
         """
-        # Titles would not do as texts: their capitals say nothing of how people write.
+        # Titles are not suitable here: their capitals do not show how people write.
         descriptions = catalog.table["description"].drop_nulls().to_list()
-        written = descriptions if texts is None else texts
-        spread = written[:: -(-len(written) // MAX_TEXTS) or 1]
+        examples = descriptions if texts is None else texts
+        sampled = examples[:: -(-len(examples) // MAX_TEXTS) or 1]
         return cls(
-            names=Names.of(catalog, spread, common_share=common_share),
+            names=Names.of(catalog, sampled, common_share=common_share),
             prices=tuple(catalog.table["price"].to_list()),
             texts=tuple(catalog.texts()),
         )
 
     def claims(self, text: str) -> list[Claim]:
-        """Return what ``text`` claims, sentence by sentence."""
+        """Return the claims of ``text``, sentence by sentence."""
         found: list[Claim] = []
         offset = 0
         for number, sentence in enumerate(split_sentences(text)):
@@ -161,11 +162,11 @@ class Grounds:
         return found
 
     def check(self, text: str, item_row: int, history_rows: Iterable[int]) -> Verdict:
-        """Return the claims of ``text`` and which are invented.
+        """Return the claims of ``text`` and the invented ones among them.
 
-        A name is grounded where the asked item or an item of the history bears it, or where the
-        catalogue's own text of one of them holds it (a shortened title, "for Fender guitars"). A
-        price is grounded within a cent of the asked item's, or of an item's of the history that the
+        A name is grounded if it belongs to the item or to an item of the history, or if the
+        catalogue text of one of them contains it (a shortened title, "for Fender guitars"). A price
+        is grounded if it is within a cent of the price of the item, or of a history item that the
         same sentence names by its title.
 
         Raises:
@@ -183,9 +184,9 @@ class Grounds:
         invented |= self._invented_prices(claims, int(item_row), history)
         return Verdict(claims=tuple(claims), invented=tuple(x for x in claims if x in invented))
 
-    def mended(self, text: str, item_row: int, history_rows: Iterable[int]) -> str:
-        """Return ``text`` without the sentences that claim something invented; possibly empty."""
-        return mend(text, self.check(text, item_row, history_rows))
+    def without_invented(self, text: str, item_row: int, history_rows: Iterable[int]) -> str:
+        """Return ``text`` without the sentences with an invented claim; possibly empty."""
+        return drop_invented(text, self.check(text, item_row, history_rows))
 
     def groundedness(
         self,
@@ -193,7 +194,7 @@ class Grounds:
         item_rows: Sequence[int],
         histories: Sequence[Iterable[int]],
     ) -> Groundedness:
-        """Return how grounded ``texts`` are, each for its item and its user's history."""
+        """Return the groundedness of ``texts``, each for its item and its user's history."""
         verdicts = [
             self.check(text, item_row, history)
             for text, item_row, history in zip(texts, item_rows, histories, strict=True)
@@ -230,7 +231,7 @@ class Grounds:
         }
 
     def _claims_of(self, sentence: str) -> Iterator[Claim]:
-        """Yield the claims of one sentence; of two that overlap the first found counts."""
+        """Yield the claims of one sentence; of two that overlap, the first one found counts."""
         taken = bytearray(len(sentence))
         for find in (self._quoted, self._named, _amounts, _makers):
             for claim in find(sentence, bytes(taken)):
@@ -239,7 +240,7 @@ class Grounds:
                     yield claim
 
     def _quoted(self, sentence: str, _: bytes) -> Iterator[Claim]:
-        """Yield what stands in quotation marks and is a known name, or is written like a title."""
+        """Yield quoted phrases that are known names or look like titles."""
         cased = is_cased(sentence)
         for pattern in (QUOTED, _SINGLE_QUOTED):
             for match in pattern.finditer(sentence):
@@ -251,7 +252,7 @@ class Grounds:
                     yield Claim(kind, match.group(), *match.span(), rows=rows)
 
     def _named(self, sentence: str, taken: bytes) -> Iterator[Claim]:
-        """Yield the names of the catalogue outside what is taken."""
+        """Yield the names of the catalogue outside the characters that are already taken."""
         cased = is_cased(sentence)
         words = words_of(sentence)
         for is_taken, run in groupby(words, key=lambda word: taken[word.start]):
@@ -263,11 +264,11 @@ class Grounds:
                 yield Claim(name.kind, sentence[start:end], start, end, rows=name.rows)
 
 
-def mend(text: str, verdict: Verdict) -> str:
-    """Return ``text`` without the sentences that hold an invented claim; empty where none is left.
+def drop_invented(text: str, verdict: Verdict) -> str:
+    """Return ``text`` without the sentences that contain an invented claim; possibly empty.
 
-    Whole sentences go, never parts of one. Where two that are left would run together (an open
-    quotation mark, a small letter after the gap) all stand on lines of their own.
+    Only whole sentences are removed. If joining the rest would merge two sentences (an open
+    quotation mark, a lower-case letter after the gap), each gets a line of its own.
     """
     lost = {(claim.start, claim.end) for claim in verdict.invented}
     if not lost:
@@ -286,11 +287,11 @@ def mend(text: str, verdict: Verdict) -> str:
 
 
 def factual_sentence(catalog: Catalog, item_row: int, history_rows: Iterable[int]) -> str:
-    """Return a plain explanation made from facts alone.
+    """Return a plain explanation that only states facts.
 
-    It names the newest item of the history that has the brand in common with the asked item, else
-    the newest that has the narrowest category in common, else the item's own brand or category.
-    Names are cut to :data:`MAX_NAME_LENGTH` characters.
+    It names the newest history item of the same brand, else the newest one that shares the
+    narrowest possible category, else the item's own brand or category. Names are cut to
+    :data:`MAX_NAME_LENGTH` characters.
 
     Args:
         catalog: the items.
@@ -311,7 +312,7 @@ def factual_sentence(catalog: Catalog, item_row: int, history_rows: Iterable[int
         for row in newest_first:
             if brands[row] == brands[int(item_row)]:
                 return f"{title} is by {brand}, as is {_quoted_title(catalog, row)}, {_CHOSEN}."
-    # Categories are listed from the broadest to the narrowest: the last says most.
+    # Categories are listed from the broadest to the narrowest; the last is the most informative.
     for category in reversed(own):
         for row in newest_first:
             if category in _of_list(categories, row):
@@ -330,7 +331,7 @@ def _of_list(column: pl.Series, row: int) -> list[str]:
 
 
 def _looks_like_title(quoted: str, known: bool, cased: bool) -> bool:
-    """Tell whether quoted words are a title rather than a saying or a word under discussion."""
+    """Return whether quoted words look like a title rather than a phrase or a mentioned word."""
     words = [word.text for word in words_of(quoted)]
     if not cased:
         return known or len(words) > 1
@@ -347,13 +348,13 @@ def _amounts(sentence: str, _: bytes) -> Iterator[Claim]:
 
 
 def _makers(sentence: str, _: bytes) -> Iterator[Claim]:
-    """Yield who is said to have made something; names of the catalogue are found before."""
+    """Yield unknown makers ("made by ..."); names of the catalogue are found earlier."""
     for match in _MAKER.finditer(sentence):
         yield Claim("brand", match[1], *match.span(1))
 
 
 def _same_price(amount: float, price: float | None) -> bool:
-    """Tell whether two prices are within a cent; one may have been kept in single precision."""
+    """Return whether two prices are within a cent; one may be stored in single precision."""
     return price is not None and abs(price - amount) <= CENT + 1e-6 * max(1.0, abs(price))
 
 
@@ -363,7 +364,7 @@ def _spaced(text: str) -> str:
 
 
 def _clean(name: str) -> str:
-    """Return a name on one line, cut, without marks that open or close a quotation."""
+    """Return a name on one line, cut, with its quotation marks replaced."""
     line = _SPACE.sub(" ", name.translate(_QUOTATION_MARKS)).strip()
     if len(line) <= MAX_NAME_LENGTH:
         return line

@@ -1,12 +1,11 @@
-"""The leak probe: recommenders that know only the numbering of the items, and must score near zero.
+"""The leak probe: recommenders that only know the numbering of items, and should score near zero.
 
-Files are often numbered in the order in which things happened. Where such a number reaches a model
-(as a row, as an id in the prompt, as the order of a list of equals) the next item can be guessed
-from it, and results look better than they are. Each probe guesses in one such way. A probe well
-above *chance* is a warning about the data or the numbering. Not each warning is a fault of ours:
-where only the day of an event is known and a file lists the events of a day by item id, as the
-Amazon reviews do, the alphabetical neighbour of the last item is a little better than chance by
-honest data.
+Files are often numbered in the order of events. If such a number reaches a model (as a row, as an
+id in the prompt, as the order of equal scores), the next item can be guessed from it, and results
+look better than they are. Each probe guesses in one such way. A probe well above *chance* is a
+warning about the data or the numbering. It can also have an honest cause: the Amazon reviews only
+have the day of an event and list the events of a day by item id, so that the alphabetical neighbour
+of the last item is a little better than chance.
 """
 
 import logging
@@ -24,20 +23,20 @@ from palate.types import History, Ranking
 logger = logging.getLogger(__name__)
 
 CUTOFFS = (1, 10)
-"""Lengths of list at which the probes are judged."""
+"""List lengths at which the probes are evaluated."""
 
 
 @dataclass(frozen=True)
 class RingProbe:
-    """Recommends what follows a place on a ring (a :class:`palate.types.SupportsScore`)."""
+    """Recommends the items after a place on a ring (a :class:`palate.types.SupportsScore`)."""
 
     order: Int[np.ndarray, " items"]
-    """Rows in the order of the ring, after the last comes the first."""
+    """Rows in the order of the ring; the first follows the last."""
     start: Callable[[Int[np.ndarray, " events"]], int]
-    """From the places of a history's items, oldest first, to where the list begins."""
+    """Maps the places of a history's items, oldest first, to the place where the list begins."""
 
     def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
-        """Return minus the distance to walk from the start to each item."""
+        """Return the negative distance along the ring from the start to each item."""
         num_items = len(self.order)
         starts = np.array([self._start(history) for history in histories], dtype=np.int64)
         return -((self._places[None, :] - starts[:, None]) % num_items).astype(np.float32)
@@ -50,11 +49,11 @@ class RingProbe:
         candidates: Int[np.ndarray, " candidates"] | None = None,
         exclude_seen: bool = True,
     ) -> list[Ranking]:
-        """Return the first ``n`` items met from the start on."""
+        """Return the first ``n`` items from the start on."""
         allowed = np.full(len(self.order), candidates is None)
         if candidates is not None:
             allowed[candidates] = True
-        # No need to walk further: at most len(history) of the items met are seen ones.
+        # This limit is enough: at most len(history) of the items are already seen.
         limit = len(self.order) if candidates is not None else n
         return [
             self._walk(history, n, _without(allowed, history, exclude_seen), limit + len(history))
@@ -82,8 +81,8 @@ class RingProbe:
 def probes(dataset: Dataset) -> dict[str, RingProbe]:
     """Return the probes of a dataset by name.
 
-    ``largest_row`` and ``largest_id`` guess that numbers grow with time, ``next_id`` that
-    neighbours in the alphabet go together, ``constant`` that the first rows are something special.
+    ``largest_row`` and ``largest_id`` assume that numbers grow with time, ``next_id`` that
+    alphabetical neighbours go together, ``constant`` that the first rows are special.
     """
     by_row = np.arange(len(dataset.catalog))
     by_id = np.argsort(dataset.catalog.vocabulary.ids.astype(str), kind="stable")
@@ -115,12 +114,12 @@ def probe_leaks(dataset: Dataset, part: PartName = "test") -> dict[str, float]:
 def probe_order(
     order: Int[np.ndarray, " items"], dataset: Dataset, part: PartName = "test"
 ) -> dict[str, float]:
-    """Return what guessing by an order of the items reaches, such as that of their codes.
+    """Return the hit rates of guessing by an order of the items, such as the order of their codes.
 
-    Keys are as for :func:`probe_leaks`, of the probes ``next`` (what follows the last item) and
-    ``largest`` (what follows the largest so far). Codes that were learned from training events may
-    well be above chance: what is chosen together lies together. An order that knows events held
-    out is far above.
+    Keys are as for :func:`probe_leaks`, with the probes ``next`` (the item after the last one) and
+    ``largest`` (the item after the largest so far). Codes learned from training events may well be
+    above chance, since items chosen together lie together. An order that knows held-out events is
+    far above.
     """
     return _reached(
         {
@@ -149,7 +148,7 @@ def _reached(
 def _without(
     allowed: Bool[np.ndarray, " items"], history: History, exclude_seen: bool
 ) -> Bool[np.ndarray, " items"]:
-    """Return ``allowed``, where asked for without the items of the history."""
+    """Return ``allowed``, without the items of the history if ``exclude_seen``."""
     if not exclude_seen:
         return allowed
     fewer = allowed.copy()

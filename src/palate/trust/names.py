@@ -1,8 +1,9 @@
-"""The names of a catalogue, and where a text names them.
+"""The names of a catalogue, and where a text mentions them.
 
-A name is a run of words, case and marks aside. Not each run that spells a name *is* the name:
-"great strings" speaks neither of the brand Great nor of the category Strings. How people write
-decides (:func:`strengths`), then case and neighbours in the text itself (:meth:`Names.find`).
+A name is a sequence of words, without case and punctuation. Not every match of the words is a
+mention of the name: "great strings" means neither the brand Great nor the category Strings. That
+is decided by example texts (:func:`strengths`), and then by case and neighbouring words in the text
+itself (:meth:`Names.find`).
 """
 
 import re
@@ -19,11 +20,11 @@ NameKind = Literal["title", "brand", "category"]
 Phrase = tuple[str, ...]
 
 MAX_WORDS = 24
-"""Longer names are known by their first words: this bounds the time per word of a text."""
+"""Longer names are cut to their first words, which bounds the time per word of a text."""
 MAX_TEXTS = 20_000
-"""At most so many texts are read to see how people write, evenly spread over those given."""
+"""Maximum number of example texts, sampled evenly from the given ones."""
 MIN_TEXTS = 5
-"""A single word or a category in fewer texts is a name only where it is written as one."""
+"""A single word or a category in fewer example texts counts as a name only with capitals."""
 COMMON_SHARE = 0.001
 
 _WORD = re.compile(r"[^\W_]+")
@@ -37,18 +38,18 @@ _CUES: dict[NameKind, tuple[frozenset[str], frozenset[str]]] = {
         frozenset({"category", "categories", "section", "department", "genre"}),
     ),
 }
-"""Words before and after a name that say what it is."""
+"""Words before and after a name that mark it as one."""
 
 
 class Strength(IntEnum):
-    """How much it takes for a run of words to be the name it spells."""
+    """How much evidence a match of a name's words needs to count as a mention."""
 
     COMMON = 0
-    """Ordinary words: capitals and a neighbour ("by Great", "in Strings") are needed."""
+    """Ordinary words: they need capitals and a cue word ("by Great", "in Strings")."""
     RARE = 1
-    """A single word or a category that people hardly use: capitals are needed."""
+    """A rarely used single word or category: it needs capitals."""
     TELLING = 2
-    """A name however it is written."""
+    """A distinctive name: it always counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +72,18 @@ def words_of(text: str) -> list[Word]:
 
 
 def phrase_of(text: str) -> Phrase:
-    """Return the words of ``text`` as names are looked up."""
+    """Return the words of ``text`` in the form in which names are looked up."""
     return tuple(word.casefold() for word in _WORD.findall(text))
 
 
 def is_cased(text: str) -> bool:
-    """Tell whether ``text`` has small letters and capitals, so that its case says something."""
+    """Return whether ``text`` mixes lower and upper case, so that its case is informative."""
     return not (text.islower() or text.isupper())
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A name found in a text: of what kind, from which word to which, of which items."""
+    """A name found in a text: its kind, its first and last word, and the items that have it."""
 
     kind: NameKind
     first: int
@@ -94,19 +95,19 @@ class Found:
 class Names:
     """All titles, brands and categories of a catalogue, by their words.
 
-    Names are looked up by hash, for each length that a name with the same first word has; this
-    finds the longest match as a trie of words would, in a fraction of the memory.
+    Names are looked up by hash, for each length that a name with the same first word has. This
+    finds the longest match like a trie of words, with a fraction of the memory.
     """
 
     rows: Mapping[Phrase, Mapping[NameKind, frozenset[int]]]
-    """Rows of the items that bear a name, by kind."""
+    """Rows of the items with a name, by kind."""
     lengths: Mapping[str, tuple[int, ...]]
-    """Numbers of words of the names that begin with a word, longest first."""
+    """For each first word, the lengths in words of the names that start with it, longest first."""
     strengths: Mapping[Phrase, Strength]
 
     @classmethod
     def of(cls, catalog: Catalog, texts: Iterable[str], *, common_share: float) -> "Names":
-        """Collect the names of ``catalog``; ``texts`` show how people write."""
+        """Collect the names of ``catalog``; ``texts`` are examples of ordinary writing."""
         rows: dict[Phrase, dict[NameKind, set[int]]] = {}
         for row, (kind, name) in _named(catalog):
             phrase = phrase_of(name)[:MAX_WORDS]
@@ -120,12 +121,12 @@ class Names:
         )
 
     def of_phrase(self, phrase: Phrase) -> tuple[NameKind, frozenset[int]] | None:
-        """Return the kind and the rows of a name, of all its kinds; None where it is none."""
+        """Return the first kind of a name and the rows of all its kinds; None if it is unknown."""
         kinds = self.rows.get(phrase[:MAX_WORDS])
         return None if kinds is None else (next(iter(kinds)), frozenset().union(*kinds.values()))
 
     def is_telling(self, phrase: Phrase) -> bool:
-        """Tell whether a name is one however it is written."""
+        """Return whether a name is distinctive, whatever its case."""
         return self.strengths.get(phrase[:MAX_WORDS]) == Strength.TELLING
 
     def find(self, words: Sequence[Word], *, cased: bool) -> Iterator[Found]:
@@ -133,7 +134,7 @@ class Names:
 
         Args:
             words: the words of one sentence.
-            cased: whether the case of the sentence says something.
+            cased: whether the case of the sentence is informative.
         """
         folded = [word.folded for word in words]
         place = 0
@@ -157,7 +158,7 @@ class Names:
     def _counts(
         self, phrase: Phrase, kind: NameKind, words: Sequence[Word], first: int, *, cased: bool
     ) -> bool:
-        """Tell whether the words at ``first`` are meant as the name that they spell."""
+        """Return whether the words at ``first`` count as a mention of the name."""
         strength = self.strengths[phrase]
         if strength == Strength.TELLING:
             return True
@@ -179,19 +180,19 @@ def strengths(
     *,
     common_share: float,
 ) -> dict[Phrase, Strength]:
-    """Decide by document frequency how much it takes for words to be a name.
+    """Decide the strength of each name by document frequency.
 
     Args:
-        lengths: numbers of words of the names that begin with a word, longest first.
+        lengths: for each first word, the lengths of the names that start with it, longest first.
         names: the names, with their kinds.
-        texts: how people write.
+        texts: examples of ordinary writing.
         common_share: see below.
 
-    A name that most of the texts which hold it hold in small letters is *common* where these are
-    more than ``common_share`` of all texts, else *rare*; a number or a single letter is *common*. A
-    single word, or a mere category, in fewer than :data:`MIN_TEXTS` texts is *rare*, all else is
-    *telling*. Texts without small letters or without capitals say nothing of case and are left
-    out.
+    A number or a single letter is *common*. A name that is in lower case in most of the texts that
+    contain it is *common* if these are more than ``common_share`` of all texts, else *rare*. A
+    single word or a name that is only a category is *rare* if fewer than :data:`MIN_TEXTS` texts
+    contain it. All other names are *telling*. Texts without lower case or without capitals are
+    left out.
     """
     held, small, num_texts = Counter[Phrase](), Counter[Phrase](), 0
     for text in islice(filter(is_cased, texts), MAX_TEXTS):
@@ -225,7 +226,7 @@ def _phrases_at(
     folded: Sequence[str],
     first: int,
 ) -> Iterator[Phrase]:
-    """Yield the names spelt by the words from ``first`` on, longest first."""
+    """Yield the names that match the words from ``first`` on, longest first."""
     for length in lengths.get(folded[first], ()):
         phrase = tuple(folded[first : first + length])
         if phrase in phrases:
@@ -253,7 +254,7 @@ def _named(catalog: Catalog) -> Iterator[tuple[int, tuple[NameKind, str]]]:
 
 
 def _wordings(title: str) -> Iterator[str]:
-    """Yield a title as it is and as people say it: "Matrix, The (1999)" is "The Matrix"."""
+    """Yield the wordings of a title: "Matrix, The (1999)" is also "The Matrix"."""
     for wording in (title, _MOVED_ARTICLE.sub(r"\2 \1", title)):
         yield wording
         yield _YEAR.sub("", wording)

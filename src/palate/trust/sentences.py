@@ -1,15 +1,15 @@
-"""Where sentences begin and end: a cut that joining undoes.
+"""Sentence splitting; joining the sentences gives the text back.
 
 A boundary is a line end, or closing marks (``.``, ``!``, ``?``) before a space and something that
-may open a sentence. Abbreviations, initials and whatever stands between double quotation marks on
-one line do not end a sentence. Time is linear in the length of the text, whatever the text.
+may open a sentence. Abbreviations, initials and text between double quotation marks on one line do
+not end a sentence. The time is linear in the length of any text.
 """
 
 import re
 from bisect import bisect_right
 
 QUOTED = re.compile(r'(?<!\w)"[^"\n]*"|“[^“”\n]*”')
-"""What stands between double quotation marks; the mark of an inch (``6"``) opens none."""
+"""Text between double quotation marks; an inch mark (``6"``) does not open a quotation."""
 _BOUNDARY = re.compile(r"(?<![.!?])[.!?]++[\"'\u201d\u2019)\]]*+(?=\s)|\n\s*+")
 _LAST_WORD = re.compile(r"([^\W\d_]+(?:\.[^\W\d_]+)?)\.$")
 _GOES_ON = frozenset("([,;:-\u2013\u2014%&0123456789")
@@ -20,7 +20,7 @@ _ABBREVIATIONS = frozenset(
 
 
 def split_sentences(text: str) -> list[str]:
-    """Return the sentences with the space after each: ``"".join`` of them is ``text``.
+    """Return the sentences, each with the space after it; ``"".join`` of them is ``text``.
 
     Example:
         >>> split_sentences('Dr. Who saw "Why? Me!" at home. It took 6.5 hrs. in all! Yes')
@@ -42,7 +42,7 @@ def split_sentences(text: str) -> list[str]:
 
 
 def first_sentence(text: str) -> str:
-    """Return the first sentence of a text, the classical baseline of a review summary.
+    """Return the first sentence of a text, the usual baseline of a review summary.
 
     Example:
         >>> first_sentence("Great strings. They last for months.")
@@ -53,7 +53,7 @@ def first_sentence(text: str) -> str:
 
 
 def _ends(text: str, mark: re.Match[str], next_start: int) -> bool:
-    """Tell whether closing marks end a sentence."""
+    """Return whether closing marks end a sentence."""
     follows = text[next_start : next_start + 1]
     if follows and (follows.islower() or follows in _GOES_ON):
         return False
