@@ -1,1 +1,1 @@
-"""What an item is: text, image and attribute vectors."""
+"""Features of items: text, image, behaviour and attribute encoders, and item codes."""

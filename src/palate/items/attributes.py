@@ -1,4 +1,4 @@
-"""What is known of an item beside its text: brand, categories and price, as a bag of attributes."""
+"""Attributes of an item: brand, categories and price band, as a bag of attribute numbers."""
 
 import json
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from palate.errors import ArtifactError
 
 _JSON = "attributes.json"
 _LEAST = 2
-"""A value of one item alone says no more than the item's ID."""
+"""A value needs at least this many items; with only one it is no better than the item's ID."""
 _PRICE_BUCKETS = 10
 
 
@@ -37,7 +37,7 @@ class AttributeEncoder:
     brands: tuple[str, ...]
     categories: tuple[str, ...]
     price_edges: tuple[float, ...]
-    """Inner borders of the price bands, rising; empty where no item has a price."""
+    """Inner borders of the price bands, increasing; empty if no item has a price."""
 
     @classmethod
     def fit(cls, table: pl.DataFrame) -> "AttributeEncoder":
@@ -50,7 +50,7 @@ class AttributeEncoder:
 
     @property
     def num_attributes(self) -> int:
-        """Number of attributes: brands first, then categories, then price bands."""
+        """Number of attributes: those of brands, categories and price bands, in this order."""
         return len(self.brands) + len(self.categories) + self._num_bands
 
     @property
@@ -59,7 +59,7 @@ class AttributeEncoder:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """What each attribute means, in the order of the indices."""
+        """Name of each attribute, in the order of the indices."""
         brands = [f"brand: {name}" for name in self.brands]
         categories = [f"category: {name}" for name in self.categories]
         borders = ["", *(f"{edge:g}" for edge in self.price_edges), ""]
@@ -67,7 +67,7 @@ class AttributeEncoder:
         return (*brands, *categories, *bands[: self._num_bands])
 
     def encode(self, table: pl.DataFrame) -> AttributeBags:
-        """Return the attributes of each item of ``table``; unknown values are left out."""
+        """Return the attributes of each item of ``table``, without unknown values."""
         items = pl.DataFrame({"item": np.arange(len(table))})
         brands = items.with_columns(value=table["brand"].cast(pl.String))
         categories = _one_per_item(table).rename({"categories": "value"})
@@ -120,7 +120,7 @@ class AttributeEncoder:
 
 
 def _one_per_item(table: pl.DataFrame) -> pl.DataFrame:
-    """Return one line per item and category, each pair once."""
+    """Return one row per distinct pair of item and category."""
     items = pl.DataFrame({"item": np.arange(len(table))})
     lists = table["categories"].cast(pl.List(pl.String))
     return items.with_columns(categories=lists).explode("categories").unique(maintain_order=True)

@@ -1,7 +1,7 @@
-"""Item vectors from behaviour: what was chosen near what, in the training events alone.
+"""Item vectors from co-occurrence in the training events.
 
-A frozen fourth modality beside text, image and attributes. It hands the model at once the
-collaborative signal that an ID table would have to learn from few events per item.
+They are a frozen fourth modality besides text, image and attributes. They give the model the
+collaborative signal that ID embeddings would have to learn from few events per item.
 """
 
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ from palate.types import History
 
 
 class BehaviourConfig(BaseModel):
-    """How co-occurrence becomes vectors."""
+    """Settings of behaviour vectors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["cooccurrence", "ratings"] = "cooccurrence"
-    """What is chosen near what, or what is liked by whom."""
+    """Source of the vectors: items chosen close to each other, or ratings."""
     dim: int = 128
     window: int = 10
-    """Events at most this far apart count as near."""
+    """Maximum distance of two events that count as co-occurring."""
     smoothing: float = 0.75
-    """Exponent on the context counts, which tempers the pull of rare items (Levy et al. 2015)."""
+    """Exponent on the context counts; it reduces the bias towards rare items (Levy et al. 2015)."""
 
 
 def behaviour_vectors(
@@ -43,14 +43,14 @@ def behaviour_vectors(
     this what item2vec approximates).
 
     Args:
-        sequences: training events only, or the vectors would know the answers.
+        sequences: training events only; others would leak the answers.
         num_items: size of the catalogue.
         config: see :class:`BehaviourConfig`.
-        seed: for the randomised decomposition.
+        seed: seed of the randomised decomposition.
 
     Returns:
-        Vectors of ``min(config.dim, num_items - 1)`` dimensions; absent for items that have no
-        neighbour.
+        Vectors of ``min(config.dim, num_items - 1)`` dimensions; absent for items without
+        co-occurrences.
     """
     if config.kind == "ratings":
         return rating_vectors(sequences, num_items, config.dim, seed=seed)

@@ -1,4 +1,4 @@
-"""From a catalogue to the numbers the model reads.
+"""Compute the item features of a model from a catalogue.
 
 The encoders of one model are fitted, applied and saved together.
 """
@@ -33,7 +33,7 @@ from palate.types import History
 
 
 class ItemsConfig(BaseModel):
-    """What an item token is fused from, beside the ID."""
+    """Modalities of items besides the ID, and their encoders."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,8 +42,9 @@ class ItemsConfig(BaseModel):
         "image",
         "attributes",
     )
-    """Those the data has nothing for are left out by themselves. ``behaviour`` learns fastest and
-    ends lower: its vectors know the training steps too well (see ``docs/results.md``)."""
+    """Modalities without data are left out automatically. With ``behaviour`` training is fastest
+    but ends with lower accuracy, since its vectors already contain the training transitions (see
+    ``docs/results.md``)."""
     text: TextEncoderConfig = TextEncoderConfig()
     image: ImageEncoderConfig = ImageEncoderConfig()
     behaviour: BehaviourConfig = BehaviourConfig()
@@ -51,7 +52,7 @@ class ItemsConfig(BaseModel):
 
 @dataclass(frozen=True)
 class ItemEncoders:
-    """The fitted encoders of one model; what is None is not part of its items."""
+    """The fitted encoders of one model; None leaves a modality out."""
 
     text: TextEncoder | None
     image: ImageEncoder | None
@@ -59,7 +60,7 @@ class ItemEncoders:
 
     @classmethod
     def fit(cls, catalog: Catalog, config: ItemsConfig, *, seed: int) -> "ItemEncoders":
-        """Fit on the catalogue; a modality of which the catalogue holds nothing is left out."""
+        """Fit on the catalogue, without modalities that the catalogue has no data for."""
         wanted, texts = config.modalities, catalog.texts()
         has_text, has_pictures = any(texts), _has_pictures(catalog)
         attributes = AttributeEncoder.fit(catalog.table)
@@ -79,7 +80,7 @@ class ItemEncoders:
         cache: Path | None = None,
         progress: Progress | None = None,
     ) -> dict[str, ItemVectors]:
-        """Return the text and image vectors of a catalogue, from ``cache`` where they are known."""
+        """Return the text and image vectors of a catalogue, from ``cache`` if they are there."""
         vectors = {}
         if self.text is not None:
             texts = catalog.texts()
@@ -103,7 +104,7 @@ class ItemEncoders:
         return vectors
 
     def query_vectors(self, texts: Sequence[str]) -> Float[np.ndarray, "queries dim"] | None:
-        """Return the vectors of free texts, None without a text encoder."""
+        """Return the vectors of free texts; None without a text encoder."""
         return None if self.text is None else self.text.encode(list(texts)).values
 
     def save(self, folder: Path) -> None:
@@ -128,7 +129,7 @@ class ItemEncoders:
         )
 
 
-def item_features(  # noqa: PLR0913 - all that features come from, and how to follow the work
+def item_features(  # noqa: PLR0913 - all sources of features, and progress
     catalog: Catalog,
     sequences: Sequence[History],
     encoders: ItemEncoders,
@@ -138,7 +139,7 @@ def item_features(  # noqa: PLR0913 - all that features come from, and how to fo
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> ItemFeatures:
-    """Return all features of a catalogue; behaviour comes from the training ``sequences`` alone."""
+    """Return all features of a catalogue; behaviour comes only from the training ``sequences``."""
     vectors = encoders.content(catalog, config, cache=cache, progress=progress)
     if "behaviour" in config.modalities:
         vectors["behaviour"] = behaviour_vectors(
@@ -165,7 +166,7 @@ def _has_pictures(catalog: Catalog) -> bool:
 
 
 def _given_image_vectors(catalog: Catalog) -> ItemVectors | None:
-    """Return the image vectors that came with the data, in the column ``image_vector``."""
+    """Return the image vectors in the data's column ``image_vector``, if there are any."""
     if "image_vector" not in catalog.table.columns:
         return None
     given = catalog.table["image_vector"].to_list()

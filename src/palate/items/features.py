@@ -1,4 +1,4 @@
-"""All that is known of the items before training: one frozen block of numbers per modality."""
+"""Item features: everything that a model knows about items before training, by modality."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from palate.items.vectors import ItemVectors
 
 @dataclass(frozen=True)
 class ItemFeatures:
-    """What the fusion reads of each item; a modality the recipe or the data lacks is not there."""
+    """Inputs of the fusion; modalities that the recipe or the data lacks are left out."""
 
     has_id: Bool[np.ndarray, " items"]
-    """Whether the item occurs in training: only then does its ID embedding mean anything."""
+    """Whether the item occurs in training, so that its ID embedding is trained."""
     vectors: Mapping[str, ItemVectors]
-    """``text``, ``image``, ``behaviour``: vectors with a mask of the items that have one."""
+    """Vectors of ``text``, ``image`` and ``behaviour``, with a mask of the items that have one."""
     attributes: AttributeBags | None = None
     num_attributes: int = 0
     codes: Int[np.ndarray, "items levels"] | None = None
-    """Codes that item tokens are made of, numbered level after level; two items may be alike."""
+    """Codes that are part of item tokens, numbered level after level; they may be equal."""
     num_codes: int = 0
     words: Int[np.ndarray, "items words"] | None = None
-    """First words of each title, padded with -1, where titles are read word by word."""
+    """First words of each title, padded with -1, for the title reader."""
 
     def __len__(self) -> int:
         """Return the number of items."""
@@ -72,7 +72,7 @@ class ItemFeatures:
 
 
 def attribute_matrix(bags: AttributeBags, width: int) -> Int[np.ndarray, "items width"]:
-    """Return the attribute numbers of each item, padded with -1 and cut to ``width`` per item."""
+    """Return the attribute numbers of each item, padded with -1 or cut to ``width``."""
     table = np.full((len(bags.offsets) - 1, width), -1, dtype=np.int64)
     counts = np.minimum(np.diff(bags.offsets), width)
     item = np.repeat(np.arange(len(counts)), counts)

@@ -1,7 +1,6 @@
-"""Image encoders behind one face: encoded pictures in, one vector per item out.
+"""Image encoders with one interface: encoded pictures in, one vector per item out.
 
-The built-in one needs no weights: where which colours are, how much of each colour there is, and
-which way edges run.
+The built-in encoder needs no weights: it uses colour layout, colour histograms and edge directions.
 """
 
 import io
@@ -25,7 +24,7 @@ from palate.items.vectors import ItemVectors, Progress
 _logger = logging.getLogger(__name__)
 
 MAX_PIXELS = 40_000_000
-"""A picture that claims more is refused before its pixels are unpacked."""
+"""A picture that declares more pixels is refused before it is decoded."""
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 _SIDE = 48
 _BATCH = 256
@@ -38,27 +37,27 @@ class ImageEncoder(Protocol):
 
     @property
     def dim(self) -> int:
-        """Width of the vectors, known before anything is encoded."""
+        """Width of the vectors."""
         ...
 
     @property
     def fingerprint(self) -> str:
-        """Names the encoder exactly: equal fingerprints give equal vectors."""
+        """Identifies the encoder: equal fingerprints give equal vectors."""
         ...
 
     def encode(
         self, images: Sequence[bytes | None], *, progress: Progress | None = None
     ) -> ItemVectors:
-        """Return one vector per picture; None is absent."""
+        """Return one vector per picture; a picture that is None has no vector."""
         ...
 
     def save(self, folder: Path) -> None:
-        """Write what :func:`load_image_encoder` needs."""
+        """Write the files that :func:`load_image_encoder` reads."""
         ...
 
 
 class ImageEncoderConfig(BaseModel):
-    """Which image encoder."""
+    """Choice of the image encoder."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -68,7 +67,7 @@ class ImageEncoderConfig(BaseModel):
 
 
 def make_image_encoder(config: ImageEncoderConfig) -> ImageEncoder:
-    """Return the encoder that ``config`` asks for.
+    """Return the encoder that ``config`` describes.
 
     Raises:
         ConfigError: when ``transformers`` is chosen without a path, or the path holds no model.
@@ -87,10 +86,10 @@ def make_image_encoder(config: ImageEncoderConfig) -> ImageEncoder:
 
 
 def load_image_encoder(folder: Path) -> ImageEncoder:
-    """Read what an encoder's ``save`` wrote; pretrained weights are opened when first needed.
+    """Load what an encoder's ``save`` wrote; pretrained weights are loaded on first use.
 
     Raises:
-        ArtifactError: when the folder holds no image encoder this version knows.
+        ArtifactError: when the folder holds no image encoder that this version supports.
     """
     try:
         stored = json.loads((folder / _JSON).read_text())
@@ -115,7 +114,7 @@ def load_image_encoder(folder: Path) -> ImageEncoder:
 
 
 def save_description(folder: Path, description: dict[str, object]) -> None:
-    """Write the JSON by which :func:`load_image_encoder` knows an encoder again."""
+    """Write the JSON from which :func:`load_image_encoder` restores an encoder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _JSON).write_text(json.dumps(description) + "\n")
 
@@ -124,12 +123,12 @@ def open_image(content: bytes, item: int, side: int) -> Image.Image:
     """Return the picture as RGB, ``side`` x ``side`` pixels, on white where it is transparent.
 
     Raises:
-        DataError: naming the ``item``, when the bytes are no picture, are cut off, or unpack to
-            too many pixels.
+        DataError: naming the ``item``, when the bytes are not a picture, are truncated, or have too
+            many pixels.
     """
     try:
         with warnings.catch_warnings():
-            # Pillow's own warning about size comes before our stricter limit would speak.
+            # Pillow warns about the size before our stricter limit is checked.
             warnings.simplefilter("error")
             picture = Image.open(io.BytesIO(content), formats=_FORMATS)
             if picture.width * picture.height > MAX_PIXELS:
@@ -160,7 +159,7 @@ _UNREADABLE = (
     IndexError,
     struct.error,
 )
-"""What Pillow's decoders raise on damaged files."""
+"""Exceptions that Pillow's decoders raise on damaged files."""
 
 
 @dataclass(frozen=True)
@@ -197,12 +196,12 @@ class BuiltInImageEncoder:
 def picture_features(
     pixels: UInt8[np.ndarray, "pictures side side 3"],
 ) -> Float[np.ndarray, "pictures features"]:
-    """Return the features of square pictures whose side 4 and 6 divide.
+    """Return the features of square pictures whose side is divisible by 4 and 6.
 
-    A 4 x 6 grid of mean colours (minus middle grey); histograms of red, green and blue, and of hue
-    (weighted by saturation), saturation and value; per quadrant a histogram of edge directions
-    weighted by strength (after Dalal and Triggs, 2005). Histograms enter by square root, which
-    makes distances between them even (Hellinger).
+    They are a 4 x 6 grid of mean colours (minus middle grey); histograms of red, green and blue,
+    and of hue (weighted by saturation), saturation and value; per quadrant a histogram of edge
+    directions weighted by strength (after Dalal and Triggs, 2005). The square root of histograms is
+    used, so that distances between them are Hellinger distances.
     """
     rgb = pixels.astype(np.float32) / 255
     count, side = rgb.shape[:2]

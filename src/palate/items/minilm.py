@@ -1,7 +1,7 @@
-"""MiniLM sentence vectors from an optional package of weights, with a BERT encoder of our own.
+"""MiniLM sentence vectors from an optional package of weights, with our own BERT encoder.
 
-The package's weights file is checked against a known hash and its code is never run: only the
-files beside it are read.
+The weights file of the package is checked against a known hash. The package's code is never run:
+only its data files are read.
 """
 
 import importlib.util
@@ -30,12 +30,12 @@ _MAX_TOKENS = 256
 _BATCH = 64
 
 HiddenStates = Callable[[Tensor, Tensor], Tensor]
-"""(tokens, mask) to the last hidden states."""
+"""Maps (tokens, mask) to the last hidden states."""
 
 
 @dataclass(frozen=True)
 class BertEncoder:
-    """The encoder half of BERT (Devlin et al., 2019), as functions over a dictionary of weights."""
+    """The BERT encoder (Devlin et al., 2019), as functions of a dictionary of weights."""
 
     weights: dict[str, Tensor]
     num_layers: int
@@ -99,7 +99,7 @@ def encode_in_batches(
 ) -> Float[np.ndarray, "texts dim"]:
     """Return the mean hidden state of each list of tokens; an empty list gives zeros.
 
-    Texts are batched by length, so that short ones do not pay for long ones.
+    Texts are batched by length, so that short texts are not padded to long ones.
     """
     result = np.zeros((len(token_lists), dim), dtype=np.float32)
     order = np.argsort([len(tokens) for tokens in token_lists], kind="stable")
@@ -137,7 +137,7 @@ class MiniLmEncoder:
 
     @classmethod
     def installed(cls) -> "MiniLmEncoder":
-        """Return the encoder, making sure now that the weights are there.
+        """Return the encoder after checking that its weights are installed.
 
         Raises:
             MissingExtraError: when the package of the weights is not installed.
@@ -159,7 +159,7 @@ class MiniLmEncoder:
 
         Raises:
             MissingExtraError: when the package of the weights is not installed.
-            ArtifactError: when its weights are not the known ones.
+            ArtifactError: when its weights do not have the known hash.
         """
         tokenizer, bert = self._parts
         present = np.array([bool(text.strip()) for text in texts], dtype=bool)

@@ -1,7 +1,7 @@
-"""Item vectors from ratings: how well an item is liked, and by whom.
+"""Item vectors from ratings: how much an item is liked, and by whom.
 
-Where co-occurrence tells what is chosen together, these tell what is liked: the collaborative
-vectors of CoLLM (Zhang et al. 2025, arXiv 2310.19488), which takes them from matrix factorisation.
+Co-occurrence shows which items are chosen together; ratings show which are liked. These are the
+collaborative vectors of CoLLM (Zhang et al. 2025, arXiv 2310.19488), from matrix factorisation.
 
 Shape suffixes: N ratings, F factors.
 """
@@ -15,7 +15,7 @@ from palate.items.vectors import ItemVectors
 from palate.types import History
 
 _PENALTY = 5.0
-"""Ratings of nothing but the mean that every item and user is given."""
+"""Ridge penalty, equal to this many ratings at the mean for every item and user."""
 
 _SWEEPS = 8
 
@@ -29,10 +29,10 @@ def rating_vectors(
     2008): biases first, then factors on what they leave.
 
     Args:
-        sequences: training events only; those without a rating are passed over.
+        sequences: training events only; events without a rating are skipped.
         num_items: size of the catalogue.
         num_factors: factors per item.
-        seed: of the factors at the start.
+        seed: seed of the initial factors.
 
     Returns:
         Vectors of ``num_factors + 2`` dimensions; absent for items without a rating.
@@ -72,7 +72,7 @@ def _ratings(
 def _shrunk(
     rows: Int[np.ndarray, " N"], values: Float[np.ndarray, " N"], num_rows: int
 ) -> Float[np.ndarray, " rows"]:
-    """Return the mean of the values of each row, drawn to zero where they are few."""
+    """Return the mean of the values of each row, shrunk towards zero if there are few."""
     sums = np.bincount(rows, values, minlength=num_rows)
     return np.asarray(sums / (np.bincount(rows, minlength=num_rows) + _PENALTY))
 
@@ -98,7 +98,7 @@ def _solved(
     others: Float[np.ndarray, "N F"],
     num_rows: int,
 ) -> Float[np.ndarray, "rows F"]:
-    """Return the least-squares factors of each row, the other side's being given."""
+    """Return the least-squares factors of each row, given the factors of the other side."""
     order = np.argsort(rows, kind="stable")
     bounds = np.searchsorted(rows[order], np.arange(num_rows + 1))
     penalty = _PENALTY * np.eye(others.shape[1])

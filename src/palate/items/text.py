@@ -1,7 +1,6 @@
-"""Text encoders behind one face: words in, one vector per item out.
+"""Text encoders with one interface: texts in, one vector per item out.
 
-The default, :class:`TfidfSvdEncoder`, is fitted on the catalogue itself, so that nothing has to be
-downloaded.
+The default, :class:`TfidfSvdEncoder`, is fitted on the catalogue and needs no download.
 """
 
 import json
@@ -30,8 +29,8 @@ MAX_FEATURES = 32_768
 MAX_FIT_TEXTS = 200_000
 _BATCH = 4_096
 _TINY_CATALOGUE = 200
-"""Below this many texts a word seen once is kept, or a small shop would have no words left."""
-# Scripts written without spaces give one word per character.
+"""Below this many texts, words of only one text are kept too; few would remain otherwise."""
+# In scripts without spaces every character is a word.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+")
 _JSON = "text_encoder.json"
 _TENSORS = "text_encoder.safetensors"
@@ -43,37 +42,37 @@ class TextEncoder(Protocol):
 
     @property
     def dim(self) -> int:
-        """Width of the vectors, known before anything is encoded."""
+        """Width of the vectors."""
         ...
 
     @property
     def fingerprint(self) -> str:
-        """Names the encoder exactly: equal fingerprints give equal vectors."""
+        """Identifies the encoder: equal fingerprints give equal vectors."""
         ...
 
     def encode(self, texts: Sequence[str], *, progress: Progress | None = None) -> ItemVectors:
-        """Return one vector per text; an empty text is absent."""
+        """Return one vector per text; an empty text has none."""
         ...
 
     def save(self, folder: Path) -> None:
-        """Write what :func:`load_text_encoder` needs."""
+        """Write the files that :func:`load_text_encoder` reads."""
         ...
 
 
 class TextEncoderConfig(BaseModel):
-    """Which text encoder, and how wide."""
+    """Choice and width of the text encoder."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["tfidf-svd", "minilm", "transformers"] = "tfidf-svd"
     dim: PositiveInt = 256
-    """Width of ``tfidf-svd``; the others bring their own."""
+    """Width of ``tfidf-svd``; the other models have a fixed width."""
     path: str | None = None
     """Name or folder of the model, for ``transformers``."""
 
 
 def fit_text_encoder(config: TextEncoderConfig, texts: Sequence[str], *, seed: int) -> TextEncoder:
-    """Return the encoder that ``config`` asks for, fitted on ``texts`` where it can be fitted.
+    """Return the encoder that ``config`` describes; ``tfidf-svd`` is fitted on ``texts``.
 
     Raises:
         ConfigError: when ``transformers`` is chosen without a path, or the path holds no model.
@@ -98,7 +97,7 @@ def fit_text_encoder(config: TextEncoderConfig, texts: Sequence[str], *, seed: i
 
 
 def load_text_encoder(folder: Path) -> TextEncoder:
-    """Read what an encoder's ``save`` wrote; pretrained weights are opened when first needed.
+    """Load what an encoder's ``save`` wrote; pretrained weights are loaded on first use.
 
     Raises:
         ArtifactError: when the folder holds no text encoder.
@@ -130,14 +129,14 @@ def load_text_encoder(folder: Path) -> TextEncoder:
 
 
 def save_description(folder: Path, description: dict[str, object]) -> None:
-    """Write the JSON by which :func:`load_text_encoder` knows an encoder again."""
+    """Write the JSON from which :func:`load_text_encoder` restores an encoder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _JSON).write_text(json.dumps(description, ensure_ascii=False) + "\n")
 
 
 @dataclass(frozen=True, eq=False)
 class TfidfSvdEncoder:
-    """Latent semantic analysis: word counts, weighted, projected on their main directions.
+    """Latent semantic analysis: TF-IDF weighted word counts, projected on their main directions.
 
     A text with counts ``c_w`` becomes ``x_w = (1 + ln c_w) · idf_w`` with
     ``idf_w = 1 + ln((1 + N) / (1 + df_w))``, is scaled to unit length, projected on the first
@@ -148,14 +147,14 @@ class TfidfSvdEncoder:
     words: tuple[str, ...]
     idf: Float[np.ndarray, " words"]
     components: Float[np.ndarray, "words dim"]
-    """float16, so that an encoder read back gives the very same vectors."""
+    """Kept as float16, so that a loaded encoder gives exactly the same vectors."""
 
     @classmethod
     def fit(cls, texts: Sequence[str], *, dim: int, rng: np.random.Generator) -> "TfidfSvdEncoder":
-        """Learn words and directions from ``texts`` (from a random 200,000 where there are more).
+        """Learn words and directions from ``texts`` (from a random 200,000 if there are more).
 
-        Few texts or words allow fewer directions than asked for: ``dim`` of the result says how
-        many there are.
+        With few texts or words there are fewer directions than requested; see ``dim`` of the
+        result.
         """
         if len(texts) > MAX_FIT_TEXTS:
             chosen = np.sort(rng.choice(len(texts), MAX_FIT_TEXTS, replace=False))
@@ -175,7 +174,7 @@ class TfidfSvdEncoder:
         """Read what :meth:`save` wrote.
 
         Raises:
-            ArtifactError: when the tensors do not belong to the words.
+            ArtifactError: when the tensors do not match the words.
         """
         try:
             tensors = load_file(folder / _TENSORS)
@@ -214,7 +213,7 @@ class TfidfSvdEncoder:
         return {word: column for column, word in enumerate(self.words)}
 
     def encode(self, texts: Sequence[str], *, progress: Progress | None = None) -> ItemVectors:
-        """Return one vector per text; a text without a known word is absent."""
+        """Return one vector per text; a text without a known word has none."""
         raw = np.zeros((len(texts), self.dim), dtype=np.float32)
         components = self.components.astype(np.float32)
         for start in range(0, len(texts), _BATCH):
@@ -229,7 +228,7 @@ class TfidfSvdEncoder:
 def right_singular_vectors(
     matrix: sparse.csr_array, dim: int, rng: np.random.Generator
 ) -> Float[np.ndarray, "columns dim"]:
-    """Return the first ``dim`` right singular vectors, fewer where the rank is smaller.
+    """Return the first ``dim`` right singular vectors, or fewer if the rank is smaller.
 
     Randomised range finder with power iterations: ``Q = orth((A A')^q A Ω)``, then the exact
     decomposition of the small ``Q' A`` (Halko, Martinsson and Tropp, 2011, algorithms 4.4 and 5.1),
@@ -240,7 +239,7 @@ def right_singular_vectors(
     for _ in range(4):
         basis, _ = np.linalg.qr(matrix @ (matrix.T @ np.linalg.qr(basis)[0]))
     basis, _ = np.linalg.qr(basis)
-    # The transpose has the short side in front: eigenvectors of a width x width matrix suffice.
+    # The R factor of the tall transpose is only width x width, so that its SVD is cheap.
     projected = matrix.T @ basis
     _, sizes, rotation = np.linalg.svd(np.linalg.qr(projected)[1], full_matrices=False)
     rank = max(1, int((sizes > 1e-4 * sizes[0]).sum()))
@@ -255,9 +254,9 @@ def _count_words(text: str) -> Counter[str]:
 
 
 def _choose_words(counted: Sequence[Counter[str]]) -> tuple[tuple[str, ...], np.ndarray]:
-    """Return the words kept, most common first, and how many texts hold each.
+    """Return the vocabulary, most frequent words first, and the number of texts with each word.
 
-    A word needs two texts, in a tiny catalogue one.
+    A word must be in two texts, in a tiny catalogue in one.
     """
     in_texts: Counter[str] = Counter()
     for counts in counted:
@@ -272,7 +271,7 @@ def _weigh(
     column_of: dict[str, int],
     idf: Float[np.ndarray, " words"],
 ) -> sparse.csr_array:
-    """Return the TF-IDF rows, each of unit length (or empty)."""
+    """Return the TF-IDF rows, each of unit length or empty."""
     columns: list[int] = []
     counts: list[int] = []
     lengths = np.zeros(len(counted) + 1, dtype=np.int64)

@@ -1,6 +1,6 @@
 """Any vision model of ``transformers`` as an image encoder.
 
-Models are read from the disk only; a name is looked up among those already downloaded.
+Models are read from disk only; a name is looked up among the models already downloaded.
 """
 
 from collections.abc import Sequence
@@ -30,10 +30,10 @@ _BATCH = 32
 
 @dataclass(frozen=True, eq=False)
 class TransformersImageEncoder:
-    """A pretrained vision model (ViT, DINO, CLIP, ...), opened when first needed.
+    """A pretrained vision model (ViT, DINO, CLIP, ...), loaded on first use.
 
-    The vector is the model's image embedding where it has one, else its pooled output, else the
-    mean of its last hidden states.
+    The vector is the model's image embedding if it has one, else its pooled output, else the mean
+    of its last hidden states.
     """
 
     path: str
@@ -42,7 +42,7 @@ class TransformersImageEncoder:
 
     @classmethod
     def open(cls, path: str) -> "TransformersImageEncoder":
-        """Open the model called ``path``: a folder, or a name already on this machine.
+        """Load the model called ``path``: a folder, or the name of a downloaded model.
 
         Raises:
             MissingExtraError: when ``transformers`` is not installed.
@@ -53,7 +53,7 @@ class TransformersImageEncoder:
         processor, model = _open(path)
         blank = _embed([Image.new("RGB", (_SIDE, _SIDE))], processor, model)
         encoder = cls(path=path, dim=blank.shape[1], fingerprint=weights_hash(model))
-        # The model just opened is kept: the cached property below would read it a second time.
+        # Keep the loaded model, which the cached property below would load a second time.
         encoder.__dict__["_parts"] = (processor, model)
         return encoder
 
@@ -70,8 +70,8 @@ class TransformersImageEncoder:
 
         Raises:
             DataError: naming the item whose picture cannot be read.
-            ConfigError: when the model is no longer where it was.
-            ArtifactError: when the model changed since this encoder was made.
+            ConfigError: when the model is no longer there.
+            ArtifactError: when the model changed since this encoder was created.
         """
         raw = np.zeros((len(images), self.dim), dtype=np.float32)
         for start in range(0, len(images), _BATCH):
@@ -103,14 +103,14 @@ def _embed(
 
 
 def _pooled(found: object) -> Tensor:
-    """Return one vector per picture from whatever the model answers with."""
+    """Return one vector per picture from the output of any vision model."""
     if isinstance(found, Tensor):
         return found
     pooled = getattr(found, "pooler_output", None)
     if isinstance(pooled, Tensor):
         return pooled
     states = found.last_hidden_state  # type: ignore[attr-defined]  # every vision model has it
-    # Convolutional models answer with a map: batch, channels, height, width.
+    # Convolutional models return a map: batch, channels, height, width.
     return torch.as_tensor(states.mean((2, 3)) if states.ndim == 4 else states.mean(1))
 
 

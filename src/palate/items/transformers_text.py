@@ -1,6 +1,6 @@
 """Any text model of ``transformers`` as a text encoder: mean of its last hidden states.
 
-Models are read from the disk only; a name is looked up among those already downloaded.
+Models are read from disk only; a name is looked up among the models already downloaded.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ _MAX_TOKENS = 512
 
 @dataclass(frozen=True, eq=False)
 class TransformersTextEncoder:
-    """A pretrained text model, named by ``path`` and opened when first needed."""
+    """A pretrained text model called ``path``, loaded on first use."""
 
     path: str
     dim: int
@@ -36,7 +36,7 @@ class TransformersTextEncoder:
 
     @classmethod
     def open(cls, path: str) -> "TransformersTextEncoder":
-        """Open the model called ``path``: a folder, or a name already on this machine.
+        """Load the model called ``path``: a folder, or the name of a downloaded model.
 
         Raises:
             MissingExtraError: when ``transformers`` is not installed.
@@ -48,7 +48,7 @@ class TransformersTextEncoder:
             dim=model.config.get_text_config().hidden_size,
             fingerprint=weights_hash(model),
         )
-        # The model just opened is kept: the cached property below would read it a second time.
+        # Keep the loaded model, which the cached property below would load a second time.
         encoder.__dict__["_parts"] = (tokenizer, model)
         return encoder
 
@@ -63,8 +63,8 @@ class TransformersTextEncoder:
 
         Raises:
             MissingExtraError: when ``transformers`` is not installed.
-            ConfigError: when the model is no longer where it was.
-            ArtifactError: when the model changed since this encoder was made.
+            ConfigError: when the model is no longer there.
+            ArtifactError: when the model changed since this encoder was created.
         """
         tokenizer, model = self._parts
         present = np.array([bool(text.strip()) for text in texts], dtype=bool)
@@ -99,7 +99,7 @@ class TransformersTextEncoder:
 
 
 def weights_hash(model: torch.nn.Module) -> str:
-    """Return a hash of every weight of ``model``."""
+    """Return a hash of all weights of ``model``."""
     digest = sha256(type(model).__name__.encode())
     for name, weight in sorted(model.state_dict().items()):
         digest.update(f"{name}{tuple(weight.shape)}".encode())
@@ -108,10 +108,10 @@ def weights_hash(model: torch.nn.Module) -> str:
 
 
 def check_same_weights(path: str, fingerprint: str, model: torch.nn.Module) -> None:
-    """Make sure that the model behind ``path`` is the one that made the stored vectors.
+    """Check that the model called ``path`` is the one that made the stored vectors.
 
     Raises:
-        ArtifactError: when its weights are others.
+        ArtifactError: when its weights have changed.
     """
     found = weights_hash(model)
     if found != fingerprint:
@@ -140,6 +140,5 @@ def _open(path: str) -> "tuple[PreTrainedTokenizerBase, PreTrainedModel]":
         model = AutoModel.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError) as error:
         raise no_such_model(path, error) from error
-    # The encoder of an encoder-decoder model is what reads.
-    reader = model.get_encoder() if model.config.is_encoder_decoder else model
-    return tokenizer, reader.train(mode=False)
+    encoder = model.get_encoder() if model.config.is_encoder_decoder else model
+    return tokenizer, encoder.train(mode=False)

@@ -14,16 +14,17 @@ from safetensors.numpy import load_file, save
 from palate.storage import write_whole
 
 Progress = Callable[[int, int], None]
-"""Called with (done, total) after each batch; an encoder never prints."""
+"""Called with (done, total) after each batch, since encoders do not print."""
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ItemVectors:
-    """One vector per item; where ``present`` is false the row is zero and must be masked.
+    """One vector per item; where ``present`` is False the row is zero and must be masked.
 
-    Encoders scale each row to length ``sqrt(dim)``: its numbers are about 1, whatever the width.
+    Encoders scale each row to length ``sqrt(dim)``, so that its entries are of order 1 for any
+    width.
     """
 
     values: Float[np.ndarray, "items dim"]
@@ -43,7 +44,7 @@ class ItemVectors:
     def normalised(
         cls, raw: Float[np.ndarray, "items dim"], present: Bool[np.ndarray, " items"] | None = None
     ) -> "ItemVectors":
-        """Scale rows to length ``sqrt(dim)``; a row of (nearly) no length counts as absent."""
+        """Scale rows to length ``sqrt(dim)``; a row of length (nearly) 0 counts as absent."""
         lengths = np.linalg.norm(raw, axis=1)
         there = lengths > 1e-6 if present is None else present & (lengths > 1e-6)
         scale = np.where(there, raw.shape[1] ** 0.5 / np.maximum(lengths, 1e-6), 0.0)
@@ -51,9 +52,9 @@ class ItemVectors:
 
 
 def side_by_side(kinds: Sequence[ItemVectors]) -> ItemVectors:
-    """Return one vector per item from several, each kind with a length of 1 or, absent, of 0.
+    """Concatenate several kinds of vectors per item, each scaled to length 1 (0 if absent).
 
-    So kinds weigh alike whatever their widths; an item is present where it has any of them.
+    So all kinds have the same weight whatever their widths. An item is present if it has any kind.
     """
     if len(kinds) == 1:
         return kinds[0]
@@ -70,16 +71,16 @@ def content_key(fingerprint: str, contents: Iterable[str | bytes | None]) -> str
             digest.update(b"\xff none")
             continue
         data = content.encode(errors="surrogatepass") if isinstance(content, str) else content
-        # The length goes first, so that ["ab", "c"] and ["a", "bc"] differ.
+        # Hash the length first, so that ["ab", "c"] and ["a", "bc"] differ.
         digest.update(len(data).to_bytes(8, "little"))
         digest.update(data)
     return digest.hexdigest()[:32]
 
 
 def cached(folder: Path, key: str, make: Callable[[], ItemVectors]) -> ItemVectors:
-    """Return the vectors stored under ``key`` in ``folder``, or make and store them.
+    """Return the vectors stored under ``key`` in ``folder``, or compute and store them.
 
-    A file appears whole or not at all; one that cannot be read is made again.
+    Files are written atomically; one that cannot be read is computed again.
     """
     path = folder / f"{key}.safetensors"
     if path.is_file():

@@ -1,1 +1,1 @@
-"""Items as codes: learned and given indexings, collisions, new items, and how healthy codes are."""
+"""Items as codes: learned and given indexings, collisions, new items, and the quality of codes."""

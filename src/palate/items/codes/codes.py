@@ -1,4 +1,4 @@
-"""Items as words: a table of small integers, one row per item, no two rows alike."""
+"""Item codes: a table of small integers with one row per item, all rows different."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,25 +12,25 @@ from jaxtyping import Bool, Int
 from palate.errors import DataError
 
 Meaning = Literal["code", "number", "cluster", "category", "word", "digit", "item"]
-"""What a level says: ``code`` of a learned codebook, ``number`` (a place in a numbering),
-``cluster``, ``category``, ``word``; ``digit`` tells apart items alike so far, ``item`` is the
-item's own token."""
+"""Meaning of a level: ``code`` of a learned codebook, ``number`` (a place in a numbering),
+``cluster``, ``category``, ``word``; ``digit`` distinguishes items whose earlier codes are equal,
+``item`` is the item's own token."""
 
 _TELLS_APART = ("digit", "item")
 
 
 @dataclass(frozen=True)
 class Level:
-    """One place of an item's codes, the same for all items."""
+    """One level (column) of the codes."""
 
     meaning: Meaning
     size: int
-    """Codes of this level are ``0 .. size - 1``; not all of them need be in use."""
+    """Codes of this level are ``0 .. size - 1``; some may be unused."""
     blank: bool = False
-    """Whether code 0 says nothing: the path or the title ended before this level."""
+    """Whether code 0 is padding, for paths or titles that end before this level."""
     words: tuple[str, ...] = ()
-    """What each code says, where it says something; empty elsewhere. Two levels with the same
-    words share one alphabet."""
+    """Word of each code, if codes have words; else empty. Two levels with the same words share
+    embeddings."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +48,13 @@ class Codes:
     """int32."""
     levels: tuple[Level, ...]
     extends: str = ""
-    """Version of the codes that were fitted, where new items were added since; else empty."""
+    """Version of the fitted codes if new items were added since; else empty."""
 
     def __post_init__(self) -> None:
-        """Check that each code is within its level and that no two items are alike.
+        """Check that each code is within its level and that no two items have equal codes.
 
         Raises:
-            DataError: naming the level, or two items with equal codes.
+            DataError: when a code is out of range, or two items have equal codes.
         """
         if self.values.shape[1] != len(self.levels):
             raise DataError(
@@ -91,12 +91,12 @@ class Codes:
 
     @property
     def num_telling(self) -> int:
-        """Leading levels that say what an item is like; the rest only tells items apart."""
+        """Number of leading levels that describe items; the rest only makes codes unique."""
         return sum(level.meaning not in _TELLS_APART for level in self.levels)
 
     @cached_property
     def order(self) -> Int[np.ndarray, " items"]:
-        """Item rows sorted by their codes: items that share a prefix lie side by side."""
+        """Item rows sorted by their codes, so that items with a common prefix are adjacent."""
         return prefix_order(self.values)
 
     @cached_property
@@ -108,35 +108,35 @@ class Codes:
 
     @property
     def origin(self) -> str:
-        """Version of the codes as they were fitted: what a model trained on them was given."""
+        """Version of the codes as fitted, on which a model was trained."""
         return self.extends or self.version
 
     def extended(self, new: Int[np.ndarray, "new levels"]) -> "Codes":
-        """Return these codes with those of new items after them; no old row changes.
+        """Return these codes with the rows of new items appended.
 
         Raises:
-            DataError: when a new row is that of another item, or out of range.
+            DataError: when a new row equals that of another item, or is out of range.
         """
         values = np.concatenate([self.values, new.astype(self.values.dtype)])
         return replace(self, values=values, extends=self.origin)
 
 
 def prefix_order(values: Int[np.ndarray, "items levels"]) -> Int[np.ndarray, " items"]:
-    """Return the rows sorted by their first code, then the second, and so on."""
+    """Return the order of the rows by their first code, then the second, and so on."""
     if values.shape[1] == 0:
         return np.arange(len(values))
     return np.lexsort(values.T[::-1])
 
 
 def same_as_before(ordered: Int[np.ndarray, "items levels"]) -> Bool[np.ndarray, " items"]:
-    """Tell of each row whether it equals the row before it; the first does not."""
+    """Return for each row whether it equals the row before it; False for the first."""
     same = np.zeros(len(ordered), dtype=bool)
     same[1:] = (ordered[1:] == ordered[:-1]).all(axis=1)
     return same
 
 
 def group_numbers(values: Int[np.ndarray, "items levels"]) -> Int[np.ndarray, " items"]:
-    """Return a number per item, equal for items with equal rows, rising with the rows' order."""
+    """Return a group number per item, equal for equal rows, increasing in the rows' order."""
     order = prefix_order(values)
     numbers = np.empty(len(values), dtype=np.int64)
     numbers[order] = np.cumsum(~same_as_before(values[order])) - 1
@@ -144,7 +144,7 @@ def group_numbers(values: Int[np.ndarray, "items levels"]) -> Int[np.ndarray, " 
 
 
 def level_names(levels: Sequence[Level]) -> list[str]:
-    """Return ``code 1, code 2, digit``: what a person calls each level."""
+    """Return readable names of the levels, such as ``code 1, code 2, digit``."""
     meanings = [level.meaning for level in levels]
     return [
         meaning if meanings.count(meaning) == 1 else f"{meaning} {meanings[:i].count(meaning) + 1}"

@@ -1,4 +1,4 @@
-"""What is done about items whose codes are equal: every item must have codes of its own."""
+"""Collisions: ways to make the codes of all items unique."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -15,13 +15,13 @@ _SHARED_OUT = 1_024
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """Codes as an indexing gave them, items possibly alike."""
+    """Codes of an indexing before collisions are resolved."""
 
     values: Int[np.ndarray, "items levels"]
     levels: tuple[Level, ...]
     quantiser: Quantiser | None = None
     vectors: Float[np.ndarray, "items dim"] | None = None
-    """What the quantiser saw, where there is one."""
+    """The vectors that the quantiser encoded, if there is one."""
 
 
 @runtime_checkable
@@ -29,7 +29,7 @@ class Resolution(Protocol):
     """A way to make codes unique."""
 
     def resolve(self, drawn: Drawn) -> Codes:
-        """Return codes in which no two items are alike."""
+        """Return codes that are different for all items."""
         ...
 
 
@@ -41,7 +41,7 @@ class AsDrawn:
         """Return the codes as they are.
 
         Raises:
-            DataError: when two items have the same after all.
+            DataError: when two items have equal codes.
         """
         return Codes(drawn.values, drawn.levels)
 
@@ -50,14 +50,14 @@ class AsDrawn:
 class ExtraDigit:
     """One more level that numbers the items of equal codes (TIGER).
 
-    All items get it, most of them with digit 0. The level holds twice as many codes as the largest
-    group needs now, and at least ``least``: room for new items.
+    All items get it, most of them with digit 0. As room for new items, the level has twice as many
+    codes as the largest group needs now, and at least ``least``.
     """
 
     least: int = 16
 
     def resolve(self, drawn: Drawn) -> Codes:
-        """Append the digit; within a group it follows the rows, which are in random order."""
+        """Append the digit; within a group it follows the order of the rows, which is random."""
         digits = places_within(group_numbers(drawn.values))
         largest = int(digits.max(initial=0)) + 1
         level = Level("digit", max(self.least, 2 * largest))
@@ -66,13 +66,13 @@ class ExtraDigit:
 
 @dataclass(frozen=True)
 class OwnToken:
-    """One more level in which every item has a token of its own (the hybrids of Hua et al. 2023).
+    """One more level in which every item has its own token (the hybrids of Hua et al. 2023).
 
-    The level is as large as the catalogue; no new item can get one without new weights.
+    The level is as large as the catalogue; new items cannot get a token without new weights.
     """
 
     def resolve(self, drawn: Drawn) -> Codes:
-        """Append the item's row, which is drawn at random and tells nothing."""
+        """Append the item's row, which is random and uninformative."""
         count = len(drawn.values)
         return Codes(
             _appended(drawn.values, np.arange(count)), (*drawn.levels, Level("item", count))
@@ -81,19 +81,19 @@ class OwnToken:
 
 @dataclass(frozen=True)
 class BalancedLastLevel:
-    """Items of equal codes share out the codes of the last level evenly (LC-Rec).
+    """Distributes colliding items evenly over the codes of the last level (LC-Rec).
 
-    Among the items of one prefix (all levels but the last) that holds a collision, the last level
-    is assigned by the transport plan of :func:`sinkhorn`, each code to at most one item. Where a
-    prefix has more items than the last level has codes, each code goes to as few as possible and
-    an extra digit tells these apart.
+    For a prefix (all levels but the last) with a collision, all its items get a new last code by
+    the transport plan of :func:`sinkhorn`, each code at most once. If a prefix has more items than
+    the last level has codes, each code goes to as few items as possible, and an extra digit makes
+    them unique.
     """
 
     temperature: float = 0.05
     iterations: int = 50
 
     def resolve(self, drawn: Drawn) -> Codes:
-        """Reassign the last level where items collide; the others keep their nearest codes."""
+        """Reassign the last level where items collide; other items keep their nearest codes."""
         if drawn.quantiser is None or drawn.vectors is None:
             raise ValueError("a balanced last level needs the quantiser and its vectors")
         values = drawn.values.copy()
@@ -112,7 +112,7 @@ class BalancedLastLevel:
 def sinkhorn(
     costs: Float[np.ndarray, "items codes"], *, temperature: float = 0.05, iterations: int = 50
 ) -> Float[np.ndarray, "items codes"]:
-    """Return a plan that gives every item the mass 1 and every code the same share of it.
+    """Return a transport plan with mass 1 per item and the same mass for every code.
 
     ``P = diag(u) exp(-C / (temperature * spread)) diag(v)`` with rows that sum to 1 and columns
     that sum to items / codes (Sinkhorn and Knopp 1967; Cuturi 2013), in logarithms; the spread is
@@ -130,12 +130,12 @@ def sinkhorn(
 def even_assignment(
     costs: Float[np.ndarray, "items codes"], *, temperature: float = 0.05, iterations: int = 50
 ) -> Int[np.ndarray, " items"]:
-    """Give each item one code, no code to more than ``ceil(items / codes)`` of them.
+    """Give each item one code, and each code to at most ``ceil(items / codes)`` items.
 
-    The codes are those of the largest total plan, by the Hungarian method on the plan's logarithms.
-    Its time grows with the cube, so that a large group is shared out in parts of equal size.
+    The assignment maximises the sum of the plan's logarithms (Hungarian method). Its time grows
+    with the cube of the size, so that a large group is assigned in parts of equal size.
     """
-    # Late, for it takes half a second and most models never need it.
+    # Imported late: it takes half a second, and most models never need it.
     from scipy.optimize import linear_sum_assignment
 
     num_codes = costs.shape[1]
@@ -167,7 +167,7 @@ Bounds = list[tuple[int, int]]
 def _crowded(
     values: Int[np.ndarray, "items levels"],
 ) -> list[tuple[Int[np.ndarray, " rows"], Bounds]]:
-    """Return the items of every prefix that holds a collision, some thousand rows at a time.
+    """Return the items of every prefix with a collision, in batches of a few thousand rows.
 
     Each batch comes with the bounds of its prefixes.
     """

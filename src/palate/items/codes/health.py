@@ -1,4 +1,4 @@
-"""How healthy codes are: used, even, telling; plain figures for whoever shows them."""
+"""Quality of codes: use, evenness, purity, neighbourhoods, collisions, reconstruction error."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,46 +12,46 @@ from palate.items.codes.indexings import category_paths
 from palate.items.codes.kmeans import sample_rows
 from palate.items.vectors import ItemVectors
 
-ASKED = 1_000
-"""Items whose neighbours are looked up."""
+SAMPLED_ITEMS = 1_000
+"""Number of sampled items whose neighbours are compared."""
 NEIGHBOURS = 10
 _BLOCK = 128
 
 
 @dataclass(frozen=True)
 class LevelHealth:
-    """How one level's codes are used."""
+    """Use of the codes of one level."""
 
     name: str
     size: int
     used: int
-    """Codes that at least one item has."""
+    """Number of codes that at least one item has."""
     entropy: float
-    """Of the codes over the items, in bits; ``log2(size)`` where all are used alike."""
+    """Entropy of the codes over the items in bits; ``log2(size)`` if all are equally frequent."""
 
     @property
     def evenness(self) -> float:
-        """Entropy as a share of the largest possible: 1 where all codes are used alike."""
+        """Entropy divided by its maximum; 1 if all codes are equally frequent."""
         return 1.0 if self.size == 1 else self.entropy / float(np.log2(self.size))
 
 
 @dataclass(frozen=True)
 class PrefixHealth:
-    """What the items that share their first ``length`` codes have in common."""
+    """How similar items with the same first ``length`` codes are."""
 
     length: int
     prefixes: int
-    """Different ones in use."""
+    """Number of different prefixes in use."""
     largest: int
-    """Items of the commonest."""
+    """Number of items of the most frequent prefix."""
     purity: float | None
-    """Share of items whose category is the commonest of their prefix."""
+    """Share of items whose category is the most frequent one of their prefix."""
     purity_by_chance: float | None
-    """The same with the categories dealt out at random: many prefixes are pure by themselves."""
+    """Purity with shuffled categories; small prefixes are pure by chance."""
     neighbours: float | None
     """Share of pairs of near neighbours that have the same prefix."""
     neighbours_by_chance: float
-    """The same for any two items."""
+    """The same share for random pairs of items."""
 
 
 @dataclass(frozen=True)
@@ -62,27 +62,27 @@ class CodeHealth:
     levels: tuple[LevelHealth, ...]
     prefixes: tuple[PrefixHealth, ...]
     colliding: int
-    """Items that another item equalled before collisions were resolved."""
+    """Number of items with the codes of another item before collisions were resolved."""
     largest_collision: int
-    """Items of the largest group of equals, before; 1 where there was none."""
+    """Size of the largest group of equal codes before; 1 without collisions."""
     reconstruction_error: float | None
-    """Share of the vectors' variance that the learned codes lose: 0 nothing, 1 all of it."""
+    """Share of the vectors' variance that the learned codes lose, from 0 to 1."""
 
 
 @dataclass(frozen=True)
 class HealthEvidence:
-    """What codes are judged by; what is None is left out."""
+    """Data to evaluate codes with; figures that need missing data are left out."""
 
     vectors: ItemVectors | None = None
     categories: Sequence[str | None] | None = None
     decoded: Float[np.ndarray, "items dim"] | None = None
-    """The vectors that the learned codes stand for."""
+    """The vectors that the learned codes decode to."""
 
 
 def index_health(
     index: ItemIndex, material: IndexMaterial, *, rng: np.random.Generator
 ) -> CodeHealth:
-    """Judge an index of the material's catalogue."""
+    """Evaluate an index of the material's catalogue."""
     codes, vectors, quantiser = index.codes, material.vectors, index.quantiser
     drawn = codes.values[:, : codes.num_telling]
     decoded = None
@@ -102,14 +102,14 @@ def code_health(
     drawn: Int[np.ndarray, "items telling"],
     rng: np.random.Generator,
 ) -> CodeHealth:
-    """Judge codes, unique or not.
+    """Evaluate codes, unique or not.
 
     Args:
         values: the codes.
         levels: one per column.
         evidence: see :class:`HealthEvidence`.
-        drawn: the codes before collisions were resolved; ``values`` where nothing was.
-        rng: samples the items whose neighbours are looked up, and deals categories for chance.
+        drawn: the codes before collisions were resolved; else ``values``.
+        rng: samples the items whose neighbours are compared, and shuffles the categories.
     """
     names = level_names(levels)
     equals = np.bincount(group_numbers(drawn)) if len(drawn) else np.zeros(1, int)
@@ -117,7 +117,7 @@ def code_health(
     pairs = None if vectors is None else near_pairs(vectors, rng=rng)
     groups = [group_numbers(values[:, :length]) for length in range(1, len(levels) + 1)]
     kinds = _numbered(evidence.categories)
-    dealt = None if kinds is None else _dealt(kinds, rng)
+    shuffled = None if kinds is None else _shuffled(kinds, rng)
     return CodeHealth(
         items=len(values),
         levels=tuple(
@@ -130,9 +130,9 @@ def code_health(
                 prefixes=int(group.max(initial=-1)) + 1,
                 largest=int(np.bincount(group).max(initial=0)),
                 purity=_purity(group, kinds),
-                purity_by_chance=_purity(group, dealt),
-                neighbours=_together(group, pairs),
-                neighbours_by_chance=_together_by_chance(group),
+                purity_by_chance=_purity(group, shuffled),
+                neighbours=_share_together(group, pairs),
+                neighbours_by_chance=_share_together_by_chance(group),
             )
             for length, group in enumerate(groups, start=1)
         ),
@@ -145,17 +145,17 @@ def code_health(
 
 
 def near_pairs(vectors: ItemVectors, *, rng: np.random.Generator) -> Int[np.ndarray, "pairs 2"]:
-    """Return pairs of items: some sampled ones, each with the items nearest by cosine."""
+    """Return pairs of sampled items and their nearest items by cosine."""
     there = np.flatnonzero(vectors.present)
     count = min(NEIGHBOURS, len(there) - 1)
     if count < 1:
         return np.zeros((0, 2), dtype=np.int64)
     known = vectors.values if len(there) == len(vectors) else vectors.values[there]
     lengths = np.maximum(np.linalg.norm(known, axis=1), 1e-9)
-    asked = sample_rows(len(there), ASKED, rng)
+    sampled = sample_rows(len(there), SAMPLED_ITEMS, rng)
     found = []
-    for start in range(0, len(asked), _BLOCK):
-        rows = asked[start : start + _BLOCK]
+    for start in range(0, len(sampled), _BLOCK):
+        rows = sampled[start : start + _BLOCK]
         scores = known[rows] @ known.T / lengths
         scores[np.arange(len(rows)), rows] = -np.inf
         nearest = np.argpartition(-scores, count - 1, axis=1)[:, :count]
@@ -164,7 +164,7 @@ def near_pairs(vectors: ItemVectors, *, rng: np.random.Generator) -> Int[np.ndar
 
 
 def lost_variance(vectors: ItemVectors, decoded: Float[np.ndarray, "items dim"]) -> float:
-    """Return ``sum |x - decoded|^2 / sum |x - mean|^2`` over the items that have a vector."""
+    """Return ``sum |x - decoded|^2 / sum |x - mean|^2`` over the items with a vector."""
     known, there = vectors.values[vectors.present], vectors.present
     spread = np.square(known - known.mean(axis=0)).sum(dtype=np.float64)
     error = np.square(known - decoded[there]).sum(dtype=np.float64)
@@ -172,7 +172,7 @@ def lost_variance(vectors: ItemVectors, decoded: Float[np.ndarray, "items dim"])
 
 
 def summary(codes: Codes) -> str:
-    """Return ``3 levels of 256, 256, 16 codes, version 0123...``: codes in one line."""
+    """Return a line such as ``3 levels of 256, 256, 16 codes, version 0123...``."""
     sizes = ", ".join(f"{size:,}" for size in codes.sizes)
     return f"{codes.num_levels} levels of {sizes} codes, version {codes.version}"
 
@@ -192,10 +192,12 @@ def _numbered(categories: Sequence[str | None] | None) -> Int[np.ndarray, " item
     return np.asarray([number_of[name] if name else -1 for name in categories])
 
 
-def _dealt(kinds: Int[np.ndarray, " items"], rng: np.random.Generator) -> Int[np.ndarray, " items"]:
-    dealt = kinds.copy()
-    dealt[kinds >= 0] = rng.permutation(kinds[kinds >= 0])
-    return dealt
+def _shuffled(
+    kinds: Int[np.ndarray, " items"], rng: np.random.Generator
+) -> Int[np.ndarray, " items"]:
+    shuffled = kinds.copy()
+    shuffled[kinds >= 0] = rng.permutation(kinds[kinds >= 0])
+    return shuffled
 
 
 def _purity(
@@ -212,7 +214,7 @@ def _purity(
     return float(best.sum() / known.sum())
 
 
-def _together(
+def _share_together(
     group: Int[np.ndarray, " items"], pairs: Int[np.ndarray, "pairs 2"] | None
 ) -> float | None:
     if pairs is None or not len(pairs):
@@ -220,7 +222,7 @@ def _together(
     return float((group[pairs[:, 0]] == group[pairs[:, 1]]).mean())
 
 
-def _together_by_chance(group: Int[np.ndarray, " items"]) -> float:
+def _share_together_by_chance(group: Int[np.ndarray, " items"]) -> float:
     counts = np.bincount(group).astype(np.float64)
     total = len(group)
     return float((counts * (counts - 1)).sum() / max(1, total * (total - 1)))

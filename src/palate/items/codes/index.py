@@ -1,4 +1,4 @@
-"""From settings to the codes of a catalogue, and their folder."""
+"""Fit the codes of a catalogue from settings; save and load them."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +38,7 @@ from palate.items.codes.indexings import (
     sequential_codes,
     title_codes,
 )
-from palate.items.codes.newcomers import with_new_items
+from palate.items.codes.new_items import with_new_items
 from palate.items.codes.product import ProductConfig, ProductQuantiser
 from palate.items.codes.quantiser import Quantiser
 from palate.items.codes.residual_kmeans import ResidualKMeans, ResidualKMeansConfig
@@ -58,7 +58,7 @@ IndexConfig = Annotated[
     | ItemTokenConfig,
     Field(discriminator="kind"),
 ]
-"""How items are indexed. A hybrid of the literature is a kind with ``unique = "own-token"``."""
+"""How items are indexed. The literature's hybrids are kinds with ``unique = "own-token"``."""
 
 Learned = ResidualKMeansConfig | RqVaeConfig | ProductConfig
 
@@ -75,31 +75,31 @@ _INDEX_AGAIN = "Make the codes again."
 
 @dataclass(frozen=True)
 class IndexMaterial:
-    """All that codes may be made of; what a kind does not read may be missing."""
+    """All data that codes may be made from; a kind of index needs only a part of it."""
 
     catalog: Catalog
     sequences: Sequence[History] = ()
-    """Training events only, or the codes would know the answers."""
+    """Training events only; others would leak the answers."""
     vectors: ItemVectors | None = None
-    """What learned codes quantise; an item without a vector is quantised as zeros."""
+    """Vectors that learned codes quantise; an item without a vector counts as zeros."""
     behaviour: ItemVectors | None = None
-    """What the alignment term of RQ-VAE pulls towards."""
+    """Targets of the alignment term of RQ-VAE."""
 
 
 @dataclass(frozen=True, eq=False)
 class ItemIndex:
-    """The codes of a catalogue with what made them."""
+    """The codes of a catalogue with their settings and quantiser."""
 
     codes: Codes
     config: IndexConfig
     quantiser: Quantiser | None = None
-    """None where the codes were not learned from vectors."""
+    """None if the codes were not learned from vectors."""
 
     def with_new_items(self, vectors: Float[np.ndarray, "new dim"]) -> "ItemIndex":
-        """Return an index that also holds new items; the codes of the others stay as they are.
+        """Return an index that also has new items; the codes of the others do not change.
 
         Raises:
-            ConfigError: when the codes were not learned, or no place is left.
+            ConfigError: when the codes were not learned, or no code is free.
         """
         if self.quantiser is None:
             raise ConfigError(
@@ -109,7 +109,7 @@ class ItemIndex:
         return replace(self, codes=with_new_items(self.codes, self.quantiser, vectors))
 
     def save(self, folder: Path | str, about: "About") -> None:
-        """Write the codes folder, whole or not at all."""
+        """Write the codes folder atomically."""
         manifest = Manifest(
             kind="codes",
             name=about.name,
@@ -167,21 +167,21 @@ def _stored(folder: Path) -> tuple[Codes, IndexConfig, Quantiser | None]:
 
 @dataclass(frozen=True)
 class About:
-    """What a codes folder says of itself."""
+    """Metadata of a codes folder."""
 
     name: str
     made_by: str = "python"
     inputs: Mapping[str, str] = field(default_factory=dict)
-    """Content hash of the dataset or model that the codes are of."""
+    """Content hash of the dataset or model that the codes belong to."""
     seed: int | None = None
     reports: Mapping[str, str] = field(default_factory=dict)
-    """Texts to keep beside the codes, by file name."""
+    """Texts to store with the codes, by file name."""
 
 
 def fit_index(
     config: IndexConfig, material: IndexMaterial, *, rng: np.random.Generator
 ) -> ItemIndex:
-    """Index a catalogue as ``config`` says; the same generator gives the same codes.
+    """Index a catalogue as ``config`` describes; the same generator state gives the same codes.
 
     Raises:
         ConfigError: when the kind needs vectors or behaviour and the material has none.
@@ -220,10 +220,10 @@ def fit_quantiser(
     rng: np.random.Generator,
     behaviour: ItemVectors | None = None,
 ) -> Quantiser:
-    """Fit the codebooks that ``config`` describes on the items that have a vector.
+    """Fit the codebooks that ``config`` describes on the items with a vector.
 
     Raises:
-        ConfigError: when no item has one, or alignment is asked for without behaviour.
+        ConfigError: when no item has a vector, or alignment is requested without behaviour.
     """
     if not vectors.present.any():
         raise ConfigError(

@@ -1,7 +1,7 @@
-"""Codes that are not learned from vectors: numberings, behaviour, categories, titles, own tokens.
+"""Codes that are not learned from vectors: numberings, clusters, categories, titles, own tokens.
 
-After Hua et al. 2023, "How to index item IDs for recommendation foundation models". Their leaf
-token is our extra digit, and their hybrids are ``unique = "own-token"``.
+They follow Hua et al. 2023, "How to index item IDs for recommendation foundation models". Their
+leaf token is our extra digit, and their hybrids are ``unique = "own-token"``.
 """
 
 import math
@@ -24,7 +24,7 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 class RandomConfig(BaseModel):
-    """A number drawn for each item, written in ``levels`` digits."""
+    """A random number for each item, in ``levels`` digits."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,15 +51,15 @@ class CollaborativeConfig(BaseModel):
     kind: Literal["collaborative"] = "collaborative"
     unique: Literal["digit", "own-token"] = "digit"
     clusters: PositiveInt = 20
-    """Clusters that one is cut into; 10 to 20 served the paper best."""
+    """Number of clusters per split; 10 to 20 were best in the paper."""
     leaf: PositiveInt = 200
-    """A cluster of no more items is not cut again; the paper takes 200 to 1000."""
+    """Clusters of at most this size are not split; the paper uses 200 to 1000."""
     newest: PositiveInt = 100
-    """Events of a user that count, from the newest back."""
+    """Number of newest events of a user that count."""
 
 
 class SemanticConfig(BaseModel):
-    """The path of categories that the catalogue gives."""
+    """The path of categories in the catalogue."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -89,7 +89,7 @@ class ItemTokenConfig(BaseModel):
 
 
 def random_codes(config: RandomConfig, num_items: int, *, rng: np.random.Generator) -> Drawn:
-    """Number the items in an order drawn at random."""
+    """Number the items in a random order."""
     return _numbering(rng.permutation(num_items), config.levels)
 
 
@@ -100,17 +100,17 @@ def sequential_codes(
     *,
     rng: np.random.Generator,
 ) -> Drawn:
-    """Number the items as a walk through the training histories meets them.
+    """Number the items in the order of their first occurrence in the training histories.
 
-    Users come in an order drawn at random, and items that no training event holds come last in an
-    order drawn at random. Numbering by all events would leak: the next item would often have the
-    number after that of the last one.
+    Users come in random order; items without a training event come last, in random order.
+    Numbering by all events would leak: the next item would often have the number after that of the
+    last one.
 
     Args:
         config: see :class:`SequentialConfig`.
         sequences: training events only.
         num_items: size of the catalogue.
-        rng: draws the order of the users and of the items never met.
+        rng: draws the order of the users and of the items without events.
     """
     walked = [sequences[user].item_rows for user in rng.permutation(len(sequences))]
     met = np.concatenate([*walked, rng.permutation(num_items)]).astype(np.int64)
@@ -127,7 +127,7 @@ def collaborative_codes(
     *,
     rng: np.random.Generator,
 ) -> Drawn:
-    """Cluster the items that the same users chose in training, and clusters again."""
+    """Cluster the items by the users who chose them in training, recursively."""
     graph = cooccurrence(sequences, num_items, config.newest)
     paths = cluster_paths(graph, num_clusters=config.clusters, leaf=config.leaf, rng=rng)
     levels = tuple(
@@ -137,13 +137,13 @@ def collaborative_codes(
 
 
 def semantic_codes(config: SemanticConfig, table: pl.DataFrame) -> Drawn:
-    """Write the category path of each item of the catalogue's table."""
-    return _spelled([path[: config.levels] for path in category_paths(table)], "category")
+    """Code the category path of each item of the catalogue's table."""
+    return _path_codes([path[: config.levels] for path in category_paths(table)], "category")
 
 
 def title_codes(config: TitleConfig, titles: Sequence[str]) -> Drawn:
-    """Write the first words of each title, in small letters; all levels share one alphabet."""
-    return _spelled(
+    """Code the first words of each title, in lower case; all levels share one alphabet."""
+    return _path_codes(
         [_WORD.findall(title.lower())[: config.levels] for title in titles],
         "word",
         one_alphabet=True,
@@ -151,44 +151,44 @@ def title_codes(config: TitleConfig, titles: Sequence[str]) -> Drawn:
 
 
 def item_tokens(num_items: int) -> Drawn:
-    """Return the row of each item, which is drawn at random and tells nothing."""
+    """Return the row of each item, which is random and uninformative."""
     values = np.arange(num_items, dtype=np.int32)[:, None]
     return Drawn(values, (Level("item", num_items),))
 
 
 def category_paths(table: pl.DataFrame) -> list[list[str]]:
-    """Return each item's categories, general to special, without those that all items share.
+    """Return each item's categories, from general to special, without those that all items share.
 
-    The first list of ``category_paths`` counts where the catalogue has that column, else
-    ``categories``; an item without any has an empty path.
+    It uses the first list of the column ``category_paths`` if the catalogue has it, else
+    ``categories``; the path of an item without categories is empty.
     """
     column = pl.col("categories").cast(pl.List(pl.String))
     if table.schema.get("category_paths") == pl.List(pl.List(pl.String)):
         column = pl.coalesce(pl.col("category_paths").list.first(), column)
     paths = [path or [] for path in table.select(column).to_series().to_list()]
     given = [path for path in paths if path]
-    carried = Counter(name for path in given for name in set(path))
-    everywhere = {name for name, count in carried.items() if count == len(given) > 1}
+    counts = Counter(name for path in given for name in set(path))
+    everywhere = {name for name, count in counts.items() if count == len(given) > 1}
     return [
         [name for name in dict.fromkeys(path) if name and name not in everywhere] for path in paths
     ]
 
 
 def _numbering(numbers: Int[np.ndarray, " items"], levels: int) -> Drawn:
-    """Write numbers in the smallest base that gives each item its own within ``levels`` digits."""
+    """Code numbers in the smallest base in which ``levels`` digits are enough for all items."""
     base = max(2, math.ceil(len(numbers) ** (1 / levels) - 1e-9))
     powers = base ** np.arange(levels - 1, -1, -1)
     values = (numbers[:, None] // powers % base).astype(np.int32)
     return Drawn(values, (Level("number", base),) * levels)
 
 
-def _spelled(
+def _path_codes(
     paths: Sequence[Sequence[str]],
     meaning: Literal["category", "word"],
     *,
     one_alphabet: bool = False,
 ) -> Drawn:
-    """Turn paths of words into codes; 0 is where a path ended, the rest alphabetical."""
+    """Turn paths of words into codes; 0 is padding, other codes are in alphabetical order."""
     depth = max((len(path) for path in paths), default=0)
     used = [sorted({path[i] for path in paths if len(path) > i}) for i in range(depth)]
     if one_alphabet:

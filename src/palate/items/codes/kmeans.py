@@ -1,4 +1,4 @@
-"""K-means in blocks of matrix products: Lloyd's method on a sample, then one pass over all.
+"""K-means by blocks of matrix products: Lloyd's method on a sample, then one pass over all.
 
 Shapes: N vectors, D width, K centroids.
 """
@@ -10,13 +10,13 @@ from jaxtyping import Float, Int
 from scipy import sparse
 
 BLOCK = 8_192
-"""Vectors assigned at once: 8 MB of scores for 256 centroids, which stay in the cache."""
+"""Vectors assigned at once; with 256 centroids that is 8 MB of scores, which stay in the cache."""
 _SEEDING_PER_CENTROID = 40
 
 
 @dataclass(frozen=True, eq=False)
 class KMeans:
-    """Centroids, and how the objective fell while they were found."""
+    """Centroids, and the objective during the fit."""
 
     centroids: Float[np.ndarray, "centroids dim"]
     objective: tuple[float, ...]
@@ -32,7 +32,7 @@ def k_means(
 ) -> KMeans:
     """Find centroids: k-means++ (Arthur and Vassilvitskii 2007), then Lloyd's steps.
 
-    Fewer centroids than asked for come back where there are fewer distinct vectors.
+    If there are fewer distinct vectors than requested centroids, the result has fewer.
     """
     few = sample_rows(len(vectors), _SEEDING_PER_CENTROID * num_centroids, rng)
     start = _spread_out(vectors[few], num_centroids, rng)
@@ -47,8 +47,8 @@ def lloyd(
 ) -> KMeans:
     """Move centroids to the means of their vectors until nothing changes.
 
-    A centroid that lost all its vectors moves to the vector that is worst off, so that every
-    centroid is used.
+    A centroid without vectors moves to the vector with the largest distance, so that every centroid
+    is used.
     """
     lengths = np.einsum("nd,nd->n", vectors, vectors)
     objective: list[float] = []
@@ -67,7 +67,7 @@ def lloyd(
 def nearest(
     vectors: Float[np.ndarray, "items dim"], centroids: Float[np.ndarray, "centroids dim"]
 ) -> Int[np.ndarray, " items"]:
-    """Return the number of the nearest centroid of each vector, the lower one of two as near."""
+    """Return the number of the nearest centroid of each vector; of equally near ones the lower."""
     return _assigned(vectors, centroids)[0]
 
 
@@ -82,7 +82,7 @@ def squared_distances(
 
 
 def sample_rows(total: int, most: int, rng: np.random.Generator) -> Int[np.ndarray, " chosen"]:
-    """Return ``most`` rows drawn without replacement, in rising order; all where there are less."""
+    """Return at most ``most`` rows drawn without replacement, in increasing order."""
     if total <= most:
         return np.arange(total)
     return np.sort(rng.choice(total, most, replace=False, shuffle=False))
@@ -91,9 +91,10 @@ def sample_rows(total: int, most: int, rng: np.random.Generator) -> Int[np.ndarr
 def _assigned(
     vectors: Float[np.ndarray, "items dim"], centroids: Float[np.ndarray, "centroids dim"]
 ) -> tuple[Int[np.ndarray, " items"], Float[np.ndarray, " items"]]:
-    """Return the nearest centroid of each vector and its ``x c - |c|^2 / 2``, highest is nearest.
+    """Return the nearest centroid of each vector, which maximises ``x c - |c|^2 / 2``, and that.
 
-    Leaving out ``|x|^2``, the same for all centroids, saves a third of the passes over memory.
+    Leaving out ``|x|^2``, which is the same for all centroids, saves a third of the passes over
+    memory.
     """
     half = np.einsum("kd,kd->k", centroids, centroids) / 2
     transposed = np.ascontiguousarray(centroids.T)
@@ -115,7 +116,7 @@ def _means(
     distances: Float[np.ndarray, " items"],
 ) -> Float[np.ndarray, "centroids dim"]:
     counts = np.bincount(chosen, minlength=len(centroids))
-    # One product with a sparse indicator sums each cluster without a copy of the vectors.
+    # A product with a sparse indicator sums each cluster without copying the vectors.
     indicator = sparse.csr_matrix(
         (np.ones(len(chosen), vectors.dtype), chosen, np.arange(len(chosen) + 1)),
         shape=(len(chosen), len(centroids)),
@@ -132,7 +133,7 @@ def _means(
 def _spread_out(
     vectors: Float[np.ndarray, "items dim"], num_centroids: int, rng: np.random.Generator
 ) -> Float[np.ndarray, "centroids dim"]:
-    """Draw each centroid with a chance proportional to its squared distance from those before."""
+    """Draw each centroid with probability proportional to its squared distance to earlier ones."""
     rows = [int(rng.integers(len(vectors)))]
     distances = np.full(len(vectors), np.inf)
     while len(rows) < num_centroids:

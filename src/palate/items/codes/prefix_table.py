@@ -1,9 +1,16 @@
-"""The prefix tree of a catalogue's codes as a few arrays: which codes may follow, by look-ups.
+"""The prefix tree of a catalogue's codes as a few arrays; the next valid codes are look-ups.
 
 Nodes are the prefixes of items: one root (no code yet), the first codes, the first two, and so on
 down to the leaves, which are items. The nodes of a length are numbered in sorted order, so that the
-children of a node lie side by side: two numbers say where, as in a compressed sparse row matrix
-(STATIC, arXiv 2602.22647). All is int32, on the device where the search runs.
+children of a node are adjacent and two numbers give their range, as in a compressed sparse row
+matrix (STATIC, arXiv 2602.22647). For the codes (0, 1), (1, 0), (1, 2)::
+
+    root ---+-- 0 --- 1       starts[0] = [0, 2]       codes[0] = [0, 1]
+            |
+            +-- 1 -+- 0       starts[1] = [0, 1, 3]    codes[1] = [1, 0, 2]
+                   +- 2
+
+All arrays are int32, on the device where the search runs.
 """
 
 from collections.abc import Sequence
@@ -20,13 +27,13 @@ from palate.items.codes.codes import Codes
 
 @dataclass(frozen=True)
 class Children:
-    """What may follow each of some nodes, padded to the most children a node of the length has."""
+    """The children of some nodes of one length, padded to the largest number of children."""
 
     codes: Int[Tensor, "*nodes branch"]
     nodes: Int[Tensor, "*nodes branch"]
-    """Numbers among the prefixes that are one code longer."""
+    """Number of each child among the prefixes of its length."""
     valid: Bool[Tensor, "*nodes branch"]
-    """False where there is no such child; code and node there are those of some other."""
+    """False at padding, where code and node are those of some other node."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,17 +53,18 @@ class PrefixTable:
     sizes: tuple[int, ...]
     """Number of codes of each level."""
     starts: tuple[Int[Tensor, " _"], ...]
-    """Per level: the first child of each prefix of that length; the last entry ends the last."""
+    """Per level: the first child of each prefix of that length, and then the number of children."""
     codes: tuple[Int[Tensor, " _"], ...]
     """Per level: the last code of each prefix that is one code longer."""
     branches: tuple[int, ...]
-    """Per level: the most children that a prefix of that length has."""
+    """Per level: the largest number of children of a prefix of that length."""
     spans: tuple[Int[Tensor, " _"], ...]
-    """Per level but the last: the first leaf of each prefix that is one code longer."""
+    """Per level but the last: the first leaf of each prefix that is one code longer, and then the
+    number of leaves."""
     rows: Int[Tensor, " leaves"]
     """Item row of each leaf."""
     leaves: Int[Tensor, " items"]
-    """Leaf of each item row; -1 for those that may not be recommended."""
+    """Leaf of each item row; -1 for items that may not be recommended."""
 
     @classmethod
     def of(
@@ -66,7 +74,7 @@ class PrefixTable:
         device: torch.device | str = "cpu",
         rows: Int[np.ndarray, " candidates"] | None = None,
     ) -> "PrefixTable":
-        """Build the table of all items, or of ``rows`` alone: a category, what is in stock.
+        """Build the table of all items, or only of ``rows`` (a category, the items in stock).
 
         Raises:
             DataError: when there are no levels, or a row is not in the catalogue.
@@ -82,6 +90,8 @@ class PrefixTable:
         parents = np.zeros(1, dtype=np.int32)
         starts, longer, spans = [], [], []
         for column in ordered.T:
+            # A row starts a node of this length if it differs from the row above in any code so
+            # far; the nodes are these rows, and searching for the parents finds their first child.
             first[1:] |= column[1:] != column[:-1]
             nodes = np.flatnonzero(first).astype(np.int32)
             starts.append(np.append(np.searchsorted(nodes, parents), len(nodes)).astype(np.int32))
@@ -111,12 +121,12 @@ class PrefixTable:
 
     @property
     def num_bytes(self) -> int:
-        """Memory of the table."""
+        """Memory of the table in bytes."""
         arrays = (*self.starts, *self.codes, *self.spans, self.rows, self.leaves)
         return sum(array.numel() * array.element_size() for array in arrays)
 
     def children(self, level: int, nodes: Int[Tensor, "*nodes"]) -> Children:
-        """Return what may follow each of ``nodes``, the prefixes of ``level`` codes."""
+        """Return the children of ``nodes``, which are prefixes of ``level`` codes."""
         starts, codes = self.starts[level], self.codes[level]
         first = starts[nodes]
         child = first[..., None] + torch.arange(
@@ -124,7 +134,7 @@ class PrefixTable:
         )
         valid = child < starts[1:][nodes][..., None]
         child = child.clamp_(max=len(codes) - 1)
-        # Five times as fast as codes[child], and this is the inner loop of every search.
+        # Five times as fast as codes[child]; this is the inner loop of every search.
         following = codes.index_select(0, child.flatten()).view(child.shape)
         return Children(following, child, valid)
 
@@ -132,7 +142,7 @@ class PrefixTable:
         """Return the node of each prefix.
 
         Raises:
-            UnknownItemError: naming a prefix that no item has.
+            UnknownItemError: when no item has one of the prefixes.
         """
         if prefixes.shape[-1] > self.num_levels:
             raise UnknownItemError(
@@ -152,10 +162,10 @@ class PrefixTable:
         return nodes
 
     def allowed(self, prefixes: Int[Tensor, "*prefixes length"]) -> Bool[Tensor, "*prefixes size"]:
-        """Tell which codes of the next level may follow each prefix; nothing is kept between calls.
+        """Return which codes of the next level may follow each prefix (stateless).
 
         Raises:
-            UnknownItemError: for a prefix that no item has, or that is an item already.
+            UnknownItemError: for a prefix that no item has, or that is already a whole item.
         """
         level = prefixes.shape[-1]
         if level == self.num_levels:
@@ -164,14 +174,14 @@ class PrefixTable:
         mask = torch.zeros(
             *prefixes.shape[:-1], self.sizes[level], dtype=torch.int8, device=self.rows.device
         )
-        # Several padded children may point at one code: the sum, not the last one, decides.
+        # Padding may point at a code of a real child: add up, so that no write overrides another.
         mask.scatter_add_(-1, following.codes.long(), following.valid.to(torch.int8))
         return mask > 0
 
     def _child(
         self, level: int, nodes: Int[Tensor, "*nodes"], codes: Int[Tensor, "*nodes"]
     ) -> tuple[Int[Tensor, "*nodes"], Bool[Tensor, "*nodes"]]:
-        """Return each node's child of the given code, and whether there is one: bisection."""
+        """Return each node's child of the given code, and whether there is one, by bisection."""
         own = self.codes[level]
         low, end = self.starts[level][nodes], self.starts[level][1:][nodes]
         high = end
@@ -190,11 +200,11 @@ class PrefixTable:
         """Return, per level, the children all of whose items are among the user's ``rows``.
 
         Args:
-            rows: item rows per user; -1, and items that may not be recommended, count for nothing.
+            rows: item rows per user; -1 and items that may not be recommended are ignored.
 
         Returns:
-            For each level the numbers of these children, sorted per user; the rest of the row holds
-            the number of children of that level, which is no child.
+            For each level the numbers of these children, sorted per user and padded with the number
+            of children of that level, which is not a child.
         """
         leaves = self.leaves[rows.clamp(min=0)]
         leaves = torch.where((rows >= 0) & (leaves >= 0), leaves, len(self)).sort(dim=1).values
@@ -223,10 +233,10 @@ def _chosen(rows: Int[np.ndarray, " candidates"], num_items: int) -> Bool[np.nda
 def _whole(
     leaves: Int[Tensor, "users leaves"], ends: Int[Tensor, " nodes_and_end"]
 ) -> Int[Tensor, "users leaves"]:
-    """Return the nodes all of whose leaves are there, sorted, and then the number of nodes.
+    """Return the nodes all of whose leaves are given, sorted and padded with the number of nodes.
 
-    Distinct leaves are sorted, so that a node is whole if the place where its first leaf stands,
-    plus its size, is the place after its last.
+    The leaves are sorted and distinct. A node is complete if its first leaf is there, and the entry
+    (its size - 1) places later is its last leaf.
     """
     num_nodes, num_leaves = len(ends) - 1, leaves.shape[1]
     nodes = torch.searchsorted(ends[:-1], leaves, right=True, out_int32=True) - 1

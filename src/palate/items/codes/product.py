@@ -35,34 +35,34 @@ class ProductConfig(BaseModel):
 
     kind: Literal["product"] = "product"
     unique: Literal["digit", "sinkhorn", "own-token"] = "digit"
-    """How items with equal codes are told apart."""
+    """How the codes of items are made unique."""
     levels: PositiveInt = 4
-    """Parts of the vector; VQ-Rec takes 32, ActionPiece 4."""
+    """Number of parts of the vector; VQ-Rec uses 32, ActionPiece 4."""
     size: PositiveInt = 256
     rounds: PositiveInt = 12
     """Alternations between rotation and codebooks."""
     iterations: PositiveInt = 2
     """Steps of k-means in each round."""
     sample: PositiveInt = 65_536
-    """At most so many vectors are learned from; all are assigned."""
+    """Maximum number of vectors to fit on; all are assigned codes."""
 
 
 @dataclass(frozen=True, eq=False)
 class ProductQuantiser:
-    """Codes ``c_m``: the nearest of codebook ``C_m`` to part ``m`` of ``x R``.
+    """Codes ``c_m``: the entry of codebook ``C_m`` nearest to part ``m`` of ``x R``.
 
     ``R`` (wide x wide, orthogonal) and the codebooks minimise ``|X R - Q(X R)|^2`` in turn: k-means
     in each part with ``R`` fixed, and with the codes fixed the Procrustes rotation ``R = U V'`` of
     ``X' Q = U S V'`` (Ge, He, Ke and Sun 2013; the item codes of VQ-Rec, Hou et al. 2023). The
-    codes of an item have no order of importance, unlike residual ones. Vectors are filled up with
-    zeros to a width that the number of parts divides.
+    codes of an item have no order of importance, unlike residual ones. Vectors are padded with
+    zeros to a multiple of the number of parts.
     """
 
     rotation: Float[np.ndarray, "wide wide"]
     codebooks: tuple[Float[np.ndarray, "_ part"], ...]
     dim: int
     objective: tuple[float, ...] = ()
-    """Mean squared error after each round, while it was fitted."""
+    """Mean squared error after each round of the fit."""
 
     @classmethod
     def fit(
@@ -95,7 +95,7 @@ class ProductQuantiser:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Number of codes of each level, fewer than asked for where vectors are few."""
+        """Number of codes of each level; fewer than requested if there are few vectors."""
         return tuple(len(codebook) for codebook in self.codebooks)
 
     def encode(self, vectors: Float[np.ndarray, "items dim"]) -> Int[np.ndarray, "items levels"]:
@@ -107,13 +107,13 @@ class ProductQuantiser:
         return np.concatenate(blocks or [np.zeros((0, len(self.codebooks)), np.int32)])
 
     def decode(self, codes: Int[np.ndarray, "items levels"]) -> Float[np.ndarray, "items dim"]:
-        """Return the centroids of the parts side by side, turned back."""
+        """Return the concatenated centroids of the parts, rotated back."""
         return np.asarray((_joined(codes, self.codebooks) @ self.rotation.T)[:, : self.dim])
 
     def last_costs(
         self, vectors: Float[np.ndarray, "items dim"], codes: Int[np.ndarray, "items levels"]
     ) -> Float[np.ndarray, "items size"]:
-        """Return the squared distance to each code of the last part; the others do not matter."""
+        """Return the squared distance to each code of the last part."""
         return squared_distances(self._rotated(vectors)[-1], self.codebooks[-1])
 
     def save(self, folder: Path) -> None:
@@ -142,10 +142,10 @@ class ProductQuantiser:
 def balanced_axes(
     vectors: Float[np.ndarray, "items wide"], num_parts: int
 ) -> Float[np.ndarray, "wide wide"]:
-    """Return the principal axes, dealt out so that every part has about the same variance.
+    """Return the principal axes, grouped so that every part has about the same variance.
 
-    The axis of the largest variance left goes to the part whose product of variances is smallest
-    and that has room (the parametric solution of Ge et al. 2013, which is best for Gaussian data).
+    The remaining axis of largest variance goes to the part with room whose product of variances is
+    smallest (the parametric solution of Ge et al. 2013, which is optimal for Gaussian data).
     """
     centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
     variances, axes = np.linalg.eigh(centred.T @ centred / len(vectors))

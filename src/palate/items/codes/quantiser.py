@@ -1,4 +1,4 @@
-"""The face of every learned quantiser: vectors in, codes out, and back."""
+"""The interface of learned quantisers, which encode vectors as codes and decode codes."""
 
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -15,7 +15,7 @@ TENSORS = "quantiser.safetensors"
 
 @runtime_checkable
 class Quantiser(Protocol):
-    """Codebooks that were fitted once; the codes of one vector depend on no other vector."""
+    """Fitted codebooks; the codes of a vector do not depend on other vectors."""
 
     @property
     def dim(self) -> int:
@@ -28,11 +28,11 @@ class Quantiser(Protocol):
         ...
 
     def encode(self, vectors: Float[np.ndarray, "items dim"]) -> Int[np.ndarray, "items levels"]:
-        """Return the nearest codes of each vector; two items may get the same."""
+        """Return the nearest codes of each vector; two items may get equal codes."""
         ...
 
     def decode(self, codes: Int[np.ndarray, "items levels"]) -> Float[np.ndarray, "items dim"]:
-        """Return the vectors that the codes stand for."""
+        """Return the vectors that the codes represent."""
         ...
 
     def last_costs(
@@ -56,7 +56,7 @@ def numbered_codes(
 
 def save_arrays(folder: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write the arrays of a quantiser."""
-    # safetensors writes memory as it lies: anything but C order would come back transposed.
+    # safetensors writes raw memory: an array that is not in C order would load transposed.
     save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, folder / TENSORS)
 
 
@@ -78,7 +78,7 @@ def codebooks_of(folder: Path, arrays: dict[str, np.ndarray]) -> tuple[np.ndarra
     """Return ``codebook.0``, ``codebook.1``, ... of stored arrays.
 
     Raises:
-        ArtifactError: when there is none.
+        ArtifactError: when there is no codebook, or one is missing.
     """
     count = sum(name.startswith("codebook.") for name in arrays)
     try:

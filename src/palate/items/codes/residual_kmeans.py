@@ -1,4 +1,4 @@
-"""Residual k-means: each level quantises what the levels before left over."""
+"""Residual k-means: each level quantises the residual of the levels before."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +19,12 @@ class ResidualKMeansConfig(BaseModel):
 
     kind: Literal["residual-kmeans"] = "residual-kmeans"
     unique: Literal["digit", "sinkhorn", "own-token"] = "digit"
-    """How items with equal codes are told apart."""
+    """How the codes of items are made unique."""
     levels: PositiveInt = 3
     size: PositiveInt = 256
     iterations: PositiveInt = 25
     sample: PositiveInt = 131_072
-    """At most so many vectors are clustered; all are assigned."""
+    """Maximum number of vectors to cluster; all are assigned codes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,14 +62,14 @@ class ResidualKMeans:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Number of codes of each level, fewer than asked for where vectors are few."""
+        """Number of codes of each level; fewer than requested if there are few vectors."""
         return tuple(len(codebook) for codebook in self.codebooks)
 
     def encode(self, vectors: Float[np.ndarray, "items dim"]) -> Int[np.ndarray, "items levels"]:
         """Return the nearest code of each level in turn, greedily."""
         codes = np.empty((len(vectors), len(self.codebooks)), dtype=np.int32)
         for start in range(0, len(vectors), BLOCK):
-            # One block goes through all levels: the residuals of the others need no memory.
+            # A block goes through all levels at once, so that only its residuals need memory.
             residuals = vectors[start : start + BLOCK].astype(np.float32)
             for level, codebook in enumerate(self.codebooks):
                 chosen = nearest(residuals, codebook)
@@ -78,7 +78,7 @@ class ResidualKMeans:
         return codes
 
     def decode(self, codes: Int[np.ndarray, "items levels"]) -> Float[np.ndarray, "items dim"]:
-        """Return the sum of the centroids; of the leading levels alone where codes are fewer."""
+        """Return the sum of the centroids; ``codes`` may have only the leading levels."""
         found = np.zeros((len(codes), self.dim), dtype=np.float32)
         for level in range(codes.shape[1]):
             found += self.codebooks[level][codes[:, level]]

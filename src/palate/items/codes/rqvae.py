@@ -29,15 +29,15 @@ _logger = logging.getLogger(__name__)
 _BLOCK = 4_096
 _KMEANS_SAMPLE = 20_000
 _SETTLING = 0.2
-"""Share of the epochs at the end in which no dead code is revived any more."""
+"""Share of the epochs, at the end, in which dead codes are no longer revived."""
 
 
 @dataclass(frozen=True, eq=False)
 class RqVae:
-    """Codes of an encoder's latent ``z = E(x)``, decoded as ``D(sum of the codes)``.
+    """Residual codes of an encoder's latent ``z = E(x)``, decoded as ``D(sum of the codes)``.
 
     Trained on ``|x - D(q)|^2`` (mean over numbers) plus the quantisation loss of
-    :meth:`RqVaeNetwork.quantise`, and the two terms of LETTER where their weights are not 0
+    :meth:`RqVaeNetwork.quantise`, and the two terms of LETTER if their weights are not 0
     (Rajput et al. 2023, TIGER; Wang et al. 2024, LETTER).
     """
 
@@ -57,7 +57,7 @@ class RqVae:
         """Train the network.
 
         Raises:
-            ConfigError: when alignment is asked for without behaviour vectors.
+            ConfigError: when alignment is requested without behaviour vectors.
         """
         if config.alignment and behaviour is None:
             raise ConfigError(
@@ -172,7 +172,7 @@ class _Training:
         )
 
     def run_epoch(self, *, revive: bool) -> None:
-        """See every item once; then move codes that nobody chose to where items are."""
+        """Train on every item once; then move unused codes to residuals of items."""
         used = [torch.zeros(len(book), dtype=torch.long) for book in self.network.codebooks]
         partners = self._partners() if self.config.diversity else []
         quantised = None
@@ -205,7 +205,7 @@ class _Training:
         return quantised
 
     def _start_codebooks(self) -> None:
-        """Residual k-means of the latents before training (as TIGER does on its first batch)."""
+        """Initialise by residual k-means of the latents (as TIGER does on its first batch)."""
         rows = sample_rows(len(self.vectors), _KMEANS_SAMPLE, self.rng)
         with torch.inference_mode():
             latents = self.network.encoder(self.vectors[torch.from_numpy(rows)]).numpy()
@@ -217,20 +217,20 @@ class _Training:
                 parameter[: len(codebook)] = torch.from_numpy(codebook)
 
     def _revive(self, used: list[Tensor], quantised: Quantised) -> None:
-        """Set each unused code to what the level was asked for by some item of the last batch."""
+        """Set each unused code to the residual of a random item of the last batch."""
         revived = 0
         with torch.no_grad():
             for level, counts in enumerate(used):
                 dead = torch.nonzero(counts == 0).squeeze(1)
-                asked = quantised.residuals[level].detach()
-                chosen = torch.randint(len(asked), (len(dead),), generator=self.generator)
-                self.network.codebooks[level][dead] = asked[chosen]
+                residuals = quantised.residuals[level].detach()
+                chosen = torch.randint(len(residuals), (len(dead),), generator=self.generator)
+                self.network.codebooks[level][dead] = residuals[chosen]
                 revived += len(dead)
         if revived:
             _logger.debug("revived %d dead codes", revived)
 
     def _partners(self) -> list[Int[Tensor, " size"]]:
-        """Give each code another one of its cluster; all clusters have about the same size."""
+        """Give each code another code of its cluster; clusters have about the same size."""
         found = []
         for codebook in self.network.codebooks:
             vectors = codebook.detach().numpy()
@@ -244,7 +244,7 @@ class _Training:
 def _next_in_cluster(
     cluster: Int[np.ndarray, " size"], rng: np.random.Generator
 ) -> Int[np.ndarray, " size"]:
-    """Return for each member the next one of its cluster, in an order drawn anew."""
+    """Return for each member the next one of its cluster, in a random order."""
     partner = np.arange(len(cluster))
     for number in np.unique(cluster):
         members = rng.permutation(np.flatnonzero(cluster == number))

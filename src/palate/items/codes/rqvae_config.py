@@ -1,4 +1,4 @@
-"""Settings of RQ-VAE, apart from it so that they can be read without torch."""
+"""Settings of RQ-VAE, in a file of their own so that they can be imported without torch."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ class RqVaeConfig(BaseModel):
 
     kind: Literal["rqvae"] = "rqvae"
     unique: Literal["digit", "sinkhorn", "own-token"] = "digit"
-    """How items with equal codes are told apart."""
+    """How the codes of items are made unique."""
     levels: PositiveInt = 3
     size: PositiveInt = 256
     hidden: tuple[PositiveInt, ...] = (512, 256, 128)
@@ -23,8 +23,8 @@ class RqVaeConfig(BaseModel):
     learning_rate: PositiveFloat = 1e-3
     weight_decay: NonNegativeFloat = 1e-4
     alignment: NonNegativeFloat = 0.0
-    """Weight of the pull towards behaviour vectors; 0 leaves it out."""
+    """Weight of the alignment with behaviour vectors; 0 leaves it out."""
     diversity: NonNegativeFloat = 0.0
-    """Weight of the spread of the codes; 0 leaves it out."""
+    """Weight of the diversity of the codes; 0 leaves it out."""
     clusters: PositiveInt = 10
     """Clusters of codes for the diversity term."""

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 
 class Quantised(NamedTuple):
-    """What quantising a batch of latents gives."""
+    """Result of quantising a batch of latents."""
 
     codes: Int[Tensor, "batch levels"]
     latent: Float[Tensor, "batch latent"]
@@ -21,7 +21,7 @@ class Quantised(NamedTuple):
     chosen: list[Float[Tensor, "batch latent"]]
     """The chosen code of each level, through which gradients reach the codebooks."""
     residuals: list[Float[Tensor, "batch latent"]]
-    """What each level was asked to quantise."""
+    """The input of each level: the latent minus the codes of the levels before."""
     loss: Float[Tensor, ""]
 
 
@@ -29,7 +29,7 @@ class RqVaeNetwork(nn.Module):
     """Encoder and decoder (ReLU between layers), and one codebook per level on the latent."""
 
     def __init__(self, widths: Sequence[int], num_levels: int, size: int) -> None:
-        """Lay out the layers: ``widths`` go from the item vector to the latent."""
+        """Create the layers; ``widths`` go from the item vector to the latent."""
         super().__init__()
         self.encoder = _layers(widths)
         self.decoder = _layers(list(reversed(widths)))
@@ -79,11 +79,11 @@ def alignment_loss(
     present: Bool[Tensor, " batch"],
     temperature: float = 0.1,
 ) -> Float[Tensor, ""]:
-    """Pull each quantised latent to its own item's behaviour vector, away from those of others.
+    """Pull each quantised latent towards its item's behaviour vector, away from other items'.
 
-    ``-mean_i log softmax_j(cos(p_i, h_j) / temperature)[i]`` over the items that have behaviour:
-    the collaborative regularisation of LETTER (Wang et al. 2024), there with inner products, and
-    with a latent as wide as the behaviour vectors in place of a projection.
+    ``-mean_i log softmax_j(cos(p_i, h_j) / temperature)[i]`` over the items with behaviour: the
+    collaborative regularisation of LETTER (Wang et al. 2024). The paper uses inner products, and a
+    latent as wide as the behaviour vectors instead of a projection.
     """
     if int(present.sum()) < 2:
         return projected.new_zeros(())
@@ -98,10 +98,10 @@ def diversity_loss(
     codes: Int[Tensor, " batch"],
     partners: Int[Tensor, " size"],
 ) -> Float[Tensor, ""]:
-    """Spread the codes: each chosen one is drawn to a partner of its cluster, away from the rest.
+    """Spread the codes: pull each chosen one towards a partner of its cluster, away from the rest.
 
-    ``-mean log(exp(e_c e_p) / sum_(k != c) exp(e_c e_k))`` with p the partner of c, another code
-    of the same one of several clusters of equal size (LETTER, Wang et al. 2024).
+    ``-mean log(exp(e_c e_p) / sum_(k != c) exp(e_c e_k))``, where the partner p is another code of
+    c's cluster; the clusters have equal size (LETTER, Wang et al. 2024).
     """
     if len(codebook) < 2:
         return codebook.new_zeros(())

@@ -1,4 +1,4 @@
-"""Recursive spectral clustering of the graph of items chosen by the same users."""
+"""Recursive spectral clustering of the co-occurrence graph of items."""
 
 from collections.abc import Sequence
 
@@ -10,16 +10,16 @@ from palate.items.codes.kmeans import k_means, squared_distances
 from palate.types import History
 
 _DENSE = 400
-"""Below so many items all eigenvectors are computed: faster, and never short of convergence."""
+"""Up to this many items, all eigenvectors are computed: faster, and it always converges."""
 
 
 def cooccurrence(sequences: Sequence[History], num_items: int, newest: int) -> sparse.csr_matrix:
     """Count the users who chose both of two items, among the ``newest`` events of each.
 
     Args:
-        sequences: training events only, or the graph would know the answers.
+        sequences: training events only; others would leak the answers.
         num_items: size of the catalogue.
-        newest: keeps one very long history from joining everything with everything.
+        newest: events used per user; without a limit a very long history connects everything.
     """
     recent = [np.unique(history.last(newest).item_rows) for history in sequences]
     items = np.concatenate([*recent, np.zeros(0, np.int64)])
@@ -36,10 +36,10 @@ def cooccurrence(sequences: Sequence[History], num_items: int, newest: int) -> s
 def spectral_clusters(
     graph: sparse.csr_matrix, num_clusters: int, *, rng: np.random.Generator
 ) -> Int[np.ndarray, " items"]:
-    """Cut a graph into clusters that are tied within and not between (Ng, Jordan and Weiss 2001).
+    """Cut a graph into densely connected clusters (Ng, Jordan and Weiss 2001).
 
-    K-means of the rows, scaled to length 1, of the eigenvectors of ``D^-1/2 A D^-1/2`` with the
-    largest eigenvalues. An item tied to no other says nothing and is dealt out evenly.
+    It runs k-means on the rows, scaled to length 1, of the eigenvectors of ``D^-1/2 A D^-1/2`` with
+    the largest eigenvalues. Items without edges are distributed evenly.
     """
     degrees = np.asarray(graph.sum(axis=1)).ravel()
     tied = np.flatnonzero(degrees > 0)
@@ -63,10 +63,10 @@ def cluster_paths(
     leaf: int,
     rng: np.random.Generator,
 ) -> Int[np.ndarray, "items levels"]:
-    """Cut clusters of more than ``leaf`` items again, until none is left.
+    """Split clusters of more than ``leaf`` items recursively.
 
     Returns:
-        The path of each item: its cluster at each depth, counted from 1; 0 where the path ended.
+        The path of each item: its cluster at each depth, counted from 1; 0 after the path's end.
     """
     paths: list[list[int]] = [[] for _ in range(graph.shape[0])]
     waiting = [np.arange(graph.shape[0])]
@@ -91,7 +91,7 @@ def cluster_paths(
 def _clustered(
     rows: Float[np.ndarray, "items dim"], num_clusters: int, rng: np.random.Generator
 ) -> tuple[Int[np.ndarray, " items"], float]:
-    """Return the cluster of each row and the mean squared distance to its centre."""
+    """Return the cluster of each row, and the mean squared distance to the centroids."""
     found = k_means(rows, num_clusters, iterations=50, rng=rng)
     distances = squared_distances(rows, found.centroids)
     return distances.argmin(axis=1), float(distances.min(axis=1).mean())
@@ -103,7 +103,7 @@ def _leading(
     size = affinity.shape[0]
     if size <= _DENSE or count >= size - 1:
         return np.asarray(np.linalg.eigh(affinity.toarray().astype(np.float64))[1][:, -count:])
-    # The start is drawn from our own generator: by itself ARPACK would draw one from elsewhere.
+    # Draw the start from our own generator: ARPACK would use another source of randomness.
     start = rng.standard_normal(size)
     wide = affinity.astype(np.float64)
     found = sparse.linalg.eigsh(wide, k=count, which="LA", v0=start, tol=1e-4)

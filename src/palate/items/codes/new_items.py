@@ -1,4 +1,4 @@
-"""Codes for new items, without touching those of the others."""
+"""Codes for new items, without changing the codes of other items."""
 
 from collections.abc import Iterator
 
@@ -15,19 +15,19 @@ _BLOCK = 4_096
 def with_new_items(
     codes: Codes, quantiser: Quantiser, vectors: Float[np.ndarray, "new dim"]
 ) -> Codes:
-    """Return ``codes`` with those of new items after them: nearest codes, first free place.
+    """Return ``codes`` with rows for new items appended: nearest codes, first free digit.
 
-    An item takes the nearest code of each level and the lowest free extra digit. Where all digits
-    are taken (or, without a digit, the code), it takes the next nearest code of the last level, and
-    where its prefix is full, the next prefix that has room.
+    An item takes the nearest code of each level and the lowest free extra digit. If all digits (or,
+    without a digit, the code) are taken, it takes the next nearest code of the last level, and if
+    its prefix is full, the next prefix with room.
 
     Args:
-        codes: made by the ``quantiser``, with an extra digit or without.
-        quantiser: as it was fitted.
-        vectors: of the new items, by the encoder that made those of the old ones.
+        codes: codes made with ``quantiser``, with an extra digit or without.
+        quantiser: the fitted quantiser.
+        vectors: vectors of the new items, from the same encoder as those of the old items.
 
     Raises:
-        ConfigError: when the codes end in an item's own token, or no place is left.
+        ConfigError: when the codes end in an item's own token, or no code is free.
     """
     learned = len(quantiser.sizes)
     if codes.num_telling != learned or codes.levels[-1].meaning == "item":
@@ -70,7 +70,7 @@ def _first_free(
 
 
 def _prefixes(prefix: list[int], sizes: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    """Yield ``prefix``, then all others, the last level turning fastest."""
+    """Yield ``prefix``, then all others; the last level changes fastest."""
     radix = np.asarray(sizes, dtype=object)
     total = int(np.prod(radix)) if len(sizes) else 1
     for shift in range(total):
