@@ -1,1 +1,1 @@
-"""How good it is: metrics, protocol, significance, report."""
+"""Evaluation: metrics, protocol, significance tests, reports."""

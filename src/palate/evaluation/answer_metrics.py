@@ -1,6 +1,6 @@
-"""How good a rating, a probability or a choice is: pure functions of arrays, told beside true.
+"""Metrics of ratings, probabilities and choices: pure functions of predicted and true values.
 
-Legend: N answers, one per user and item asked about.
+Legend: N answers, one per pair of user and item.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from palate.errors import DataError
 
 SMALLEST_PROBABILITY = 1e-7
-"""Probabilities are kept this far from 0 and 1 in the log loss: one sure error is not infinite."""
+"""Probabilities are clipped to this distance from 0 and 1, so that the log loss stays finite."""
 CALIBRATION_BINS = 15
 
 
@@ -47,10 +47,9 @@ def score_yes_no(
 
 
 def auc(scores: Float[np.ndarray, " N"], labels: Bool[np.ndarray, " N"]) -> float:
-    """Return the chance that a *yes* scores above a *no*; a tie counts one half.
+    """Return the probability that a *yes* scores above a *no*; a tie counts one half.
 
-    The area under the ROC curve by ranks (Mann and Whitney 1947); NaN where only one of the two
-    labels is there.
+    The area under the ROC curve by ranks (Mann and Whitney 1947); NaN if all labels are equal.
     """
     _same_length(scores, labels)
     yes = np.asarray(labels, dtype=bool)
@@ -68,8 +67,8 @@ def user_auc(
 ) -> float:
     """Return UAUC: the mean of :func:`auc` over the users who have both labels.
 
-    Each user counts once, however many answers there are, as in the published code of CoLLM (Zhang
-    et al. 2023); users with one label only are left out. NaN where no user has both.
+    Each user counts once, whatever the number of answers, as in the published code of CoLLM (Zhang
+    et al. 2023); users with only one label are left out. NaN if no user has both.
     """
     _same_length(scores, user_rows)
     order = np.argsort(user_rows, kind="stable")
@@ -87,7 +86,7 @@ def expected_calibration_error(
     *,
     num_bins: int = CALIBRATION_BINS,
 ) -> float:
-    """Return how far probabilities are from frequencies (Guo et al. 2017).
+    """Return the mean distance between probabilities and frequencies (Guo et al. 2017).
 
     ``ECE = Σ_b |b|/N · | mean probability in b - share of yes in b |`` over ``num_bins`` bins of
     equal width; a probability on a border belongs to the lower bin.
@@ -100,7 +99,7 @@ def expected_calibration_error(
 
 
 def log_loss(probabilities: Float[np.ndarray, " N"], labels: Bool[np.ndarray, " N"]) -> float:
-    """Return the mean of ``-log`` of the probability given to the true label, in nats."""
+    """Return the mean of ``-log`` of the probability of the true label, in nats."""
     _same_length(probabilities, labels)
     yes = np.asarray(labels, dtype=bool)
     given = np.where(yes, probabilities, 1 - np.asarray(probabilities, dtype=np.float64))
@@ -118,7 +117,7 @@ def score_choices(
     ``valid_ratio`` is the share of answers that name exactly one candidate (see
     :func:`chosen_candidate`), ``hit_ratio_1`` the share of *valid* answers that name the target, as
     in the published code of LLaRA (Liao et al. 2024), and ``accuracy`` the share of *all* answers
-    that do: a model cannot raise it by answering nothing.
+    that do: a model cannot increase it with invalid answers.
     """
     if not len(answers) == len(candidates) == len(targets):
         raise DataError(
@@ -139,10 +138,11 @@ def score_choices(
 
 
 def chosen_candidate(answer: str, candidates: Sequence[str]) -> str | None:
-    """Return the candidate that an answer names, in lower case; None where it is none or several.
+    """Return the candidate that an answer names, in lower case; None if it names none or several.
 
-    An answer that is a candidate names it. Otherwise a candidate is named where the answer contains
-    it, case aside. The first rule is ours: without it the answer "Aliens" would name "Alien" too.
+    An answer that equals a candidate names only it. Otherwise an answer names each candidate that
+    it contains, ignoring case. The first rule is ours: without it the answer "Aliens" would also
+    name "Alien".
     """
     plain = _plain(answer)
     titles = {_plain(candidate) for candidate in candidates} - {""}
@@ -164,5 +164,5 @@ def _same_length(first: np.ndarray, second: np.ndarray) -> None:
         raise DataError(
             f"Two equally long arrays of answers are needed, got {len(first):,} and "
             f"{len(second):,}.",
-            hint="Give one value per user and item asked about, at least one.",
+            hint="Give one value per pair of user and item, at least one.",
         )

@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say: the frequencies of a held-out part decide."""
+"""Calibration of probabilities on a held-out split."""
 
 from dataclasses import dataclass
 
@@ -8,17 +8,17 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit, logsumexp, softmax
 
 _SMALLEST = 1e-6
-"""Probabilities are kept this far from 0 and 1, where the logit is infinite."""
-_TRUST = 1.0
-"""Weight of the penalty that holds few answers near the uncalibrated model."""
+"""Probabilities are clipped to this distance from 0 and 1, where the logit is infinite."""
+_PENALTY = 1.0
+"""Weight of the penalty that keeps the result near the uncalibrated model if data is scarce."""
 
 
 @dataclass(frozen=True)
 class Calibration:
     """``p' = sigmoid(slope · logit(p) + intercept + trust · known)``; by default nothing changes.
 
-    ``known`` are log-odds from another source. Without it this is Platt's (1999), ``1 / slope``
-    being a temperature (Guo et al. 2017): the slope is positive, so that no order changes.
+    ``known`` are log-odds from another source. Without them this is Platt scaling (1999), where
+    ``1 / slope`` is a temperature (Guo et al. 2017). The slope is positive, which keeps the order.
 
     Example:
         >>> Calibration(slope=0.5).applied(np.asarray([0.2, 0.8])).round(3).tolist()
@@ -34,7 +34,7 @@ class Calibration:
         probabilities: Float[np.ndarray, " N"],
         known: Float[np.ndarray, " N"] | None = None,
     ) -> Float[np.ndarray, " N"]:
-        """Return the probabilities calibrated; without ``known`` it counts as 0."""
+        """Return the calibrated probabilities; without ``known`` its term is 0."""
         logits = self.slope * _logits(probabilities) + self.intercept
         return np.asarray(expit(logits if known is None else logits + self.trust * known))
 
@@ -44,14 +44,14 @@ def fit_calibration(
     labels: Bool[np.ndarray, " N"],
     known: Float[np.ndarray, " N"] | None = None,
 ) -> Calibration:
-    """Return the calibration of least log loss on held-out answers.
+    """Return the calibration with the least log loss on held-out answers.
 
-    Minimised is ``Σ log loss + ½ · (log² slope + intercept² + trust²)``; the penalty matters only
-    where there are few answers.
+    It minimises ``Σ log loss + ½ · (log² slope + intercept² + trust²)``; the penalty only matters
+    with few answers.
 
     Args:
-        probabilities: of held-out answers.
-        labels: which were right.
+        probabilities: probabilities of held-out answers.
+        labels: True for correct answers.
         known: log-odds from another source; without them the trust stays 0.
     """
     logits, signs = _logits(probabilities), np.where(labels, 1.0, -1.0)
@@ -62,8 +62,8 @@ def fit_calibration(
         margins = signs * (slope * logits + intercept + trust * known)
         pull = -signs * expit(-margins)
         along = np.asarray([slope * (pull * logits).sum(), pull.sum(), (pull * known).sum()])
-        said = float(np.logaddexp(0.0, -margins).sum())
-        return said + _TRUST * float((at**2).sum()) / 2, along + _TRUST * at
+        log_loss = float(np.logaddexp(0.0, -margins).sum())
+        return log_loss + _PENALTY * float((at**2).sum()) / 2, along + _PENALTY * at
 
     bounds = [(-5.0, 5.0), (-10.0, 10.0), (0.0, 10.0)]
     found = minimize(loss, np.zeros(3), jac=True, method="L-BFGS-B", bounds=bounds)
@@ -72,11 +72,11 @@ def fit_calibration(
 
 @dataclass(frozen=True)
 class LevelCalibration:
-    """Chances of the levels of a scale, drawn to frequencies and to what else is known.
+    """Calibration of the probabilities of the levels of a rating scale.
 
-    ``p'(l) ∝ p(l)^slope · exp((tilt + trust · known) · z(l) + bend · z(l)²)``, where ``z`` runs
-    from -1 to 1 along the levels in their order and ``known`` is how far above the mean another
-    source puts the answer. By default nothing changes.
+    ``p'(l) ∝ p(l)^slope · exp((tilt + trust · known) · z(l) + bend · z(l)²)``, where ``z`` goes
+    from -1 to 1 along the ordered levels, and ``known`` is another source's estimate of the rating,
+    relative to the mean. By default nothing changes.
     """
 
     slope: float = 1.0
@@ -87,7 +87,7 @@ class LevelCalibration:
     def applied(
         self, chances: Float[np.ndarray, "N levels"], known: Float[np.ndarray, " N"]
     ) -> Float[np.ndarray, "N levels"]:
-        """Return the chances calibrated."""
+        """Return the calibrated probabilities."""
         weights = np.asarray([self.slope, self.tilt, self.bend, self.trust])
         return np.asarray(softmax(_of_levels(chances, known) @ weights, axis=1))
 
@@ -100,9 +100,9 @@ def fit_levels(
     """Return the calibration of least log loss, with the penalty of :func:`fit_calibration`.
 
     Args:
-        chances: of each level, of held-out answers.
-        known: what else is known of each.
-        places: which level was right.
+        chances: probability of each level, for held-out answers.
+        known: another source's estimate for each answer, relative to the mean.
+        places: index of the correct level.
     """
     features, default = _of_levels(chances, known), np.asarray([1.0, 0.0, 0.0, 0.0])
     right = np.take_along_axis(features, places[:, None, None], axis=1)[:, 0]
@@ -110,9 +110,10 @@ def fit_levels(
     def loss(at: Float[np.ndarray, " four"]) -> tuple[float, Float[np.ndarray, " four"]]:
         logits = features @ at
         expected = np.einsum("nl,nlf->f", softmax(logits, axis=1), features)
-        said = (logsumexp(logits, axis=1) - right @ at).sum()
+        log_loss = (logsumexp(logits, axis=1) - right @ at).sum()
         away = at - default
-        return float(said + _TRUST * (away**2).sum() / 2), expected - right.sum(0) + _TRUST * away
+        gradient = expected - right.sum(0) + _PENALTY * away
+        return float(log_loss + _PENALTY * (away**2).sum() / 2), gradient
 
     bounds = [(0.01, 10.0), (-10.0, 10.0), (-10.0, 10.0), (0.0, 10.0)]
     found = minimize(loss, default, jac=True, method="L-BFGS-B", bounds=bounds)
@@ -122,7 +123,7 @@ def fit_levels(
 def _of_levels(
     chances: Float[np.ndarray, "N levels"], known: Float[np.ndarray, " N"]
 ) -> Float[np.ndarray, "N levels four"]:
-    """Return what the exponent is linear in."""
+    """Return the features that the exponent is a linear function of."""
     logs = np.log(np.clip(np.asarray(chances, dtype=np.float64), _SMALLEST, 1.0))
     along = np.broadcast_to(np.linspace(-1.0, 1.0, chances.shape[1]), logs.shape)
     return np.stack([logs, along, along**2, known[:, None] * along], axis=2)

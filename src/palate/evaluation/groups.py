@@ -1,8 +1,8 @@
-"""Who is served well and who is not: the same metrics by kind of user, of item and of step.
+"""Metrics by group of users, of items and of transitions.
 
-Users are grouped by activity and by whether training knew them. Targets are grouped by popularity
-and by whether the step to them was seen; there each pair of user and target is judged by itself,
-which for one target per user is the same.
+Users are grouped by activity and by whether they are in training. Targets are grouped by popularity
+and by whether training has the transition to them; there each pair of user and target is one case,
+which makes no difference with one target per user.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ GROUPED = ("recall", "ndcg")
 
 @dataclass(frozen=True)
 class Grouping:
-    """A group for each case: ``codes`` point into ``labels``."""
+    """The group of each case; ``codes`` are indices into ``labels``."""
 
     labels: Sequence[str]
     codes: Int[np.ndarray, " cases"]
@@ -31,17 +31,17 @@ class Grouping:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Each user beside each of their targets, one line per pair."""
+    """All pairs of a user and one of the user's targets."""
 
     users: Int[np.ndarray, " pairs"]
-    """Places in the list of cases."""
+    """Indices into the list of cases."""
     targets: Int[np.ndarray, " pairs"]
     last_rows: Int[np.ndarray, " pairs"]
-    """The newest item of the history; -1 where there is none."""
+    """The newest item of the history; -1 without history."""
 
     @classmethod
     def of(cls, cases: Cases, targets: Int[np.ndarray, "users targets"]) -> "Pairs":
-        """Spread ``targets`` (padded with -1) over one line each."""
+        """Make one pair per entry of ``targets``, which is padded with -1."""
         users = np.nonzero(targets >= 0)[0]
         last = np.array(
             [h.item_rows[-1] if len(h) else -1 for h in cases.histories], dtype=np.int64
@@ -58,7 +58,7 @@ def group_results(
     *,
     rng: np.random.Generator,
 ) -> dict[str, list[Group]]:
-    """Return the results of every grouping by its name."""
+    """Return the results of all groupings by name."""
     pairs = Pairs.of(cases, targets)
     by_user = _values(hit_matrix(ranked, targets), (targets >= 0).sum(axis=1), cutoffs)
     pair_hits = ranked[pairs.users] == pairs.targets[:, None]
@@ -72,7 +72,7 @@ def group_results(
 
 
 def by_activity(cases: Cases) -> Grouping:
-    """Group users by the quartile of their history's length; equal quartiles are one group."""
+    """Group users by quartiles of their history's length; equal quartiles are merged."""
     lengths = np.array([len(history) for history in cases.histories], dtype=np.int64)
     edges = np.unique(np.quantile(lengths, [0.25, 0.5, 0.75], method="lower"))
     codes = np.searchsorted(edges, lengths)
@@ -84,9 +84,9 @@ def by_activity(cases: Cases) -> Grouping:
 
 
 def by_popularity(dataset: Dataset, pairs: Pairs) -> Grouping:
-    """Group targets by training events: head, middle and tail draw a third of all events each.
+    """Group targets by popularity: head, middle and tail have a third of the training events each.
 
-    Items that training never saw are *cold* and stand apart.
+    Items without training events are a group of their own, *cold*.
     """
     counts = dataset.train_counts
     descending = np.sort(counts[counts > 0])[::-1]
@@ -107,24 +107,24 @@ def by_popularity(dataset: Dataset, pairs: Pairs) -> Grouping:
 
 
 def by_transition(dataset: Dataset, pairs: Pairs) -> Grouping:
-    """Group targets by whether the step from the last item to them was ever made in training.
+    """Group targets by whether training has the transition from the last item to them.
 
-    A seen step can be *memorised*; one never seen can only be *generalised* from others.
+    A seen transition can be *memorised*; an unseen one can only be *generalised* from others.
     """
     train = dataset.split.parts == Part.TRAIN
     rows, users = dataset.interactions.item_rows[train], dataset.interactions.user_rows[train]
     num_items = len(dataset.catalog)
     steps = (rows[:-1] * num_items + rows[1:])[users[:-1] == users[1:]]
-    asked = pairs.last_rows * num_items + pairs.targets
-    seen = np.isin(asked, steps) & (pairs.last_rows >= 0)
+    wanted = pairs.last_rows * num_items + pairs.targets
+    seen = np.isin(wanted, steps) & (pairs.last_rows >= 0)
     return Grouping(("memorised: step seen in training", "generalised: never seen"), 1 - seen)
 
 
 def by_familiarity(dataset: Dataset, cases: Cases) -> Grouping:
-    """Group users by whether training saw anything of them."""
+    """Group users by whether they have training events."""
     known = np.zeros(dataset.interactions.num_users + 1, dtype=bool)
     known[dataset.interactions.user_rows[dataset.split.parts == Part.TRAIN]] = True
-    # A history of nobody in particular points at the last place, which is never known.
+    # A history without a user points at the last entry, which is always False.
     rows = [-1 if history.user_row is None else history.user_row for history in cases.histories]
     return Grouping(("known to training", "new"), 1 - known[np.array(rows, dtype=np.int64)])
 
@@ -164,5 +164,5 @@ def _values(
 
 
 def _span(low: int, high: int) -> str:
-    """Return ``3 events``, or ``4-7 events``."""
+    """Return a label such as ``3 events`` or ``4-7 events``."""
     return f"{low:,} events" if low >= high else f"{low:,}-{high:,} events"

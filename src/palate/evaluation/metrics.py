@@ -1,12 +1,11 @@
-"""How good a list is: pure functions of matrices, one value per user.
+"""Metrics of ranked lists: pure functions of matrices, one value per user.
 
-A *ranked* matrix holds catalogue rows, best first, and ends with -1 where a list is short; a
-*targets* matrix holds the distinct rows to be found and is padded with -1 as well. Accuracy metrics
-read :func:`hit_matrix` of the two, so that it is worked out once for all of them. A target that a
-recommender never ranks (a cold item without a score, an item that was masked) is a miss, nothing
-more and nothing less.
+A *ranked* matrix holds catalogue rows, best first, padded with -1; a *targets* matrix holds the
+distinct rows to be found, also padded with -1. Accuracy metrics take the :func:`hit_matrix` of the
+two, so that it is computed once for all of them. A target that a recommender never ranks (a cold
+item without a score, a masked item) is a plain miss.
 
-To add an accuracy metric, write one function here and enter it in :data:`ACCURACY`.
+To add an accuracy metric, write one function here and add it to :data:`ACCURACY`.
 
 Legend: U users, N list length, T targets of a user, I items of the catalogue, C categories.
 """
@@ -19,11 +18,11 @@ from jaxtyping import Bool, Float, Int
 AccuracyMetric = Callable[
     [Bool[np.ndarray, "U N"], Int[np.ndarray, " U"], int], Float[np.ndarray, " U"]
 ]
-"""From hits, number of targets and a cut-off to one value per user."""
+"""Maps hits, numbers of targets and a cut-off to one value per user."""
 
 
 def pad(lists: Sequence[Int[np.ndarray, " _"]]) -> Int[np.ndarray, "U N"]:
-    """Return ``lists`` as one matrix, short ones ending with -1."""
+    """Return ``lists`` as one matrix, padded with -1."""
     lengths = np.array([len(rows) for rows in lists], dtype=np.int64)
     matrix = np.full((len(lists), lengths.max(initial=0)), -1, dtype=np.int64)
     if len(lists):
@@ -34,7 +33,7 @@ def pad(lists: Sequence[Int[np.ndarray, " _"]]) -> Int[np.ndarray, "U N"]:
 def hit_matrix(
     ranked: Int[np.ndarray, "U N"], targets: Int[np.ndarray, "U T"]
 ) -> Bool[np.ndarray, "U N"]:
-    """Mark the places of each list that hold one of the user's targets."""
+    """Mark the places of each list that are one of the user's targets."""
     stride = max(ranked.max(initial=0), targets.max(initial=0)) + 2
     first_key = np.arange(len(ranked))[:, None] * stride
     wanted = (first_key + targets)[targets >= 0]
@@ -80,7 +79,7 @@ def ndcg(
 def mrr(
     hits: Bool[np.ndarray, "U N"], num_targets: Int[np.ndarray, " U"], k: int
 ) -> Float[np.ndarray, " U"]:
-    """Reciprocal rank (Voorhees 1999): ``1 / place of the first hit``, 0 where none is in ``k``."""
+    """Reciprocal rank (Voorhees 1999): ``1 / place of the first hit``, 0 without a hit in ``k``."""
     if hits.shape[1] == 0:
         return np.zeros(len(hits))
     first = hits[:, :k].argmax(axis=1)
@@ -108,17 +107,17 @@ ACCURACY: dict[str, AccuracyMetric] = {
     "mrr": mrr,
     "map": average_precision,
 }
-"""Every accuracy metric that an evaluation reports, by the name before the ``@``."""
+"""All accuracy metrics that an evaluation reports, by the name before the ``@``."""
 
 
 def auc(
     ranks: Int[np.ndarray, "U T"], num_ranked: Int[np.ndarray, " U"]
 ) -> Float[np.ndarray, " U"]:
-    """Area under the ROC curve: the chance that a target stands above an item that is not one.
+    """Area under the ROC curve: the probability that a target ranks above an item that is not one.
 
     With ``r_t`` the place of target t from 0, ``a_t`` the number of targets above it and ``O`` the
-    number of other items that were ranked, ``AUC = mean_t [1 - (r_t - a_t) / O]`` (Mann-Whitney).
-    A place of ``num_ranked`` or more says *never ranked*: below everything. -1 is padding.
+    number of other ranked items, ``AUC = mean_t [1 - (r_t - a_t) / O]`` (Mann-Whitney). A place of
+    ``num_ranked`` or more means *never ranked*, which is below everything. -1 is padding.
     """
     present = ranks >= 0
     ranked = present & (ranks < num_ranked[:, None])
@@ -133,21 +132,21 @@ def auc(
     return area
 
 
-# --- Beyond accuracy: what the lists are like
+# --- Beyond accuracy: properties of the lists
 
 
 def coverage(ranked: Int[np.ndarray, "U N"], num_items: int) -> float:
-    """Share of the catalogue that is recommended to somebody."""
+    """Share of the catalogue that is recommended to at least one user."""
     return len(np.unique(ranked[ranked >= 0])) / num_items
 
 
 def novelty(
     ranked: Int[np.ndarray, "U N"], train_counts: Int[np.ndarray, " I"]
 ) -> Float[np.ndarray, " U"]:
-    """Mean self-information of the list in bits (Zhou et al. 2010): the rarer, the higher.
+    """Mean self-information of the list in bits (Zhou et al. 2010); rare items score higher.
 
-    ``mean_i -log2 p(i)`` with ``p(i) = (count_i + 1) / (Σ count + I)``, so that an item never
-    bought has a finite value.
+    ``mean_i -log2 p(i)`` with ``p(i) = (count_i + 1) / (Σ count + I)``, so that an item without
+    events has a finite value.
     """
     chance = (train_counts + 1) / (train_counts.sum() + len(train_counts))
     return _list_mean(ranked, -np.log2(chance))
@@ -161,7 +160,7 @@ def mean_popularity(
 
 
 def gini(ranked: Int[np.ndarray, "U N"], num_items: int) -> float:
-    """Gini index of exposure: 0 where all items are shown equally often, near 1 where few are.
+    """Gini index of exposure: 0 if all items are shown equally often, near 1 if only few are.
 
     ``G = Σ_i (2i - I - 1) x_i / (I Σ x)`` with the exposures ``x`` in ascending order, i from 1.
     """
@@ -192,7 +191,7 @@ def category_diversity(
     """Intra-list diversity by categories: 1 - mean Jaccard similarity of all pairs of items.
 
     ``categories`` holds the distinct category codes of each item, padded with -1. Two items without
-    a category are as different as can be: nothing says that they are alike.
+    a category have similarity 0.
     """
     padded = np.vstack([categories, np.full((1, categories.shape[1]), -1)])
     values = [_category_diversity(part, padded) for part in _blocks(ranked, 1024)]
@@ -204,14 +203,14 @@ def calibration(
     histories: Sequence[Int[np.ndarray, " _"]],
     categories: Int[np.ndarray, "I C"],
 ) -> Float[np.ndarray, " U"]:
-    """Miscalibration ``C_KL`` (Steck 2018): categories of the list against those of the history.
+    """Miscalibration ``C_KL`` (Steck 2018) of the list's categories relative to the history's.
 
     ``C_KL(p, q) = Σ_c p(c) ln(p(c) / q̃(c))`` with ``q̃ = 0.99 q + 0.01 p``; ``p`` and ``q`` are
     the mean category distributions of history and list, where an item spreads a weight of 1 over
-    its categories. NaN where the history or the list has no item with a category.
+    its categories. NaN if the history or the list has no item with a category.
     """
     num_categories = int(categories.max(initial=-1)) + 1
-    # A block of users at a time, so that users x categories stays small.
+    # Process users in blocks, so that the users x categories matrix stays small.
     size = max(1, 4_000_000 // max(num_categories, 1))
     values = []
     for start in range(0, len(ranked), size):
@@ -275,7 +274,7 @@ def _category_diversity(
 def _one_less_mean(
     pair_sum: Float[np.ndarray, " U"], ranked: Int[np.ndarray, "U N"]
 ) -> Float[np.ndarray, " U"]:
-    """Return 1 - ``pair_sum`` / number of pairs; 0 for lists without a pair."""
+    """Return 1 minus the mean over pairs; 0 for lists without a pair."""
     num_shown = (ranked >= 0).sum(axis=1)
     pairs = num_shown * (num_shown - 1) / 2
     return np.where(pairs > 0, 1 - pair_sum / np.maximum(pairs, 1), 0.0)
@@ -287,7 +286,7 @@ def _category_shares(
     num_users: int,
     categories: Int[np.ndarray, "I C"],
 ) -> Float[np.ndarray, "U G"]:
-    """Return the mean category distribution of each user's items; 0 where no item has one."""
+    """Return the mean category distribution of each user's items; 0 without categories."""
     num_categories = int(categories.max(initial=-1)) + 1
     codes = categories[items]
     present = codes >= 0
@@ -303,7 +302,7 @@ def _category_shares(
 def _divergence(
     p: Float[np.ndarray, "U G"], q: Float[np.ndarray, "U G"]
 ) -> Float[np.ndarray, " U"]:
-    """Return the smoothed divergence of each line; NaN where either side is empty."""
+    """Return the smoothed divergence of each row; NaN if either side is empty."""
     user, category = np.nonzero(p)
     share, other = p[user, category], q[user, category]
     terms = share * np.log(share / (0.99 * other + 0.01 * share))

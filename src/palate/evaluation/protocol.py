@@ -1,10 +1,10 @@
-"""The one way in which everything is judged: full ranking over the whole catalogue.
+"""The evaluation protocol of all recommenders: full ranking over the whole catalogue.
 
-Popularity, a kNN, the language model, a saved folder and a remote service all come here as a
+Baselines, language models, saved models and remote services are all evaluated as a
 :class:`palate.types.SupportsRecommend`. Lists with the items of the history left out (*masked*) and
-left in (*unmasked*) are both reported, since the literature does either. A recommender that can
-score the whole catalogue (:class:`palate.types.SupportsScore`) is asked once per user and gives
-both lists and the AUC; any other is asked twice.
+left in (*unmasked*) are both reported, since the literature uses both. A recommender that scores
+the whole catalogue (:class:`palate.types.SupportsScore`) is called once per user; both lists and
+the AUC are computed from the scores. Others are called once for each list.
 """
 
 import hashlib
@@ -31,13 +31,13 @@ __all__ = ["Evaluation", "evaluate"]
 
 CUTOFFS = (5, 10, 20, 50)
 BOOTSTRAP_SEED = 0
-"""The intervals of one evaluation are the same each time it is made."""
+"""Fixed seed, so that an evaluation always has the same intervals."""
 
 Progress = Callable[[int, int], None]
-"""Told the number of users done and the number of all."""
+"""Called with the number of finished users and of all users."""
 
 
-def evaluate(  # noqa: PLR0913 - each is a choice of its own, none belongs to another
+def evaluate(  # noqa: PLR0913 - independent options
     recommender: SupportsRecommend,
     dataset: Dataset,
     part: PartName = "test",
@@ -47,23 +47,23 @@ def evaluate(  # noqa: PLR0913 - each is a choice of its own, none belongs to an
     batch_size: int = 512,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Judge ``recommender`` on one part of ``dataset``.
+    """Evaluate ``recommender`` on one part of ``dataset``.
 
     Args:
-        recommender: whatever recommends.
-        dataset: the data it was (or was not) trained on.
+        recommender: the recommender to evaluate.
+        dataset: the data to evaluate on.
         part: ``valid`` to choose between models, ``test`` to report.
-        cutoffs: lengths of list at which each metric is reported.
+        cutoffs: list lengths at which each metric is reported.
         item_vectors: one vector per catalogue row, for intra-list diversity; without them it is
-            worked out from the categories.
-        batch_size: users asked at once.
-        progress: called after each batch with the users done and the users in all.
+            computed from the categories.
+        batch_size: users per call of the recommender.
+        progress: called after each batch.
 
     Raises:
-        ConfigError: when ``cutoffs`` is empty or holds a number below 1, or the recommender
+        ConfigError: when ``cutoffs`` is empty or contains a number below 1, or the recommender
             learned from the part.
-        DataError: when the part holds nothing to predict.
-        NotTrainedError: when the scores are not numbers.
+        DataError: when the part has no event to predict.
+        NotTrainedError: when scores are NaN.
     """
     started = time.perf_counter()
     cutoffs = _checked_cutoffs(cutoffs)
@@ -106,9 +106,9 @@ def evaluate(  # noqa: PLR0913 - each is a choice of its own, none belongs to an
 
 
 def _as_learned(recommender: SupportsRecommend, dataset: Dataset) -> Dataset:
-    """Return the data as a refitted model has it, where these are the events it learned from.
+    """Return the data with the split of a refitted model, if it learned from these events.
 
-    Handed the split as it was made, such a model could be asked for what it has seen.
+    With the original split, such a model could be evaluated on events that it has seen.
     """
     own = getattr(recommender, "dataset", None)
     if not isinstance(own, Dataset) or own.split.fit == "train":
@@ -118,13 +118,13 @@ def _as_learned(recommender: SupportsRecommend, dataset: Dataset) -> Dataset:
 
 @dataclass(frozen=True)
 class _Ranked:
-    """Lists of all users, and where the recommender scores everything the place of each target."""
+    """Lists of all users, and if the recommender scores all items, the ranks of the targets."""
 
     rows: Int[np.ndarray, "users n"]
     ranks: Int[np.ndarray, "users targets"] | None
-    """Places from 0, ``num_ranked`` or more where never ranked; padded with -1."""
+    """Ranks from 0; ``num_ranked`` or more means never ranked; padded with -1."""
     num_ranked: Int[np.ndarray, " users"] | None
-    """Number of items that were in the running."""
+    """Number of items with a score."""
 
 
 def _rank(
@@ -160,11 +160,11 @@ def _from_scores(
     targets: Int[np.ndarray, "users targets"],
     n: int,
 ) -> tuple[_Ranked, _Ranked]:
-    """Return masked and unmasked lists and places from one look at the scores.
+    """Return masked and unmasked lists and ranks from one pass over the scores.
 
     The masked list is a longer unmasked one without the items of the history, and a target's masked
-    place is its unmasked one less the items of the history above it: the catalogue is sorted and
-    counted once, not twice.
+    rank is its unmasked rank minus the number of history items above it. So the catalogue is sorted
+    and counted once, not twice.
     """
     seen = pad([np.unique(history.item_rows) for history in histories])
     longer, _ = top_rows(scores, n + seen.shape[1])
@@ -173,7 +173,7 @@ def _from_scores(
     num_masked = num_ranked - (seen_scores > -np.inf).sum(axis=1)
     ranks, masked_ranks = np.full((2, *targets.shape), -1, dtype=np.int64)
     for column in range(targets.shape[1]):
-        # Most users have few targets: the later columns concern ever fewer of them.
+        # Most users have few targets, so later columns concern fewer and fewer users.
         users = np.flatnonzero(targets[:, column] >= 0)
         everyone = len(users) == len(scores)
         target = targets[users, column]
@@ -206,7 +206,7 @@ def _above(
     own: Float[np.ndarray, "users 1"],
     lower_row: Bool[np.ndarray, "users some"],
 ) -> Bool[np.ndarray, "users some"]:
-    """Mark what stands above an item of score ``own``: of equals, the lower row."""
+    """Mark the items above an item of score ``own``; of equal scores the lower row is above."""
     above: np.ndarray = (scores > own) | ((scores == own) & lower_row)
     return above
 
@@ -216,7 +216,7 @@ def _place(
     own: Float[np.ndarray, "users 1"],
     target: Int[np.ndarray, " users"],
 ) -> Int[np.ndarray, " users"]:
-    """Return how many items of the catalogue stand above each user's ``target``."""
+    """Return the number of catalogue items above each user's ``target``."""
     lower_row = np.arange(scores.shape[1], dtype=np.int32) < target[:, None].astype(np.int32)
     return np.asarray(_above(scores, own, lower_row).sum(axis=1))
 
@@ -226,7 +226,7 @@ def _from_lists(
 ) -> _Ranked:
     rankings = recommender.recommend(histories, n, exclude_seen=exclude_seen)
     if len(rankings) != len(histories):
-        raise ValueError(f"{len(histories)} histories were asked about, {len(rankings)} answered")
+        raise ValueError(f"{len(histories)} histories were given, {len(rankings)} answered")
     rows = np.full((len(histories), n), -1, dtype=np.int64)
     for user, ranking in enumerate(rankings):
         rows[user, : len(ranking)] = ranking.item_rows[:n]
@@ -272,7 +272,7 @@ def _beyond(
     k: int,
     item_vectors: Float[np.ndarray, "items dim"] | None,
 ) -> dict[str, float]:
-    """Return what the masked lists are like; what the data cannot tell is left out."""
+    """Return the metrics beyond accuracy of the masked lists, as far as the data allows."""
     lists, counts = ranked[:, :k], dataset.train_counts
     histories = [history.item_rows for history in cases.histories]
     flat = np.concatenate([*histories, np.zeros(0, dtype=np.int64)])
@@ -300,7 +300,7 @@ def _beyond(
 
 
 def _list_length(cutoffs: Sequence[int]) -> int:
-    """Return the cut-off at which lists are described: 10, or the largest without a 10."""
+    """Return the cut-off of the metrics beyond accuracy: 10, or the largest if 10 is missing."""
     return 10 if 10 in cutoffs else max(cutoffs)
 
 
@@ -317,7 +317,7 @@ def _checked_scores(
     scores: Float[np.ndarray, "users items"], num_users: int
 ) -> Float[np.ndarray, "users items"]:
     if scores.shape[0] != num_users:
-        raise ValueError(f"{num_users} histories were asked about, {len(scores)} were scored")
+        raise ValueError(f"{num_users} histories were given, {len(scores)} were scored")
     if np.isnan(scores).any():
         raise NotTrainedError(
             "The model's scores are not numbers (NaN): its training has diverged.",
@@ -327,7 +327,7 @@ def _checked_scores(
 
 
 def _fingerprint(cases: Cases, targets: Int[np.ndarray, "users targets"], *, num_items: int) -> str:
-    """Return a hash of what was asked of whom."""
+    """Return a hash of the histories and targets of all cases."""
     digest = hashlib.sha256(f"{num_items}".encode())
     for history in cases.histories:
         digest.update(history.item_rows.astype(np.int64).tobytes())

@@ -1,4 +1,4 @@
-"""What a predicted rating has to beat: the mean, biases of users and items, biased factors.
+"""Baselines of rating prediction: the mean, biases of users and items, biased factors.
 
 Shape suffixes: N ratings, F factors.
 """
@@ -22,19 +22,19 @@ NUM_FACTORS = 16
 SWEEPS = 12
 
 _Group = tuple[int, np.ndarray]
-"""A row and the places of its ratings."""
+"""A user or item row, and the indices of its ratings."""
 
 
 @dataclass(frozen=True)
 class Ratings:
-    """Ratings with who gave them, and to what."""
+    """Ratings with their users and items."""
 
     user_rows: Int[np.ndarray, " N"]
     item_rows: Int[np.ndarray, " N"]
     values: Float[np.ndarray, " N"]
 
     def __len__(self) -> int:
-        """Return their number."""
+        """Return the number of ratings."""
         return len(self.values)
 
 
@@ -51,7 +51,7 @@ class RatingBaseline(Protocol):
 
 @dataclass(frozen=True)
 class Biases:
-    """``mean + b_u + b_i``, kept within the scale; 0 for who has no rating."""
+    """``mean + b_u + b_i``, clipped to the scale; a bias is 0 without ratings."""
 
     mean: float
     users: Float[np.ndarray, " users"]
@@ -68,7 +68,7 @@ class Biases:
 
 @dataclass(frozen=True)
 class ItemBiases:
-    """What is known of a rating without a model; users are known by the ratings they gave."""
+    """A bias model whose user bias is computed from the ratings of the given history."""
 
     mean: float
     items: Float[np.ndarray, " items"]
@@ -89,7 +89,7 @@ class ItemBiases:
 
 @dataclass(frozen=True)
 class Factors:
-    """``mean + b_u + b_i + p_u · q_i``, kept within the scale.
+    """``mean + b_u + b_i + p_u · q_i``, clipped to the scale.
 
     Both tables end in the bias and a one: ``[p_u, b_u, 1] · [q_i, 1, b_i]``.
     """
@@ -118,14 +118,14 @@ def ratings_of(dataset: Dataset, part: PartName) -> Ratings:
 
 
 def fit_mean(train: Ratings, shape: tuple[int, int]) -> Biases:
-    """Return the mean of all ratings, whoever is asked.
+    """Return the model that always predicts the mean of all ratings.
 
     Raises:
         DataError: when there is no rating.
     """
     if not len(train):
         raise DataError(
-            "The training part has no ratings.", hint="Rate by data whose events have ratings."
+            "The training part has no ratings.", hint="Use data whose events have ratings."
         )
     scale = (float(train.values.min()), float(train.values.max()))
     return Biases(float(train.values.mean()), np.zeros(shape[0]), np.zeros(shape[1]), scale)
@@ -136,14 +136,14 @@ def fit_biases(
 ) -> Biases:
     """Return regularised biases (Koren, Bell and Volinsky 2009).
 
-    Minimised is ``Σ (r - mean - b_u - b_i)² + penalty · (Σ b_u² + Σ b_i²)``, users and items in
-    turn: ``b_i = Σ_u (r - mean - b_u) / (penalty + n_i)``, and the same for users.
+    It minimises ``Σ (r - mean - b_u - b_i)² + penalty · (Σ b_u² + Σ b_i²)``, alternating between
+    users and items: ``b_i = Σ_u (r - mean - b_u) / (penalty + n_i)``, and the same for users.
 
     Args:
-        train: what to learn from.
+        train: the training ratings.
         shape: number of users and items.
-        penalty: how many ratings of nothing but the mean everybody is given.
-        sweeps: how often both are fitted.
+        penalty: ridge penalty, equal to this many ratings at the mean for every user and item.
+        sweeps: number of alternations.
     """
     start = fit_mean(train, shape)
     rest, users, items = train.values - start.mean, start.users, start.items
@@ -163,15 +163,15 @@ def fit_factors(
 ) -> Factors:
     """Return biased factors by alternating least squares (Zhou et al. 2008, with biases).
 
-    Minimised is ``Σ (r - mean - b_u - b_i - p_u · q_i)² + penalty · Σ_u n_u |[p_u, b_u]|²`` and the
-    same for items, where ``n_u`` is the number of ratings of the user: each user's factors and bias
-    are one small system of equations.
+    It minimises ``Σ (r - mean - b_u - b_i - p_u · q_i)² + penalty · Σ_u n_u |[p_u, b_u]|²`` and the
+    same for items, where ``n_u`` is the number of ratings of the user. Each user's factors and bias
+    solve a small linear system.
 
     Args:
-        train: what to learn from.
+        train: the training ratings.
         shape: number of users and items.
-        penalty: per rating.
-        rng: draws where the factors of items begin.
+        penalty: ridge penalty per rating.
+        rng: draws the initial item factors.
         num_factors: length of ``p_u`` and ``q_i``.
     """
     start = fit_mean(train, shape)
@@ -191,7 +191,7 @@ def fit_factors(
 
 
 def rating_baselines(dataset: Dataset, rng: np.random.Generator) -> dict[str, RatingBaseline]:
-    """Return all baselines by name, fitted on the training part, their penalties chosen on valid.
+    """Return all baselines by name, fitted on training; their penalties are tuned on validation.
 
     Raises:
         DataError: when the training part has no rating.
@@ -214,7 +214,7 @@ def rating_baselines(dataset: Dataset, rng: np.random.Generator) -> dict[str, Ra
 
 
 def fit_item_biases(dataset: Dataset, penalty: float | None = None) -> ItemBiases:
-    """Return the biases of items; their penalty is chosen on the valid part unless given.
+    """Return the biases of items; the penalty is tuned on the validation split unless given.
 
     Raises:
         DataError: when the training part has no rating.
@@ -240,7 +240,7 @@ def _best(
 def _best_penalty(
     fit: Callable[[float], RatingBaseline], penalties: Sequence[float], valid: Ratings
 ) -> float:
-    """Return the penalty of least error on ``valid``; the one in the middle where that is empty."""
+    """Return the penalty with the least error on ``valid``; the middle one if that is empty."""
     if not len(valid):
         return penalties[len(penalties) // 2]
     fits = (fit(penalty) for penalty in penalties)
@@ -251,13 +251,13 @@ def _best_penalty(
 def _shrunk(
     rows: Int[np.ndarray, " N"], rest: Float[np.ndarray, " N"], count: int, penalty: float
 ) -> Float[np.ndarray, " rows"]:
-    """Return the mean of what is left for each row, drawn to 0."""
+    """Return the mean residual of each row, shrunk towards 0."""
     sums = np.bincount(rows, weights=rest, minlength=count)
     return np.asarray(sums / (np.bincount(rows, minlength=count) + penalty))
 
 
 def _groups(rows: Int[np.ndarray, " N"]) -> list[_Group]:
-    """Return each row with the places of its ratings."""
+    """Return each row with the indices of its ratings."""
     order = np.argsort(rows, kind="stable")
     bounds = np.flatnonzero(np.diff(rows[order])) + 1
     return [(int(rows[part[0]]), part) for part in np.split(order, bounds)]
@@ -268,9 +268,9 @@ class _Solver:
     """Ridge regression of one side's columns on the other side's."""
 
     columns: Int[np.ndarray, " fitted"]
-    """Those that are fitted."""
+    """The columns to fit."""
     constant: int
-    """The column of the other side that is its bias, which is not weighed."""
+    """The column with the other side's bias, which has a fixed weight of 1."""
     penalty: float
 
     def __call__(

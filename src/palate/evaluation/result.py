@@ -1,4 +1,4 @@
-"""What an evaluation found: means to read, values per user to test with, files to keep both."""
+"""Results of an evaluation: means, values per user for significance tests, and their files."""
 
 import json
 import os
@@ -19,7 +19,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Group:
-    """The cases of one kind (quiet users, popular items, ...) and how they went, history masked."""
+    """Metrics of one group of cases (inactive users, popular items, ...), with masked history."""
 
     label: str
     cases: int
@@ -31,42 +31,42 @@ class Group:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a recommender reached on one part of one dataset, ranked over the whole catalogue."""
+    """Results of a recommender on one part of a dataset, ranked over the whole catalogue."""
 
     dataset: str
     part: PartName
     users: int
     split: str
-    """How the dataset was split, in words."""
+    """Description of the split of the dataset."""
     cases: str
-    """Hash of what was asked: two evaluations can be compared where it is equal."""
+    """Hash of the cases; evaluations with equal hashes can be compared."""
     masked: Mapping[str, float]
-    """Mean over users of each metric (``recall@10``, ..., ``auc``), the history left out."""
+    """Mean over users of each metric (``recall@10``, ..., ``auc``), with the history left out."""
     unmasked: Mapping[str, float]
-    """The same with the items of the history in the running."""
+    """The same with the items of the history left in."""
     intervals: Mapping[str, Interval]
     """95 % bootstrap interval over users of each metric in :attr:`masked`."""
     groups: Mapping[str, Sequence[Group]]
-    """By ``activity``, ``popularity``, ``transition`` and ``user``; empty groups are left out."""
+    """Groups by ``activity``, ``popularity``, ``transition`` and ``user``, without empty ones."""
     beyond_accuracy: Mapping[str, float]
     """Coverage, novelty, diversity, popularity bias and calibration of the masked lists."""
     leak_probe: Mapping[str, float]
-    """What recommenders that know only the numbering reach (:mod:`palate.trust.leak`)."""
+    """Hit rates of recommenders that only know the numbering (:mod:`palate.trust.leak`)."""
     seconds: float
-    """Wall-clock time of scoring and judging."""
+    """Wall-clock time of the evaluation."""
     user_rows: Int[np.ndarray, " users"] = field(repr=False, compare=False)
     per_user: Mapping[str, Float[np.ndarray, " users"]] = field(repr=False, compare=False)
     """The values behind :attr:`masked`, in the order of ``user_rows``."""
     fit: Fit = "train"
-    """Through which part of the data the model learned."""
+    """The last part of the data that the model learned from."""
 
     @property
     def mark(self) -> str:
-        """What to say beside the model's name: `` (refit)`` where it learned from valid too."""
+        """Suffix of the model's name: `` (refit)`` if it also learned from the validation split."""
         return refit_mark(self.fit)
 
     def __str__(self) -> str:
-        """Return what a person wants to know first, in three lines."""
+        """Return a summary in three lines."""
         k = self.headline
         masked = ", ".join(self._with_interval(f"{metric}@{k}") for metric in ("recall", "ndcg"))
         unmasked = ", ".join(
@@ -81,12 +81,12 @@ class Evaluation:
 
     @property
     def cutoffs(self) -> list[int]:
-        """The lengths of list it was judged at, smallest first."""
+        """The cut-offs of the metrics, smallest first."""
         return sorted({int(name.split("@")[1]) for name in self.masked if "@" in name})
 
     @property
     def headline(self) -> int:
-        """The cut-off to show where there is room for one: 10, or the largest without a 10."""
+        """The cut-off to show if there is room for one: 10, or the largest if 10 is missing."""
         return 10 if 10 in self.cutoffs else max(self.cutoffs)
 
     def _with_interval(self, metric: str) -> str:
@@ -94,7 +94,7 @@ class Evaluation:
         return f"{metric} {self.masked[metric]:.4f} [{low:.4f} to {high:.4f}]"
 
     def to_json(self) -> dict[str, object]:
-        """Return all but the values per user, as JSON values; the part is called ``split``."""
+        """Return everything except the values per user as JSON values; ``split`` is the part."""
         return {
             "dataset": self.dataset,
             "split": self.part,
@@ -116,7 +116,7 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> "Evaluation":
-        """Return what :meth:`to_json` wrote, without the values per user that a test needs.
+        """Restore the result of :meth:`to_json`, without the values per user that tests need.
 
         Raises:
             ArtifactError: when ``values`` is not what :meth:`to_json` writes.
@@ -134,7 +134,7 @@ class Evaluation:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         table = pl.DataFrame({"user_row": self.user_rows, **self.per_user})
-        # The JSON comes last: where it is, the table is complete.
+        # Write the JSON last: if it exists, the table is complete.
         waiting = folder / f".evaluation-{self.part}.parquet"
         table.write_parquet(waiting, compression="zstd")
         os.replace(waiting, folder / f"evaluation-{self.part}.parquet")
@@ -147,7 +147,7 @@ class Evaluation:
         """Read what :meth:`save` wrote.
 
         Raises:
-            ArtifactError: when the folder holds no evaluation of ``part``, or a damaged one.
+            ArtifactError: when the folder has no evaluation of ``part``, or a damaged one.
         """
         path = Path(folder) / f"evaluation-{part}.json"
         if not path.is_file():
@@ -226,25 +226,25 @@ def _intervals(values: object) -> dict[str, Interval]:
 
 def _object(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
-        raise TypeError(f"an object was wanted, not {value!r:.60}")
+        raise TypeError(f"an object was expected, not {value!r:.60}")
     return value
 
 
 def _list(value: object) -> list[object]:
     if not isinstance(value, list):
-        raise TypeError(f"a list was wanted, not {value!r:.60}")
+        raise TypeError(f"a list was expected, not {value!r:.60}")
     return value
 
 
 def _number(value: object) -> float:
     if not isinstance(value, int | float):
-        raise TypeError(f"a number was wanted, not {value!r:.60}")
+        raise TypeError(f"a number was expected, not {value!r:.60}")
     return float(value)
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"a text was wanted, not {value!r:.60}")
+        raise TypeError(f"a text was expected, not {value!r:.60}")
     return value
 
 

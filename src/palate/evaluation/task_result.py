@@ -1,4 +1,4 @@
-"""How well a model answers one family of prompts, beside what it has to beat."""
+"""Results of a model on one task family, compared with baselines."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from palate.data.split import Fit, PartName, refit_mark
 
 @dataclass(frozen=True)
 class Sample:
-    """One answer beside the truth."""
+    """One answer and the true one."""
 
     said: str
     wanted: str
@@ -20,24 +20,25 @@ class Sample:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """The figures of one family on one part."""
+    """The metrics of one task family on one part."""
 
     family: str
     title: str
-    """What the model does, after its name: 'rates'."""
+    """Verb for the task, which follows the model's name, such as 'rates'."""
     dataset: str
     part: PartName
     num_answers: int
     wording: str
-    """The instruction that was read."""
+    """The instruction of the prompts."""
     figures: Mapping[str, Mapping[str, float]]
-    """Metrics by system: ways to ask the model first, baselines after; NaN where undefined."""
+    """Metrics by system, first the forms of the model's answer, then baselines; NaN if undefined.
+    """
     samples: Sequence[Sample] = ()
     fit: Fit = "train"
-    """Through which part of the data the model learned."""
+    """The last part of the data that the model learned from."""
 
     def to_json(self) -> dict[str, object]:
-        """Return everything as JSON values; what is undefined is null."""
+        """Return everything as JSON values; undefined metrics are null."""
         return {
             "family": self.family,
             "dataset": self.dataset,
@@ -54,13 +55,13 @@ class TaskResult:
 
 
 def task_tables(name: str, result: TaskResult) -> list[Table]:
-    """Return the figures of one result, and some answers; ``name`` is what the model is called."""
+    """Return the metrics of one result, and some answers; ``name`` is the name of the model."""
     tables = [figures_table(name, result)]
     return [*tables, samples_table(name, result)] if result.samples else tables
 
 
 def figures_table(name: str, result: TaskResult) -> Table:
-    """Return one row per metric, one column per system."""
+    """Return a table with one row per metric and one column per system."""
     table = Table(
         title=f"How well {escape(name)}{refit_mark(result.fit)} {result.title}",
         caption=f"{escape(result.dataset)}, {result.part} part, {result.num_answers:,} answers, "
@@ -76,7 +77,7 @@ def figures_table(name: str, result: TaskResult) -> Table:
 
 
 def samples_table(name: str, result: TaskResult) -> Table:
-    """Return some answers beside the truth."""
+    """Return a table of some answers and the true ones."""
     table = Table(title=f"Some answers of {escape(name)}", show_lines=True)
     table.add_column("said")
     table.add_column("in truth")

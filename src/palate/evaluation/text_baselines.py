@@ -1,4 +1,4 @@
-"""What an explanation has to beat: the most relevant sentence."""
+"""A baseline of explanations: the most relevant sentence of the item's reviews."""
 
 import math
 from collections import Counter
@@ -10,18 +10,18 @@ from palate.evaluation.text_metrics import Tokenise, words
 def most_relevant_sentence(
     sentences: Sequence[str], query_words: Iterable[str], *, tokenise: Tokenise = words
 ) -> str:
-    """Return the sentence nearest to the query, the classical baseline of an explanation.
+    """Return the sentence most similar to the query.
 
     ``score(s) = Σ_w tf_s(w) · idf(w)² · tf_q(w) / |s|`` over the words ``w`` of sentence and query,
     the cosine of TF-IDF vectors (Salton and Buckley 1988) up to the length of the query. ``|s|`` is
     the length of the vector of ``s``, ``idf(w) = log((1 + n) / (1 + df(w))) + 1`` with ``df`` the
-    number of the ``n`` sentences that hold ``w``, ``tf`` a count. The first of equals wins, so with
-    an empty query it is the first sentence.
+    number of the ``n`` sentences that contain ``w``, ``tf`` a count. Of equal scores the first
+    sentence wins, also with an empty query.
 
     Args:
-        sentences: those of the *training* reviews of the item; none gives an empty text.
-        query_words: the user's own words, or the wanted aspect.
-        tokenise: from a text to its words.
+        sentences: sentences of the *training* reviews of the item; none gives an empty text.
+        query_words: the user's own words, or the requested aspect.
+        tokenise: splits a text into words.
 
     Example:
         >>> most_relevant_sentence(["It came on time.", "The tone is warm."], ["tone"])

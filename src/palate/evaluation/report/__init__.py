@@ -1,1 +1,1 @@
-"""What people look at: tables, figures and the report page."""
+"""Presentation of evaluations: tables, figures and the report page."""

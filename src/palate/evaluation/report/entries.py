@@ -1,4 +1,4 @@
-"""What a report is made from: models with their evaluations, curves and examples."""
+"""Contents of a report: models with their evaluations, learning curves and examples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from palate.evaluation.result import Evaluation
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Where training stood after ``step``; None for what was not measured there."""
+    """State of training after ``step``; None means not measured at this step."""
 
     step: int
     seconds: float
@@ -18,7 +18,7 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Recommended:
-    """One item shown to a user, and why."""
+    """One recommended item, and the reason for it."""
 
     title: str
     why: str = ""
@@ -26,7 +26,7 @@ class Recommended:
 
 @dataclass(frozen=True)
 class Example:
-    """One user's history and what the model makes of it, in titles."""
+    """One user's history and the recommendations for it, as titles."""
 
     history: Sequence[str]
     recommended: Sequence[Recommended]
@@ -41,4 +41,4 @@ class ReportEntry:
     curve: Sequence[CurvePoint] = ()
     examples: Sequence[Example] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
-    """Whatever else is to be known: recipe, seed, parameters, training time."""
+    """Further facts: recipe, seed, parameters, training time."""

@@ -1,4 +1,4 @@
-"""From report entries to the figures and tables of a page, every plot beside its numbers."""
+"""Figures and tables of a report page; every plot comes with its numbers as a table."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ from palate.evaluation.result import Group
 from palate.evaluation.significance import Comparison, compare_all
 
 TEST_SEED = 0
-"""The tests behind a report are the same each time it is written."""
+"""Fixed seed, so that a report always has the same test results."""
 
 GROUP_PLOTS: dict[str, tuple[str, str]] = {
     "activity": ("By activity", "Users by the length of their history."),
@@ -53,34 +53,34 @@ _COMPARED = (
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers as text, the first column being the heads of the lines."""
+    """Numbers as text; the first column has the row headers."""
 
     caption: str
     header: Sequence[str]
     lines: Sequence[Sequence[str]]
     strong: frozenset[tuple[int, int]] = frozenset()
-    """Line and column of the cells that stand out."""
+    """Row and column of the cells to emphasise."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot, what it shows in words, and the same numbers as a table."""
+    """A plot, its caption, and its numbers as a table."""
 
     title: str
     caption: str
     plot: Markup
     numbers: Table
     legend: Sequence[tuple[Markup, str]] = ()
-    """Sign and name of each series; empty where there is nothing to tell apart."""
+    """Swatch and name of each series; empty if there is only one."""
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """The models that answered the same cases, and can therefore be compared."""
+    """Models that were evaluated on the same cases, and can therefore be compared."""
 
     title: str
     entries: Sequence[tuple[int, ReportEntry]]
-    """With the style of each."""
+    """The entries, each with the number of its plot style."""
     overview: Table
     note: str
     """How to read the overview."""
@@ -88,7 +88,7 @@ class Cohort:
 
 
 def cohorts(entries: Sequence[ReportEntry]) -> list[Cohort]:
-    """Gather the entries that answered the same cases."""
+    """Group the entries by the cases they were evaluated on."""
     gathered: dict[tuple[str, str], list[tuple[int, ReportEntry]]] = {}
     for place, entry in enumerate(entries):
         key = (entry.evaluation.part, entry.evaluation.cases)
@@ -123,7 +123,7 @@ def _cohort(members: Sequence[tuple[int, ReportEntry]]) -> Cohort:
 def _compared(
     members: Sequence[tuple[int, ReportEntry]], metrics: Sequence[str]
 ) -> dict[int, list[Comparison]]:
-    """Compare each model with the first, where the values per user are at hand."""
+    """Compare each model with the first, if both have values per user."""
     (_, first), *others = members
     able = {
         str(place): entry.evaluation
@@ -206,7 +206,7 @@ def _curve(
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
-    """Return at most 12 points, evenly chosen, the first and the last among them."""
+    """Return at most 12 evenly spaced points, including the first and the last."""
     chosen = np.unique(np.linspace(0, len(points) - 1, min(len(points), 12)).astype(int))
     return [points[i] for i in chosen]
 
@@ -351,7 +351,7 @@ def _difference(
 
 
 def details(entry: ReportEntry) -> list[Table]:
-    """Return everything that was measured of one model."""
+    """Return tables of all measurements of one model."""
     evaluation = entry.evaluation
     cutoffs = evaluation.cutoffs
     accuracy = [

@@ -1,7 +1,7 @@
-"""One self-contained HTML page about one or several models: no request, no plot library.
+"""One self-contained HTML page about one or several models, without requests or plot libraries.
 
-Names, facts and titles are untrusted: the template escapes everything, and a content security
-policy lets nothing run but the page's own switch between light and dark.
+Names, facts and titles are untrusted: the template escapes everything, and the only script that the
+content security policy allows is the page's own switch between light and dark.
 """
 
 import base64
@@ -33,11 +33,11 @@ button.addEventListener("click", () => {
 dark.addEventListener("change", name);
 name();
 """)
-"""The switch between light and dark; the only script that the page's policy lets run."""
+"""The switch between light and dark, the only script that the page's policy allows."""
 
 
 def write_report(entries: Sequence[ReportEntry], path: Path | str) -> None:
-    """Write one HTML page about ``entries``; each is compared with the first of the same cases.
+    """Write one HTML page about ``entries``; each is compared with the first with the same cases.
 
     Raises:
         DataError: when there is no entry.
@@ -49,7 +49,7 @@ def write_report(entries: Sequence[ReportEntry], path: Path | str) -> None:
 
 
 def render(entries: Sequence[ReportEntry]) -> str:
-    """Return the page of :func:`write_report`."""
+    """Return the HTML of :func:`write_report`."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("palate.evaluation.report", "."),
         autoescape=True,

@@ -1,8 +1,8 @@
-"""Plots as inline SVG: drawn here, coloured by the style sheet of the page that holds them.
+"""Plots as inline SVG, coloured by the style sheet of the page around them.
 
-A plot is 360 units wide, so that its text stays readable on a phone. Series ``i`` carries the class
-``s0`` to ``s7`` and, since colour alone must not tell, its own dash pattern or marker. Every text
-goes through an escaping format: names are untrusted.
+A plot is 360 units wide, so that its text stays readable on a phone. Each series has a class ``s0``
+to ``s7`` and, so that colour is not the only distinction, a dash pattern or marker of its own. All
+texts are escaped, since names are untrusted.
 """
 
 import math
@@ -15,7 +15,7 @@ from palate.evaluation.result import Interval
 
 WIDTH = 360
 NUM_STYLES = 8
-"""Number of series that look different; later ones begin again."""
+"""Number of different styles of series; further series repeat them."""
 
 MARKERS = (
     "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0Z",
@@ -54,7 +54,7 @@ _MARKER = Markup(
 
 @dataclass(frozen=True)
 class Series:
-    """A line: points in the order of x."""
+    """A line; its points are ordered by x."""
 
     name: str
     style: int
@@ -63,7 +63,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Bars:
-    """One bar per group; None where the series has no such group."""
+    """One bar per group; None if the series lacks the group."""
 
     name: str
     style: int
@@ -73,17 +73,17 @@ class Bars:
 
 @dataclass(frozen=True)
 class Dot:
-    """A value with its interval on a line of its own."""
+    """A value with its interval, drawn in a row of its own."""
 
     label: str
     value: float
     interval: Interval
     mark: str = ""
-    """Written after the label: what the interval says in one sign."""
+    """A sign after the label that summarises the interval."""
 
 
 def line_chart(series: Sequence[Series], *, title: str, x_label: str, y_label: str) -> Markup:
-    """Draw lines over a common x."""
+    """Draw lines over a common x axis."""
     points = [point for line in series for point in line.points]
     left, right, top, bottom = 46.0, 350.0, 24.0, 186.0
     x_scale = _Scale.around([x for x, _ in points], left, right, from_zero=True)
@@ -99,7 +99,7 @@ def line_chart(series: Sequence[Series], *, title: str, x_label: str, y_label: s
         placed = [(x_scale(x), y_scale(y)) for x, y in line.points]
         path = "M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in placed)
         parts.append(Markup('<path class="line {}" d="{}"/>').format(_style(line.style), path))
-        # A marker on each of a few points; on a long line only on the last, to tell lines apart.
+        # A marker on every point of a short line, but only on the last point of a long one.
         shown = range(len(placed)) if len(placed) <= 24 else [len(placed) - 1]
         parts += [
             _marker(*placed[i], line.style, f"{line.name}: {_number(line.points[i][1])}")
@@ -156,18 +156,18 @@ def dot_chart(dots: Sequence[Dot], *, title: str, worse: str, better: str) -> Ma
 
 
 def line_swatch(style: int) -> Markup:
-    """Draw the sign of a line for a legend."""
+    """Draw the legend swatch of a line."""
     return _LINE_SWATCH.format(_style(style), MARKERS[style % NUM_STYLES])
 
 
 def bar_swatch(style: int) -> Markup:
-    """Draw the sign of a bar for a legend."""
+    """Draw the legend swatch of a bar."""
     return _BAR_SWATCH.format(_style(style))
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """A straight line from values to places on the page."""
+    """A linear map from values to positions on the page."""
 
     low: float
     high: float
@@ -185,7 +185,7 @@ class _Scale:
         from_zero: bool = False,
         rounded: bool = True,
     ) -> "_Scale":
-        """Return a scale that holds all ``values``; ``rounded`` widens it to whole ticks."""
+        """Return a scale that covers all ``values``; ``rounded`` extends it to whole ticks."""
         low = min(values, default=0.0)
         high = max(values, default=1.0)
         if from_zero:
@@ -199,13 +199,13 @@ class _Scale:
         return cls(low, high, start, end, [i * step for i in range(first, last + 1)])
 
     def __call__(self, value: float) -> float:
-        """Return the place of ``value``."""
+        """Return the position of ``value``."""
         share = (value - self.low) / (self.high - self.low)
         return self.start + share * (self.end - self.start)
 
 
 def _tick_step(span: float) -> float:
-    """Return 1, 2 or 5 times a power of ten, so that ``span`` holds about four steps."""
+    """Return 1, 2 or 5 times a power of ten, so that ``span`` has about four steps."""
     rough = span / 4
     power = 10.0 ** math.floor(math.log10(rough))
     return next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)

@@ -1,4 +1,4 @@
-"""Evaluations as tables that a person understands; whoever calls prints them."""
+"""Evaluations as readable tables; the caller prints them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ SIGNIFICANT = 0.05
 """Corrected p-value below which a difference is marked."""
 
 HEADLINE = ("recall@5", "ndcg@5", "recall@10", "ndcg@10")
-"""The figures the literature on next-item recommendation reports."""
+"""The metrics that the literature on next-item recommendation reports."""
 
 GROUP_TITLES: dict[str, str] = {
     "activity": "by the length of the history",
@@ -21,7 +21,7 @@ GROUP_TITLES: dict[str, str] = {
     "transition": "by whether training saw the step to the item",
     "user": "by whether training knew the user",
 }
-"""What each grouping is called in a title."""
+"""Description of each grouping in a title."""
 
 BEYOND_TITLES: dict[str, str] = {
     "coverage": "share of the catalogue that somebody is shown",
@@ -32,7 +32,7 @@ BEYOND_TITLES: dict[str, str] = {
     "diversity": "mean unlikeness of two items of a list (0 alike, 1 nothing shared)",
     "miscalibration": "distance of the list's categories from the history's (0 is best)",
 }
-"""What each number beyond accuracy says."""
+"""Description of each metric beyond accuracy."""
 
 PROBE_TITLES: dict[str, str] = {
     "largest_row": "the row after the largest so far",
@@ -40,11 +40,11 @@ PROBE_TITLES: dict[str, str] = {
     "next_id": "the id after that of the last item",
     "constant": "the same list for everybody",
 }
-"""What each leak probe guesses."""
+"""Description of the guess of each leak probe."""
 
 
 def evaluation_tables(name: str, evaluation: Evaluation) -> list[Table]:
-    """Return all tables of one evaluation; ``name`` is what the model is called."""
+    """Return all tables of one evaluation; ``name`` is the name of the model."""
     return [
         accuracy_table(name, evaluation),
         *(
@@ -58,7 +58,7 @@ def evaluation_tables(name: str, evaluation: Evaluation) -> list[Table]:
 
 
 def accuracy_table(name: str, evaluation: Evaluation) -> Table:
-    """Return every accuracy metric at every cut-off, history left out and left in."""
+    """Return all accuracy metrics at all cut-offs, with the history left out and left in."""
     cutoffs = evaluation.cutoffs
     table = Table(
         title=f"How well {escape(name)}{evaluation.mark} finds what came next",
@@ -100,7 +100,7 @@ def group_table(name: str, evaluation: Evaluation, grouping: str) -> Table:
 
 
 def beyond_table(name: str, evaluation: Evaluation) -> Table:
-    """Return coverage, novelty, diversity, popularity bias and calibration with their meaning."""
+    """Return coverage, novelty, diversity, popularity bias and calibration, with descriptions."""
     table = Table(title=f"What the lists of {escape(name)} are like", caption=_what(evaluation))
     table.add_column("measure")
     table.add_column("value", justify="right")
@@ -111,7 +111,7 @@ def beyond_table(name: str, evaluation: Evaluation) -> Table:
 
 
 def leak_table(evaluation: Evaluation) -> Table:
-    """Return what each leak probe reaches beside chance."""
+    """Return the hit rates of the leak probes, compared with chance."""
     probe = evaluation.leak_probe
     table = Table(
         title="Leak probe: what guessing by numbers alone reaches",
@@ -130,10 +130,10 @@ def leak_table(evaluation: Evaluation) -> Table:
 def comparison_table(
     evaluations: Mapping[str, Evaluation], metrics: Sequence[str], rng: np.random.Generator
 ) -> Table:
-    """Return several models side by side, each marked where it differs from the first beyond luck.
+    """Return a comparison of several models; significant differences to the first are marked.
 
     Raises:
-        DataError: when the evaluations did not answer the same cases.
+        DataError: when the evaluations do not have the same cases.
     """
     (first_name, first), *others = evaluations.items()
     compared = compare_all(first, dict(others), metrics, rng)
@@ -162,14 +162,14 @@ def comparison_table(
 
 
 def mark(comparison: Comparison) -> str:
-    """Return ▲ where the second is better beyond luck, ▼ where it is worse, a space else."""
+    """Return ▲ if the second model is significantly better, ▼ if it is worse, else a space."""
     if comparison.p_value >= SIGNIFICANT:
         return " "
     return "▲" if comparison.difference > 0 else "▼"
 
 
 def metric_names(evaluation: Evaluation) -> list[str]:
-    """Return the metrics that have a cut-off, without it, in the order they were reported."""
+    """Return the names of the metrics with a cut-off, without it, in the reported order."""
     return list(dict.fromkeys(name.split("@")[0] for name in evaluation.masked if "@" in name))
 
 
@@ -179,7 +179,7 @@ def probe_names(evaluation: Evaluation) -> list[str]:
 
 
 def interval_text(interval: Interval) -> str:
-    """Return ``0.0612 to 0.0688``."""
+    """Return a text such as ``0.0612 to 0.0688``."""
     return f"{interval[0]:.4f} to {interval[1]:.4f}"
 
 
@@ -188,7 +188,7 @@ def _what(evaluation: Evaluation) -> str:
 
 
 def _with_interval(group: Group, metric: str) -> str:
-    # The brackets are no markup.
+    # The bracket is escaped, since rich would read it as markup.
     return f"{group.metrics[metric]:.4f} \\[{interval_text(group.intervals[metric])}]"
 
 
