@@ -21,7 +21,7 @@ class ModelCodes:
         assert model.codes is not None
         self._codes = model.codes
         self._beams = read_on(model.decoder, prefix)
-        self._context_UKD = prefix.carried[:, None]
+        self._context_UKD = prefix.context_state[:, None]
         self._level = 0
 
     def first(self) -> Float[Tensor, "users codes"]:
@@ -67,9 +67,9 @@ class ModelTitles:
         self._model = model
         self._beams = read_on(model.decoder, prefix)
         self._end, self._most_words = end, most_words
-        self._first_U1D = (prefix.carried + model.text.start)[:, None]
+        self._first_U1D = (prefix.context_state + model.text.start)[:, None]
         self._generated_UKR = torch.zeros(
-            len(prefix.carried), 1, 0, dtype=torch.long, device=prefix.carried.device
+            len(prefix.context_state), 1, 0, dtype=torch.long, device=prefix.context_state.device
         )
 
     def first(self) -> Float[Tensor, "users codes"]:
@@ -99,7 +99,7 @@ class ModelTitles:
     ) -> Float[Tensor, "users beams codes"]:
         model = self._model
         if model.entity_positions is not None:
-            x = x + model.entity_positions.of_reply(self._generated_UKR.flatten(0, 1))[
+            x = x + model.entity_positions.of_answer(self._generated_UKR.flatten(0, 1))[
                 :, -1
             ].view_as(x)
         return logits_after(model, self._beams.step(x, parents), None).log_softmax(dim=-1)

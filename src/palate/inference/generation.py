@@ -197,13 +197,13 @@ class _CachedStates:
         assert model.text is not None
         self._model = model
         self._beams = read_on(model.decoder, prefix)
-        self._first = prefix.carried + model.text.start
+        self._first = prefix.context_state + model.text.start
         self.copied = prefix.copied
 
     def after(self, generated: Int[Tensor, "prompts words"]) -> Float[Tensor, "prompts width"]:
         x = self._model.embed_words(generated[:, -1]) if generated.shape[1] else self._first
         if self._model.entity_positions is not None:
-            x = x + self._model.entity_positions.of_reply(generated)[:, -1]
+            x = x + self._model.entity_positions.of_answer(generated)[:, -1]
         parents = torch.zeros(len(x), 1, dtype=torch.long, device=x.device)
         return self._beams.step(x[:, None], parents)[:, 0]
 

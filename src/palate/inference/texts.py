@@ -274,19 +274,19 @@ def option_log_probabilities(
         options_UKR: token ids of the options, padded with NOTHING on the right.
     """
     assert model.text is not None
-    options_UKR = options_UKR.to(prefix.carried.device)
+    options_UKR = options_UKR.to(prefix.context_state.device)
     U, K, R = options_UKR.shape
     beams = read_on(model.decoder, prefix)
     # Teacher forcing on a shared prompt. The first step has one beam per prompt, the start
     # symbol; from the second step on beam k reads the words of option k:
     #   prompt | start -> word 0 of all K options | word 0 of option k -> word 1 of option k | ...
     previous = options_UKR.new_zeros(U, 1, 0)
-    x, parents = (prefix.carried + model.text.start)[:, None], options_UKR.new_zeros(U, 1)
-    totals = prefix.carried.new_zeros(U, K)
+    x, parents = (prefix.context_state + model.text.start)[:, None], options_UKR.new_zeros(U, 1)
+    totals = prefix.context_state.new_zeros(U, K)
     going_on = None if prefix.copied is None else prefix.copied.first
     for place in range(R):
         if model.entity_positions is not None:
-            x = x + model.entity_positions.of_reply(previous.flatten(0, 1))[:, -1].view_as(x)
+            x = x + model.entity_positions.of_answer(previous.flatten(0, 1))[:, -1].view_as(x)
         logits = logits_after(model, beams.step(x, parents), prefix.copied, going_on)
         logs, words = logits.log_softmax(dim=-1).expand(-1, K, -1), options_UKR[:, :, place]
         if prefix.copied is not None and going_on is not None:

@@ -307,7 +307,7 @@ def read_prefix(  # noqa: PLR0913 - the rows, their candidates, and how they are
         else own,
         visible=F.pad(torch.cat([seen, there], dim=1), (past, 0), value=True),
         positions=prefix_lengths + there.sum(dim=1) + past,
-        carried=start,
+        context_state=start,
         candidates=hidden[:, -candidates.size :] if candidates.size else None,
     )
 

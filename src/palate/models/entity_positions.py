@@ -44,7 +44,7 @@ class TwoPositions(nn.Module):
         """Return the vectors of inner positions: 0 outside entities, 1, 2, ... inside one."""
         return self.table[places.clamp(max=MOST_PLACES)]
 
-    def of_reply(self, said: Int[Tensor, "*texts words"]) -> Float[Tensor, "*texts places width"]:
+    def of_answer(self, said: Int[Tensor, "*texts words"]) -> Float[Tensor, "*texts places width"]:
         """Return the position vectors of the start symbol and of each word after it.
 
         The entity pool decides which words belong together, in training and in generation.

@@ -410,7 +410,7 @@ class RecommendationModel(nn.Module):
         start = answer_start(batch.candidates, candidates, last_event_BPD)
         places = self.text.places(start, words)
         if self.entity_positions is not None:
-            places = places + self.entity_positions.of_reply(known)
+            places = places + self.entity_positions.of_answer(known)
         if candidates is None or batch.candidates is None:
             return SlotGroup(places, visible, self._in_blanks(batch, known))
         return SlotGroup(

@@ -35,7 +35,7 @@ class Prefix:
     """False where a token of a prompt is padding."""
     positions: Int[Tensor, " batch"]
     """Position of the first token of the answer."""
-    carried: Float[Tensor, "batch width"]
+    context_state: Float[Tensor, "batch width"]
     """Embedding that the answer starts from: the last event's, or the only candidate's."""
     states: Float[Tensor, "batch time width"] | None = None
     """States of the prompts of an encoder-decoder, which has no ``past``."""
