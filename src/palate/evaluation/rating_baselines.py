@@ -45,7 +45,7 @@ class RatingBaseline(Protocol):
     def predict(
         self, user_rows: Int[np.ndarray, " N"], item_rows: Int[np.ndarray, " N"]
     ) -> Float[np.ndarray, " N"]:
-        """Return the rating of each item by the user beside it."""
+        """Return the predicted rating of each pair of user and item."""
         ...
 
 
@@ -61,7 +61,7 @@ class Biases:
     def predict(
         self, user_rows: Int[np.ndarray, " N"], item_rows: Int[np.ndarray, " N"]
     ) -> Float[np.ndarray, " N"]:
-        """Return the rating of each item by the user beside it."""
+        """Return the predicted rating of each pair of user and item."""
         sums = self.mean + self.users[user_rows] + self.items[item_rows]
         return np.asarray(np.clip(sums, *self.scale))
 
@@ -75,8 +75,8 @@ class ItemBiases:
     penalty: float
 
     def above_mean(
-        self, history: History, item_rows: Int[np.ndarray, " asked"]
-    ) -> Float[np.ndarray, " asked"]:
+        self, history: History, item_rows: Int[np.ndarray, " items"]
+    ) -> Float[np.ndarray, " items"]:
         """Return ``b_u + b_i`` of each item, with ``b_u`` from the ratings of the history."""
         given = history.ratings
         rated = np.zeros(len(history), dtype=bool) if given is None else ~np.isnan(given)
@@ -102,7 +102,7 @@ class Factors:
     def predict(
         self, user_rows: Int[np.ndarray, " N"], item_rows: Int[np.ndarray, " N"]
     ) -> Float[np.ndarray, " N"]:
-        """Return the rating of each item by the user beside it."""
+        """Return the predicted rating of each pair of user and item."""
         products = np.einsum("nf,nf->n", self.users[user_rows], self.items[item_rows])
         return np.asarray(np.clip(self.mean + products, *self.scale))
 

@@ -14,7 +14,7 @@ from palate.data.split import Fit, PartName, refit_mark
 class Sample:
     """One answer and the true one."""
 
-    said: str
+    generated: str
     wanted: str
 
 
@@ -49,7 +49,7 @@ class TaskResult:
                 system: {name: None if math.isnan(x) else x for name, x in values.items()}
                 for system, values in self.figures.items()
             },
-            "samples": [{"said": s.said, "wanted": s.wanted} for s in self.samples],
+            "samples": [{"said": s.generated, "wanted": s.wanted} for s in self.samples],
             "fit": self.fit,
         }
 
@@ -79,8 +79,8 @@ def figures_table(name: str, result: TaskResult) -> Table:
 def samples_table(name: str, result: TaskResult) -> Table:
     """Return a table of some answers and the true ones."""
     table = Table(title=f"Some answers of {escape(name)}", show_lines=True)
-    table.add_column("said")
+    table.add_column("answer")
     table.add_column("in truth")
     for sample in result.samples:
-        table.add_row(escape(sample.said), escape(sample.wanted))
+        table.add_row(escape(sample.generated), escape(sample.wanted))
     return table

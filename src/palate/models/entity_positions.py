@@ -44,18 +44,19 @@ class TwoPositions(nn.Module):
         """Return the vectors of inner positions: 0 outside entities, 1, 2, ... inside one."""
         return self.table[places.clamp(max=MOST_PLACES)]
 
-    def of_answer(self, said: Int[Tensor, "*texts words"]) -> Float[Tensor, "*texts places width"]:
+    def of_answer(self, words: Int[Tensor, "*texts words"]) -> Float[Tensor, "*texts places width"]:
         """Return the position vectors of the start symbol and of each word after it.
 
         The entity pool decides which words belong together, in training and in generation.
         """
-        return self.of(self.entities.places(said))
+        return self.of(self.entities.places(words))
 
     def of_blanks(
         self,
-        said: Int[Tensor, "batch predictions words"],
+        words: Int[Tensor, "batch predictions words"],
         masks: Int[Tensor, "batch predictions blanks"],
     ) -> Int[Tensor, "batch predictions places"]:
         """Return for each place of an answer the position in the row of its blank's mark."""
-        filled = F.pad((said == self.end).long().cumsum(dim=2), (1, 0))
+        # Each end token closes a blank; the words after it fill the next one.
+        filled = F.pad((words == self.end).long().cumsum(dim=2), (1, 0))
         return masks.gather(2, filled.clamp(max=masks.shape[2] - 1))

@@ -51,8 +51,8 @@ class Copied:
     def goes_on(
         self,
         next_NSA: Bool[Tensor, "predictions _ places"],  # noqa: N803
-        words_NS: Int[Tensor, "predictions said"],  # noqa: N803
-    ) -> Bool[Tensor, "predictions said places"]:
+        words_NS: Int[Tensor, "predictions steps"],  # noqa: N803
+    ) -> Bool[Tensor, "predictions steps places"]:
         """Return the places where a candidate that starts with the answer continues it.
 
         Args:
@@ -76,9 +76,9 @@ class Copied:
     def draw(
         self,
         logits: Float[Tensor, "*any vocabulary"],
-        hidden: Float[Tensor, "predictions said width"],
-        next_NSA: Bool[Tensor, "predictions said places"],  # noqa: N803
-        where: Bool[Tensor, "predictions said"] | None = None,
+        hidden: Float[Tensor, "predictions steps width"],
+        next_NSA: Bool[Tensor, "predictions steps places"],  # noqa: N803
+        where: Bool[Tensor, "predictions steps"] | None = None,
     ) -> Float[Tensor, "*any vocabulary"]:
         """Return the log-probabilities after the states ``hidden``, copying included.
 

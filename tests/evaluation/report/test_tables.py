@@ -24,7 +24,7 @@ def test_one_evaluation_says_everything(found: Evaluation) -> None:
     assert f"{found.unmasked['ndcg@50']:.4f}" in text
     assert "by the popularity of the item to find" in text
     assert "Leak probe" in text
-    assert "share of the catalogue that somebody is shown" in text
+    assert "share of the catalogue that at least one user is shown" in text
 
 
 def test_the_better_model_is_marked(

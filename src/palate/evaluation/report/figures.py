@@ -276,14 +276,14 @@ def _breadth(members: Sequence[tuple[int, ReportEntry]]) -> list[Figure]:
         _measures(
             members,
             "Coverage and variety",
-            f"Of the first {k} places: share of the catalogue shown to somebody, unlikeness of two "
-            "items of a list, and inequality of exposure. All from 0 to 1.",
+            f"Of the first {k} places: share of the catalogue shown to at least one user, "
+            "dissimilarity of two items of a list, and inequality of exposure. All from 0 to 1.",
             {f"coverage@{k}": "coverage", f"diversity@{k}": "diversity", f"gini@{k}": "inequality"},
         ),
         _measures(
             members,
             "Popularity",
-            "Mean training events of the items shown, beside those of the items in the histories.",
+            "Mean training events of the items shown, and of the items in the histories.",
             {f"popularity@{k}": f"in the first {k}", "history_popularity": "in the histories"},
         ),
     ]

@@ -24,12 +24,12 @@ GROUP_TITLES: dict[str, str] = {
 """Description of each grouping in a title."""
 
 BEYOND_TITLES: dict[str, str] = {
-    "coverage": "share of the catalogue that somebody is shown",
+    "coverage": "share of the catalogue that at least one user is shown",
     "gini": "inequality of exposure (0 all items alike, 1 one takes all)",
     "popularity": "mean training events of the items shown",
     "history_popularity": "mean training events of the items in the histories",
     "novelty": "mean surprise of an item shown, in bits",
-    "diversity": "mean unlikeness of two items of a list (0 alike, 1 nothing shared)",
+    "diversity": "mean dissimilarity of two items of a list (0 equal, 1 nothing shared)",
     "miscalibration": "distance of the list's categories from the history's (0 is best)",
 }
 """Description of each metric beyond accuracy."""

@@ -72,7 +72,7 @@ class Ease(Baseline):
             raise ConfigError(
                 f"EASE on {num_items:,} items needs {8 * num_items**2 / 1e9:.0f} GB of memory; "
                 f"max_items allows {config.max_items:,} items.",
-                hint="Use the recipe itemknn, or raise it with: --set baseline.max_items=N",
+                hint="Use the recipe itemknn, or a higher limit: --set baseline.max_items=N",
             )
         bags = history_matrix(sequences, num_items)
         counts = (bags.T @ bags).toarray()
