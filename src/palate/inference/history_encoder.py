@@ -66,7 +66,8 @@ class KnownEvents:
         # even where nobody ever chose the item.
         trained = rows < self._num_trained
         titled = self._titled[np.where(trained, rows, 0)]
-        return (known | titled) & trained
+        told: np.ndarray = (known | titled) & trained
+        return told
 
     @cached_property
     def _titled(self) -> Bool[np.ndarray, " trained"]:
