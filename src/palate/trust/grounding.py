@@ -23,7 +23,7 @@ import polars as pl
 from palate.data.catalog import Catalog
 from palate.errors import DataError
 from palate.trust.names import COMMON_SHARE, MAX_TEXTS, Names, is_cased, phrase_of, words_of
-from palate.trust.sentences import QUOTED, split_sentences
+from palate.trust.sentences import split_sentences
 
 ClaimKind = Literal["title", "brand", "category", "price"]
 
@@ -33,6 +33,8 @@ MAX_NAME_LENGTH = 120
 MIN_QUOTED_LENGTH = 3
 """A shorter quoted word that is not in the catalogue is a letter or a grade ('F'), not a title."""
 
+# The mark of an inch (6") opens no quotation.
+_QUOTED = re.compile(r'(?<!\w)"[^"\n]*"|“[^“”\n]*”')
 _SINGLE_QUOTED = re.compile(
     r"(?<!\w)['\u2018](?=[^\W\d_a-z])"
     r"(?:[^'\u2019\"\n]|(?<=\w)['\u2019](?=\w)){1,120}['\u2019](?!\w)"
@@ -242,7 +244,7 @@ class Grounds:
     def _quoted(self, sentence: str, _: bytes) -> Iterator[Claim]:
         """Yield quoted phrases that are known names or look like titles."""
         cased = is_cased(sentence)
-        for pattern in (QUOTED, _SINGLE_QUOTED):
+        for pattern in (_QUOTED, _SINGLE_QUOTED):
             for match in pattern.finditer(sentence):
                 phrase = phrase_of(match.group())
                 known = self.names.of_phrase(phrase)

@@ -3,14 +3,12 @@
 import html
 import re
 
+from palate.trust.sentences import split_sentences
+
 MAX_TEXT = 4_000
 """Maximum number of characters read of a text; some reviews are pages long."""
 
 _MARKUP = re.compile(r"<[^<>]{0,300}>|\[\[[^\[\]]{0,100}\]\]")
-_END = re.compile(r"([.!?]{1,6}[\"')]{0,3})(?:\s+|(?=[A-Z][a-z]|I\b))")
-_NO_END = re.compile(
-    r"(?:\b(?:mr|mrs|ms|dr|st|vs|etc|approx|inc|e\.g|i\.e)|(?:^|[\s.])[a-z])\.$", re.IGNORECASE
-)
 _CLAUSE = re.compile(r"[,;:(]|\s-+\s|\s(?=(?:and|but|because|which|so)\s)")
 _WORD = re.compile(r"[^\W\d_][\w'-]*")
 
@@ -46,27 +44,6 @@ def without_markup(text: str, max_length: int = MAX_TEXT) -> str:
     return one_line(_MARKUP.sub(" ", read), max_length)
 
 
-def sentences(text: str) -> list[str]:
-    """Return the sentences of a line of text.
-
-    A sentence ends at a full stop, question or exclamation mark before a space or, since people
-    forget the space, before a capital letter; not after a known abbreviation or an initial.
-
-    Example:
-        >>> sentences("Good tone.Worth it, e.g. for a beginner! Bought two.")
-        ['Good tone.', 'Worth it, e.g. for a beginner!', 'Bought two.']
-    """
-    found, start = [], 0
-    for mark in _END.finditer(text):
-        sentence = text[start : mark.end(1)]
-        if _NO_END.search(sentence[-10:]):
-            continue
-        found.append(sentence.strip())
-        start = mark.end()
-    found.append(text[start:].strip())
-    return [sentence for sentence in found if sentence]
-
-
 def openings(text: str) -> list[str]:
     """Return the beginnings of the first sentence, cut before each clause, and the whole sentence.
 
@@ -74,7 +51,7 @@ def openings(text: str) -> list[str]:
         >>> openings("Warm tone, easy to play and cheap. It came on time.")
         ['Warm tone', 'Warm tone, easy to play', 'Warm tone, easy to play and cheap.']
     """
-    first = next(iter(sentences(text)), "")
+    first = next(iter(split_sentences(text)), "").strip()
     ends = [mark.start() for mark in _CLAUSE.finditer(first)]
     before = [first[:end].strip() for end in ends]
     return [opening for opening in (*before, first) if words(opening)]

@@ -12,7 +12,8 @@ from jaxtyping import Float, Int
 from palate.data.dataset import Dataset
 from palate.data.split import Part, PartName
 from palate.language.text.aspects import Aspects, find_aspects, num_opinions, opinion
-from palate.language.text.plain import one_line, sentences, without_markup, words
+from palate.language.text.plain import one_line, without_markup, words
+from palate.trust.sentences import split_sentences
 
 MAX_TITLE = 160
 """Maximum number of characters of a review's title."""
@@ -229,7 +230,8 @@ def _middle(ratings: Float[np.ndarray, " events"] | None) -> float:
 
 def _readable_sentences(text: str) -> list[str]:
     """Return the sentences of usable length."""
-    return [s for s in sentences(text) if _SHORTEST <= len(s.split()) <= _LONGEST]
+    sentences = map(str.strip, split_sentences(text))
+    return [s for s in sentences if _SHORTEST <= len(s.split()) <= _LONGEST]
 
 
 def _worth(sentence: str, mood: int) -> int:
