@@ -10,16 +10,16 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from palate import __version__
 from palate.errors import ConfigError
 from palate.serving.auth import is_loopback
-from palate.serving.documentation import STYLE_HASH, openapi_of, page_of
+from palate.serving.documentation import openapi_of
 from palate.serving.http_io import answer
 from palate.serving.limits import Limits
 from palate.serving.middleware import Middleware, visit_of
-from palate.serving.page import SECURITY_HEADERS, PageFile, page_files
+from palate.serving.page import PageFile, page_files, swagger_files
 from palate.serving.problems import invalid_fields, problem, problem_response
 from palate.serving.retention import DAYS_KEPT
 from palate.serving.routes import (
@@ -121,17 +121,12 @@ def _add_pages(app: FastAPI) -> None:
     async def document() -> Response:
         return answer(app.openapi())
 
-    @app.get("/docs", include_in_schema=False)
-    async def documentation() -> Response:
-        policy = f"default-src 'none'; style-src '{STYLE_HASH}'; base-uri 'none'"
-        return HTMLResponse(page_of(app.openapi()), headers={"content-security-policy": policy})
-
-    for path, file in page_files().items():
+    for path, file in {**page_files(), **swagger_files()}.items():
         _add_file(app, path, file)
 
 
 def _add_file(app: FastAPI, path: str, file: PageFile) -> None:
-    own = {name.lower(): value for name, value in SECURITY_HEADERS.items()}
+    own = {name.lower(): value for name, value in file.headers.items()}
     headers = own | {"etag": file.etag, "cache-control": "no-cache"}
 
     @app.get(path, include_in_schema=False)

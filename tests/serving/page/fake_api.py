@@ -18,12 +18,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from palate.serving.page import SECURITY_HEADERS, page_files
+from palate.serving.documentation import openapi_of
+from palate.serving.page import page_files, swagger_files
+from palate.serving.routes import items, recommendations, users
 
 HOSTILE = "<img src=x onerror=\"document.title='taken'\">"
 LONG = "The unabridged and finally complete chronicle of " + "everything that ever happened " * 9
@@ -225,7 +228,7 @@ class FakeApi:
 
     def __init__(self, shop: Shop) -> None:
         self.shop = shop
-        self.files = page_files()
+        self.files = {**page_files(), **swagger_files()}
 
     def application(self) -> Starlette:
         routes = [
@@ -247,7 +250,9 @@ class FakeApi:
             ("/v1/operator/events", self.events, "GET"),
         ]
         guarded = [Route(path, self.guarded(act), methods=[how]) for path, act, how in routes]
-        return Starlette(routes=[*(Route(path, self.page) for path in self.files), *guarded])
+        open_to_all = [Route(path, self.page) for path in self.files]
+        open_to_all.append(Route("/openapi.json", self.document))
+        return Starlette(routes=[*open_to_all, *guarded])
 
     def guarded(self, act: Answering) -> Answering:
         async def answer(request: Request) -> Response:
@@ -270,8 +275,14 @@ class FakeApi:
 
     async def page(self, request: Request) -> Response:
         file = self.files[request.url.path]
-        headers = {**SECURITY_HEADERS, "ETag": file.etag, "Cache-Control": "no-cache"}
+        headers = {**file.headers, "ETag": file.etag, "Cache-Control": "no-cache"}
         return Response(file.body, media_type=file.media_type, headers=headers)
+
+    async def document(self, _: Request) -> Response:
+        app = FastAPI()
+        for part in (recommendations, items, users):
+            app.include_router(part.router)
+        return JSONResponse(openapi_of(app))
 
     async def models(self, _: Request) -> Response:
         return JSONResponse({"open": self.shop.key is None, "models": self.shop.models})

@@ -521,9 +521,9 @@ def broken(page: "Page", axe: str) -> list[str]:
         page.evaluate(axe)
     found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
     return [
-        f"{one['impact']} {one['id']}: {one['nodes'][0]['html'][:160]}"
-        f" {one['nodes'][0].get('failureSummary', '')[:300]}"
+        f"{one['impact']} {one['id']}: {node['html'][:160]} {node.get('failureSummary', '')[:300]}"
         for one in found["violations"]
+        for node in one["nodes"]
     ]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from palate.serving.page import FOLDER, SECURITY_HEADERS, page_files
+from palate.serving.page import DOCS_HEADERS, FOLDER, SECURITY_HEADERS, page_files, swagger_files
 
 SCRIPTS = sorted(FOLDER.glob("*.js"))
 PAGES = sorted(FOLDER.glob("*.html"))
@@ -16,9 +16,9 @@ WRITES_MARKUP = re.compile(
 RUNS_IN_LINE = re.compile(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=", re.IGNORECASE)
 
 
-def test_both_pages_and_all_they_load_are_served() -> None:
-    files = page_files()
-    assert {"/", "/operator"} <= set(files)
+def test_all_pages_and_all_they_load_are_served() -> None:
+    files = {**page_files(), **swagger_files()}
+    assert {"/", "/operator", "/docs"} <= set(files)
     for page in PAGES:
         for name in re.findall(r'(?:src|href)="(page/[^"]+)"', page.read_text()):
             assert f"/{name}" in files
@@ -59,6 +59,14 @@ def test_the_policy_lets_only_our_own_scripts_run() -> None:
     assert "unsafe" not in policy
     for rule in ("default-src 'self'", "script-src 'self'", "require-trusted-types-for 'script'"):
         assert rule in policy
+
+
+def test_the_docs_differ_in_that_their_own_script_may_write_markup() -> None:
+    files = page_files()
+    own = DOCS_HEADERS["Content-Security-Policy"]
+    assert files["/docs"].headers == DOCS_HEADERS
+    assert SECURITY_HEADERS["Content-Security-Policy"].startswith(f"{own}; require-trusted-types")
+    assert all(file.headers == SECURITY_HEADERS for path, file in files.items() if path != "/docs")
 
 
 def test_each_page_weighs_less_than_150_kilobytes() -> None:
