@@ -276,7 +276,7 @@ class Service:
         outcomes = await self.writer.add(events, mode)
         for event, outcome in zip(events, outcomes, strict=True):
             self.pool.append(event, outcome)
-        self.metrics.events += len(events)
+        self.metrics.events.inc(len(events))
         return outcomes
 
     async def erase(self, user_id: str) -> dict[str, object]:
@@ -322,7 +322,6 @@ class Service:
         return self.metrics.summary() | {
             "models": models,
             "counts": asdict(counts),
-            "events_acknowledged": self.metrics.events,
             "health": await self.call(self.listing.health),
             "queue_length": self.queue_length,
             "events_waiting": self.writer.num_waiting,

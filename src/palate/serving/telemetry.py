@@ -1,30 +1,27 @@
-"""What the service tells about itself: metrics, one log line per request, traces.
-
-The counters are plain numbers, changed by the event loop's thread alone and read when somebody
-scrapes: nothing on the path of a request takes a lock or formats a label.
-"""
+"""What the service tells about itself: metrics, one log line per request, traces."""
 
 import asyncio
 import json
 import logging
 import sys
 import time
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import orjson
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    InfoMetricFamily,
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -69,21 +66,6 @@ class _Past(NamedTuple):
     by_fallback: bool
 
 
-@dataclass(slots=True)
-class _Histogram:
-    counts: list[int] = field(default_factory=lambda: [0] * (len(_BUCKETS) + 1))
-    seconds: float = 0.0
-
-    def add(self, seconds: float) -> None:
-        self.counts[bisect_left(_BUCKETS, seconds)] += 1
-        self.seconds += seconds
-
-    def cumulative(self) -> list[tuple[str, float]]:
-        bounds = [*(str(bound) for bound in _BUCKETS), "+Inf"]
-        sums = np.cumsum(self.counts, dtype=np.float64).tolist()
-        return list(zip(bounds, sums, strict=True))
-
-
 @dataclass(frozen=True, slots=True)
 class Clicks:
     """What became of the answers of one model version."""
@@ -118,77 +100,54 @@ class Metrics(Collector):
         """Start from nothing."""
         self.gauges = Gauges()
         self.in_flight = 0
-        self.events = 0
-        self._latency: dict[tuple[str, str], _Histogram] = {}
-        self._requests: dict[tuple[str, int], int] = {}
-        self._fallbacks: dict[tuple[str, str], int] = {}
+        # Recent requests one by one: the operator's percentiles are exact, those of a histogram
+        # are not.
         self._recent: deque[_Past] = deque(maxlen=_RECENT)
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)
-        ProcessCollector(registry=self._registry)
+        own = self._registry = CollectorRegistry(auto_describe=False)
+        self._latency = Histogram(
+            "palate_request_seconds",
+            "Time to answer.",
+            ["route", "model"],
+            buckets=_BUCKETS,
+            registry=own,
+        )
+        self._requests = Counter(
+            "palate_requests", "Requests answered.", ["route", "status"], registry=own
+        )
+        self._fallbacks = Counter(
+            "palate_fallbacks", "Answers given by a fallback.", ["model", "fallback"], registry=own
+        )
+        self.events = Counter("palate_feedback_events", "Events acknowledged.", registry=own)
+        in_flight = Gauge("palate_requests_in_flight", "Requests being answered.", registry=own)
+        in_flight.set_function(lambda: self.in_flight)
+        queue = Gauge("palate_queue_length", "Questions waiting for the model.", registry=own)
+        queue.set_function(lambda: self.gauges.queue())
+        own.register(self)
+        ProcessCollector(registry=own)
 
     def add(self, visit: RequestContext, seconds: float) -> None:
         """Count one answered request."""
-        histogram = self._latency.get((visit.route, visit.model))
-        if histogram is None:
-            histogram = self._latency[visit.route, visit.model] = _Histogram()
-        histogram.add(seconds)
-        answered = (visit.route, visit.status)
-        self._requests[answered] = self._requests.get(answered, 0) + 1
+        self._latency.labels(visit.route, visit.model).observe(seconds)
+        self._requests.labels(visit.route, visit.status).inc()
         if visit.fallback:
-            kind = (visit.model, visit.fallback)
-            self._fallbacks[kind] = self._fallbacks.get(kind, 0) + 1
+            self._fallbacks.labels(visit.model, visit.fallback).inc()
         self._recent.append(
             _Past(time.time(), visit.route, seconds, bool(visit.model), bool(visit.fallback))
         )
 
     def forget_model(self, version: str) -> None:
         """Drop the series of a model that is no longer loaded."""
-        for key in [key for key in self._latency if key[1] == version]:
-            del self._latency[key]
+        self._latency.remove_by_labels({"model": version})
 
     def exposition(self) -> bytes:
         """Return everything in the text format of Prometheus."""
         return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
-        """Give each family of metrics."""
-        yield from self._of_requests()
-        yield from self._of_models()
-
-    def _of_requests(self) -> Iterator[Metric]:
-        latency = HistogramMetricFamily(
-            "palate_request_seconds", "Time to answer.", labels=["route", "model"]
-        )
-        for (route, model), histogram in self._latency.items():
-            latency.add_metric([route, model], histogram.cumulative(), histogram.seconds)
-        yield latency
-        requests = CounterMetricFamily(
-            "palate_requests", "Requests answered.", labels=["route", "status"]
-        )
-        for (route, status), count in self._requests.items():
-            requests.add_metric([route, str(status)], count)
-        yield requests
-        yield GaugeMetricFamily(
-            "palate_requests_in_flight", "Requests being answered.", value=self.in_flight
-        )
-        yield CounterMetricFamily(
-            "palate_feedback_events", "Events acknowledged.", value=self.events
-        )
-
-    def _of_models(self) -> Iterator[Metric]:
-        fallbacks = CounterMetricFamily(
-            "palate_fallbacks", "Answers given by a fallback.", labels=["model", "fallback"]
-        )
-        for (model, kind), count in self._fallbacks.items():
-            fallbacks.add_metric([model, kind], count)
-        yield fallbacks
+        """Give the metrics whose values others hold, for each model that is loaded now."""
         hits, misses = self.gauges.caches()
         yield CounterMetricFamily("palate_cache_hits", "User vectors found ready.", value=hits)
         yield CounterMetricFamily("palate_cache_misses", "User vectors computed.", value=misses)
-        yield GaugeMetricFamily(
-            "palate_queue_length", "Questions waiting for the model.", value=self.gauges.queue()
-        )
         info = InfoMetricFamily("palate_model", "Loaded models.", labels=["version"])
         for one in self.gauges.models():
             info.add_metric([one["version"]], {"name": one["name"], "share": one["share"]})
@@ -210,17 +169,25 @@ class Metrics(Collector):
         now = time.time()
         recent = [one for one in self._recent if one.at > now - 60 * minutes]
         routes = {one.route for one in recent}
+        answered = [(int(labels["status"]), count) for labels, count in _totals(self._requests)]
         return {
             "routes": [
                 {"route": route, **_percentiles([one for one in recent if one.route == route])}
                 for route in sorted(routes)
             ],
             "minutes": _by_minute(recent, now, minutes),
-            "requests": sum(self._requests.values()),
-            "fallbacks": sum(self._fallbacks.values()),
-            "refused": sum(n for (_, status), n in self._requests.items() if status >= 400),
-            "busy": sum(n for (_, status), n in self._requests.items() if status == 503),
+            "requests": sum(count for _, count in answered),
+            "fallbacks": sum(count for _, count in _totals(self._fallbacks)),
+            "refused": sum(count for status, count in answered if status >= 400),
+            "busy": sum(count for status, count in answered if status == 503),
+            "events_acknowledged": sum(count for _, count in _totals(self.events)),
         }
+
+
+def _totals(counter: Counter) -> list[tuple[Mapping[str, str], int]]:
+    """Return the labels and the value of each series of a counter."""
+    samples = (sample for family in counter.collect() for sample in family.samples)
+    return [(x.labels, int(x.value)) for x in samples if x.name.endswith("_total")]
 
 
 def _percentiles(requests: Sequence[_Past]) -> dict[str, object]:
