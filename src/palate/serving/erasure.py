@@ -10,6 +10,7 @@ import logging
 import time
 
 from palate.errors import PalateError
+from palate.serving.background import to_the_end
 from palate.serving.pool import ModelPool
 from palate.serving.recorder import Recorder
 from palate.serving.store import Store
@@ -41,10 +42,10 @@ class ErasureFollower:
 
     async def follow(self) -> None:
         """Drop what is in memory of everybody who was erased since the last look."""
-        erased = await asyncio.to_thread(self._store.erased_since, self._seen)
+        erased = await to_the_end(self._store.erased_since, self._seen)
         now = time.monotonic()
         if erased.number != self._seen:
-            await asyncio.to_thread(self._pool.forget_all_of, erased)
+            await to_the_end(self._pool.forget_all_of, erased)
             self._recorder.forget_all_of(erased)
             self._seen = erased.number
             self._look_back_at = now + _LONGEST_ANSWER

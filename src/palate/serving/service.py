@@ -14,6 +14,7 @@ from palate.inference.facets import Facets
 from palate.inference.item_view import ItemView
 from palate.serving.answering import Answering
 from palate.serving.auth import Gate
+from palate.serving.background import to_the_end
 from palate.serving.bodies import Bodies
 from palate.serving.clicks import ClickCounter
 from palate.serving.erasure import ErasureFollower
@@ -349,7 +350,7 @@ class Service:
             await asyncio.sleep(_FOLLOW_SECONDS)
             try:
                 async with self._changing:
-                    await self.call(self.pool.sync)
+                    await to_the_end(self.pool.sync)
             except PalateError as error:
                 _logger.warning("the store could not be followed: %s", error)
 
