@@ -117,7 +117,7 @@ async def explain(request: Request) -> Response:
 
 @router.post(
     "/rate",
-    summary="Foretell a rating",
+    summary="Predict a rating",
     dependencies=[needs("read")],
     openapi_extra=body_of(RateBody),
     responses=answers(
@@ -132,7 +132,7 @@ async def explain(request: Request) -> Response:
     ),
 )
 async def rate(request: Request) -> Response:
-    """Foretell the rating somebody would give; needs a model that was trained to.
+    """Predict the rating a user would give; needs a model that was trained to.
 
     Asked for a user, a session's history, both, or somebody new. An item that came after training
     is rated by what can be read of it.
