@@ -572,7 +572,7 @@ def test_a_full_disk_in_training_keeps_the_last_checkpoint_or_nothing(
 
     monkeypatch.setattr("palate.storage.os.replace", fuller)
     words = ("train", folder / "shop", tmp_path / "model", "--recipe", "urm-small", *SETS)
-    more = ("--set", "training.checkpoint_seconds=0.0")
+    more = ("--set", "training.checkpoint_seconds=1e-9")
     done = palate(*words, *more)
     assert done.code == 2
     assert "checkpoint.safetensors' cannot be written: No space left" in done.err
@@ -634,7 +634,7 @@ def test_two_models_of_one_recipe_are_told_apart(
     assert "urm-small (" not in done.out
     page = tmp_path / "page.html"
     palate("report", tmp_path / "a/model", folder / "popular", "--out", page)
-    assert "popularity (a/model)" in page.read_text()
+    assert "popularity (model)" in page.read_text()
     assert "popularity (popular)" in page.read_text()
 
 
@@ -681,7 +681,7 @@ def test_what_steers_a_terminal_is_shown_as_signs(
         done = palate(*words)
         said.append(done.out + done.err)
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", "".join(said))
-    assert "i1" in said[2]
+    assert "i3" in said[2], "what the user has seen is left out"
 
 
 @pytest.mark.parametrize("words", [("recipes",), ("recipes", "--json"), ("--help",)])
@@ -830,8 +830,9 @@ def test_ctrl_c_is_one_line_in_every_verb(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    for name in ("train", "evaluate", "recommend"):
+    for name in ("train", "evaluate"):
         monkeypatch.setattr(f"palate.recommender.recommender.Recommender.{name}", interrupted)
+    monkeypatch.setattr("palate.inference.engine.Engine.answer", interrupted)
     done = palate(
         *{
             "train": ("train", folder / "shop", folder / "halted", "--recipe", "urm-small"),
@@ -851,7 +852,7 @@ def test_demo_runs_from_nothing(tmp_path: Path, palate: Palate) -> None:
 
 @pytest.mark.slow
 def test_a_killed_training_goes_on_where_it_was(folder: Path, palate: Palate) -> None:
-    more = ("--set", "training.checkpoint_seconds=0.01", "--set", "training.epochs=8")
+    more = ("--set", "training.checkpoint_seconds=1e-91", "--set", "training.epochs=8")
     words = ["--recipe", "urm-small", *SETS, *more]
     killed = ["train", str(folder / "shop"), str(folder / "killed"), *words]
     command = [sys.executable, "-c", "from palate.cli import main; main()", *killed]

@@ -225,11 +225,11 @@ def test_what_was_seen_is_not_asked_by_the_split_as_it_was_made(
     copy = replace(shop, interactions=replace(shop.interactions))
     for data in (shop, copy):
         with pytest.raises(ConfigError, match="learned from the test events"):
-            evaluate(models["all"], data, "test")
-        assert evaluate(models["valid"], data, "test").fit == "valid"
-        assert evaluate(models["train"], data, "valid").fit == "train"
+            evaluate(models["all"].by_rows, data, "test")
+        assert evaluate(models["valid"].by_rows, data, "test").fit == "valid"
+        assert evaluate(models["train"].by_rows, data, "valid").fit == "train"
     elsewhere = World(num_users=50, num_items=30, seed=9, pictures=False).dataset()
-    assert evaluate(models["all"], elsewhere, "test").fit == "train"
+    assert evaluate(models["all"].by_rows, elsewhere, "test").fit == "train"
 
 
 def test_a_refit_is_judged_by_the_same_cases_and_marked(models: dict[Fit, Recommender]) -> None:

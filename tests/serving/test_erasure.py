@@ -21,10 +21,10 @@ def event(item_id: str, user_id: str = "ann") -> Event:
     return Event(user_id, item_id, "view", None, 2e9)
 
 
-def test_only_who_was_erased_is_forgotten(live: Engine, memory_store: MemoryStore) -> None:
-    histories = Histories(memory_store, live)
+def test_only_who_was_erased_is_forgotten(engine: Engine, memory_store: MemoryStore) -> None:
+    histories = Histories(memory_store, engine)
     for user in ("ann", "bob"):
-        memory_store.events.append(event(live.view(3).item_id, user))
+        memory_store.events.append(event(engine.catalogue.view(3).item_id, user))
         assert len(histories.of(user)) == 1
     memory_store.events = []
     histories.forget_all_of({"ann"})
@@ -34,7 +34,7 @@ def test_only_who_was_erased_is_forgotten(live: Engine, memory_store: MemoryStor
 
 
 def test_who_is_erased_while_being_read_is_read_again(
-    live: Engine, memory_store: MemoryStore
+    engine: Engine, memory_store: MemoryStore
 ) -> None:
     class Erasing(MemoryStore):
         def history(self, user_id: str, limit: int = 200) -> list:
@@ -44,8 +44,8 @@ def test_who_is_erased_while_being_read_is_read_again(
                 histories.forget_all_of({"ann"})
             return list(found)
 
-    memory_store.events = [event(live.view(3).item_id)]
-    histories = Histories(Erasing(), live)
+    memory_store.events = [event(engine.catalogue.view(3).item_id)]
+    histories = Histories(Erasing(), engine)
     assert len(histories.of("ann")) == 0
 
 

@@ -524,6 +524,11 @@ class ByRows:
 
     recommender: Recommender
 
+    @property
+    def dataset(self) -> Dataset:
+        """The data it learned from, by which an evaluation knows what it has seen."""
+        return self.recommender.dataset
+
     def recommend(
         self,
         histories: Sequence[History],

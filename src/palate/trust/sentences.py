@@ -41,4 +41,5 @@ def first_sentence(text: str) -> str:
         >>> first_sentence("Great strings. They last for months.")
         'Great strings.'
     """
-    return next(iter(split_sentences(text)), "").strip()
+    sentences = (sentence.strip() for sentence in split_sentences(text))
+    return next((sentence for sentence in sentences if sentence), "")
