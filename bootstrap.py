@@ -60,14 +60,14 @@ def main() -> None:
 def set_up() -> None:
     """Bring ``.venv`` to the state that this checkout asks for."""
     stamp = _wanted_stamp()
-    if STAMP.is_file() and STAMP.read_text() == stamp and os.path.exists(PYTHON):
+    if STAMP.is_file() and STAMP.read_text(encoding="utf-8") == stamp and os.path.exists(PYTHON):
         return
     print("Setting up .venv (once; a minute or two) ...", flush=True)
     _make_venv()
     install = [*find_installer(), "-c", str(CONSTRAINTS)]
     _install_torch(install)
     _run([*install, "-e", f".[{_extras()}]"])
-    STAMP.write_text(stamp)
+    STAMP.write_text(stamp, encoding="utf-8")
     print(f"Set up: Python {platform.python_version()}, {torch_requirement()}.", flush=True)
 
 
@@ -101,12 +101,12 @@ def write_constraints() -> None:
     if find_installer()[0] != UV:
         sys.exit("error: constraints.txt is written by uv, and uv cannot be had here.")
     pin = VENV / "torch-pin.txt"
-    pin.write_text(f"torch=={TORCH}\n")
+    pin.write_text(f"torch=={TORCH}\n", encoding="utf-8")
     options = ["--all-extras", "--no-annotate", "--no-header", "--python", PYTHON, "-c", str(pin)]
     command = [UV, "pip", "compile", "--quiet", *options, "pyproject.toml"]
     resolved = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     pins = re.findall(r"^([\w.-]+==[\w.!]+)", resolved, flags=re.MULTILINE)
-    CONSTRAINTS.write_text("\n".join(pins) + "\n")
+    CONSTRAINTS.write_text("\n".join(pins) + "\n", encoding="utf-8")
     print(f"constraints.txt: {len(pins)} versions.")
 
 

@@ -243,7 +243,7 @@ def fuzz(model: Path, options: argparse.Namespace) -> Tally:
             thread.join()
         reply = server.client().ask("GET", "/health/ready")
         tally.check(reply.status == 200, "not ready afterwards")
-        log = server.log.read_text(errors="replace")
+        log = server.log.read_text(errors="replace", encoding="utf-8")
         tally.check("Traceback" not in log, f"a traceback in the log: {_around(log, 'Traceback')}")
         tally.check(KEY not in log, "the key stands in the log")
     return tally

@@ -329,7 +329,7 @@ def run_one(options: Options, job: Job, key: str, judge: Judge, train: Train) ->
 def results(runs: Path) -> list[Measured]:
     """Return all runs measured so far, oldest first; a line cut short by a kill is passed over."""
     path = runs / "results.jsonl"
-    lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
     return [Measured(**json.loads(line)) for line in lines if line.endswith("}\n")]
 
 
@@ -337,7 +337,9 @@ def peak_gb() -> float:
     """Return the most memory this process ever held."""
     status = Path("/proc/self/status")
     if status.is_file():  # getrusage would count what the parent held when it started us
-        line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
+        line = next(
+            x for x in status.read_text(encoding="utf-8").splitlines() if x.startswith("VmHWM")
+        )
         return int(line.split()[1]) / 2**20
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
@@ -346,7 +348,11 @@ def peak_gb() -> float:
 def machine() -> str:
     """Return processor, cores and memory in words."""
     info = Path("/proc/cpuinfo")
-    names = [x for x in info.read_text().splitlines() if "model name" in x] if info.exists() else []
+    names = (
+        [x for x in info.read_text(encoding="utf-8").splitlines() if "model name" in x]
+        if info.exists()
+        else []
+    )
     name = names[0].split(":")[1].strip() if names else platform.processor() or platform.machine()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return f"{name}, {CORES} cores, {memory:.0f} GB"
@@ -409,8 +415,8 @@ def _data_hash(folder: Path) -> str:
     """Return what identifies the content of a prepared dataset; kept in a file beside it."""
     kept, made = folder.with_suffix(".hash"), (folder / "manifest.json").stat().st_mtime
     if not kept.is_file() or kept.stat().st_mtime < made:
-        kept.write_text(fingerprint(Dataset.load(folder)))
-    return kept.read_text()
+        kept.write_text(fingerprint(Dataset.load(folder)), encoding="utf-8")
+    return kept.read_text(encoding="utf-8")
 
 
 def _hash(value: object) -> str:

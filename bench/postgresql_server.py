@@ -134,7 +134,7 @@ def _wait_for(server: "subprocess.Popen[bytes]", folder: Path) -> str:
             psycopg.connect(address).close()
         except psycopg.OperationalError as error:
             if server.poll() is not None or time.monotonic() > patience:
-                log = (folder / "log").read_text(errors="replace").strip()
+                log = (folder / "log").read_text(errors="replace", encoding="utf-8").strip()
                 raise NoPostgresqlError(f"the server did not start: {log or error}") from error
             time.sleep(0.05)
         else:

@@ -275,7 +275,7 @@ def main() -> None:
     made.add_argument("--users-file", type=Path, help=argparse.SUPPRESS)
     options = made.parse_args()
     if options.generate:
-        requests = prepared(options.users_file.read_text().split("\n"), options.n)
+        requests = prepared(options.users_file.read_text(encoding="utf-8").split("\n"), options.n)
         asked = generate(options.generate, requests, options.connections[0], options.seconds)
         print(json.dumps(asdict(asyncio.run(asked))))
     elif options.floor:
@@ -307,7 +307,7 @@ def compare(options: argparse.Namespace) -> None:
         names = Path(folder) / "users"
         with palate_server(model) as server:
             users = all_users(server, options.users)
-            names.write_text("\n".join(users))
+            names.write_text("\n".join(users), encoding="utf-8")
             first_time = once_each(server, users, options.n)
             measured(options, "palate", server, names, table, rates)
             memory = server.memory_mb()

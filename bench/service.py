@@ -96,12 +96,17 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """Return the processor time it has used, all threads together."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        fields = (
+            Path(f"/proc/{self.process.pid}/stat")
+            .read_text(encoding="utf-8")
+            .rpartition(")")[2]
+            .split()
+        )
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory_mb(self) -> float:
         """Return what it holds in memory now."""
-        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        lines = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8").splitlines()
         return int(next(x for x in lines if x.startswith("VmRSS")).split()[1]) / 1024
 
 
@@ -122,7 +127,7 @@ def start(command: list[str], port: int, log: Path, *, threads: int = 1) -> Serv
     until = time.monotonic() + _READY_SECONDS
     while time.monotonic() < until:
         if process.poll() is not None:
-            sys.exit(f"The server did not start:\n{log.read_text()[-3000:]}")
+            sys.exit(f"The server did not start:\n{log.read_text(encoding='utf-8')[-3000:]}")
         try:
             if Client(port, timeout=2).ask("GET", "/health/ready").status == 200:
                 return server

@@ -158,7 +158,7 @@ def write_events(dataset: Dataset, path: Path) -> None:
         f"u{user}\ti{item}\t{place - start}\t{Part(part).name.lower()}"
         for place, (user, item, part, start) in enumerate(rows)
     ]
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def ours(folder: Path, dataset: Dataset, rival: Rival, *, epochs: int) -> Measured:
@@ -178,7 +178,7 @@ def ours(folder: Path, dataset: Dataset, rival: Rival, *, epochs: int) -> Measur
     for key, value in settings.items():
         command += ["--set", f"{key}={value}"]
     peak_gb, _ = run(command, folder.parent)
-    last = json.loads((model / "training.jsonl").read_text().splitlines()[-1])
+    last = json.loads((model / "training.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     return Measured(
         name="Palate sasrec",
         objective=rival.objective if rival.negatives is None else f"softmax, {rival.negatives}",
@@ -220,7 +220,7 @@ def environment(rival: Rival) -> Path:
     folder = CACHE / rival.script.removesuffix(".py")
     python, made = folder / "bin" / "python", folder / "requirements.txt"
     wanted = "\n".join([f"torch=={TORCH}", *rival.requirements]) + "\n"
-    if made.is_file() and made.read_text() == wanted:
+    if made.is_file() and made.read_text(encoding="utf-8") == wanted:
         return python
     try:
         run([sys.executable, "-m", "venv", "--clear", str(folder)], HERE)
@@ -230,7 +230,7 @@ def environment(rival: Rival) -> Path:
         run([*install, f"torch=={TORCH}", *rival.requirements], HERE)
     except subprocess.CalledProcessError as error:
         raise Skipped(f"it cannot be installed: {reason_of(error)}") from error
-    made.write_text(wanted)
+    made.write_text(wanted, encoding="utf-8")
     return python
 
 

@@ -62,6 +62,10 @@ def test_broken_toml_names_the_line() -> None:
     assert parse_toml("a = 1", "x") == {"a": 1}
 
 
+def test_a_byte_order_mark_before_toml_is_no_part_of_it() -> None:
+    assert parse_toml("\ufeffa = 1", "x") == {"a": 1}
+
+
 def test_checked_settings_are_typed() -> None:
     assert checked(Outer, {"title": "t", "training": {"epochs": 3}}, "x").training.epochs == 3
 

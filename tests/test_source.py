@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import pytest
+
 PACKAGE = Path(__file__).parents[1] / "src" / "palate"
 EMPTY_NAMES = {"utils", "util", "common", "misc", "helper", "helpers", "manager", "handler", "base"}
 RUNS_DATA = {"eval", "exec", "compile", "__import__"}
 UNPICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 SEEDS_ALL = {"np.random.seed", "numpy.random.seed", "random.seed"}
+PACKERS = {"gzip", "bz2", "lzma"}
+"""Whose ``open`` means bytes unless told otherwise."""
 LEFT_OVER = re.compile(r"/(?:work|home|root|Users)/|\bshared/|\b(?:TODO|FIXME|XXX)\b")
 
 
@@ -46,7 +50,7 @@ class Source:
 
 
 SOURCES = [
-    Source(str(path.relative_to(PACKAGE)), path.read_text())
+    Source(str(path.relative_to(PACKAGE)), path.read_text(encoding="utf-8"))
     for path in sorted(PACKAGE.rglob("*.py"))
 ]
 
@@ -82,6 +86,37 @@ def test_annotations_can_be_checked_at_run_time() -> None:
     assert _breaking(lambda source: "__future__" in source.imported) == []
 
 
+def test_text_is_utf_8_whatever_the_locale() -> None:
+    assert _breaking(lambda source: any(map(_leaves_the_encoding_open, source.calls))) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "is_open"),
+    [
+        ("path.read_text()", True),
+        ("path.write_text(text)", True),
+        ("open(path)", True),
+        ("path.open()", True),
+        ("path.open('w')", True),
+        ("os.fdopen(number, mode='w')", True),
+        ("gzip.open(path, 'rt')", True),
+        ("path.read_text(encoding='utf-8')", False),
+        ("path.read_text('utf-8')", False),
+        ("path.write_text(text, 'utf-8')", False),
+        ("open(path, encoding='utf-8')", False),
+        ("open(path, 'rb')", False),
+        ("path.open('wb')", False),
+        ("gzip.open(path)", False),
+        ("Image.open(content, formats=known)", False),
+        ("Store.open(address)", False),
+    ],
+)
+def test_an_encoding_left_open_is_found(call: str, is_open: bool) -> None:
+    found = ast.parse(call, mode="eval").body
+    assert isinstance(found, ast.Call)
+    assert _leaves_the_encoding_open(found) == is_open
+
+
 def test_no_error_is_swallowed() -> None:
     inside = [source for source in SOURCES if not source.name.startswith("cli/")]
     assert [s.name for s in inside if any(map(_swallows_everything, s.nodes))] == []
@@ -101,6 +136,26 @@ def _may_unpickle(call: ast.Call) -> bool:
         ast.unparse(call.func) == "torch.load" and options.get("weights_only", "") != "True"
     )
     return unsafe_load or options.get("allow_pickle", "False") != "False"
+
+
+def _leaves_the_encoding_open(call: ast.Call) -> bool:
+    """Tell whether a call reads or writes text in whatever encoding the machine prefers."""
+    named = {word.arg: word.value for word in call.keywords}
+    if "encoding" in named:
+        return False
+    owner, _, method = ast.unparse(call.func).rpartition(".")
+    if method in {"read_text", "write_text"}:
+        # The encoding is the first argument of the one, the second of the other.
+        return bool(owner) and len(call.args) < (1 if method == "read_text" else 2)
+    if method not in {"open", "fdopen"}:
+        return False
+    if owner in {"", "io", "os", "codecs", *PACKERS}:
+        mode = call.args[1] if len(call.args) > 1 else named.get("mode")
+        said = mode.value if isinstance(mode, ast.Constant) else "r"
+        return "t" in str(said) if owner in PACKERS else "b" not in str(said)
+    # Of a path, the first argument is the mode; other things to open take something else there.
+    mode = call.args[0] if call.args else named.get("mode", ast.Constant("r"))
+    return isinstance(mode, ast.Constant) and "b" not in str(mode.value)
 
 
 def _swallows_everything(node: ast.AST) -> bool:

@@ -16,7 +16,7 @@ BATCH = 512
 
 def read_training_events(events: Path) -> list[tuple[str, str, str, int]]:
     """Return (user, session, item, time) of the training events: one session per user."""
-    rows = (line.split("\t") for line in events.read_text().splitlines()[1:])
+    rows = (line.split("\t") for line in events.read_text(encoding="utf-8").splitlines()[1:])
     return [(user, user, item, int(place)) for user, item, place, part in rows if part == "train"]
 
 

@@ -34,11 +34,11 @@ SETTINGS: dict[str, object] = {
 
 def write_atomic_file(events: Path, folder: Path) -> None:
     """Write the events under RecBole's own header; it cuts off the last two of each user itself."""
-    lines = events.read_text().splitlines()[1:]
+    lines = events.read_text(encoding="utf-8").splitlines()[1:]
     kept = ["\t".join(line.split("\t")[:3]) for line in lines]
     (folder / "shop").mkdir()
     (folder / "shop" / "shop.inter").write_text(
-        "\n".join(["user_id:token\titem_id:token\tplace:float", *kept]) + "\n"
+        "\n".join(["user_id:token\titem_id:token\tplace:float", *kept]) + "\n", encoding="utf-8"
     )
 
 

@@ -22,7 +22,8 @@ def parse_toml(text: str, name: str) -> dict[str, object]:
         ConfigError: when it is not TOML.
     """
     try:
-        return tomllib.loads(text)
+        # Editors of Windows put a byte order mark first, which TOML does not know.
+        return tomllib.loads(text.removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
             f"{name} is not valid TOML: {error}.", hint="Mend the line it names."

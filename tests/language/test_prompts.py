@@ -18,7 +18,7 @@ from palate.types import History
 
 def _written(folder: Path, text: str) -> Path:
     path = folder / "prompts.toml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -47,6 +47,11 @@ def test_own_file_replaces_the_families_it_names(tmp_path: Path) -> None:
     assert prompts["search"].seen == ("cerca queste parole",)
     assert prompts["search"].unseen == ()
     assert prompts["next-item"] == load_prompts()["next-item"]
+
+
+def test_own_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = _written(tmp_path, '\ufeff[search]\nseen = ["cerca queste parole"]\n')
+    assert load_prompts(path)["search"].seen == ("cerca queste parole",)
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ class Dataset:
             self.split.write(temporary)
             if self.users is not None:
                 self.users.write_parquet(temporary / "users.parquet", compression="zstd")
-            (temporary / "report.md").write_text(self.report)
+            (temporary / "report.md").write_text(self.report, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path | str) -> "Dataset":
@@ -173,7 +173,7 @@ class Dataset:
                 interactions=Interactions.read(folder),
                 split=Split.read(folder, str(manifest.settings["split"]), _fit(manifest)),
                 users=pl.read_parquet(users, glob=False) if users.exists() else None,
-                report=(folder / "report.md").read_text(),
+                report=(folder / "report.md").read_text(encoding="utf-8"),
             )
 
     @classmethod

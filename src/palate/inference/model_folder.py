@@ -87,9 +87,9 @@ def save_model(folder: Path, trained: TrainedModel, *, made_by: str = "python") 
         # A baseline's recipe lacks these keys, and is refused with them.
         absent = set(LANGUAGE_MODEL_PARTS) if trained.recipe.baseline else None
         text = recipe.model_dump_json(indent=2, exclude=absent)
-        (temporary / "recipe.json").write_text(text + "\n")
+        (temporary / "recipe.json").write_text(text + "\n", encoding="utf-8")
         lines = [json.dumps(dict(entry)) + "\n" for entry in trained.log]
-        (temporary / "training.jsonl").write_text("".join(lines))
+        (temporary / "training.jsonl").write_text("".join(lines), encoding="utf-8")
         trained.dataset.save(temporary / "dataset", made_by=f"copy in model {trained.name}")
         if isinstance(trained.system, LanguageModelSystem):
             _save_parts(temporary, trained.system)
@@ -160,18 +160,20 @@ def _save_parts(folder: Path, parts: LanguageModelSystem) -> None:
     parts.encoders.save(folder / "encoders")
     if parts.prior is not None:
         parts.prior.baseline.save(folder / "prior")
-        (folder / "prior.json").write_text(json.dumps({"weight": parts.prior.weight}) + "\n")
+        (folder / "prior.json").write_text(
+            json.dumps({"weight": parts.prior.weight}) + "\n", encoding="utf-8"
+        )
     if YesNo.name in parts.tasks:
         calibration = json.dumps(asdict(parts.calibration))
-        (folder / "calibration.json").write_text(calibration + "\n")
+        (folder / "calibration.json").write_text(calibration + "\n", encoding="utf-8")
     for name, prior in (("rating", parts.rating_prior), ("liking", parts.like_prior)):
         if prior is not None:
             _save_biases(folder, name, prior)
     if parts.index is not None:
-        (folder / "blend.json").write_text(json.dumps(asdict(parts.blend)) + "\n")
+        (folder / "blend.json").write_text(json.dumps(asdict(parts.blend)) + "\n", encoding="utf-8")
         parts.index.save(folder / "codes", About("codes of the model's items"))
     prompts = {family: asdict(wordings) for family, wordings in parts.prompts.items()}
-    (folder / "prompts.json").write_text(json.dumps(prompts, indent=2) + "\n")
+    (folder / "prompts.json").write_text(json.dumps(prompts, indent=2) + "\n", encoding="utf-8")
 
 
 def _ratings(manifest: Manifest) -> tuple[float, ...]:
@@ -202,7 +204,7 @@ def _load_parts(
         _tune(model, recipe)
     _load_weights(folder, model)
     model.train(mode=False)
-    prompts = json.loads((folder / "prompts.json").read_text())
+    prompts = json.loads((folder / "prompts.json").read_text(encoding="utf-8"))
     return LanguageModelSystem(
         recipe=recipe,
         model=model,
@@ -230,14 +232,14 @@ def _save_biases(folder: Path, name: str, prior: RatingPrior) -> None:
     save_file({"items": biases.contiguous()}, folder / f"{name}_prior.safetensors")
     numbers = {"mean": prior.biases.mean, "penalty": prior.biases.penalty}
     values = {"biases": numbers, "calibration": asdict(prior.calibration)}
-    (folder / f"{name}_prior.json").write_text(json.dumps(values) + "\n")
+    (folder / f"{name}_prior.json").write_text(json.dumps(values) + "\n", encoding="utf-8")
 
 
 def _load_biases(folder: Path, name: str) -> RatingPrior | None:
     path = folder / f"{name}_prior.json"
     if not path.is_file():
         return None
-    values = json.loads(path.read_text())
+    values = json.loads(path.read_text(encoding="utf-8"))
     items = load_file(folder / f"{name}_prior.safetensors")["items"].numpy()
     return RatingPrior(
         ItemBiases(items=items, **values["biases"]), LevelCalibration(**values["calibration"])
@@ -246,7 +248,11 @@ def _load_biases(folder: Path, name: str) -> RatingPrior | None:
 
 def _load_calibration(folder: Path) -> Calibration:
     path = folder / "calibration.json"
-    return Calibration(**json.loads(path.read_text())) if path.is_file() else Calibration()
+    return (
+        Calibration(**json.loads(path.read_text(encoding="utf-8")))
+        if path.is_file()
+        else Calibration()
+    )
 
 
 def _borrowed(trained: TrainedModel) -> str | None:
@@ -328,13 +334,13 @@ def _load_weights(folder: Path, model: RecommendationModel) -> None:
 
 def _load_blend(folder: Path) -> Blend:
     path = folder / "blend.json"
-    return Blend(**json.loads(path.read_text())) if path.is_file() else Blend(0.0)
+    return Blend(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else Blend(0.0)
 
 
 def _load_prior(folder: Path) -> Prior | None:
     if not (folder / "prior.json").is_file():
         return None
-    weight = float(json.loads((folder / "prior.json").read_text())["weight"])
+    weight = float(json.loads((folder / "prior.json").read_text(encoding="utf-8"))["weight"])
     return Prior(load_baseline(folder / "prior"), weight)
 
 

@@ -97,7 +97,9 @@ class AttributeEncoder:
             "categories": self.categories,
             "price_edges": self.price_edges,
         }
-        (folder / _JSON).write_text(json.dumps(content, ensure_ascii=False) + "\n")
+        (folder / _JSON).write_text(
+            json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
 
     @classmethod
     def load(cls, folder: Path) -> "AttributeEncoder":
@@ -107,7 +109,7 @@ class AttributeEncoder:
             ArtifactError: when the folder holds no attributes.
         """
         try:
-            stored = json.loads((folder / _JSON).read_text())
+            stored = json.loads((folder / _JSON).read_text(encoding="utf-8"))
             return cls(
                 brands=tuple(stored["brands"]),
                 categories=tuple(stored["categories"]),

@@ -92,7 +92,7 @@ def load_image_encoder(folder: Path) -> ImageEncoder:
         ArtifactError: when the folder holds no image encoder that this version supports.
     """
     try:
-        stored = json.loads((folder / _JSON).read_text())
+        stored = json.loads((folder / _JSON).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ArtifactError(
             f"No image encoder in {str(folder)!r}: {error}.", hint="Make the folder again."
@@ -116,7 +116,7 @@ def load_image_encoder(folder: Path) -> ImageEncoder:
 def save_description(folder: Path, description: dict[str, object]) -> None:
     """Write the JSON from which :func:`load_image_encoder` restores an encoder."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _JSON).write_text(json.dumps(description) + "\n")
+    (folder / _JSON).write_text(json.dumps(description) + "\n", encoding="utf-8")
 
 
 def open_image(content: bytes, item: int, side: int) -> Image.Image:

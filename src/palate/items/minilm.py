@@ -45,7 +45,7 @@ class BertEncoder:
     @classmethod
     def read(cls, folder: Path) -> "BertEncoder":
         """Read ``config.json`` and ``model.safetensors`` as ``transformers`` writes them."""
-        config = json.loads((folder / "config.json").read_text())
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         return cls(
             weights=load_file(folder / "model.safetensors"),
             num_layers=config["num_hidden_layers"],

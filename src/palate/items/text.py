@@ -103,7 +103,7 @@ def load_text_encoder(folder: Path) -> TextEncoder:
         ArtifactError: when the folder holds no text encoder.
     """
     try:
-        stored = json.loads((folder / _JSON).read_text())
+        stored = json.loads((folder / _JSON).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ArtifactError(
             f"No text encoder in {str(folder)!r}: {error}.", hint="Make the folder again."
@@ -131,7 +131,9 @@ def load_text_encoder(folder: Path) -> TextEncoder:
 def save_description(folder: Path, description: dict[str, object]) -> None:
     """Write the JSON from which :func:`load_text_encoder` restores an encoder."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _JSON).write_text(json.dumps(description, ensure_ascii=False) + "\n")
+    (folder / _JSON).write_text(
+        json.dumps(description, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,7 +41,7 @@ def load_prompts(path: Path | None = None) -> dict[str, Wordings]:
     if path is None:
         return prompts
     try:
-        own = tomllib.loads(path.read_text(encoding="utf-8"))
+        own = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(
             f"The prompts in {str(path)!r} cannot be read: {error}.",

@@ -88,9 +88,11 @@ class Tokenizer:
 
     def save(self, path: Path) -> None:
         """Write ``tokenizer.json``, and the control tokens beside it if they are not our own."""
-        path.write_text(self._inner.to_str())
+        path.write_text(self._inner.to_str(), encoding="utf-8")
         if self._control != _OURS:
-            _names_beside(path).write_text(json.dumps(asdict(self._control), indent=2) + "\n")
+            _names_beside(path).write_text(
+                json.dumps(asdict(self._control), indent=2) + "\n", encoding="utf-8"
+            )
         else:
             _names_beside(path).unlink(missing_ok=True)
 
@@ -98,7 +100,11 @@ class Tokenizer:
     def load(cls, path: Path) -> "Tokenizer":
         """Read what :meth:`save` wrote."""
         names = _names_beside(path)
-        control = ControlTokens(**json.loads(names.read_text())) if names.is_file() else _OURS
+        control = (
+            ControlTokens(**json.loads(names.read_text(encoding="utf-8")))
+            if names.is_file()
+            else _OURS
+        )
         return cls(_Tokenizer.from_file(str(path)), control)
 
     def _plain(self, text: str) -> str:

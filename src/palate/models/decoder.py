@@ -267,6 +267,6 @@ def export_llama(folder: Path, decoder: Decoder, words: Float[Tensor, "vocabular
     """Write a folder that ``AutoModelForCausalLM.from_pretrained`` of ``transformers`` loads."""
     folder.mkdir(parents=True, exist_ok=True)
     config = llama_config(decoder.config, len(words))
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     state = llama_state_dict(decoder, words)
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})

@@ -128,12 +128,14 @@ class ItemIndex:
                 "levels": [asdict(level) for level in self.codes.levels],
                 "extends": self.codes.extends,
             }
-            (temporary / _JSON).write_text(json.dumps(content, ensure_ascii=False) + "\n")
+            (temporary / _JSON).write_text(
+                json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8"
+            )
             save_file({"values": np.ascontiguousarray(self.codes.values)}, temporary / _TENSORS)
             if self.quantiser is not None:
                 self.quantiser.save(temporary)
             for name, text in about.reports.items():
-                (temporary / name).write_text(text)
+                (temporary / name).write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path | str) -> "ItemIndex":
@@ -151,7 +153,7 @@ class ItemIndex:
 
 def _stored(folder: Path) -> tuple[Codes, IndexConfig, Quantiser | None]:
     try:
-        stored = json.loads((folder / _JSON).read_text())
+        stored = json.loads((folder / _JSON).read_text(encoding="utf-8"))
         config: IndexConfig = TypeAdapter(IndexConfig).validate_python(stored["config"])
         levels = tuple(
             Level(**level | {"words": tuple(level["words"])}) for level in stored["levels"]

@@ -100,7 +100,9 @@ class RqVae:
 
     def save(self, folder: Path) -> None:
         """Write the settings and the weights."""
-        (folder / "rqvae.json").write_text(self.config.model_dump_json(indent=2) + "\n")
+        (folder / "rqvae.json").write_text(
+            self.config.model_dump_json(indent=2) + "\n", encoding="utf-8"
+        )
         state = self.network.state_dict()
         save_arrays(folder, {name: weight.cpu().numpy() for name, weight in state.items()})
 

@@ -96,7 +96,7 @@ class Baseline(ABC):
 def write_baseline(folder: Path, config: BaseModel, arrays: Arrays) -> None:
     """Write the two files of a baseline's folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _CONFIG).write_text(config.model_dump_json(indent=2) + "\n")
+    (folder / _CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
     # safetensors writes raw memory: an array that is not in C order would load transposed.
     save_file({k: np.ascontiguousarray(a) for k, a in arrays.items()}, folder / _ARRAYS)
 
