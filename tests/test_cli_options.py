@@ -12,6 +12,9 @@ from palate.data.prepare import PrepareOptions
 VERBS: dict[str, set[str]] = {
     "prepare": {
         *("source", "dataset", "--name", "--column", "--seed"),
+        *("--events", "--items", "--users", "--header", "--encoding"),
+        *("--decimal", "--time-format", "--null"),
+        *("--drop-incomplete", "--no-drop-incomplete"),
         *("--k-core", "--min-rating", "--duplicates"),
         *("--allow-missing-items", "--no-allow-missing-items"),
         *("--keep-untouched-items", "--no-keep-untouched-items"),

@@ -13,15 +13,26 @@ A message says what was wanted and what came; ``hint`` says what to do. The comm
 and exits with 2.
 """
 
+MAX_MESSAGE = 2_000
+"""More characters of a message, or of a hint, nobody reads; the middle is left out."""
+
 
 class PalateError(Exception):
     """Something the user can mend: ``message`` says what is wrong, ``hint`` what to do."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         """Keep the two halves apart, so that every door can print them its own way."""
-        super().__init__(f"{message} {hint}".strip())
-        self.message = message
-        self.hint = hint
+        self.message = _readable(message)
+        self.hint = _readable(hint)
+        super().__init__(f"{self.message} {self.hint}".strip())
+
+
+def _readable(text: str) -> str:
+    """Return a text of bounded length, whatever somebody's data put into it."""
+    if len(text) <= MAX_MESSAGE:
+        return text
+    end = MAX_MESSAGE // 4
+    return f"{text[: MAX_MESSAGE - end]} [...] {text[-end:]}"
 
 
 class ConfigError(PalateError):

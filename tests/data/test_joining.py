@@ -182,3 +182,11 @@ def test_shops_of_one_name_cannot_be_joined(books: Dataset, films: Dataset) -> N
 def test_one_shop_is_not_several(books: Dataset) -> None:
     with pytest.raises(DataError, match="At least two"):
         joined([books])
+
+
+def test_an_id_with_the_name_of_its_shop_is_no_longer_than_ids_may_be(
+    shop: Shop, books: Dataset
+) -> None:
+    long = shop("films", ["x" * 251, "y"], {"ann": [("y", "view")] * 3})
+    with pytest.raises(DataError, match="'films' with its name before it has 257 characters"):
+        joined([long, books])

@@ -225,7 +225,7 @@ def test_an_item_without_a_row(source: Path) -> None:
         ("user_id,thing\na,b\n", "line 1: no column for the item among: user_id, thing"),
         ("a,b,5.0,1318896000\na,c,4.0,1318896001\n", "line 1: no column for the user"),
         ("user,item,time\na,b,1\na,c,noon\n", "line 3: the time in 'time' cannot be read: 'noon'"),
-        ("user,item,rating\na,b,1\na,c,NaN\n", "line 3: the rating in 'rating' is not a number"),
+        ("user,item,rating\na,b,1\na,c,inf\n", "line 3: the rating in 'rating' is not a number"),
         ("user,item\na,b\n,c\n", "line 3: no user"),
         ("user,item\na,b\na,c\na,d\n", "Only 1 user: at least two"),
         ("user,item\na,b\nc,b\n", "Only 1 item: at least two"),

@@ -225,10 +225,11 @@ class Dataset:
             DataError: naming file and line, when the source cannot be used.
             ConfigError: when an option cannot be used.
         """
-        from palate.data.prepare import build, open_source, options_of
+        from palate.data.prepare import build, options_of
+        from palate.data.sources.open import open_source
 
         chosen = options_of(options)
-        return build(open_source(source), chosen)
+        return build(open_source(source, chosen.file_forms), chosen)
 
     def renamed(self, name: str) -> "Dataset":
         """Return the same data under another name."""

@@ -1,15 +1,19 @@
 """A source table of events, turned into checked columns and then into numbered, ordered events."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
-from palate.data import values
-from palate.data.columns import ColumnMapping, map_columns
+from palate.data.columns import ColumnMapping, map_columns, overrides_of, time_columns
 from palate.data.preparation_report import Dropped, Notes
 from palate.data.sources.read import SourceFile
+from palate.data.values.cells import AS_SEEN, Forms, share, tidy, without_blanks
+from palate.data.values.epochs import Times
+from palate.data.values.ids import ids
+from palate.data.values.numbers import ratings
+from palate.data.values.times import clock, holds_times, times
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, PalateError, UnknownItemError, UnknownUserError
 
@@ -48,31 +52,35 @@ class CodedEvents:
         return CodedEvents(self.table.with_columns(user_rows, item_rows), users, items)
 
 
-def clean_events(file: SourceFile, overrides: Mapping[str, str]) -> tuple[pl.DataFrame, Notes]:
+def clean_events(
+    file: SourceFile, overrides: Mapping[str, str], forms: Forms = AS_SEEN
+) -> tuple[pl.DataFrame, Notes]:
     """Return the events with Palate's columns, every value checked, in the order of the file.
 
     Raises:
         DataError: naming file and line of the first value that cannot be used.
     """
-    given = map_columns(file, "events", overrides)
-    mapping, guess_notes = _without_wrong_guesses(file, given, overrides)
-    source = mapping.columns
-    users = values.ids(file, source["user_id"]).alias("user_id")
-    items = values.ids(file, source["item_id"]).alias("item_id")
-    ratings = _ratings(file, mapping)
-    times, time_notes = _times(file, mapping)
-    kinds, kind_notes = _kinds(file, mapping, default="rating" if ratings else "interaction")
+    given = map_columns(file, "events", overrides, holds_times)
+    mapping, guess_notes = _without_wrong_guesses(file, given, overrides_of(overrides, "events"))
+    users, user_notes = ids(file, mapping.columns["user_id"], forms)
+    items, item_notes = ids(file, mapping.columns["item_id"], forms)
+    rated, rating_notes = _ratings(file, mapping, forms)
+    timed, time_notes = _times(file, mapping, forms, overrides_of(overrides, "events"))
+    kinds, kind_notes = _kinds(file, mapping, forms, default="rating" if rated else "interaction")
     reviews = [
-        file.table[source[field]].alias(field)
+        without_blanks(file.table[mapping.columns[field]]).alias(field)
         for field in ("review_title", "review_text")
         if field in mapping
     ]
     rows = pl.int_range(file.table.height, dtype=pl.UInt32, eager=True).alias(SOURCE_ROW)
-    table = pl.DataFrame([rows, users, items, *ratings, *times, *kinds, *reviews])
+    table = pl.DataFrame(
+        [rows, users.alias("user_id"), items.alias("item_id"), *rated, *timed, *kinds, *reviews]
+    )
     extras, extra_notes = _extras(file, mapping.others, table)
-    table, drop_notes = _drop_unplaced(table.with_columns(extras))
-    read = Notes(read=(f"Events: {file.path.name}; {mapping.words(file)}.",))
-    return table, read + guess_notes + time_notes + kind_notes + extra_notes + drop_notes
+    table, drop_notes = _without_incomplete(table.with_columns(extras), "position" in mapping)
+    read = Notes(read=(f"Events: {file.name}; {mapping.words(file)}.",))
+    of_values = user_notes + item_notes + rating_notes + time_notes + kind_notes
+    return table, read + guess_notes + of_values + extra_notes + drop_notes
 
 
 def encode(table: pl.DataFrame, rng: np.random.Generator) -> CodedEvents:
@@ -150,63 +158,133 @@ def _without_wrong_guesses(
 
 
 def _is_order(file: SourceFile, mapping: ColumnMapping) -> bool:
-    users, positions = (file.table[mapping.columns[name]] for name in ("user_id", "position"))
-    places = positions.cast(pl.Int64, strict=False)
-    pairs = pl.DataFrame({"user": users, "place": places}).drop_nulls("place")
+    users = file.table[mapping.columns["user_id"]]
+    pairs = pl.DataFrame({"user": users, "place": _positions(file, mapping)}).drop_nulls("place")
     return pairs.height > 0 and not pairs.is_duplicated().any()
 
 
-def _ratings(file: SourceFile, mapping: ColumnMapping) -> list[pl.Series]:
+def _positions(file: SourceFile, mapping: ColumnMapping) -> pl.Series:
+    return tidy(file.table[mapping.columns["position"]]).values.cast(pl.Int64, strict=False)
+
+
+def _ratings(
+    file: SourceFile, mapping: ColumnMapping, forms: Forms
+) -> tuple[list[pl.Series], Notes]:
     if "rating" not in mapping:
-        return []
-    ratings = values.ratings(file, mapping.columns["rating"]).alias("rating")
-    return [ratings] if ratings.count() else []
+        return [], Notes()
+    found, notes = ratings(file, mapping.columns["rating"], forms)
+    return ([found.alias("rating")] if found.count() else []), notes
 
 
-def _times(file: SourceFile, mapping: ColumnMapping) -> tuple[list[pl.Series], Notes]:
+def _times(
+    file: SourceFile, mapping: ColumnMapping, forms: Forms, overrides: Mapping[str, str]
+) -> tuple[list[pl.Series], Notes]:
     """Return the columns ``timestamp`` (seconds) and ``order`` as far as the source has them."""
     columns, read = [], []
     placed = "position" in mapping
     if placed:
-        position = file.table[mapping.columns["position"]].cast(pl.Int64, strict=False)
-        columns.append(position.alias(ORDER))
+        columns.append(_positions(file, mapping).alias(ORDER))
         read.append('Order: column "position"; rows without one are dropped.')
-    if "timestamp" in mapping and file.table[mapping.columns["timestamp"]].count():
-        times = values.times(file, mapping.columns["timestamp"], may_lack=placed)
-        columns.append((times.values // times.per_second).alias("timestamp"))
-        read.append(f"Time: {times.description}.")
-        if not placed:
-            columns.append(times.values.alias(ORDER))
-            read.append("Order: by time; equal times keep the order of the file.")
-    elif not placed:
-        read.append("Order: no time given, the order of the file is taken.")
-    return columns, Notes(read=tuple(read))
+    found = times(file, mapping.columns["timestamp"], forms) if "timestamp" in mapping else None
+    if found is None or not found.values.count():
+        missing = Notes() if placed else _no_times(file, mapping, overrides)
+        return columns, Notes(read=tuple(read)) + missing
+    found, clock_notes = _with_clock(file, mapping, found)
+    columns.append((found.values // found.per_second).alias("timestamp"))
+    read.append(f"Time: {found.description}.")
+    if not placed:
+        columns.append(_order(found.values, forms).alias(ORDER))
+        read.append("Order: by time; equal times keep the order of the file.")
+    lacking = _lacking_times(file, found, forms, placed=placed)
+    return columns, Notes(read=tuple(read)) + clock_notes + found.notes + lacking
 
 
-def _kinds(file: SourceFile, mapping: ColumnMapping, default: str) -> tuple[list[pl.Series], Notes]:
+def _no_times(file: SourceFile, mapping: ColumnMapping, overrides: Mapping[str, str]) -> Notes:
+    """Say that the order of the file is taken, and warn unless that was wanted."""
+    read = ("Order: no time given, the order of the file is taken.",)
+    if overrides.get("timestamp") == "":
+        return Notes(read=read)
+    others = file.table.select(mapping.others)
+    likely = [f'"{name}"' for name in time_columns(others, holds_times)][:5]
+    hint = f" (columns that hold times: {', '.join(likely)})" if likely else ""
+    warning = (
+        "No time of the events was found: the order of the file decides what comes next, and so"
+        f" what models are tested on. Name the column with --column timestamp=COLUMN{hint}."
+    )
+    return Notes(read=read, warnings=(warning,))
+
+
+def _order(values: pl.Series, forms: Forms) -> pl.Series:
+    """Return what events are sorted by; those without a time come first, unless left out."""
+    first = values.min()
+    if forms.drop_incomplete or not values.null_count() or not isinstance(first, int):
+        return values
+    return values.fill_null(first - 1)
+
+
+def _lacking_times(file: SourceFile, found: Times, forms: Forms, *, placed: bool) -> Notes:
+    """Warn of events without a time: they must not decide what models are tested on."""
+    lacking = found.values.null_count()
+    if not lacking:
+        return Notes()
+    told = f"{share(lacking, found.values.len())} rows of {file.name} have no time: {found.missing}"
+    if placed:
+        return Notes(read=(f"{told}.",))
+    if forms.drop_incomplete:
+        return Notes(warnings=(f"{told}; they were left out.",))
+    return Notes(
+        warnings=(
+            f"{told}; they stand before the other events of their user. Leave them out with"
+            " --drop-incomplete.",
+        )
+    )
+
+
+def _with_clock(file: SourceFile, mapping: ColumnMapping, found: Times) -> tuple[Times, Notes]:
+    """Return times with the hours of another column, where they are days and that one has hours."""
+    day = 86_400 * found.per_second
+    if found.is_order or (found.values % day != 0).any():
+        return found, Notes()
+    for name in mapping.others:
+        seconds = clock(file.table[name])
+        if seconds is not None:
+            values = found.values + seconds * found.per_second
+            note = f'Time: the hours are taken from column "{name}".'
+            return replace(found, values=values), Notes(read=(note,))
+    return found, Notes()
+
+
+def _kinds(
+    file: SourceFile, mapping: ColumnMapping, forms: Forms, default: str
+) -> tuple[list[pl.Series], Notes]:
     """Return event types, ``default`` where the source has none, and scenarios."""
     columns, notes = [], Notes()
     if "event_type" in mapping:
-        kinds = _names(file, mapping, "event_type").fill_null(default)
+        kinds, notes = _names(file, mapping, "event_type", forms)
+        kinds = kinds.fill_null(default)
     else:
         kinds = pl.Series("event_type", [default]).new_from_index(0, file.table.height)
         notes = Notes(read=(f"No event type given: all events are of type {default}.",))
     columns.append(kinds.cast(pl.Categorical))
     if "scenario" in mapping:
-        scenarios = _names(file, mapping, "scenario")
+        scenarios, scenario_notes = _names(file, mapping, "scenario", forms)
+        notes += scenario_notes
         columns += [scenarios.cast(pl.Categorical)] if scenarios.count() else []
     return columns, notes
 
 
-def _names(file: SourceFile, mapping: ColumnMapping, field: str) -> pl.Series:
-    return file.table[mapping.columns[field]].cast(pl.String).replace("", None).alias(field)
+def _names(
+    file: SourceFile, mapping: ColumnMapping, field: str, forms: Forms
+) -> tuple[pl.Series, Notes]:
+    cells = tidy(file.table[mapping.columns[field]], forms)
+    return cells.values.cast(pl.String).alias(field), cells.notes
 
 
 def _extras(
     file: SourceFile, names: Sequence[str], table: pl.DataFrame
 ) -> tuple[list[pl.Series], Notes]:
     """Return the other columns of the events, without splits and numberings: they leak order."""
-    columns = [file.table[name] for name in names]
+    columns = [without_blanks(file.table[name]) for name in names]
     left_out = [
         s.name
         for s in columns
@@ -242,11 +320,24 @@ def _numbers_ids(series: pl.Series, table: pl.DataFrame) -> bool:
     return False
 
 
-def _drop_unplaced(table: pl.DataFrame) -> tuple[pl.DataFrame, Notes]:
-    if ORDER not in table.columns or not table[ORDER].null_count():
-        return table, Notes()
-    kept = table.drop_nulls(ORDER)
-    if kept.height == 0:
-        raise DataError("No event has a position.", hint="Map another column, or leave it out.")
-    dropped = Dropped("no position in the user's history", table.height - kept.height)
-    return kept, Notes(dropped=(dropped,))
+def _without_incomplete(table: pl.DataFrame, placed: bool) -> tuple[pl.DataFrame, Notes]:
+    """Drop events without a user, an item or a place in the order, and count them.
+
+    Raises:
+        DataError: when none is left.
+    """
+    reasons = {
+        "user_id": "no user",
+        "item_id": "no item",
+        ORDER: "no position in the user's history" if placed else "no time",
+    }
+    dropped = []
+    for column, reason in reasons.items():
+        if column in table.columns and table[column].null_count():
+            kept = table.drop_nulls(column)
+            dropped.append(Dropped(reason, table.height - kept.height))
+            table = kept
+    if table.height == 0:
+        told = ", ".join(f"{drop.reason} ({drop.events:,})" for drop in dropped)
+        raise DataError(f"No event is left: {told}.", hint="Map another column, or leave it out.")
+    return table, Notes(dropped=tuple(dropped))

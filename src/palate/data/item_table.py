@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from palate.data import values
 from palate.data.columns import NAMES, ColumnMapping, map_columns
-from palate.data.preparation_report import Notes
+from palate.data.preparation_report import Dropped, Notes
 from palate.data.sources.bundle import IMAGE_VECTOR
 from palate.data.sources.read import SourceFile
+from palate.data.values.cells import AS_SEEN, Forms, without_blanks
+from palate.data.values.ids import ids
+from palate.data.values.numbers import prices
+from palate.data.values.texts import categories, texts
 from palate.data.vocabulary import Vocabulary
 
 CATALOG_TYPES = pl.Schema(
@@ -30,47 +33,54 @@ _RARELY = 0.01
 """A column describes the item when it differs within fewer of the items than this."""
 
 
-def clean_items(file: SourceFile, overrides: Mapping[str, str]) -> tuple[pl.DataFrame, Notes]:
+def clean_items(
+    file: SourceFile, overrides: Mapping[str, str], forms: Forms = AS_SEEN
+) -> tuple[pl.DataFrame, Notes]:
     """Return the items with the catalogue's columns, each id once.
 
     Raises:
         DataError: naming file and line of the first item without an id.
     """
     mapping = map_columns(file, "items", overrides)
-    known, notes = _known_columns(file, mapping)
+    known, notes = _known_columns(file, mapping, forms)
     others, other_notes = _other_columns(file, mapping)
-    clean = pl.DataFrame(known).with_columns(others)
+    clean = pl.DataFrame(known).with_columns(others).drop_nulls("item_id")
     unique = clean.unique("item_id", keep="first", maintain_order=True)
-    notes = Notes(read=(f"Items: {file.path.name}; {mapping.words(file)}.",)) + notes + other_notes
+    notes = Notes(read=(f"Items: {file.name}; {mapping.words(file)}.",)) + notes + other_notes
     repeated = clean.height - unique.height
     if repeated:
-        words = f"{repeated:,} rows of {file.path.name} repeat an item id; the first was kept."
+        words = f"{repeated:,} rows of {file.name} repeat an item id; the first was kept."
         notes += Notes(warnings=(words,))
     return unique, notes
 
 
 def clean_users(
-    file: SourceFile, overrides: Mapping[str, str], vocabulary: Vocabulary
+    file: SourceFile,
+    overrides: Mapping[str, str],
+    vocabulary: Vocabulary,
+    forms: Forms = AS_SEEN,
 ) -> tuple[pl.DataFrame, Notes]:
     """Return the users in the order of ``vocabulary``, first column ``user_id``.
 
-    A user whom the file lacks has nulls.
+    A user whom the file lacks has nulls; one without an event is left out and counted.
 
     Raises:
         DataError: naming file and line of the first user without an id.
     """
     mapping = map_columns(file, "users", overrides)
-    column = mapping.columns["user_id"]
-    table = file.table.with_columns(values.ids(file, column).alias("user_id"))
-    table = table.select("user_id", *(name for name in mapping.others if name != "user_id"))
+    names, notes = ids(file, mapping.columns["user_id"], forms)
+    table = file.table.with_columns(names.alias("user_id")).drop_nulls("user_id")
+    others = [name for name in mapping.others if name != "user_id"]
+    table = table.select("user_id", *(without_blanks(table[name]) for name in others))
     unique = table.unique("user_id", keep="first", maintain_order=True)
     rows = pl.DataFrame({"user_id": vocabulary.ids.tolist()}, schema={"user_id": pl.String})
     joined = rows.join(unique, on="user_id", how="left", maintain_order="left")
     lacking = rows.join(unique, on="user_id", how="anti").height
-    warnings = (f"{lacking:,} users have no row in {file.path.name}.",) if lacking else ()
-    return joined, Notes(
-        read=(f"Users: {file.path.name}; {mapping.words(file)}.",), warnings=warnings
-    )
+    warnings = (f"{lacking:,} users have no row in {file.name}.",) if lacking else ()
+    silent = unique.height - (rows.height - lacking)
+    dropped = (Dropped(f"users of {file.name} without an event", silent),) if silent else ()
+    read = (f"Users: {file.name}; {mapping.words(file)}.",)
+    return joined, Notes(read=read, dropped=dropped, warnings=warnings) + notes
 
 
 def items_within(events: pl.DataFrame) -> tuple[pl.DataFrame | None, list[str]]:
@@ -104,33 +114,35 @@ def in_catalog_order(items: pl.DataFrame | None, vocabulary: Vocabulary) -> pl.D
     return table.select(*known, *others).with_columns(pl.col("categories").fill_null([]))
 
 
-def _known_columns(file: SourceFile, mapping: ColumnMapping) -> tuple[list[pl.Series], Notes]:
+def _known_columns(
+    file: SourceFile, mapping: ColumnMapping, forms: Forms
+) -> tuple[list[pl.Series], Notes]:
     source = mapping.columns
-    texts = [
-        values.texts(file.table[source[field]]).alias(field)
+    found = [("item_id", ids(file, source["item_id"], forms))]
+    found += [
+        (field, texts(file.table[source[field]], forms))
         for field in ("title", "description", "brand")
         if field in source
     ]
-    columns = [values.ids(file, source["item_id"]).alias("item_id"), *texts]
-    notes = Notes()
     if "categories" in source:
-        lists, how = values.categories(file.table[source["categories"]])
-        columns.append(lists.alias("categories"))
-        notes += Notes(read=(f"Categories: {how}.",))
+        column = source["categories"]
+        are_words = column in file.sequences
+        found.append(("categories", categories(file.table[column], forms, are_words=are_words)))
     if "price" in source:
-        price, price_notes = _prices(file.table[source["price"]])
-        columns.append(price)
-        notes += price_notes
+        found.append(("price", prices(file.table[source["price"]], forms)))
     if "image" in source:
-        image, image_notes = _images(file, source["image"])
-        columns.append(image)
-        notes += image_notes
-    return columns, notes
+        found.append(("image", _images(file, source["image"])))
+    notes = Notes()
+    for _, (_, told) in found:
+        notes += told
+    return [series.alias(field) for field, (series, _) in found], notes
 
 
 def _other_columns(file: SourceFile, mapping: ColumnMapping) -> tuple[list[pl.Series], Notes]:
     """Return what else is known of the items, but for columns that only number them."""
-    columns = [file.table[name] for name in mapping.others if name not in CATALOG_TYPES]
+    columns = [
+        without_blanks(file.table[name]) for name in mapping.others if name not in CATALOG_TYPES
+    ]
     numberings = [series.name for series in columns if _is_numbering(series)]
     read = []
     if numberings:
@@ -150,14 +162,6 @@ def _is_numbering(series: pl.Series) -> bool:
     return ordered[0] in (0, 1) and bool((np.diff(ordered) == 1).all())
 
 
-def _prices(raw: pl.Series) -> tuple[pl.Series, Notes]:
-    price = values.prices(raw).alias("price")
-    given = raw.is_not_null() & (raw.cast(pl.String) != "")
-    unread = int((price.is_null() & given).sum())
-    words = (f"{unread:,} prices are no number and were left out.",) if unread else ()
-    return price, Notes(warnings=words)
-
-
 def _images(file: SourceFile, column: str) -> tuple[pl.Series, Notes]:
     """Return pictures as bytes, read from files beside the table where it names paths."""
     series = file.table[column]
@@ -172,7 +176,7 @@ def _images(file: SourceFile, column: str) -> tuple[pl.Series, Notes]:
     pictures = [found.get(file.path.parent / Path(name)) for name in names]
     warnings = []
     if lacking := sum(path not in found for path in paths):
-        warnings.append(f"{lacking:,} pictures named in {file.path.name} are not there.")
+        warnings.append(f"{lacking:,} pictures named in {file.name} are not there.")
     if links:
         warnings.append(f"{links:,} pictures are links and were not fetched.")
     return pl.Series("image", pictures, dtype=pl.Binary), Notes(warnings=tuple(warnings))

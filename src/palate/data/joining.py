@@ -12,6 +12,7 @@ from palate.data.dataset import Dataset
 from palate.data.interactions import Interactions
 from palate.data.preparation_report import Notes, write_report
 from palate.data.split import Split
+from palate.data.values.ids import MAX_ID_LENGTH
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, UnknownUserError
 
@@ -78,8 +79,20 @@ def _check(datasets: Sequence[Dataset]) -> None:
 
 
 def _led(table: pl.DataFrame, column: str, shop: str) -> pl.DataFrame:
-    """Return ``table`` with the name of the shop before each id in ``column``."""
-    return table.with_columns(pl.concat_str(pl.lit(f"{shop}:"), pl.col(column)).alias(column))
+    """Return ``table`` with the name of the shop before each id in ``column``.
+
+    Raises:
+        DataError: when an id would then be longer than ids may be.
+    """
+    led = table.with_columns(pl.concat_str(pl.lit(f"{shop}:"), pl.col(column)).alias(column))
+    longest = led[column].str.len_chars().max()
+    if isinstance(longest, int) and longest > MAX_ID_LENGTH:
+        raise DataError(
+            f"An id of {shop!r} with its name before it has {longest} characters;"
+            f" {MAX_ID_LENGTH} are the most.",
+            hint="Prepare the dataset again with a shorter --name.",
+        )
+    return led
 
 
 def _events(datasets: Sequence[Dataset], rows: np.ndarray) -> list[pl.DataFrame]:

@@ -3,15 +3,20 @@
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from palate.data.catalog import Catalog
 from palate.data.interactions import Interactions
 from palate.data.split import Part, Split
 
+_FEWEST_USERS = 5
+_LOUD = 0.2
+"""One of at least so many users with such a share of all events is told of."""
+
 
 @dataclass(frozen=True)
 class Dropped:
-    """Events that were left out, and why."""
+    """Events that were left out, and why; or what the reason says that was."""
 
     reason: str
     events: int
@@ -44,24 +49,27 @@ def write_report(
         ("Split", _split_section(split)),
         ("How the source was read", _bullets(notes.read)),
         ("Dropped", _dropped_section(notes.dropped)),
-        ("Warnings", _bullets(notes.warnings + _catalog_warnings(catalog)) or "None."),
+        ("Warnings", _bullets(_warnings(catalog, interactions, notes)) or "None."),
     ]
     body = "\n\n".join(f"## {heading}\n\n{text}" for heading, text in sections)
-    return f"# {title}\n\n{body}\n"
+    return f"# {_printable(title)}\n\n{body}\n"
 
 
 def _counts(catalog: Catalog, interactions: Interactions) -> list[tuple[str, str]]:
     per_user = np.diff(interactions.offsets)
     per_item = np.bincount(interactions.item_rows, minlength=len(catalog))
-    events = len(interactions)
+    events, pairs = len(interactions), _num_pairs(interactions, len(catalog))
     rows = [
         ("users", f"{interactions.num_users:,}"),
         ("items", f"{len(catalog):,}"),
         ("events", f"{events:,}"),
-        ("share of all user-item pairs", f"{events / (len(catalog) * len(per_user)):.4%}"),
+        ("share of all user-item pairs", f"{pairs / (len(catalog) * len(per_user)):.4%}"),
         ("events per user (least, median, most)", _spread(per_user)),
         ("events per item (least, median, most)", _spread(per_item)),
     ]
+    if pairs < events:
+        repeats = f"{events - pairs:,} ({(events - pairs) / events:.1%})"
+        rows.append(("events that repeat a user-item pair", repeats))
     by_type = np.bincount(interactions.event_codes, minlength=len(interactions.event_types))
     rows += [
         (f"events of type {name}", f"{count:,}")
@@ -70,6 +78,29 @@ def _counts(catalog: Catalog, interactions: Interactions) -> list[tuple[str, str
     if interactions.scenario_codes is not None:
         rows.append(("scenarios", ", ".join(interactions.scenarios)))
     return rows + _value_counts(interactions)
+
+
+def _num_pairs(interactions: Interactions, num_items: int) -> int:
+    """Return how many different pairs of user and item there are."""
+    keys = interactions.user_rows.astype(np.int64) * num_items + interactions.item_rows
+    return pl.Series(keys).n_unique()
+
+
+def _warnings(catalog: Catalog, interactions: Interactions, notes: Notes) -> tuple[str, ...]:
+    return notes.warnings + _loud_user(interactions) + _catalog_warnings(catalog)
+
+
+def _loud_user(interactions: Interactions) -> tuple[str, ...]:
+    """Warn of a user with so many events that it may stand for everybody who is not known."""
+    counts = np.diff(interactions.offsets)
+    most, median = int(counts.max()), float(np.median(counts))
+    if len(counts) < _FEWEST_USERS or most < _LOUD * len(interactions) or most < 10 * median:
+        return ()
+    name = str(interactions.users.ids[int(counts.argmax())])
+    return (
+        f"User {name[:60]!r} has {most / len(interactions):.0%} of all events:"
+        " does it stand for somebody who is not known?",
+    )
 
 
 def _value_counts(interactions: Interactions) -> list[tuple[str, str]]:
@@ -135,9 +166,20 @@ def _catalog_warnings(catalog: Catalog) -> tuple[str, ...]:
 
 
 def _bullets(lines: tuple[str, ...]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+    return "\n".join(f"- {_printable(line)}" for line in lines)
+
+
+def _printable(text: str) -> str:
+    """Return a text without what a terminal would obey: names of columns may hold anything."""
+    if text.isprintable():
+        return text
+    return "".join(x if x.isprintable() else ascii(x)[1:-1] for x in text)
 
 
 def _table(rows: list[tuple[str, str]]) -> str:
-    cells = [f"| {name} | {value} |" for name, value in rows]
+    cells = [f"| {_cell(name)} | {_cell(value)} |" for name, value in rows]
     return "\n".join(["| | |", "|---|---:|", *cells])
+
+
+def _cell(text: str) -> str:
+    return _printable(text).replace("|", r"\|")

@@ -1,17 +1,21 @@
 """From raw files to a dataset folder: read, clean, filter, number, split, report."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 from pydantic import BaseModel, ConfigDict, Field
 
 from palate.artifacts import check_folder_target, hash_file
 from palate.config import checked
 from palate.data.catalog import Catalog
-from palate.data.columns import check_overrides
+from palate.data.columns import NAMES, check_overrides, tidy_names
 from palate.data.dataset import Dataset
 from palate.data.event_table import ORDER, SOURCE_ROW, CodedEvents, clean_events, encode
 from palate.data.filters import (
@@ -24,13 +28,10 @@ from palate.data.interactions import Interactions
 from palate.data.item_table import clean_items, clean_users, in_catalog_order, items_within
 from palate.data.leaks import order_warnings
 from palate.data.preparation_report import Dropped, Notes, write_report
-from palate.data.sources.amazon import find_reviews, is_amazon, read_amazon
-from palate.data.sources.bundle import read_bundle
-from palate.data.sources.movielens import is_movielens, read_movielens
-from palate.data.sources.public import PUBLIC_SETS, read_public
-from palate.data.sources.read import Source, read_file
-from palate.data.sources.scan import check_file
+from palate.data.sources.open import AnySource, open_source, source_in_words
+from palate.data.sources.read import FileForm, Source, SourceFile, Table
 from palate.data.splitting import SplitName, split_events
+from palate.data.values.cells import NULL_WORDS, Forms, share
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError
 
@@ -45,7 +46,22 @@ class PrepareOptions(BaseModel):
     name: str | None = None
     """What to call the dataset; the source's name if None."""
     columns: Mapping[str, str] = {}
-    """Field to column where the guess is wrong: ``{"user_id": "buyer"}``; empty leaves it out."""
+    """Field to column where the guess is wrong: ``{"user_id": "buyer"}``; empty leaves it out. Of
+    one table alone: ``{"items.item_id": "sku"}``."""
+    header: Mapping[Table, tuple[str, ...]] = {}
+    """Names of the columns, in their order, of files without a header line."""
+    encoding: str | None = None
+    """In which encoding text files are, such as ``cp1252``; seen in each file if None."""
+    decimal: Literal[",", "."] | None = None
+    """The decimal mark of numbers that could be read in two ways; judged by each column if None."""
+    time_format: str | None = None
+    """How times are written: ``%d.%m.%Y %H:%M``, ``milliseconds``, ``excel``; seen if None."""
+    null: tuple[str, ...] = ()
+    """Words that mean that nothing is known, beside the usual ones (``NA``, ``NULL``, ``None``);
+    an empty word takes the usual ones away."""
+    drop_incomplete: bool = False
+    """Leave out rows without a user, an item or a time, which are otherwise refused or, without a
+    time, placed before the others of their user."""
     split: SplitName = "leave-last-out"
     valid_fraction: float = Field(default=0.1, ge=0, lt=1)
     """Share of events, users or items to choose models by; leave-last-out does not use it."""
@@ -63,9 +79,25 @@ class PrepareOptions(BaseModel):
     keep_untouched_items: bool = False
     """Keep items that no event mentions in the catalogue."""
 
+    @property
+    def forms(self) -> Forms:
+        """What is said of how values are written."""
+        usual = () if "" in self.null else NULL_WORDS
+        return Forms(
+            decimal=self.decimal,
+            time_format=self.time_format,
+            null_words=frozenset([*usual, *self.null]) - {""},
+            drop_incomplete=self.drop_incomplete,
+        )
+
+    @property
+    def file_forms(self) -> dict[Table, FileForm]:
+        """What is said of how the file of each table is written."""
+        return {table: FileForm(self.encoding, self.header.get(table, ())) for table in NAMES}
+
 
 def prepare(
-    source: Path | str,
+    source: AnySource,
     folder: Path | str,
     options: PrepareOptions | None = None,
     *,
@@ -75,7 +107,8 @@ def prepare(
 
     Args:
         source: a table of events; a folder with one, and tables of items and users beside it; a
-            folder of raw MovieLens or Amazon files; or the name of a public set.
+            folder of raw MovieLens or Amazon files; the name of a public set; or the files of each
+            table: ``{"events": "orders.csv", "items": "products.csv"}``.
         folder: where to write.
         options: how; the defaults if None.
         progress: told what is done next.
@@ -87,16 +120,15 @@ def prepare(
     """
     options = options or PrepareOptions()
     check_folder_target(folder, "dataset")
-    progress(f"Reading {source}")
-    opened = open_source(source)
+    progress(f"Reading {source_in_words(source)}")
+    opened = open_source(source, options.file_forms)
     progress(f"Checking {opened.events.table.height:,} events")
     dataset = build(opened, options)
     progress(f"Writing {folder}")
-    inputs = {file.path.name: hash_file(file.path) for file in opened.files}
     dataset.save(
         folder,
-        made_by=f"prepare {source}",
-        inputs=inputs,
+        made_by=f"prepare {source_in_words(source)}",
+        inputs=_hashes(opened),
         options=options.model_dump(mode="json"),
     )
     return dataset
@@ -111,44 +143,19 @@ def options_of(chosen: Mapping[str, object]) -> PrepareOptions:
     return checked(PrepareOptions, chosen, "The options of prepare")
 
 
-def open_source(source: Path | str) -> Source:
-    """Find out what ``source`` is and read its tables.
-
-    Raises:
-        DataError: when it is nothing known, or cannot be read.
-    """
-    path = Path(source)
-    if not path.exists() and str(source) in PUBLIC_SETS:
-        return read_public(str(source))
-    if path.is_dir():
-        if is_movielens(path):
-            return read_movielens(path)
-        reviews = find_reviews(path)
-        return read_amazon(reviews) if reviews is not None else read_bundle(path)
-    if not path.exists():
-        raise DataError(
-            f"There is no file or folder {str(source)!r}, and no public set of that name.",
-            hint=f"Public sets: {', '.join(PUBLIC_SETS)}.",
-        )
-    check_file(path)
-    if path.name in {"u.data", "ratings.dat"}:
-        return read_movielens(path.parent)
-    if is_amazon(path):
-        return read_amazon(path)
-    return Source(name=path.name.split(".")[0], events=read_file(path))
-
-
 def build(source: Source, options: PrepareOptions) -> Dataset:
     """Make the dataset of what was read, in memory.
 
     Raises:
         DataError: naming file and line of the first value that cannot be used.
     """
-    check_overrides(options.columns, source.files)
+    source = _with_tidy_names(source)
+    check_overrides(options.columns, source.tables)
     rng = np.random.default_rng(options.seed)
-    events, notes = clean_events(source.events, options.columns)
-    notes = Notes(read=(f"Source: {source.kind}.",)) + notes
-    items, events, item_notes = _items(source, events, options.columns)
+    events, event_notes = clean_events(source.events, options.columns, options.forms)
+    notes = Notes(read=(f"Source: {source.kind}.",)) + source.notes + event_notes
+    notes += _in_two_files(source.events)
+    items, events, item_notes = _items(source, events, options)
     coded = encode(events, rng)
     if source.items is not None and items is not None:
         item_notes += _missing_items(source, coded, items, options)
@@ -156,9 +163,10 @@ def build(source: Source, options: PrepareOptions) -> Dataset:
     notes += item_notes + filter_notes + order_warnings(coded)
     vocabulary = _catalog_ids(coded.items, items, options, rng)
     catalog = Catalog(vocabulary, in_catalog_order(items, vocabulary))
+    notes += _untouched(coded.items, items, options)
     users = None
     if source.users is not None:
-        users, user_notes = clean_users(source.users, options.columns, coded.users)
+        users, user_notes = clean_users(source.users, options.columns, coded.users, options.forms)
         notes += user_notes
     interactions = _interactions(coded, vocabulary)
     split = split_events(
@@ -173,20 +181,70 @@ def build(source: Source, options: PrepareOptions) -> Dataset:
     return Dataset(name, catalog, interactions, split, users=users, report=report)
 
 
+def _hashes(source: Source) -> dict[str, str]:
+    """Return the content hash of each file by its name, by its path where names are alike."""
+    paths = [path for file in source.files for path in file.paths]
+    names = Counter(path.name for path in paths)
+    return {path.name if names[path.name] == 1 else str(path): hash_file(path) for path in paths}
+
+
+def _with_tidy_names(source: Source) -> Source:
+    return replace(
+        source,
+        events=tidy_names(source.events),
+        items=None if source.items is None else tidy_names(source.items),
+        users=None if source.users is None else tidy_names(source.users),
+    )
+
+
+def _in_two_files(events: SourceFile) -> Notes:
+    """Say which files were read together, and warn of events that stand in two of them."""
+    if len(events.pieces) < 2:
+        return Notes()
+    names = ", ".join(piece.path.name for piece in events.pieces[:4])
+    more = f" and {len(events.pieces) - 4} more" if len(events.pieces) > 4 else ""
+    read = (f"Events: {len(events.pieces)} files read together: {names}{more}.",)
+    flat = events.table.select(~cs.nested())
+    repeated = flat.is_duplicated()
+    within, start = [], 0
+    for piece in events.pieces:
+        within.append(flat.slice(start, piece.height).is_duplicated())
+        start += piece.height
+    across = int((repeated & ~pl.concat(within)).sum())
+    if not across:
+        return Notes(read=read)
+    told = f"{share(across, flat.height)} events stand in more than one of the files"
+    return Notes(read=read, warnings=(f"{told}: is one a copy or a part of another?",))
+
+
+def _untouched(touched: Vocabulary, items: pl.DataFrame | None, options: PrepareOptions) -> Notes:
+    """Tell how many items have no event, and whether the catalogue holds them."""
+    if items is None:
+        return Notes()
+    untouched = items.height - len(set(items["item_id"]) & set(touched.ids))
+    if not untouched:
+        return Notes()
+    if options.keep_untouched_items:
+        return Notes(read=(f"Items: {untouched:,} without an event are kept.",))
+    reason = "items without an event (kept with --keep-untouched-items)"
+    return Notes(dropped=(Dropped(reason, untouched),))
+
+
 def _items(
-    source: Source, events: pl.DataFrame, overrides: Mapping[str, str]
+    source: Source, events: pl.DataFrame, options: PrepareOptions
 ) -> tuple[pl.DataFrame | None, pl.DataFrame, Notes]:
     """Return the items, of their own table or from columns of the events, and the events."""
     if source.items is not None:
-        items, notes = clean_items(source.items, overrides)
+        items, notes = clean_items(source.items, options.columns, options.forms)
         return items, events, notes
     within, names = items_within(events)
     if within is None:
         note = "Items: no table of items; the catalogue holds ids only."
         return None, events, Notes(read=(note,))
-    clean, notes = clean_items(source.events.with_table(within), {})
+    clean, notes = clean_items(source.events.with_table(within), {}, options.forms)
     note = f"Items: taken from columns of the events: {', '.join(names)}."
-    return clean, events.drop(names), Notes(read=(note,)) + Notes(warnings=notes.warnings)
+    told = Notes(read=(note, *notes.read[1:]), warnings=notes.warnings)
+    return clean, events.drop(names), told
 
 
 def _missing_items(
@@ -207,11 +265,26 @@ def _missing_items(
         words = f"{missing:,} items ({lacking.height:,} events) have no row in the table of items."
         return Notes(warnings=(words,))
     first = lacking.sort(SOURCE_ROW).row(0, named=True)
+    item_id = str(coded.items.ids[first["item"]])
     raise DataError(
-        f"{source.events.where(first[SOURCE_ROW])}: item {coded.items.ids[first['item']]!r} has"
+        f"{source.events.where(first[SOURCE_ROW])}: item {item_id!r} has"
         f" no row in the table of items ({missing:,} such items, {lacking.height:,} events).",
-        hint="Add the rows, or keep such events with --allow-missing-items.",
+        hint=f"{_nearly_alike(item_id, described)}Add the rows, or keep such events with"
+        " --allow-missing-items.",
     )
+
+
+def _nearly_alike(item_id: str, described: set[str]) -> str:
+    """Say which id of the other table is the same but for zeros, case or punctuation."""
+
+    def bare(text: str) -> str:
+        return "".join(letter for letter in text.lower() if letter.isalnum()).lstrip("0")
+
+    wanted = bare(item_id)
+    alike = next((other for other in sorted(described) if bare(other) == wanted), None)
+    if alike is None or not wanted:
+        return ""
+    return f"There is a row for {alike!r}: are the ids written in two ways? "
 
 
 def _filtered(coded: CodedEvents, options: PrepareOptions) -> tuple[CodedEvents, Notes]:

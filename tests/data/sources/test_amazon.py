@@ -103,3 +103,9 @@ def test_a_cut_review_is_named(tmp_path: Path) -> None:
     path = put(tmp_path, "reviews_X.json", REVIEW_2014 + REVIEW_2014[:50])
     with pytest.raises(DataError, match=r"line 2: not an object"):
         read_amazon(path)
+
+
+def test_a_document_of_one_long_line_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "events.json"
+    path.write_text('{"user_id": {' + " " * (17 * 2**20) + "}}")
+    assert not is_amazon(path)

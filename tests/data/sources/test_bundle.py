@@ -43,9 +43,10 @@ def test_no_table_and_two_tables(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="it holds nothing"):
         read_bundle(tmp_path)
     for name in ("a.csv", "b.csv"):
-        (tmp_path / name).write_text("user,item\nu,i\n")
-    with pytest.raises(DataError, match=r"it holds a\.csv, b\.csv"):
+        (tmp_path / name).write_text("one,two\nu,i\n")
+    with pytest.raises(DataError, match=r"it holds a\.csv, b\.csv") as caught:
         read_bundle(tmp_path)
+    assert "--events FILE --items FILE" in caught.value.hint
     for name in ("events.csv", "events.tsv"):
         (tmp_path / name).write_text("user,item\nu,i\n")
     with pytest.raises(DataError, match="which one is meant"):

@@ -64,3 +64,11 @@ def test_a_cut_line_is_named(tmp_path: Path) -> None:
     write(tmp_path, {"ratings.dat": b"1::7::5::978300760\n\n2::7::3\n"})
     with pytest.raises(DataError, match=r"ratings.dat', line 3: 3 fields where 4 were wanted"):
         read_movielens(tmp_path)
+
+
+def test_other_films_are_a_table_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,2,3,4\n")
+    (tmp_path / "movies.csv").write_text("movie_id,name\n2,Toy Story\n")
+    assert not is_movielens(tmp_path)
+    (tmp_path / "movies.csv").write_text('"movieId","title","genres"\r\n2,Toy Story,Comedy\r\n')
+    assert is_movielens(tmp_path)

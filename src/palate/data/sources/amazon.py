@@ -14,13 +14,13 @@ from pathlib import Path
 
 import polars as pl
 
+from palate.data.sources.delimited import Delimited
 from palate.data.sources.read import (
-    Delimited,
     Source,
     SourceFile,
     format_suffix,
     read_delimited,
-    read_json_lines,
+    read_json,
 )
 from palate.data.sources.scan import check_file, text_lines
 from palate.errors import DataError
@@ -172,10 +172,11 @@ def _decoded(line: bytes, path: Path, number: int) -> str:
 
 
 def _edition(path: Path) -> _Edition | None:
-    number, line = next(text_lines(path), (0, b""))
     try:
+        number, line = next(text_lines(path), (0, b""))
         first = parse_loose(line, path, number)
     except DataError:
+        # Whatever it is, broken or one long document, it holds no reviews of theirs.
         return None
     return next((edition for edition in (_OLD, _NEW) if edition.marks <= first.keys()), None)
 
@@ -197,7 +198,7 @@ def _metadata_beside(reviews: Path) -> Path | None:
 
 def _read_reviews(path: Path, edition: _Edition) -> SourceFile:
     try:
-        file = read_json_lines(path, edition.like)
+        file = read_json(path, edition.like)
     except DataError:
         rows = [parse_loose(line, path, number) for number, line in text_lines(path)]
         table = pl.DataFrame(rows, schema=edition.like.schema, strict=False)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import polars as pl
 
+from palate.data.sources.delimited import Delimited
 from palate.data.sources.read import (
-    Delimited,
     Source,
     SourceFile,
     read_delimited,
     read_file,
 )
-from palate.data.sources.scan import check_file
+from palate.data.sources.scan import check_file, text_lines
 from palate.errors import DataError
 
 _RATINGS = ("user_id", "item_id", "rating", "timestamp")
@@ -36,7 +36,15 @@ def is_movielens(folder: Path) -> bool:
     """Tell whether a folder holds raw MovieLens files."""
     if (folder / "u.data").is_file() or (folder / "ratings.dat").is_file():
         return True
-    return (folder / "ratings.csv").is_file() and (folder / "movies.csv").is_file()
+    return (folder / "ratings.csv").is_file() and _has_films(folder / "movies.csv")
+
+
+def _has_films(path: Path) -> bool:
+    """Tell whether a table has the columns of MovieLens; other films are a table like any other."""
+    if not path.is_file():
+        return False
+    first = next(text_lines(path), (0, b""))[1].decode(errors="replace")
+    return {"movieId", "title", "genres"} <= {name.strip('" \r\n') for name in first.split(",")}
 
 
 def read_movielens(folder: Path) -> Source:
