@@ -109,9 +109,7 @@ def _read(name: str) -> tuple[str, Path | None]:
             raise ConfigError(f"No recipe file {name!r}.", hint="Give a path to a TOML file.")
         return _text(path), path.parent
     if name in recipe_names():
-        return files("palate.recipes").joinpath(f"{name}.toml").read_text(
-            "utf-8", encoding="utf-8"
-        ), None
+        return files("palate.recipes").joinpath(f"{name}.toml").read_text(encoding="utf-8"), None
     raise ConfigError(
         f"Unknown recipe {name!r}.",
         hint=f"Recipes: {', '.join(recipe_names())}; or a path to a TOML file.",
