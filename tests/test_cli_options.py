@@ -59,7 +59,8 @@ def test_prepare_offers_every_option_that_there_is_in_python() -> None:
         for spelling in VERBS["prepare"]
         if spelling.startswith("--") and not spelling.startswith("--no-")
     }
-    assert offered - {"column"} == set(PrepareOptions.model_fields) - {"columns"}
+    files = {"events", "items", "users"}
+    assert offered - {"column", *files} == set(PrepareOptions.model_fields) - {"columns"}
 
 
 def _offered() -> dict[str, set[str]]:

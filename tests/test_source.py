@@ -109,6 +109,7 @@ def test_text_is_utf_8_whatever_the_locale() -> None:
         ("gzip.open(path)", False),
         ("Image.open(content, formats=known)", False),
         ("Store.open(address)", False),
+        ("os.open(path, os.O_WRONLY)", False),
     ],
 )
 def test_an_encoding_left_open_is_found(call: str, is_open: bool) -> None:
@@ -147,7 +148,8 @@ def _leaves_the_encoding_open(call: ast.Call) -> bool:
     if method in {"read_text", "write_text"}:
         # The encoding is the first argument of the one, the second of the other.
         return bool(owner) and len(call.args) < (1 if method == "read_text" else 2)
-    if method not in {"open", "fdopen"}:
+    # A file descriptor of `os.open` has no encoding: it moves bytes.
+    if method not in {"open", "fdopen"} or (owner, method) == ("os", "open"):
         return False
     if owner in {"", "io", "os", "codecs", *PACKERS}:
         mode = call.args[1] if len(call.args) > 1 else named.get("mode")

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from palate.data.ids import LONGEST_ID
 from palate.data.sources.read import SourceFile
 from palate.data.values.cells import NULL_WORDS, Forms
 from palate.data.values.ids import MAX_ID_LENGTH, ids
@@ -79,9 +80,7 @@ def test_control_characters_are_refused(bad: str) -> None:
 
 
 def test_ids_have_the_length_that_the_service_takes() -> None:
-    from palate.serving.schemas import MAX_ID
-
-    assert MAX_ID == MAX_ID_LENGTH
+    assert MAX_ID_LENGTH == LONGEST_ID, "one rule for files and the API"
     assert read(["u" * 256, "\u00fc" * 256]) == ["u" * 256, "\u00fc" * 256]
     with pytest.raises(DataError, match="row 2: the c has more than 256 characters"):
         read(["u1", "u" * 257])

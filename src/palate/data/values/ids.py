@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from palate.data.ids import LONGEST_ID
 from palate.data.preparation_report import Notes
 from palate.data.sources.read import SourceFile
 from palate.data.values.cells import (
@@ -16,7 +17,7 @@ from palate.data.values.cells import (
 )
 from palate.errors import DataError
 
-MAX_ID_LENGTH = 256
+MAX_ID_LENGTH = LONGEST_ID
 """Most characters of an id, here and in the service."""
 
 CONTROL = r"[\x00-\x1f\x7f]"
