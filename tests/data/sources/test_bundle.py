@@ -1,5 +1,6 @@
 """A folder of tables: found by name, joined with image vectors."""
 
+import gzip
 from pathlib import Path
 
 import polars as pl
@@ -20,6 +21,28 @@ def test_tables_of_any_format(tmp_path: Path) -> None:
         "products.jsonl",
         "Users.parquet",
     ]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".json", ".parquet", ".csv.gz"])
+def test_brackets_in_names_are_no_pattern(tmp_path: Path, suffix: str) -> None:
+    folder = tmp_path / "shop [2024] *"
+    folder.mkdir()
+    path = folder / f"events[1]{suffix}"
+    table = pl.DataFrame({"user": ["u", "v"], "item": ["i", "j"]})
+    match suffix:
+        case ".parquet":
+            table.write_parquet(path)
+        case ".jsonl":
+            table.write_ndjson(path)
+        case ".json":
+            table.write_json(path)
+        case _:
+            text = table.write_csv(separator="\t" if suffix == ".tsv" else ",").encode()
+            path.write_bytes(gzip.compress(text) if suffix == ".csv.gz" else text)
+    (folder / "meta[1].csv").write_text("item_id,title\ni,One\n")
+    source = read_bundle(folder)
+    assert source.events.table.rows() == [("u", "i"), ("v", "j")]
+    assert source.items is not None
 
 
 def test_one_table_of_any_name(tmp_path: Path) -> None:

@@ -214,7 +214,8 @@ def _columns(place: Path, form: FileForm) -> list[str]:
     first = first_file(place)
     suffix = table_suffix(first)
     if suffix in PARQUET_SUFFIXES:
-        return list(pl.read_parquet_schema(first))
+        with first.open("rb") as file:
+            return list(pl.read_parquet_schema(file))
     text = TextFile.at(first, form.encoding)
     if suffix in DELIMITED_SUFFIXES:
         return column_names(text, form.header)

@@ -178,6 +178,7 @@ def _parse_fast(text: TextFile, layout: Delimited, names: Sequence[str]) -> pl.D
         new_columns=list(names),
         infer_schema=False,
         quote_char='"' if layout.quoted else None,
+        glob=False,
     )
 
 

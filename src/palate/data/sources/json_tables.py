@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from glob import has_magic
 from pathlib import Path
 from typing import NoReturn
 
@@ -66,7 +67,8 @@ def parse_json(
 
 
 def _source(text: TextFile) -> Path | bytes:
-    if text.is_plain:
+    # A path with a bracket or a star in it would be taken for a pattern.
+    if text.is_plain and not has_magic(str(text.path)):
         return text.path
     with text.opened() as file:
         return file.read()
