@@ -9,10 +9,10 @@ import polars as pl
 
 from palate.data.catalog import Catalog
 from palate.data.dataset import Dataset
+from palate.data.ids import LONGEST_ID
 from palate.data.interactions import Interactions
 from palate.data.preparation_report import Notes, write_report
 from palate.data.split import Split
-from palate.data.values.ids import MAX_ID_LENGTH
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, UnknownUserError
 
@@ -86,10 +86,10 @@ def _led(table: pl.DataFrame, column: str, shop: str) -> pl.DataFrame:
     """
     led = table.with_columns(pl.concat_str(pl.lit(f"{shop}:"), pl.col(column)).alias(column))
     longest = led[column].str.len_chars().max()
-    if isinstance(longest, int) and longest > MAX_ID_LENGTH:
+    if isinstance(longest, int) and longest > LONGEST_ID:
         raise DataError(
             f"An id of {shop!r} with its name before it has {longest} characters;"
-            f" {MAX_ID_LENGTH} are the most.",
+            f" {LONGEST_ID} are the most.",
             hint="Prepare the dataset again with a shorter --name.",
         )
     return led

@@ -6,10 +6,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from palate.data.ids import LONGEST_ID
+from palate.data.ids import LONGEST_ID, id_fault
 from palate.data.sources.read import SourceFile
 from palate.data.values.cells import NULL_WORDS, Forms
-from palate.data.values.ids import MAX_ID_LENGTH, ids
+from palate.data.values.ids import ids
 from palate.errors import DataError
 
 
@@ -80,7 +80,13 @@ def test_control_characters_are_refused(bad: str) -> None:
 
 
 def test_ids_have_the_length_that_the_service_takes() -> None:
-    assert MAX_ID_LENGTH == LONGEST_ID, "one rule for files and the API"
+    for fits in ("u" * LONGEST_ID, "\u00fc" * LONGEST_ID):
+        assert id_fault(fits) is None
+        assert read([fits]) == [fits]
+    for long in ("u" * (LONGEST_ID + 1), "\u6f22" * LONGEST_ID):
+        assert id_fault(long) is not None
+        with pytest.raises(DataError, match="row 1: the c has more than"):
+            read([long])
     assert read(["u" * 256, "\u00fc" * 256]) == ["u" * 256, "\u00fc" * 256]
     with pytest.raises(DataError, match="row 2: the c has more than 256 characters"):
         read(["u1", "u" * 257])

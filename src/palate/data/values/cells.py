@@ -131,8 +131,9 @@ def refuse(
     Raises:
         DataError: naming file and line.
     """
-    row = bad.arg_max()
-    if row is None or not bad[row]:
+    rows = bad.fill_null(False)
+    row = rows.arg_max()
+    if row is None or not rows[row]:
         return
     value = "" if given is None else f": {shown(given[row])}"
     raise DataError(f"{file.where(row)}: {what}{value}.", hint=hint)

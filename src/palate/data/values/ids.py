@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from palate.data.ids import LONGEST_ID
+from palate.data.ids import LONGEST_ID, LONGEST_ID_BYTES
 from palate.data.preparation_report import Notes
 from palate.data.sources.read import SourceFile
 from palate.data.values.cells import (
@@ -16,9 +16,6 @@ from palate.data.values.cells import (
     tidy,
 )
 from palate.errors import DataError
-
-MAX_ID_LENGTH = LONGEST_ID
-"""Most characters of an id, here and in the service."""
 
 CONTROL = r"[\x00-\x1f\x7f]"
 """What no id may hold, as a regular expression: ids are printed, logged and put into addresses."""
@@ -132,14 +129,18 @@ def _shortened(series: pl.Series) -> Notes:
 def _check(file: SourceFile, column: str, series: pl.Series, *, is_graphic: bool) -> None:
     """Refuse ids that nothing else takes: too long, or with control characters."""
     longest = series.str.len_bytes().max()
-    if isinstance(longest, int) and longest > MAX_ID_LENGTH:
+    if isinstance(longest, int) and longest > LONGEST_ID:
+        hint = "Is it the right column? Shorten the ids otherwise."
+        told = f"the {column} has more than {LONGEST_ID} characters"
         refuse(
             file,
-            (series.str.len_chars() > MAX_ID_LENGTH).fill_null(False),
-            f"the {column} has more than {MAX_ID_LENGTH} characters",
-            "Is it the right column? Shorten the ids otherwise.",
+            series.str.len_chars() > LONGEST_ID,
+            told,
+            hint,
             given=series,
         )
+        told = f"the {column} has more than {LONGEST_ID_BYTES} bytes of UTF-8"
+        refuse(file, series.str.len_bytes() > LONGEST_ID_BYTES, told, hint, given=series)
     if is_graphic:
         return
     refuse(
