@@ -36,14 +36,14 @@ def prepare(
         list[str] | None,
         typer.Option(
             help="Where a guess is wrong: --column user_id=buyer; of one table:"
-            " --column items.item_id=sku; an empty name leaves it out."
+            " --column items.title=name; an empty name leaves it out."
         ),
     ] = None,
     header: Annotated[
         list[str] | None,
         typer.Option(
-            help="Names of the columns of a file without a header line: --header"
-            " user_id,item_id,rating,timestamp; of another table: --header items=item_id,title."
+            help="Names of all columns, in their order, of a file without a header line: --header"
+            " user_id,item_id; of another table: --header items=id,title."
         ),
     ] = None,
     encoding: Annotated[

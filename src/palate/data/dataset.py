@@ -14,6 +14,7 @@ from jaxtyping import Int
 from palate.artifacts import Manifest, read_manifest, understanding, verify, writing
 from palate.data.catalog import Catalog
 from palate.data.interactions import Interactions
+from palate.data.sources.open import AnySource, open_source
 from palate.data.split import Fit, Part, PartName, Split
 from palate.data.splitting import moved_into_training
 from palate.errors import ArtifactError
@@ -212,12 +213,13 @@ class Dataset:
         return build(read_frames(events, items, users), chosen)
 
     @classmethod
-    def prepare(cls, source: Path | str, **options: object) -> "Dataset":
+    def prepare(cls, source: AnySource, **options: object) -> "Dataset":
         """Make a dataset of files, as ``palate prepare`` does; :meth:`save` writes its folder.
 
         Args:
             source: a table of events; a folder with one, and tables of items and users beside it; a
-                folder of raw MovieLens or Amazon files; or the name of a public set.
+                folder of raw MovieLens or Amazon files; the name of a public set; or the files of
+                each table: ``{"events": "orders.csv", "items": "products.csv"}``.
             **options: those of :class:`palate.data.prepare.PrepareOptions`, as in
                 :meth:`from_frames`.
 
@@ -226,7 +228,6 @@ class Dataset:
             ConfigError: when an option cannot be used.
         """
         from palate.data.prepare import build, options_of
-        from palate.data.sources.open import open_source
 
         chosen = options_of(options)
         return build(open_source(source, chosen.file_forms), chosen)

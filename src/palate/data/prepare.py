@@ -201,7 +201,7 @@ def _in_two_files(events: SourceFile) -> Notes:
     """Say which files were read together, and warn of events that stand in two of them."""
     if len(events.pieces) < 2:
         return Notes()
-    names = ", ".join(piece.path.name for piece in events.pieces[:4])
+    names = ", ".join(events.piece_names[:4])
     more = f" and {len(events.pieces) - 4} more" if len(events.pieces) > 4 else ""
     read = (f"Events: {len(events.pieces)} files read together: {names}{more}.",)
     flat = events.table.select(~cs.nested())

@@ -78,7 +78,15 @@ class SourceFile:
         if not self.pieces:
             return self.path.name
         others = len(self.pieces) - 1
-        return f"{self.pieces[0].path.name} and {others} more file{'s' * (others > 1)}"
+        return f"{self.piece_names[0]} and {others} more file{'s' * (others > 1)}"
+
+    @property
+    def piece_names(self) -> list[str]:
+        """What to call its files: their paths below the folder that they lie in."""
+        return [
+            str(path.relative_to(self.path)) if path.is_relative_to(self.path) else path.name
+            for path in self.paths
+        ]
 
     @property
     def paths(self) -> list[Path]:
@@ -285,7 +293,7 @@ def _refuse_header(path: Path, form: FileForm) -> None:
 
 def _read_parquet(path: Path) -> SourceFile:
     try:
-        table = pl.read_parquet(path)
+        table = pl.read_parquet(path, glob=False)
     except PolarsError as error:
         said = str(error).split("\n", 1)[0].rstrip(".")
         raise DataError(

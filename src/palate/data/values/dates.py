@@ -230,7 +230,7 @@ def _order_of_days(
         words = "day first" if day_first else "month first"
         number = first if day_first else other
         proof = shown(texts.filter((number > 12).fill_null(False))[0])
-        return day_first, Notes(read=(f"Dates: {words}, as {proof} can only be read.",))
+        return day_first, Notes(read=(f"Dates: {words}, as {proof} shows.",))
     if (numbers["mark"].drop_nulls() == ".").all():
         return True, Notes(
             read=(f"Dates: day first, as points between the numbers say: {example}.",)

@@ -40,7 +40,8 @@ _NO_DATE = r"^(?:0000|0001)\D"
 """What databases write for no date at all."""
 _HINT = (
     "Give Unix seconds or milliseconds, or dates such as 2024-01-31 or 2024-01-31T12:00:00Z;"
-    " or say how they are written, for instance --time-format '%d.%m.%Y %H:%M'."
+    " or say how they are written, for instance --time-format '%d.%m.%Y %H:%M';"
+    " or ignore the column with --column timestamp= (nothing behind it)."
 )
 
 
