@@ -27,7 +27,7 @@ def split_sentences(text: str) -> list[str]:
         hidden = _TITLE.sub(lambda mark: f"{mark.group()[:-1]}_", _INCH.sub("_", line))
         for piece in sentencex.segment("en", hidden):
             cut, start = text[start : start + len(piece)], start + len(piece)
-            if pieces and cut.isspace():
+            if pieces and (cut.isspace() or pieces[-1].isspace()):
                 pieces[-1] += cut
             else:
                 pieces.append(cut)
