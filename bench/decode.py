@@ -3,11 +3,12 @@
     .venv/bin/python bench/decode.py [--only llama t5 constraint illegal] [--users 256]
 
 Four codes per item, 256 for each, beam 20, lists of 20, histories of 20 items; all weights are
-random, float32. First the same weights in our decoder and in ``LlamaForCausalLM``, whose
-``generate`` keeps to a trie of Python dictionaries through ``prefix_allowed_tokens_fn``; the lists
-must be the same. Then T5 alike. Then the cost of the look-ups per step against the size of the
-catalogue. Last, how many recommendations are no item without the table, and with it. The last line
-is ``decode: <how many times as many users per second as generate, Llama>``.
+random, float32. First a recommendation model as it is trained and asked, and the same weights in
+``LlamaForCausalLM``, whose ``generate`` keeps to a trie of Python dictionaries through
+``prefix_allowed_tokens_fn``; the lists must be the same. Then T5 as the backbone, alike. Then
+the cost of the look-ups per step against the size of the catalogue. Last, how many recommendations
+are no item without the table, and with it. The last line is ``decode: <how many times as many users
+per second as generate, Llama>``.
 """
 
 import time
@@ -18,16 +19,24 @@ import numpy as np
 import torch
 from measure import console, machine, options_of, parser
 from rich.table import Table
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration
+from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import logging as transformers_logging
 
 from palate.inference.beam import CodeScorer, beam_search
+from palate.inference.code_scorers import ModelCodes
 from palate.items.codes.codes import Codes, Level
 from palate.items.codes.prefix_table import Children, PrefixTable
-from palate.models.code_decoding import BeamCache, CodeHead, DecoderScorer
-from palate.models.decoder import Decoder, DecoderConfig, llama_config, llama_state_dict
-from palate.models.t5_decoding import T5Scorer
+from palate.items.features import ItemFeatures
+from palate.language.batch import Batch
+from palate.language.item_format import NOTHING
+from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
+from palate.models.code_tokens import CodeTokens
+from palate.models.decoder import DecoderConfig, llama_config, llama_state_dict
+from palate.models.language_model import RecommendationModel
+from palate.models.model_config import ModelConfig
+from palate.models.references import mentioned
 
 PARTS = ("llama", "t5", "constraint", "illegal")
 ITEMS = 12_101
@@ -37,10 +46,9 @@ BEAMS = N = 20
 BATCH = 32
 BATCHES = (16, 32, 64)
 """Users asked at once; each side is shown at its best."""
-FIRSTS = tuple(range(0, LEVELS * SIZE, SIZE))
-SIZES = (SIZE,) * LEVELS
 BEGIN, PAD = LEVELS * SIZE, LEVELS * SIZE + 1
 VOCABULARY = LEVELS * SIZE + 2
+"""Of ``generate``: each code of each level, what an answer of T5 begins with, and padding."""
 CONFIG = DecoderConfig(width=128, layers=4, heads=4, dropout=0.0)
 CATALOGUES = (10_000, 100_000, 1_000_000, 10_000_000)
 TIE = 1e-4
@@ -96,63 +104,166 @@ def drawn_codes(num_items: int, size: int) -> Codes:
     return Codes(values, (Level("code", size),) * LEVELS)
 
 
-def drawn_prompts(codes: Codes, users: int, *, begin: bool) -> Tensor:
-    """Return histories as tokens."""
+def drawn_histories(codes: Codes, users: int) -> Tensor:
+    """Return histories as item rows."""
     draw = np.random.default_rng(0)
-    items = codes.values[draw.integers(0, len(codes), (users, HISTORY))] + np.asarray(FIRSTS)
-    tokens = torch.from_numpy(items.reshape(users, -1).astype(np.int64))
-    return torch.nn.functional.pad(tokens, (1, 0), value=BEGIN) if begin else tokens
+    return torch.from_numpy(draw.integers(0, len(codes), (users, HISTORY)))
 
 
-# Llama
-
-
-def drawn_decoder() -> tuple[Decoder, Tensor]:
-    """Return a decoder and word embeddings, as loud as after training."""
+def drawn_model(
+    codes: Codes, backbone: EncoderDecoderBackbone | None = None
+) -> RecommendationModel:
+    """Return a model that reads and answers codes, its weights as loud as after training."""
     torch.manual_seed(0)
-    decoder = Decoder(CONFIG).eval()
-    for name, weight in decoder.named_parameters():
-        if "norm" not in name:
-            torch.nn.init.normal_(weight, std=0.08)
-    return decoder, torch.randn(VOCABULARY, CONFIG.width) * 0.3
+    model = RecommendationModel(
+        ModelConfig(decoder=CONFIG, num_queries=0, read_words=False, item_format=("codes",)),
+        ItemFeatures(has_id=np.zeros(len(codes), dtype=bool), vectors={}),
+        vocabulary_size=VOCABULARY,
+        num_event_types=1,
+        codes=codes,
+        backbone=backbone,
+    ).eval()
+    assert model.codes is not None
+    loud = {"embedding.weight": 0.3, "said.weight": 0.3, "start": 0.3}
+    for name, weight in model.codes.named_parameters():
+        if name in loud:
+            nn.init.normal_(weight, std=loud[name])
+    if backbone is None:
+        for name, weight in model.decoder.named_parameters():
+            if "norm" not in name:
+                nn.init.normal_(weight, std=0.08)
+    return model
 
 
-def against_llama(codes: Codes, users: int) -> float:
-    decoder, words = drawn_decoder()
-    reference = LlamaForCausalLM(LlamaConfig(**llama_config(CONFIG, VOCABULARY))).eval()
-    reference.load_state_dict(llama_state_dict(decoder, words), strict=False)
-    reference.tie_weights()
-    head, table = CodeHead(words, words, FIRSTS, SIZES), PrefixTable.of(codes)
-
-    def ours(prompts: Tensor) -> Lists:
-        return Lists(*beam_search(llama_scorer(decoder, head, prompts), table, beams=BEAMS, n=N))
-
-    return compared(
-        "Llama architecture, d = 128, 4 layers",
-        in_parts(ours),
-        in_parts(generation(reference, codes, prompt=1 + HISTORY * LEVELS)),
-        drawn_prompts(codes, users, begin=True),
+def batch_of(histories: Tensor) -> Batch:
+    """Return histories as the model reads them, a token per code."""
+    users, items = histories.shape
+    rows = histories.repeat_interleave(LEVELS, dim=1)
+    nothing = torch.full_like(rows, NOTHING)
+    return Batch(
+        instruction=torch.zeros(0, dtype=torch.long),
+        token_ids=nothing,
+        items=rows,
+        levels=torch.arange(LEVELS).repeat(users, items),
+        events=torch.zeros_like(rows),
+        described=nothing,
+        descriptions=None,
+        prefix_lengths=torch.full((users, 1), rows.shape[1]),
+        targets=torch.full((users, 1, 1), NOTHING),
+        without_id=torch.zeros(users, dtype=torch.bool),
     )
 
 
-def llama_scorer(decoder: Decoder, head: CodeHead, prompts: Tensor) -> DecoderScorer:
-    users, time_ = prompts.shape
-    positions = torch.arange(time_)[None]
-    hidden, past = decoder(head.inputs[prompts], positions, answer_from=time_ - 1)
-    cache = BeamCache(
-        decoder,
-        past,
-        torch.ones(users, time_, dtype=torch.bool),
-        torch.full((users,), time_),
+def scorer_of(model: RecommendationModel, histories: Tensor) -> ModelCodes:
+    """Read histories as the service does."""
+    batch = batch_of(histories)
+    table = model.items(mentioned(batch, model.num_items))
+    return ModelCodes(model, model.prefix(batch, table))
+
+
+def searching(model: RecommendationModel, codes: Codes) -> Callable[[Tensor], Lists]:
+    """Return the search of the product."""
+    table = PrefixTable.of(codes)
+    return lambda histories: Lists(
+        *beam_search(scorer_of(model, histories), table, beams=BEAMS, n=N)
     )
-    return DecoderScorer(cache, head, hidden[:, 0])
+
+
+# The same weights in transformers
+
+
+class Codewise:
+    """Lets a model of ``transformers`` read and say codes as ours does: its ``generate`` stays.
+
+    The place of a code reads what the history ended with, all codes said before, and its level.
+    """
+
+    tokens: CodeTokens
+    carried: Tensor
+    """What each history ended with."""
+    embedding_scale: float | Tensor = 1.0
+
+    def take(self, tokens: CodeTokens) -> None:
+        """Speak these codes."""
+        self.tokens = tokens
+        self.lm_head = LevelHead(tokens)
+
+    def place(self, said: Tensor) -> Tensor:
+        """Return what is read at the next place of each beam."""
+        self.lm_head.level = said.shape[1]
+        carried = self.carried.repeat_interleave(len(said) // len(self.carried), dim=0)
+        x = carried + self.tokens.said(said).sum(dim=1) + self.tokens.start[said.shape[1]]
+        return x[:, None] * self.embedding_scale
+
+
+class LevelHead(nn.Module):
+    """The logits of one level among all tokens, -inf for those of the others."""
+
+    level = 0
+
+    def __init__(self, tokens: CodeTokens) -> None:
+        """Take the codes and their logits from ``tokens``."""
+        super().__init__()
+        self.tokens = tokens
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Return the logits."""
+        first = self.tokens.bases[self.level]
+        logits = hidden.new_full((*hidden.shape[:-1], VOCABULARY), -torch.inf)
+        found = self.tokens.logits(hidden, self.level)
+        logits[..., first : first + found.shape[-1]] = found
+        return logits
+
+
+class CodewiseLlama(Codewise, LlamaForCausalLM):
+    """Reads the history, then the place of the first code, and so on."""
+
+    def prepare_inputs_for_generation(
+        self, input_ids: Tensor, inputs_embeds: Tensor | None = None, **kwargs: object
+    ) -> dict:
+        """Put the place of the next code where the token before it would be read."""
+        inputs = super().prepare_inputs_for_generation(
+            input_ids, inputs_embeds=inputs_embeds, **kwargs
+        )
+        if input_ids.shape[1]:
+            return inputs | {"input_ids": None, "inputs_embeds": self.place(input_ids)}
+        return inputs
+
+    def prompts(self, x: Tensor) -> dict[str, Tensor]:
+        """Return what ``generate`` reads: the history, and the place of the first code."""
+        nobody = torch.zeros(len(x), 0, dtype=torch.long)
+        read = torch.cat([x, self.place(nobody)], dim=1)
+        return {"inputs_embeds": read, "attention_mask": torch.ones(read.shape[:2])}
+
+
+class CodewiseT5(Codewise, T5ForConditionalGeneration):
+    """Encodes the history; the place of the first code stands where an answer begins."""
+
+    def prepare_inputs_for_generation(self, input_ids: Tensor, **kwargs: object) -> dict:
+        """Put the place of the next code where the token before it would be read."""
+        inputs = super().prepare_inputs_for_generation(input_ids, **kwargs)
+        place = self.place(input_ids[:, 1:])
+        return inputs | {"decoder_input_ids": None, "decoder_inputs_embeds": place}
+
+    def prompts(self, x: Tensor) -> dict[str, object]:
+        """Return what ``generate`` answers from: the encoded history."""
+        read = self.encoder(inputs_embeds=x * self.embedding_scale)
+        states = BaseModelOutput(last_hidden_state=read.last_hidden_state)
+        return {"encoder_outputs": states, "attention_mask": torch.ones(x.shape[:2])}
 
 
 def generation(
-    model: LlamaForCausalLM | T5ForConditionalGeneration, codes: Codes, *, prompt: int
+    reference: CodewiseLlama | CodewiseT5, codes: Codes, *, begins: int
 ) -> Callable[[Tensor], Lists]:
-    """Return the beam search of ``transformers`` over a trie of Python dictionaries."""
-    row_of = {tuple(item): row for row, item in enumerate((codes.values + FIRSTS).tolist())}
+    """Return the beam search of ``transformers`` over a trie of Python dictionaries.
+
+    Args:
+        reference: the model.
+        codes: of the catalogue.
+        begins: tokens before the first code of an answer.
+    """
+    tokens = reference.tokens
+    row_of = {tuple(item): row for row, item in enumerate(tokens.values.tolist())}
     trie: dict[tuple[int, ...], list[int]] = {}
     for item in sorted(row_of):
         for level in range(LEVELS):
@@ -161,16 +272,18 @@ def generation(
                 following.append(item[level])
 
     # Left alone, the configuration's token 2 would end a sequence: here it is a code.
-    model.generation_config.eos_token_id = None
-    model.generation_config.pad_token_id = PAD
+    reference.generation_config.eos_token_id = None
+    reference.generation_config.pad_token_id = PAD
 
-    def allowed(_: int, tokens: Tensor) -> list[int]:
-        return trie[tuple(tokens[prompt:].tolist())]
+    def allowed(_: int, said: Tensor) -> list[int]:
+        return trie[tuple(said[begins:].tolist())]
 
-    def decode(prompts: Tensor) -> Lists:
-        found = model.generate(
-            prompts,
-            attention_mask=torch.ones_like(prompts),
+    def decode(histories: Tensor) -> Lists:
+        rows = histories.repeat_interleave(LEVELS, dim=1)
+        x = tokens.read(rows, torch.arange(LEVELS).repeat(*histories.shape))
+        reference.carried = x[:, -LEVELS:].sum(dim=1)
+        found = reference.generate(
+            **reference.prompts(x),
             num_beams=BEAMS,
             num_return_sequences=N,
             max_new_tokens=LEVELS,
@@ -182,11 +295,58 @@ def generation(
             return_dict_in_generate=True,
             output_scores=True,
         )
-        items = found.sequences[:, prompt:].tolist()
+        items = found.sequences[:, begins:].tolist()
         rows = torch.tensor([row_of.get(tuple(item), -1) for item in items])
         return Lists(rows.view(-1, N), found.sequences_scores.view(-1, N))
 
     return decode
+
+
+def against_llama(codes: Codes, users: int) -> float:
+    """Compare with Llama, the architecture of our own decoder."""
+    model = drawn_model(codes)
+    reference = CodewiseLlama(LlamaConfig(**llama_config(CONFIG, VOCABULARY))).eval()
+    words = torch.zeros(VOCABULARY, CONFIG.width)
+    reference.load_state_dict(llama_state_dict(model.decoder, words), strict=False)
+    reference.take(model.codes)
+    return compared(
+        "Llama architecture, d = 128, 4 layers",
+        in_parts(searching(model, codes)),
+        in_parts(generation(reference, codes, begins=0)),
+        drawn_histories(codes, users),
+    )
+
+
+def against_t5(codes: Codes, users: int) -> float:
+    """Compare with T5, which is the backbone of both sides."""
+    torch.manual_seed(0)
+    config = T5Config(
+        vocab_size=VOCABULARY,
+        d_model=128,
+        d_kv=64,
+        num_heads=6,
+        d_ff=1024,
+        num_layers=4,
+        num_decoder_layers=4,
+        pad_token_id=PAD,
+        eos_token_id=None,
+        decoder_start_token_id=BEGIN,
+        scale_decoder_outputs=False,
+    )
+    reference = CodewiseT5(config).eval()
+    backbone = EncoderDecoderBackbone(reference)
+    model = drawn_model(codes, backbone)
+    reference.embedding_scale = backbone.embedding_scale
+    reference.take(model.codes)
+    return compared(
+        "T5, d = 128, 4 + 4 layers",
+        in_parts(searching(model, codes)),
+        in_parts(generation(reference, codes, begins=1)),
+        drawn_histories(codes, users),
+    )
+
+
+# Side by side
 
 
 def in_parts(decode: Callable[[Tensor], Lists]) -> Decode:
@@ -243,41 +403,6 @@ def same_lists(ours: Lists, theirs: Lists) -> None:
         raise SystemExit("the two sides do not compute the same")
 
 
-# T5
-
-
-def drawn_t5() -> T5ForConditionalGeneration:
-    torch.manual_seed(0)
-    config = T5Config(
-        vocab_size=VOCABULARY,
-        d_model=128,
-        d_kv=64,
-        num_heads=6,
-        d_ff=1024,
-        num_layers=4,
-        num_decoder_layers=4,
-        pad_token_id=PAD,
-        eos_token_id=None,
-        decoder_start_token_id=BEGIN,
-    )
-    return T5ForConditionalGeneration(config).eval()
-
-
-def against_t5(codes: Codes, users: int) -> None:
-    model, table = drawn_t5(), PrefixTable.of(codes)
-
-    def ours(prompts: Tensor) -> Lists:
-        scorer = T5Scorer(model, FIRSTS, SIZES, prompts, torch.ones_like(prompts, dtype=torch.bool))
-        return Lists(*beam_search(scorer, table, beams=BEAMS, n=N))
-
-    compared(
-        "T5, d = 128, 4 + 4 layers",
-        in_parts(ours),
-        in_parts(generation(model, codes, prompt=1)),
-        drawn_prompts(codes, users, begin=False),
-    )
-
-
 # The constraint
 
 
@@ -296,9 +421,7 @@ SECONDS: list[float] = []
 
 
 def constraint(catalogues: Sequence[int]) -> None:
-    """Show what the look-ups cost while the Llama decoder decodes."""
-    decoder, words = drawn_decoder()
-    head = CodeHead(words, words, FIRSTS, SIZES)
+    """Show what the look-ups cost while our decoder decodes."""
     shown = Table(title=f"The constraint: {LEVELS} levels of {SIZE}, beam {BEAMS}, {BATCH} users")
     for heading in (
         "items",
@@ -316,12 +439,12 @@ def constraint(catalogues: Sequence[int]) -> None:
         started = time.perf_counter()
         table = TimedTable.of(codes)
         built = time.perf_counter() - started
-        prompts = drawn_prompts(codes, BATCH, begin=True)
+        model, histories = drawn_model(codes), drawn_histories(codes, BATCH)
         whole, looking = [], []
         for _ in range(12):
             SECONDS.clear()
             started = time.perf_counter()
-            beam_search(llama_scorer(decoder, head, prompts), table, beams=BEAMS, n=N)
+            beam_search(scorer_of(model, histories), table, beams=BEAMS, n=N)
             whole.append(time.perf_counter() - started)
             looking.append(sum(SECONDS))
         share = np.median(np.divide(looking, whole))
@@ -382,19 +505,18 @@ def free_search(scorer: CodeScorer) -> Tensor:
 
 def illegal(codes: Codes, recommendations: int) -> None:
     """Count what is no item, with the table and without."""
-    decoder, words = drawn_decoder()
-    head, table = CodeHead(words, words, FIRSTS, SIZES), PrefixTable.of(codes)
+    model, table = drawn_model(codes), PrefixTable.of(codes)
     known = {tuple(item) for item in codes.values.tolist()}
     made_up = {"with the table": 0, "without": 0}
-    prompts = drawn_prompts(codes, -(-recommendations // N), begin=True)
-    for part in prompts.split(BATCH):
-        rows, _ = beam_search(llama_scorer(decoder, head, part), table, beams=BEAMS, n=N)
+    histories = drawn_histories(codes, -(-recommendations // N))
+    for part in histories.split(BATCH):
+        rows, _ = beam_search(scorer_of(model, part), table, beams=BEAMS, n=N)
         made_up["with the table"] += int((rows < 0).sum())
         for listed in rows.tolist():
             made_up["with the table"] += N - len(set(listed))
-        free = free_search(llama_scorer(decoder, head, part)).flatten(0, 1).tolist()
+        free = free_search(scorer_of(model, part)).flatten(0, 1).tolist()
         made_up["without"] += sum(tuple(item) not in known for item in free)
-    total = len(prompts) * N
+    total = len(histories) * N
     for how, count in made_up.items():
         console.print(f"illegal {how}: {count:,} of {total:,} ({count / total:.1%})")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
 
@@ -188,8 +189,10 @@ def test_a_share_of_the_users_is_learned_from_and_all_are_judged() -> None:
 def test_decoding_is_compared_on_equal_lists() -> None:
     codes = decode.drawn_codes(300, 16)
     assert len(codes) == 300
-    ratio = decode.against_llama(codes, 4)
-    assert ratio > 0
+    with torch.inference_mode():
+        # Either stops the program where generate does not find the same lists.
+        assert decode.against_llama(codes, 4) > 0
+        assert decode.against_t5(codes, 4) > 0
 
 
 def _pairs(cases: Cases) -> list[tuple[History, np.ndarray]]:

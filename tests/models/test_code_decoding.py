@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from palate.models.code_decoding import BeamCache, CodeHead, DecoderScorer
+from palate.models.code_decoding import BeamCache
 from palate.models.decoder import Decoder, DecoderConfig
 
 CONFIG = DecoderConfig(width=32, layers=3, heads=4, rope_theta=500.0)
@@ -75,27 +75,3 @@ def test_the_history_is_not_copied_by_a_step(decoder: Decoder, words: Tensor) ->
         cache.step(words[_tokens(3, USERS, 50)], torch.zeros(USERS, 50, dtype=torch.long))
         assert [keys.data_ptr() for keys, _ in cache.shared] == before
         assert all(len(keys) == USERS for keys, _ in cache.shared)
-
-
-def test_levels_have_tokens_of_their_own_and_share_one_normalisation(
-    decoder: Decoder, words: Tensor
-) -> None:
-    head = CodeHead(words, words, firsts=(10, 30), sizes=(20, 25))
-    history = _tokens(2, USERS, TIME)
-    with torch.inference_mode():
-        hidden, past = decoder(words[history], torch.arange(TIME)[None])
-        cache = BeamCache(
-            decoder, past, torch.ones(USERS, TIME, dtype=torch.bool), torch.full((USERS,), TIME)
-        )
-        scorer = DecoderScorer(cache, head, hidden[:, -1])
-        first = scorer.first()
-        codes = _tokens(3, USERS, 4) % 20
-        second = scorer.next(torch.zeros_like(codes), codes)
-    assert first.shape == (USERS, 20)
-    assert second.shape == (USERS, 4, 25)
-    whole = (hidden[:, -1] @ words.T).log_softmax(-1)
-    torch.testing.assert_close(first, whole[:, 10:30])
-    alone = _alone(decoder, words, [*history[1].tolist(), 10 + int(codes[1, 2])])
-    torch.testing.assert_close(
-        second[1, 2], (alone @ words.T).log_softmax(-1)[30:55], atol=1e-4, rtol=1e-4
-    )

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from palate.errors import ArtifactError
 from palate.items.features import ItemFeatures
 from palate.items.vectors import ItemVectors
 from palate.language.batch import Batch, BatchBuilder
@@ -20,6 +21,7 @@ from palate.models.fusion import FusionConfig
 from palate.models.language_model import RecommendationModel
 from palate.models.model_config import ModelConfig
 from palate.models.references import references_of
+from palate.models.trainable_state import load_trainable_state, trainable_state
 from palate.types import History
 
 NUM_ITEMS = 12
@@ -404,3 +406,11 @@ def test_what_is_hidden_does_not_reach_the_first_word_of_its_blank() -> None:
     one, two = (_words_of(model, batch) for batch in batches)
     assert torch.equal(one[:, 0], two[:, 0])
     assert not torch.allclose(one[:, 1], two[:, 1], atol=1e-3)
+
+
+def test_weights_of_another_shape_are_told() -> None:
+    model, narrow = _model(num_queries=2), _model(num_queries=1)
+    load_trainable_state(model, trainable_state(model))
+    for wrong in ({}, trainable_state(narrow)):
+        with pytest.raises(ArtifactError, match="do not fit the model"):
+            load_trainable_state(model, wrong)

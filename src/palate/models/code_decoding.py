@@ -9,7 +9,6 @@ Shape suffixes: U users, K beams, L codes so far, H heads, E width of a head.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -85,56 +84,6 @@ def attend(
     weights = torch.cat([scores, scores_own], dim=-1).softmax(dim=-1)
     from_shared = weights[..., :time] @ values
     return from_shared + (weights[..., time:, None] * own_values).sum(dim=-2)
-
-
-@dataclass(frozen=True, eq=False)
-class CodeHead:
-    """The tokens that stand for codes: how they are read, and how likely each is to come next."""
-
-    inputs: Float[Tensor, "vocabulary width"]
-    """Embeddings of all tokens."""
-    outputs: Float[Tensor, "vocabulary width"]
-    """Weights of the logits; the same tensor where the two are tied."""
-    firsts: tuple[int, ...]
-    """Per level: the token of its code 0."""
-    sizes: tuple[int, ...]
-    """Per level: the number of its codes."""
-
-    def embed(
-        self, level: int, codes: Int[Tensor, "users beams"]
-    ) -> Float[Tensor, "users beams width"]:
-        """Return the embeddings of ``codes`` of a level."""
-        return self.inputs[self.firsts[level] + codes]
-
-    def log_probabilities(
-        self, level: int, hidden: Float[Tensor, "*any width"]
-    ) -> Float[Tensor, "*any codes"]:
-        """Return those of the codes of a level, among all tokens there are."""
-        first, size = self.firsts[level], self.sizes[level]
-        return (hidden @ self.outputs.T).log_softmax(dim=-1)[..., first : first + size]
-
-
-class DecoderScorer:
-    """Scores the next codes of all beams (see :class:`palate.inference.beam.CodeScorer`)."""
-
-    def __init__(
-        self, cache: "BeamCache", head: CodeHead, hidden: Float[Tensor, "users width"]
-    ) -> None:
-        """Start after the history, whose last hidden state is ``hidden``."""
-        self.cache, self.head, self.hidden = cache, head, hidden
-        self.level = 0
-
-    def first(self) -> Float[Tensor, "users codes"]:
-        """Return the log-probabilities of the codes of the first level."""
-        return self.head.log_probabilities(0, self.hidden)
-
-    def next(
-        self, parents: Int[Tensor, "users beams"], codes: Int[Tensor, "users beams"]
-    ) -> Float[Tensor, "users beams codes"]:
-        """Return those of the next level, after ``codes`` that extend the beams ``parents``."""
-        hidden = self.cache.step(self.head.embed(self.level, codes), parents)
-        self.level += 1
-        return self.head.log_probabilities(self.level, hidden)
 
 
 class BeamCache:

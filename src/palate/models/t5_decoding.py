@@ -7,63 +7,15 @@ whenever beams are chosen anew. Here that is done once per user, and never copie
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-import torch
 import torch.nn.functional as F  # noqa: N812 - the name everyone uses
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from palate.models.code_decoding import CodeHead, OwnCodes, hiding
+from palate.models.code_decoding import OwnCodes, hiding
 from palate.models.decoder import KeyValue
 
 if TYPE_CHECKING:
-    from transformers import T5ForConditionalGeneration
     from transformers.models.t5.modeling_t5 import T5Attention
-
-
-class T5Scorer:
-    """Scores the next codes of all beams (see :class:`palate.inference.beam.CodeScorer`)."""
-
-    def __init__(
-        self,
-        model: "T5ForConditionalGeneration",
-        firsts: tuple[int, ...],
-        sizes: tuple[int, ...],
-        tokens: Int[Tensor, "users time"],
-        visible: Bool[Tensor, "users time"],
-    ) -> None:
-        """Encode the histories.
-
-        Args:
-            model: any T5 with its language-model head.
-            firsts: per level, the token of its code 0.
-            sizes: per level, the number of its codes.
-            tokens: of the histories.
-            visible: False where a token is padding.
-        """
-        weights = model.lm_head.weight
-        if model.config.scale_decoder_outputs:
-            weights = weights * model.model_dim**-0.5
-        self.head = CodeHead(model.decoder.embed_tokens.weight, weights, firsts, sizes)
-        self.start: int = model.config.decoder_start_token_id
-        states = model.encoder(input_ids=tokens, attention_mask=visible).last_hidden_state
-        self.beams = T5Beams(model.decoder, states, visible)
-        self.level = 0
-
-    def first(self) -> Float[Tensor, "users codes"]:
-        """Return the log-probabilities of the codes of the first level."""
-        start = self.head.inputs[self.start]
-        users = self.beams.users
-        root = torch.zeros(users, 1, dtype=torch.long, device=start.device)
-        hidden = self.beams.step(start.expand(users, 1, -1), root)
-        return self.head.log_probabilities(0, hidden[:, 0])
-
-    def next(
-        self, parents: Int[Tensor, "users beams"], codes: Int[Tensor, "users beams"]
-    ) -> Float[Tensor, "users beams codes"]:
-        """Return those of the next level, after ``codes`` that extend the beams ``parents``."""
-        hidden = self.beams.step(self.head.embed(self.level, codes), parents)
-        self.level += 1
-        return self.head.log_probabilities(self.level, hidden)
 
 
 class T5Beams:
@@ -91,11 +43,6 @@ class T5Beams:
         self.shared = [_shared(layer.cross, states) for layer in self.layers]
         self.own = OwnCodes(self.shared)
         self.bias = hiding(visible)
-
-    @property
-    def users(self) -> int:
-        """How many users there are."""
-        return len(self.shared[0][0])
 
     def step(
         self, x: Float[Tensor, "users beams width"], parents: Int[Tensor, "users beams"]

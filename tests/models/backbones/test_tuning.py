@@ -7,15 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from palate.errors import ArtifactError, ConfigError, MissingExtraError
+from palate.errors import ConfigError, MissingExtraError
 from palate.models.backbones.config import BackboneConfig, load_backbone
 from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
 from palate.models.backbones.tuning import (
     AnyBackbone,
     Bottleneck,
     TuningConfig,
-    adapter_state,
-    load_adapter_state,
     merge,
     prefix,
     trainable_parameters,
@@ -59,6 +57,10 @@ def _trained(fresh: AnyBackbone, config: TuningConfig) -> AnyBackbone:
     return backbone
 
 
+def _state(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
+
+
 def _share(backbone: nn.Module) -> float:
     trained = sum(weight.numel() for weight in trainable_parameters(backbone))
     return trained / sum(weight.numel() for weight in backbone.parameters())
@@ -77,14 +79,14 @@ def test_little_is_trained_and_it_starts_as_nothing(
 @pytest.mark.parametrize("config", EFFICIENT, ids=lambda config: config.kind)
 def test_what_was_trained_is_saved_alone(fresh: AnyBackbone, config: TuningConfig) -> None:
     trained = _trained(fresh, config)
-    state = adapter_state(trained)
+    state = _state(trained)
     assert set(state).isdisjoint(dict(fresh.named_parameters()))
     before = dict(fresh.named_parameters())
     for name, weight in trained.named_parameters():
         if name in before:
             assert torch.equal(weight, before[name])
     again = tune(copy.deepcopy(fresh), config)
-    load_adapter_state(again, state)
+    again.load_state_dict(state, strict=False)
     with torch.no_grad():
         assert not torch.allclose(_read(trained), _read(fresh))
         torch.testing.assert_close(_read(again), _read(trained))
@@ -107,9 +109,9 @@ def test_full_trains_everything_and_frozen_nothing(fresh: AnyBackbone) -> None:
     assert _share(tune(copy.deepcopy(fresh), TuningConfig())) == 1
     frozen = tune(copy.deepcopy(fresh), TuningConfig(kind="frozen"))
     assert trainable_parameters(frozen) == []
-    assert adapter_state(frozen) == {}
+    assert _state(frozen) == {}
     projector = nn.Linear(32, 32)
-    assert set(adapter_state(nn.ModuleList([frozen, projector]))) == {"1.weight", "1.bias"}
+    assert set(_state(nn.ModuleList([frozen, projector]))) == {"1.weight", "1.bias"}
 
 
 def test_a_soft_prompt_is_words_at_first_and_learned_alone(fresh: AnyBackbone) -> None:
@@ -123,7 +125,7 @@ def test_a_soft_prompt_is_words_at_first_and_learned_alone(fresh: AnyBackbone) -
     assert all(bool((words == one).all(dim=1).any()) for one in read[0].detach())
     assert [weight.shape for weight in trainable_parameters(tuned)] == [(5, 32)]
     read.sum().backward()
-    assert list(adapter_state(tuned)) == ["soft_prompt.vectors"]
+    assert list(_state(tuned)) == ["soft_prompt.vectors"]
     without_words = prefix(tune(copy.deepcopy(fresh), config))
     assert without_words is not None
     assert without_words.std() > 0.1
@@ -136,7 +138,7 @@ def test_targets_can_be_named(checkpoints: dict[str, Path]) -> None:
             tuning=TuningConfig(kind="lora", targets=("k_proj", "up_proj")),
         )
     )
-    assert {name.split(".")[-4] for name in adapter_state(backbone)} == {"k_proj", "up_proj"}
+    assert {name.split(".")[-4] for name in _state(backbone)} == {"k_proj", "up_proj"}
     narrow = load_backbone(
         BackboneConfig(
             path=str(checkpoints["llama"]),
@@ -160,17 +162,12 @@ def test_adapters_stand_at_the_end_of_each_sublayer(fresh: AnyBackbone) -> None:
     assert found == (10 if isinstance(tuned, EncoderDecoderBackbone) else 4)
 
 
-def test_tuned_twice_merged_in_vain_and_misfit_are_told(fresh: AnyBackbone) -> None:
-    small, large = EFFICIENT[0], EFFICIENT[0].model_copy(update={"rank": 3})
-    tuned = tune(copy.deepcopy(fresh), small)
+def test_tuned_twice_and_merged_in_vain_are_told(fresh: AnyBackbone) -> None:
+    tuned = tune(copy.deepcopy(fresh), EFFICIENT[0])
     with pytest.raises(ConfigError, match="already"):
-        tune(tuned, small)
+        tune(tuned, EFFICIENT[0])
     with pytest.raises(ConfigError, match="no LoRA update"):
         merge(copy.deepcopy(fresh))
-    with pytest.raises(ArtifactError, match="does not fit"):
-        load_adapter_state(tuned, adapter_state(tune(copy.deepcopy(fresh), large)))
-    with pytest.raises(ArtifactError, match="does not fit"):
-        load_adapter_state(tuned, {})
 
 
 def test_lora_without_peft_names_the_pip_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,8 @@
 """Tuning of a backbone: all weights, LoRA, bottleneck adapters, a soft prompt, or nothing.
 
 Parameter-efficient tuning freezes the weights and trains few added ones: LoRA (Hu et al. 2021, by
-``peft``), bottleneck adapters (Houlsby et al. 2019), a soft prompt (Lester et al. 2021).
-:func:`adapter_state` returns the trained weights and :func:`load_adapter_state` loads them.
+``peft``), bottleneck adapters (Houlsby et al. 2019), a soft prompt (Lester et al. 2021). The trained
+weights are saved by :func:`palate.models.trainable_state.trainable_state`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from palate.errors import ArtifactError, ConfigError, MissingExtraError
+from palate.errors import ConfigError, MissingExtraError
 from palate.models.backbones.causal import CausalBackbone
 from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
 from palate.models.decoder import Decoder
@@ -140,34 +140,6 @@ def prefix(backbone: nn.Module, rows: int = 1) -> Float[Tensor, "rows tokens wid
 def trainable_parameters(module: nn.Module) -> list[nn.Parameter]:
     """Return the parameters that need gradients, shared ones once."""
     return [weight for _, weight in _trained(module)]
-
-
-def adapter_state(module: nn.Module) -> dict[str, Tensor]:
-    """Return a copy of the trained weights of ``module`` by name."""
-    return {name: weight.detach().cpu().contiguous().clone() for name, weight in _trained(module)}
-
-
-@torch.no_grad()
-def load_adapter_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Load the weights that :func:`adapter_state` returned into a ``module`` with equal tuning.
-
-    Raises:
-        ArtifactError: when names or shapes differ from the trained weights of ``module``.
-    """
-    wanted = dict(_trained(module))
-    odd = sorted(
-        name
-        for name in wanted.keys() | state.keys()
-        if name not in wanted or name not in state or wanted[name].shape != state[name].shape
-    )
-    if odd:
-        raise ArtifactError(
-            f"The adapter does not fit the model: {len(odd)} of {len(wanted)} weights differ, "
-            f"the first is {odd[0]!r}.",
-            hint="Open it with the backbone and the tuning that it was trained with.",
-        )
-    for name, weight in wanted.items():
-        weight.copy_(state[name])
 
 
 def merge(backbone: Backbone) -> Backbone:
