@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from palate.data.dataset import Dataset
 from palate.errors import DataError
@@ -18,7 +19,6 @@ from palate.evaluation.significance import (
     compare_all,
     holm,
     sign_flip_p_value,
-    summarise_seeds,
 )
 from palate.types import SupportsScore
 
@@ -36,6 +36,24 @@ def test_interval_is_that_of_the_normal_approximation(rng: np.random.Generator) 
     assert (low, high) == pytest.approx(
         (values.mean() - half, values.mean() + half), abs=half * 0.15
     )
+
+
+def test_interval_is_that_of_scipy_bit_for_bit() -> None:
+    # The same draws in the same order, so that one may take the place of the other.
+    values = np.random.default_rng(1).random((40, 3))
+    found = stats.bootstrap(
+        (values,), np.mean, n_resamples=200, method="percentile", rng=np.random.default_rng(2)
+    ).confidence_interval
+    own = bootstrap_intervals(values, np.random.default_rng(2), num_resamples=200)
+    np.testing.assert_array_equal(own, np.stack([found.low, found.high], axis=1))
+
+
+def test_p_value_is_that_of_scipy(rng: np.random.Generator) -> None:
+    differences = rng.standard_normal(60) + 0.2
+    reference = stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", n_resamples=20_000, rng=rng
+    )
+    assert sign_flip_p_value(differences, rng) == pytest.approx(reference.pvalue, abs=0.02)
 
 
 def test_p_value_is_the_share_of_all_sign_patterns(rng: np.random.Generator) -> None:
@@ -107,12 +125,3 @@ def test_other_cases_cannot_be_compared(
         compare(found, found, ["recall@7"], rng)
     with pytest.raises(DataError, match="values per user"):
         compare(found, replace(found, per_user={}), ["recall@10"], rng)
-
-
-def test_seeds_are_summarised(found: Evaluation) -> None:
-    runs = [replace(found, masked={"recall@10": value}) for value in (0.1, 0.2, 0.3)]
-    (summary,) = summarise_seeds(runs).values()
-    assert (summary.mean, summary.std, summary.seeds) == pytest.approx((0.2, 0.1, 3))
-    assert summarise_seeds(runs[:1])["recall@10"].std == 0
-    with pytest.raises(DataError, match="at least one"):
-        summarise_seeds([])

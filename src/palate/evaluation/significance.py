@@ -1,4 +1,4 @@
-"""Is a difference more than luck: intervals, paired tests, correction for many, seeds."""
+"""Is a difference more than luck: intervals, paired tests, correction for many."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,16 +30,6 @@ class Comparison:
     def difference(self) -> float:
         """Mean of the second minus mean of the first."""
         return self.second - self.first
-
-
-@dataclass(frozen=True)
-class SeedSummary:
-    """One metric over several seeds."""
-
-    mean: float
-    std: float
-    """Standard deviation with divisor ``seeds - 1``; 0 for one seed."""
-    seeds: int
 
 
 def bootstrap_intervals(
@@ -180,22 +170,3 @@ def check_comparable(first: Evaluation, second: Evaluation, metrics: Sequence[st
             f"An evaluation lacks the values per user of {', '.join(lacking)}.",
             hint="Evaluate again with the same cut-offs.",
         )
-
-
-def summarise_seeds(evaluations: Sequence[Evaluation]) -> dict[str, SeedSummary]:
-    """Return mean and standard deviation of each masked metric that all ``evaluations`` have.
-
-    Raises:
-        DataError: when there is no evaluation, or they did not answer the same cases.
-    """
-    if not evaluations:
-        raise DataError("A summary over seeds needs at least one evaluation; none was given.")
-    for other in evaluations[1:]:
-        check_comparable(evaluations[0], other, ())
-    names = [x for x in evaluations[0].masked if all(x in other.masked for other in evaluations)]
-    return {name: _summary(np.array([x.masked[name] for x in evaluations])) for name in names}
-
-
-def _summary(values: Float[np.ndarray, " seeds"]) -> SeedSummary:
-    std = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-    return SeedSummary(mean=float(values.mean()), std=std, seeds=len(values))

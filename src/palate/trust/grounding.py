@@ -96,11 +96,6 @@ class Groundedness:
         """Share of texts without an invented claim; 1 without texts."""
         return self.num_grounded / self.num_texts if self.num_texts else 1.0
 
-    @property
-    def claim_rate(self) -> float:
-        """Share of claims that are not invented; 1 without claims."""
-        return 1 - self.num_invented / self.num_claims if self.num_claims else 1.0
-
 
 @dataclass(frozen=True)
 class Grounds:

@@ -102,12 +102,10 @@ def test_rating_asks_for_every_rated_event(rng: np.random.Generator) -> None:
     assert Rating(10, LEVELS).example(_history(2, [np.nan, np.nan]), {}, rng) is None
 
 
-def test_rating_words_and_values_are_inverse() -> None:
+def test_a_rating_is_said_as_the_nearest_level() -> None:
     task = Rating(5, (0.5, 1.0, 4.5))
     assert [task.words_of(level) for level in task.levels] == ["0.5", "1", "4.5"]
-    assert [task.value_of(f" {task.words_of(level)}") for level in task.levels] == [0.5, 1.0, 4.5]
-    assert task.words_of(4.2) == "4.5", "the nearest level"
-    assert task.value_of("seven") is None
+    assert task.words_of(4.2) == "4.5"
 
 
 def test_levels_are_the_ratings_given() -> None:
@@ -242,7 +240,7 @@ def test_explanation_is_a_sentence_of_ones_own_review(rng: np.random.Generator) 
         own = [int(p) for p, i in zip(history.places, history.item_rows, strict=True) if i == row]  # type: ignore[arg-type]
         texts = [review.text for place in own if (review := REVIEWS.of(place)) is not None]
         assert any(sentence in text for text in texts)
-        assert example.context in ("", REVIEWS.aspect_of(sentence))
+        assert example.context in ("", REVIEWS.aspects.of(sentence))
         assert row not in example.history.item_rows, "the event itself is not shown"
         assert len(example.history) <= 5
     hinted = np.mean([bool(example.context) for _, example in found])

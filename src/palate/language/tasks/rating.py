@@ -1,8 +1,7 @@
 """Rating: how a user rates an item."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -95,14 +94,6 @@ class Rating(Task):
     def words_of(self, rating: float) -> str:
         """Return the words of the level nearest to a rating."""
         return rating_words(min(self.levels, key=lambda level: abs(level - rating)))
-
-    def value_of(self, answer: str) -> float | None:
-        """Return the rating that an answer states; None if it states no known level."""
-        return self._value_of.get(answer.strip())
-
-    @cached_property
-    def _value_of(self) -> Mapping[str, float]:
-        return {rating_words(level): level for level in self.levels}
 
 
 def rating_levels(ratings: Float[np.ndarray, " events"]) -> tuple[float, ...]:

@@ -91,10 +91,6 @@ class Reviews:
             for sentence in _readable_sentences(without_markup(self.texts[int(line)]))
         ]
 
-    def aspect_of(self, sentence: str) -> str | None:
-        """Return the aspect of a sentence; None where it names none."""
-        return self.aspects.of(sentence)
-
     def remarks(self, place: int) -> list[Remark]:
         """Return the sentences of a review that name an aspect, best explanation first.
 
