@@ -1,8 +1,8 @@
 """Tuning of a backbone: all weights, LoRA, bottleneck adapters, a soft prompt, or nothing.
 
 Parameter-efficient tuning freezes the weights and trains few added ones: LoRA (Hu et al. 2021, by
-``peft``), bottleneck adapters (Houlsby et al. 2019), a soft prompt (Lester et al. 2021). The trained
-weights are saved by :func:`palate.models.trainable_state.trainable_state`.
+``peft``), bottleneck adapters (Houlsby et al. 2019), a soft prompt (Lester et al. 2021).
+:func:`palate.models.trainable_state.trainable_state` returns the trained weights.
 """
 
 from collections.abc import Iterator, Mapping
