@@ -88,6 +88,14 @@ def test_cases_are_asked_with_all_that_came_before(shop: Dataset) -> None:
     assert [targets.tolist() for targets in valid.targets] == [[2], [1]]
 
 
+def test_a_sample_of_cases_keeps_histories_with_their_targets(shop: Dataset) -> None:
+    cases = shop.cases("test")
+    assert cases.sample(2, np.random.default_rng(0)) is cases
+    drawn = [cases.sample(1, np.random.default_rng(seed)) for seed in range(20)]
+    pairs = {(one.histories[0].user_row, int(one.targets[0][0])) for one in drawn}
+    assert pairs == {(0, 3), (1, 2)}
+
+
 def test_no_case_holds_its_own_target(shop: Dataset) -> None:
     for part in ("valid", "test"):
         cases = shop.cases(part)

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from jaxtyping import Float
 
+from palate.data.dataset import Cases
 from palate.inference.prompt_runner import PromptRunner
 from palate.inference.request import Request
 from palate.recommender.recommender import Recommender
-from palate.recommender.validation import ndcg_of
+from palate.recommender.validation import ndcg_of, ndcg_of_lists
 from palate.simulation.world import World
 from palate.training.recipe import load_recipe
 from palate.training.system import LanguageModelSystem
-from palate.types import History
+from palate.types import History, Ranking
 
 QUICK = [
     "training.epochs=1",
@@ -92,3 +93,7 @@ def test_ndcg_counts_places_by_hand() -> None:
     shop = World(num_users=20, num_items=20, seed=0).dataset()
     case = replace(shop.cases("test"), histories=[History(np.array([0]))], targets=[np.array([2])])
     assert ndcg_of([scores], [1.0], case) == [pytest.approx(1 / np.log2(3))]
+    listed = Ranking(np.array([1, 2, 3]), np.array([3.0, 2.0, 1.0]))
+    assert ndcg_of_lists([listed], case) == pytest.approx(1 / np.log2(3))
+    assert ndcg_of_lists([Ranking(np.array([], np.int64), np.array([]))], case) == 0
+    assert ndcg_of_lists([], Cases([], [])) == 0

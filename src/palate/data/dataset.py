@@ -33,6 +33,13 @@ class Cases:
         """Return the number of users asked about."""
         return len(self.histories)
 
+    def sample(self, most: int, rng: np.random.Generator) -> "Cases":
+        """Return at most so many cases, drawn at random; all in their order if there are fewer."""
+        if len(self) <= most:
+            return self
+        chosen = rng.choice(len(self), most, replace=False)
+        return Cases([self.histories[i] for i in chosen], [self.targets[i] for i in chosen])
+
 
 @dataclass(frozen=True)
 class Dataset:

@@ -13,18 +13,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from palate.evaluation.metrics import pad
 from palate.inference.beam import beam_search
 from palate.inference.code_scorers import ModelCodes
 from palate.inference.request import Request
 from palate.items.codes.prefix_table import PrefixTable
 from palate.language.batch import Batch, BatchBuilder
 from palate.language.tasks.task import Example
+from palate.language.token_budget import cut_by_tokens
 from palate.models.references import ItemTable, mentioned, numbered_items
 from palate.ranking import largest_products
 from palate.training.system import LanguageModelSystem
 from palate.types import History, Ranking
 
-_TOKENS_PER_BATCH = 16_384
+TOKENS_PER_BATCH = 16_384
 
 _BEAMS_AT_ONCE = 8_192
 """Maximum number of beams in a batch, over all users."""
@@ -148,7 +150,7 @@ class PromptRunner:
         rankings: dict[int, Ranking] = {}
         most = min(_BEAMS_AT_ONCE, BEAM_LOGITS_AT_ONCE // max(table.sizes)) // beams
         for users, batch in self._batches(histories, contexts, table.num_levels, most):
-            seen = padded([left_out[user] for user in users])
+            seen = pad([left_out[user] for user in users])
             seen[seen >= len(table.leaves)] = -1
             with torch.inference_mode():
                 scorer = ModelCodes(model, model.prefix(*self.with_items(batch)))
@@ -185,7 +187,8 @@ class PromptRunner:
         lengths = np.asarray([min(len(h), self._max_history) for h in histories], dtype=np.int64)
         words = max((len(example.context) for example in examples), default=0)
         places = lengths * batch_builder.item_format.places
-        for users in cut_by_length(places, words // 3 + 1 + slots, max(1, most)):
+        extra = words // 3 + 1 + slots
+        for users in cut_by_tokens(places, extra=extra, budget=TOKENS_PER_BATCH, most=max(1, most)):
             prompts = [
                 replace(
                     examples[user if contexts else 0],
@@ -238,26 +241,3 @@ class PromptRunner:
             examples,
             BatchBuilder(parts.tokenizer, vectors, parts.item_format, parts.ratings),
         )
-
-
-def cut_by_length(
-    lengths: Int[np.ndarray, " users"], extra: int, most: int
-) -> list[Int[np.ndarray, " _"]]:
-    """Return batches of at most ``most`` users of similar length within the token budget."""
-    order = np.argsort(lengths, kind="stable")
-    batches, start = [], 0
-    for end in range(1, len(order) + 1):
-        longest = lengths[order[end]] if end < len(order) else np.inf
-        rows = end - start + 1
-        if rows * (longest + extra) > _TOKENS_PER_BATCH or rows > most:
-            batches.append(order[start:end])
-            start = end
-    return batches
-
-
-def padded(rows: Sequence[Int[np.ndarray, " _"]]) -> Int[np.ndarray, "users longest"]:
-    """Return several arrays of item rows as one, padded with -1."""
-    table = np.full((len(rows), max(map(len, rows), default=0)), -1)
-    for user, own in enumerate(rows):
-        table[user, : len(own)] = own
-    return table

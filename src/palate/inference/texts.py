@@ -16,12 +16,13 @@ from palate.inference.beam import beam_search
 from palate.inference.code_scorers import ModelTitles
 from palate.inference.generation import Marks, SamplingParams, generate, logits_after
 from palate.inference.minimum_bayes_risk import minimum_risk
-from palate.inference.prompt_runner import BEAM_LOGITS_AT_ONCE, PromptRunner, cut_by_length
+from palate.inference.prompt_runner import BEAM_LOGITS_AT_ONCE, TOKENS_PER_BATCH, PromptRunner
 from palate.items.codes.prefix_table import PrefixTable
 from palate.language.batch import MAX_TARGET_TOKENS, Batch, BatchBuilder
 from palate.language.entities import EntityTrie
 from palate.language.item_format import NOTHING
 from palate.language.tasks.task import MAX_CONTEXT_TOKENS, Example
+from palate.language.token_budget import cut_by_tokens
 from palate.models.cached_decoding import read_on
 from palate.models.language_model import RecommendationModel
 from palate.models.outputs import Prefix
@@ -229,7 +230,9 @@ class TextEngine:
         counts = np.asarray([len(example.prefix_lengths) for example in examples])
         firsts = np.cumsum(counts) - counts
         lengths = np.asarray([self._length(example) for example in examples], dtype=np.int64)
-        for chosen in cut_by_length(lengths, MAX_TARGET_TOKENS, at_once):
+        for chosen in cut_by_tokens(
+            lengths, extra=MAX_TARGET_TOKENS, budget=TOKENS_PER_BATCH, most=at_once
+        ):
             batch = self.batch_builder.batch(question.instruction, [examples[n] for n in chosen])
             predictions = [np.arange(firsts[n], firsts[n] + counts[n]) for n in chosen]
             yield np.concatenate(predictions), batch.to(model.queries.device)

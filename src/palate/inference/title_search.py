@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
+from palate.evaluation.metrics import pad
 from palate.inference.catalogue_state import CatalogueState
 from palate.inference.code_search import CodeSearch
 from palate.inference.grounded_answers import GroundedAnswers
 from palate.inference.item_encoder import catalog_of
 from palate.inference.item_view import ItemView
-from palate.inference.prompt_runner import padded
 from palate.inference.text_answers import TextAnswers
 from palate.items.codes.codes import Codes
 from palate.items.codes.prefix_table import PrefixTable
@@ -77,7 +77,7 @@ class TitleSearch:
         if table is None:
             return [_FOUND_NOTHING] * len(histories)
         question = answers.question(task, [task.ask(history) for history in histories], prompt)
-        seen = padded(left_out)
+        seen = pad(left_out)
         seen[seen >= len(table.leaves)] = -1
         return answers.texts.search(question, table, search.most, beams=TITLE_BEAMS, seen=seen)
 

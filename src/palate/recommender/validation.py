@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from palate.data.dataset import Cases, Dataset
 from palate.evaluation.calibration import fit_calibration, fit_levels
+from palate.evaluation.metrics import ndcg, pad
 from palate.evaluation.rating_baselines import fit_item_biases
 from palate.inference.engine import Engine
 from palate.inference.model_folder import TrainedModel
@@ -106,14 +107,14 @@ def validation(
 
 def next_item_validation(dataset: Dataset, seed: int) -> Callable[[Score], float]:
     """Return the validation of next-item scorers: NDCG@10, history masked."""
-    cases = _sample(dataset.cases("valid"), _VALIDATION_USERS, seed)
+    cases = dataset.cases("valid").sample(_VALIDATION_USERS, np.random.default_rng(seed))
     return lambda score: ndcg_of([score], [1.0], cases)[0]
 
 
 def _by_items(dataset: Dataset, parts: LanguageModelSystem, seed: int) -> Validate:
     searched = parts.forms[0] == "codes"
     most = _SEARCHED_USERS if searched else _VALIDATION_USERS
-    cases = _sample(dataset.cases("valid"), most, seed)
+    cases = dataset.cases("valid").sample(most, np.random.default_rng(seed))
     request = _main_request(parts, dataset)
 
     def validate(model: RecommendationModel) -> float:
@@ -165,7 +166,7 @@ def _main_request(parts: LanguageModelSystem, dataset: Dataset) -> Request:
 def with_prior(parts: LanguageModelSystem, dataset: Dataset, seed: int) -> LanguageModelSystem:
     """Fit the recipe's prior, with the weight that is best on the validation split."""
     config = parts.recipe.prior
-    cases = _sample(dataset.cases("valid"), _VALIDATION_USERS, seed)
+    cases = dataset.cases("valid").sample(_VALIDATION_USERS, np.random.default_rng(seed))
     if config is None or NextItem.name not in parts.tasks or not len(cases):
         return parts
     baseline = fit_baseline(config.baseline, dataset.sequences, len(dataset.catalog), Fitting(seed))
@@ -182,7 +183,7 @@ def with_blend(parts: LanguageModelSystem, dataset: Dataset, seed: int) -> Langu
     catalogue.
     """
     config = parts.recipe.codes
-    cases = _sample(dataset.cases("valid"), _BLENDED_USERS, seed)
+    cases = dataset.cases("valid").sample(_BLENDED_USERS, np.random.default_rng(seed))
     if config is None or "hybrid" not in parts.forms or not len(cases):
         return parts
     request = replace(_main_request(parts, dataset), n=_CUTOFF, form="hybrid")
@@ -337,21 +338,19 @@ def ndcg_of(
             own = scores[np.arange(len(wanted)), wanted]
             # A target that is also in the history is masked and counts as a miss.
             places = np.where(own > -np.inf, (scores > own[:, None]).sum(axis=1), _CUTOFF)
-            gain += np.where(places < _CUTOFF, 1 / np.log2(places + 2), 0.0).tolist()
+            gain += _ndcg(places[:, None] == np.arange(_CUTOFF)).tolist()
     return [float(np.mean(gain)) if gain else 0.0 for gain in gains]
 
 
 def ndcg_of_lists(lists: Sequence[Ranking], cases: Cases) -> float:
     """Return mean NDCG@10 of the first target of each case; 0 without a case."""
-    gains = []
-    for ranking, targets in zip(lists, cases.targets, strict=True):
-        places = np.flatnonzero(ranking.item_rows[:_CUTOFF] == targets[0])
-        gains.append(1 / np.log2(places[0] + 2) if len(places) else 0.0)
-    return float(np.mean(gains)) if gains else 0.0
+    if not lists:
+        return 0.0
+    rows = pad([ranking.item_rows[:_CUTOFF] for ranking in lists])
+    firsts = np.asarray([targets[0] for targets in cases.targets])
+    return float(_ndcg(rows == firsts[:, None]).mean())
 
 
-def _sample(cases: Cases, num_users: int, seed: int) -> Cases:
-    if len(cases) <= num_users:
-        return cases
-    chosen = np.random.default_rng(seed).choice(len(cases), num_users, replace=False)
-    return Cases([cases.histories[i] for i in chosen], [cases.targets[i] for i in chosen])
+def _ndcg(hits: Bool[np.ndarray, "users n"]) -> Float[np.ndarray, " users"]:
+    """Return NDCG@10 of lists with one target each."""
+    return ndcg(hits, np.ones(len(hits), dtype=np.int64), _CUTOFF)

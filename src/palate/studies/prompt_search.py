@@ -53,7 +53,7 @@ def search_prompt(
     """
     recommender.asking(request)
     rng = np.random.default_rng(seed)
-    cases = _drawn(recommender.dataset.cases("valid"), users, rng)
+    cases = recommender.dataset.cases("valid").sample(users, rng)
     held_out = recommender.dataset.cases("test")
     prompts = recommender.prompts
     known = {word for each in prompts.values() for text in each.seen for word in text.split()}
@@ -96,10 +96,3 @@ def _edited(words: Sequence[str], vocabulary: Sequence[str], rng: np.random.Gene
         case _:
             changed.insert(place, other)
     return changed
-
-
-def _drawn(cases: Cases, users: int, rng: np.random.Generator) -> Cases:
-    if len(cases) <= users:
-        return cases
-    chosen = rng.choice(len(cases), users, replace=False)
-    return Cases([cases.histories[i] for i in chosen], [cases.targets[i] for i in chosen])

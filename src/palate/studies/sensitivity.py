@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from palate.data.dataset import Cases, Dataset
 from palate.data.split import PartName
 from palate.errors import DataError, NotTrainedError
+from palate.evaluation.metrics import ndcg
 from palate.inference.request import Request
 from palate.language.tasks import prompt_families, usual_slots
 from palate.language.tasks.next_title import NextTitle
@@ -201,10 +202,7 @@ def answer_gains(
         for case, ranking in enumerate(found, start):
             rows[case, : len(ranking)] = ranking.item_rows
     wanted = np.asarray([targets[0] for targets in cases.targets])
-    hit, place = (rows == wanted[:, None]).nonzero()
-    gains = np.zeros(len(cases))
-    gains[hit] = 1 / np.log2(place + 2)
-    return gains, rows
+    return ndcg(rows == wanted[:, None], np.ones(len(cases), dtype=np.int64), TOP), rows
 
 
 def _overlap(one: Int[np.ndarray, "users top"], two: Int[np.ndarray, "users top"]) -> float:

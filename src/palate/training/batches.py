@@ -13,6 +13,7 @@ from jaxtyping import Int
 from palate.language.batch import Batch, BatchBuilder
 from palate.language.item_format import ItemFormat
 from palate.language.tasks.task import Example, Task, TokenCost, Wordings
+from palate.language.token_budget import cut_by_tokens
 from palate.types import History
 
 
@@ -103,13 +104,8 @@ class Mixture:
         token_cost, longest_read = self.footprints[number], self.tasks[number].max_history
         tokens = np.minimum(self._lengths[users], longest_read) * token_cost.per_event
         order = np.lexsort((rng.random(len(users)), tokens))
-        batches, start = [], 0
-        for end in range(1, len(order) + 1):
-            longest = tokens[order[end]] if end < len(order) else np.inf
-            if (end - start + 1) * (longest + token_cost.per_row) > self.tokens_per_batch:
-                batches.append(users[order[start:end]])
-                start = end
-        return batches
+        parts = cut_by_tokens(tokens, order, extra=token_cost.per_row, budget=self.tokens_per_batch)
+        return [users[part] for part in parts]
 
     def _make(
         self, planned: PlannedBatch, batch_builder: BatchBuilder, rng: np.random.Generator
