@@ -34,6 +34,7 @@ from palate.language.item_format import NOTHING
 from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
 from palate.models.code_tokens import CodeTokens
 from palate.models.decoder import DecoderConfig, llama_config, llama_state_dict
+from palate.models.fusion import FusionConfig
 from palate.models.language_model import RecommendationModel
 from palate.models.model_config import ModelConfig
 from palate.models.references import mentioned
@@ -116,7 +117,14 @@ def drawn_model(
     """Return a model that reads and answers codes, its weights as loud as after training."""
     torch.manual_seed(0)
     model = RecommendationModel(
-        ModelConfig(decoder=CONFIG, num_queries=0, read_words=False, item_format=("codes",)),
+        ModelConfig(
+            decoder=CONFIG,
+            # Of ten million items, nothing but their codes.
+            fusion=FusionConfig(use_id=False),
+            num_queries=0,
+            read_words=False,
+            item_format=("codes",),
+        ),
         ItemFeatures(has_id=np.zeros(len(codes), dtype=bool), vectors={}),
         vocabulary_size=VOCABULARY,
         num_event_types=1,
