@@ -114,7 +114,7 @@ def drawn_histories(codes: Codes, users: int) -> Tensor:
 def drawn_model(
     codes: Codes, backbone: EncoderDecoderBackbone | None = None
 ) -> RecommendationModel:
-    """Return a model that reads and answers codes, its weights as loud as after training."""
+    """Return a model that reads and answers codes, its weights as large as after training."""
     torch.manual_seed(0)
     model = RecommendationModel(
         ModelConfig(
@@ -132,10 +132,8 @@ def drawn_model(
         backbone=backbone,
     ).eval()
     assert model.codes is not None
-    loud = {"embedding.weight": 0.3, "said.weight": 0.3, "start": 0.3}
-    for name, weight in model.codes.named_parameters():
-        if name in loud:
-            nn.init.normal_(weight, std=loud[name])
+    for weight in (model.codes.embedding.weight, model.codes.previous.weight, model.codes.start):
+        nn.init.normal_(weight, std=0.3)
     if backbone is None:
         for name, weight in model.decoder.named_parameters():
             if "norm" not in name:
@@ -200,7 +198,7 @@ class Codewise:
         """Return what is read at the next place of each beam."""
         self.lm_head.level = said.shape[1]
         carried = self.carried.repeat_interleave(len(said) // len(self.carried), dim=0)
-        x = carried + self.tokens.said(said).sum(dim=1) + self.tokens.start[said.shape[1]]
+        x = carried + self.tokens.previous(said).sum(dim=1) + self.tokens.start[said.shape[1]]
         return x[:, None] * self.embedding_scale
 
 
