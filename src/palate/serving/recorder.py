@@ -14,6 +14,7 @@ from jaxtyping import Int
 
 from palate.errors import PalateError
 from palate.inference.engine import Engine
+from palate.serving.background import to_the_end
 from palate.serving.store.records import RecommendationRecord
 from palate.serving.store.store import Store
 
@@ -75,7 +76,7 @@ class Recorder:
             while self._waiting:
                 part, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
                 try:
-                    await asyncio.to_thread(self._write, part)
+                    await to_the_end(self._write, part)
                 except PalateError as error:
                     self.lost += len(part)
                     _logger.warning("%d answers were not recorded: %s", len(part), error)

@@ -9,6 +9,7 @@ import logging
 import time
 
 from palate.errors import ConfigError, PalateError
+from palate.serving.background import to_the_end
 from palate.serving.store import Store
 
 _logger = logging.getLogger(__name__)
@@ -58,9 +59,7 @@ class Retention:
         total = 0
         while True:
             began = time.monotonic()
-            gone = await asyncio.to_thread(
-                self._store.forget_recommendations, before, limit=_AT_ONCE
-            )
+            gone = await to_the_end(self._store.forget_recommendations, before, limit=_AT_ONCE)
             total += gone
             if gone < _AT_ONCE:
                 return total
