@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
+from palate.serving.json_rows import Raw
 from palate.serving.limits import Headers, Limits, Receive, read_body
 from palate.serving.overload import Overloaded
 
@@ -35,7 +36,7 @@ class Bodies:
     @asynccontextmanager
     async def received(
         self, receive: Receive, headers: Headers, *, most: int, seconds: float
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncIterator[Raw]:
         """Give a whole body; when the block ends it is not needed any more.
 
         Raises:
@@ -59,7 +60,7 @@ class Bodies:
         finally:
             self.num_bytes -= held
 
-    async def parsed(self, body: bytes, parse: Callable[[bytes], Result]) -> Result:
+    async def parsed(self, body: Raw, parse: Callable[[Raw], Result]) -> Result:
         """Return what ``parse`` makes of a body, without keeping others waiting."""
         if len(body) <= _SMALL:
             return parse(body)
@@ -67,7 +68,7 @@ class Bodies:
             return await asyncio.to_thread(parse, body)
 
     @asynccontextmanager
-    async def bulk(self, body: bytes, parse: Callable[[bytes], Result]) -> AsyncIterator[Result]:
+    async def bulk(self, body: Raw, parse: Callable[[Raw], Result]) -> AsyncIterator[Result]:
         """Give what ``parse`` makes of a bulk; the next one waits until the block ends.
 
         Raises:

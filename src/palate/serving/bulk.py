@@ -11,7 +11,7 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from palate.serving.bounds import bounds_of
-from palate.serving.json_rows import array_rows, is_array, line_rows, too_long
+from palate.serving.json_rows import Raw, array_rows, is_array, line_rows, too_long
 from palate.serving.objects import parse_object
 from palate.serving.parquet import parquet_rows
 from palate.serving.problems import Invalid, TooLarge, WrongMediaType
@@ -34,12 +34,12 @@ LONGEST_ROW = 2 * 2**20
 _MOST_LINES = 2 * MAX_BULK_ROWS
 """Lines that are looked at, blank ones included."""
 
-Rows = Iterator[tuple[str, bytes]]
+Rows = Iterator[tuple[str, Raw]]
 """Where each row stands, in words, and the row as JSON."""
 
 
 def parse_rows(
-    body: bytes,
+    body: Raw,
     media_type: str,
     kind: type[Row],
     make: Callable[[Row], Made],
@@ -69,7 +69,7 @@ def parse_rows(
     return found
 
 
-def _rows(body: bytes, media_type: str, kind: type[BaseModel], longest: int) -> Rows:
+def _rows(body: Raw, media_type: str, kind: type[BaseModel], longest: int) -> Rows:
     match media_type:
         case "application/json":
             return _json_rows(body, longest)
@@ -86,7 +86,7 @@ def _rows(body: bytes, media_type: str, kind: type[BaseModel], longest: int) -> 
             )
 
 
-def _json_rows(body: bytes, longest: int) -> Rows:
+def _json_rows(body: Raw, longest: int) -> Rows:
     """Give one object, or the elements of an array."""
     if is_array(body):
         return ((f"row {number}", row) for number, row in enumerate(array_rows(body, longest), 1))

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from palate.serving.auth import Scope
 from palate.serving.bounds import bounds_of
 from palate.serving.bulk import parse_rows
+from palate.serving.json_rows import Raw
 from palate.serving.limits import refuse_encoded
 from palate.serving.middleware import SLASH, visit_of
 from palate.serving.objects import parse_object
@@ -67,7 +68,7 @@ async def read(request: Request, kind: type[Body]) -> Body:
     return await read_as(request, partial(parse_object, kind=kind), most)
 
 
-async def read_as(request: Request, parse: Callable[[bytes], Made], most: int) -> Made:
+async def read_as(request: Request, parse: Callable[[Raw], Made], most: int) -> Made:
     """Return what ``parse`` makes of a body of JSON of at most ``most`` bytes.
 
     Raises:
@@ -97,7 +98,7 @@ async def bulk_rows(
     limits, headers, media = service.limits, request.scope["headers"], media_type(request)
     refuse_encoded(headers)
 
-    def parse(body: bytes) -> list[Made]:
+    def parse(body: Raw) -> list[Made]:
         return parse_rows(body, media, kind, make)
 
     async with (

@@ -30,12 +30,14 @@ _STEP = np.array([0, 1, -1, 0], dtype=np.int32)
 
 _ARRAY = re.compile(rb"\s{0,4096}\[")
 
+Raw = bytes | bytearray
+"""A text as it came."""
 Bytes = UInt8[np.ndarray, " bytes"]
 Places = Int[np.ndarray, " places"]
 Kinds = UInt8[np.ndarray, " places"]
 
 
-def num_marks(text: bytes, most: int) -> int:
+def num_marks(text: Raw, most: int) -> int:
     """Return the number of commas and opening brackets outside strings, or one above ``most``."""
     # Those inside strings too are counted in no time, and are seldom too many.
     rough = sum(text.count(mark) for mark in (b",", b"[", b"{"))
@@ -51,12 +53,12 @@ def num_marks(text: bytes, most: int) -> int:
     return found
 
 
-def is_array(text: bytes) -> bool:
+def is_array(text: Raw) -> bool:
     """Tell whether a JSON text is an array, by its first letter."""
     return _ARRAY.match(text) is not None
 
 
-def array_rows(text: bytes, longest: int) -> Iterator[bytes]:
+def array_rows(text: Raw, longest: int) -> Iterator[Raw]:
     """Give the elements of a JSON array one by one, each unparsed; ``text`` is one.
 
     Raises:
@@ -77,7 +79,7 @@ def array_rows(text: bytes, longest: int) -> Iterator[bytes]:
             raise too_long(longest)
 
 
-def line_rows(text: bytes, longest: int, most: int) -> Iterator[tuple[int, bytes]]:
+def line_rows(text: Raw, longest: int, most: int) -> Iterator[tuple[int, Raw]]:
     """Give the lines of a text one by one with their numbers; blank ones are left out.
 
     Raises:

@@ -44,7 +44,7 @@ async def read_body(
     most: int,
     seconds: float,
     arrived: Callable[[int], None] = _nothing,
-) -> bytes:
+) -> bytes | bytearray:
     """Return the body of a request; ``arrived`` is told each time how much of it is there.
 
     Raises:
@@ -69,19 +69,24 @@ async def read_body(
 Headers = list[tuple[bytes, bytes]]
 
 
-async def _all_parts(receive: Receive, most: int, arrived: Callable[[int], None]) -> bytes:
-    parts: list[bytes] = []
-    length = 0
+async def _all_parts(
+    receive: Receive, most: int, arrived: Callable[[int], None]
+) -> bytes | bytearray:
+    # A body of many parts grows where it is: to join them would copy all of it in one go.
+    whole = bytearray()
     message = await receive()
     while message["type"] == "http.request":
         part: bytes = message.get("body", b"")
-        length += len(part)
-        if length > most:
+        if len(whole) + len(part) > most:
             raise _too_large(most)
-        arrived(length)
-        if not message.get("more_body", False):
-            return b"".join([*parts, part]) if parts else part
-        parts.append(part)
+        arrived(len(whole) + len(part))
+        if message.get("more_body", False):
+            whole += part
+        elif not whole:
+            return part
+        else:
+            whole += part
+            return whole
         message = await receive()
     raise ClientGoneError
 

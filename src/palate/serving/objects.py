@@ -6,7 +6,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from palate.serving.bounds import bounds_of
-from palate.serving.json_rows import num_marks
+from palate.serving.json_rows import Raw, num_marks
 from palate.serving.problems import Invalid, invalid
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -15,7 +15,7 @@ _SMALL = 2_048
 """Bytes that cost nothing to speak of, whatever is in them."""
 
 
-def parse_object(text: bytes, kind: type[Body], place: str = "") -> Body:
+def parse_object(text: Raw, kind: type[Body], place: str = "") -> Body:
     """Return a JSON object as a ``kind``; ``place`` says where it stands, if among others.
 
     What is wrong costs no more than what is right: a text of more values than a ``kind`` can have
@@ -28,7 +28,7 @@ def parse_object(text: bytes, kind: type[Body], place: str = "") -> Body:
     return check_object(load(text, place), kind, place)
 
 
-def measure(text: bytes, kind: type[BaseModel], place: str = "") -> None:
+def measure(text: Raw, kind: type[BaseModel], place: str = "") -> None:
     """Refuse a text of more values than a ``kind`` can have; it is not parsed for that.
 
     Raises:
@@ -42,7 +42,7 @@ def measure(text: bytes, kind: type[BaseModel], place: str = "") -> None:
         )
 
 
-def load(text: bytes, place: str = "") -> object:
+def load(text: Raw, place: str = "") -> object:
     """Return what a JSON text says.
 
     Raises:

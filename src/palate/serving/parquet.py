@@ -14,6 +14,7 @@ import orjson
 from pydantic import BaseModel
 
 import palate
+from palate.serving.json_rows import Raw
 from palate.serving.objects import measure
 from palate.serving.problems import Invalid, TooLarge
 from palate.serving.schemas import MAX_BULK_ROWS
@@ -27,7 +28,7 @@ _KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT",
 """Of the environment; keys and passwords are none of the other process's business."""
 
 
-def parquet_rows(body: bytes, kind: type[BaseModel], longest: int) -> Iterator[tuple[str, bytes]]:
+def parquet_rows(body: Raw, kind: type[BaseModel], longest: int) -> Iterator[tuple[str, bytes]]:
     """Give the rows of a Parquet file one by one as JSON objects, without what is null.
 
     Of a row that is longer than ``longest`` bytes only the beginning is given.

@@ -28,6 +28,7 @@ _logger = logging.getLogger(__name__)
 SERVED_FORMS = ("set", "codes", "hybrid")
 """Forms of answer that are quick enough for a service: not the search for titles, word by word."""
 
+_SHOWN_AT_ONCE = 20_000
 _GOLDEN = 0.6180339887498949
 """Steps of this size visit every part of 0..1 evenly, whatever the shares are."""
 
@@ -184,7 +185,7 @@ class ModelPool:
             models = []
             for served in self.models:
                 changes, newest = self._store.changed_items(served.changes)
-                rows += served.engine.catalogue.update(changes) if changes else 0
+                rows += _shown(served.engine, changes)
                 models.append(
                     served if newest == served.changes else replace(served, changes=newest)
                 )
@@ -215,7 +216,7 @@ class ModelPool:
 
     def _prepared(self, engine: Engine, folder: Path, share: float) -> Served:
         changes, newest = self._store.changed_items(0)
-        engine.catalogue.update(changes)
+        _shown(engine, changes)
         probe(engine)
         histories = Histories(self._store, engine)
         return Served(engine, Batcher(engine, self._limits), histories, share, folder, newest)
@@ -249,6 +250,16 @@ def load_engine(folder: Path) -> Engine:
             "one that does both: palate train DATASET MODEL --recipe palate",
         )
     return engine
+
+
+def _shown(engine: Engine, changes: Sequence[ItemRecord | DeletedItem]) -> int:
+    """Show a model what changed, a part at a time; return how many rows changed.
+
+    Many items at once would keep others from the interpreter for as long as one step of reading
+    them all takes.
+    """
+    parts = range(0, len(changes), _SHOWN_AT_ONCE)
+    return sum(engine.catalogue.update(changes[at : at + _SHOWN_AT_ONCE]) for at in parts)
 
 
 def probe(engine: Engine) -> None:

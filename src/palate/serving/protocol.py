@@ -64,9 +64,12 @@ class PatientProtocol(HttpToolsProtocol):
         self._wait(self.header_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadline with the connection."""
+        """Forget the deadline with the connection, and let go of what refers back to it."""
         self._wait(None)
         super().connection_lost(exc)
+        for cycle in (self.cycle, *(waiting for waiting, _ in self.pipeline)):
+            if cycle is not None:
+                cycle.transport = self.transport
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless the connection was refused."""

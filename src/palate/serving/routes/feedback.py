@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from palate.serving.bounds import bounds_of
 from palate.serving.bulk import JSON, parse_rows
 from palate.serving.http_io import answer, answers, body_of, needs, read_as, service_of
-from palate.serving.json_rows import is_array
+from palate.serving.json_rows import Raw, is_array
 from palate.serving.objects import check_object, load, measure
 from palate.serving.routes.lean import LeanRoute
 from palate.serving.schemas import MAX_EVENTS, EventBody, FeedbackBody
@@ -51,7 +51,7 @@ async def post_feedback(request: Request) -> Response:
     )
 
 
-def _events(body: bytes, now: float) -> tuple[list[Event], Mode]:
+def _events(body: Raw, now: float) -> tuple[list[Event], Mode]:
     """Return the events of a body in any of its three forms."""
     make = partial(_event, now=now)
     if is_array(body):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
+_AT_ONCE = 2_000
 _Insert = postgresql.Insert | sqlite.Insert
 _INSERT: Mapping[str, Callable[[Table], _Insert]] = {
     "postgresql": postgresql.insert,
@@ -32,4 +33,8 @@ def insert_or_update(
     statement = _INSERT[connection.dialect.name](table)
     key = [column.name for column in table.primary_key]
     others = {name: statement.excluded[name] for name in rows[0] if name not in key}
-    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=others), list(rows))
+    update = statement.on_conflict_do_update(index_elements=key, set_=others)
+    # What the driver wants beside each row is made for so many at a time: a hundred thousand would
+    # hold up whoever else wants the interpreter.
+    for start in range(0, len(rows), _AT_ONCE):
+        connection.execute(update, list(rows[start : start + _AT_ONCE]))

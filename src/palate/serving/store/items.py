@@ -51,12 +51,13 @@ def some(connection: Connection, cursor: str | None, limit: int) -> Page[ItemRec
 def changed(connection: Connection, since: int) -> tuple[list[ItemRecord | DeletedItem], int]:
     """Return what changed after the change ``since``, oldest first, and the newest change."""
     query = select(ITEMS).where(ITEMS.c.updated > since).order_by(ITEMS.c.updated)
-    rows = connection.execute(query).all()
+    # A part at a time: many rows together would hold up whoever else wants the interpreter.
+    rows = connection.execute(query).yield_per(2_000)
     found = [
         _record(row._asdict()) if row.deleted_at is None else DeletedItem(row.item_id, row.updated)
         for row in rows
     ]
-    return found, rows[-1].updated if rows else since
+    return found, found[-1].updated if found else since
 
 
 def count(connection: Connection) -> int:
