@@ -24,7 +24,12 @@ def index(
     vectors: Annotated[
         Literal["text", "image", "behaviour"], typer.Option(help="What codes are learned from.")
     ] = "text",
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same codes.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, help="The same seed gives the same codes with as many threads on one machine."
+        ),
+    ] = 0,
     out: Annotated[Path | None, typer.Option(help="The codes folder to write.")] = None,
     as_json: Json = False,
 ) -> None:

@@ -70,7 +70,8 @@ class Recommender:
         Args:
             dataset: the training data.
             recipe: a name from ``palate recipes``, a path to a TOML file, or a recipe.
-            seed: of weights, batches, negatives; the same seed gives the same model on a CPU.
+            seed: of weights, batches, negatives; the same seed gives the same model on the same
+                CPU with as many threads. Others round sums otherwise.
             fit: ``train`` learns from the training part, and stops early by the validation part.
                 ``valid`` then trains again from scratch on both, for the best number of epochs:
                 only test can still be evaluated. ``all`` does so on all events, for a model that
