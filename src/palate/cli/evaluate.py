@@ -111,7 +111,8 @@ def _evaluate_task(
 
     # Scripts say the old names of families.
     renamed = {family.formerly: name for name, family in judged_families().items()}
-    result = evaluate_task(loaded, renamed.get(task, task), split)
+    with progress_bar("Evaluating"):
+        result = evaluate_task(loaded, renamed.get(task, task), split)
     show(*task_tables(loaded.name, result))
     _write_figures(result.to_json(), json_file)
 

@@ -136,11 +136,11 @@ def _resumable(work: Path) -> Iterator[None]:
     except KeyboardInterrupt:
         say(f"\nStopped. {kept}" if _has_checkpoint(work) else "\nStopped.", err=True)
         raise typer.Exit(130) from None
-    except PalateError as error:
+    except Exception as error:
         if not _has_checkpoint(work):
             rmtree(work, ignore_errors=True)
-            raise
-        error.hint = f"{error.hint} {kept}".strip()
+        elif isinstance(error, PalateError):
+            error.hint = f"{error.hint} {kept}".strip()
         raise
 
 
