@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -596,6 +597,7 @@ def test_a_model_may_be_written_to_any_folder(
     for recipe in ("itemknn", "popularity"):
         done = palate("train", folder / "source", target, "--recipe", recipe)
         assert done.code == 0, done.err
+        assert shlex.split(done.out)[-1] == str(Path(target)), "what is next can be pasted"
     assert palate("recommend", target, "--user", "u1").code == 0
     litter = [path for path in tmp_path.rglob(".*") if path.name != ".dataset"]
     assert not litter, litter

@@ -78,6 +78,18 @@ def test_what_is_printed_goes_through_one_place() -> None:
     assert _breaking(lambda source: printing & source.called) == []
 
 
+def test_a_name_of_a_file_is_no_pattern() -> None:
+    """``shop [1].csv`` is one file: polars must not look for ``shop 1.csv``."""
+    readers = {"pl.read_parquet", "pl.scan_parquet", "pl.read_csv", "pl.scan_csv"}
+
+    def looks_for_more(call: ast.Call) -> bool:
+        in_memory = bool(call.args) and ast.unparse(call.args[0]).startswith("io.BytesIO(")
+        exact = any(word.arg == "glob" for word in call.keywords)
+        return ast.unparse(call.func) in readers and not exact and not in_memory
+
+    assert _breaking(lambda source: any(map(looks_for_more, source.calls))) == []
+
+
 def test_nobody_seeds_for_everybody() -> None:
     assert _breaking(lambda source: SEEDS_ALL & source.called) == []
 

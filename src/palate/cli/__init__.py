@@ -5,7 +5,6 @@ Everything heavy is imported inside the verb that needs it.
 
 import os
 import sys
-from contextlib import suppress
 
 # In the order of the help page.
 # isort: off
@@ -47,22 +46,6 @@ def _say_refusal(error: Exception, number: int) -> None:
     from palate.storage import refused
 
     name = getattr(error, "filename", None)
-    if name is None and not _output_is_open():
-        say_error(f"The output cannot be written: {os.strerror(number)}.")
-        return
-    told = refused(os.fsdecode(name) if name is not None else "A file", number, "used")
-    say_error(told.message, told.hint)
-
-
-def _output_is_open() -> bool:
-    """Tell whether the output takes what waits to be written; where it does not, throw that away.
-
-    Otherwise Python would try, and fail, once more when it ends.
-    """
-    try:
-        sys.stdout.flush()
-    except OSError:
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True
+    told = refused(os.fsdecode(name or ""), number, "used")
+    unnamed = f"A file, or the output, cannot be used: {os.strerror(number)}."
+    say_error(told.message if name is not None else unnamed, told.hint)

@@ -114,6 +114,13 @@ def pairs(options: Sequence[str], name: str, example: str = "user_id=buyer") -> 
     return found
 
 
+def in_shell(path: Path) -> str:
+    """Return a path as a shell takes it, with quotes where it needs them."""
+    import shlex
+
+    return shlex.quote(str(path))
+
+
 def check_extra(package: str, extra: str) -> None:
     """Raise the pip command for an extra that is not installed."""
     from importlib.util import find_spec

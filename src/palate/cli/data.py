@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from palate.cli.application import app, check_folder, listed, pairs
+from palate.cli.application import app, check_folder, in_shell, listed, pairs
 from palate.errors import ConfigError
 from palate.terminal.progress import progress_bar
 from palate.terminal.tables import show_markdown
@@ -180,4 +180,4 @@ def join(
         made = joined([Dataset.load(folder) for folder in datasets], name=name, seed=seed)
         made.save(out, made_by=f"join {' '.join(map(str, datasets))} --seed {seed}")
     show_markdown(made.report)
-    say(f"Dataset written to {out}. Next: palate train {out} MODEL")
+    say(f"Dataset written to {out}. Next: palate train {in_shell(out)} MODEL")

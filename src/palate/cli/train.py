@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from palate.cli.application import Json, app, check_folder, load
+from palate.cli.application import Json, app, check_folder, in_shell, load
 from palate.errors import PalateError
 from palate.terminal.progress import progress_bar, training_progress
 from palate.terminal.tables import show
@@ -86,7 +86,7 @@ def train(
         made_by = f"train {dataset} --recipe {recipe} --seed {seed}{more}"
         Recommender(replace(trained.trained, name=name)).save(model, made_by=made_by)
     rmtree(work, ignore_errors=True)
-    say(f"Model written to {model}. {_AFTER[fit].format(model=model)}")
+    say(f"Model written to {model}. {_AFTER[fit].format(model=in_shell(model))}")
 
 
 @app.command()

@@ -5,11 +5,16 @@ sign, never sent. A letter that the terminal lacks becomes the nearest one that 
 """
 
 import codecs
+import errno
+import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from palate.errors import PalateError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,8 +38,9 @@ def harmless(text: str) -> str:
 def say(text: str, *, err: bool = False) -> None:
     """Print a text; to the error stream if ``err``."""
     stream = sys.stderr if err else sys.stdout
-    stream.write(f"{harmless(text)}\n")
-    stream.flush()
+    with _printing(stream.fileno):
+        stream.write(f"{harmless(text)}\n")
+        stream.flush()
 
 
 def say_error(message: str, hint: str = "") -> None:
@@ -79,6 +85,11 @@ def _harmless_console() -> "type[Console]":
             """Draw signs before anything is measured, so that tables stay even."""
             return super().render_str(harmless(text), **options)  # type: ignore[arg-type]
 
+        def print(self, *objects: Any, **options: Any) -> None:  # noqa: ANN401 - as rich has it
+            """Draw; where that fails, say that it was the output."""
+            with _printing(self.file.fileno):
+                super().print(*objects, **options)
+
         def render(
             self, renderable: RenderableType, options: ConsoleOptions | None = None
         ) -> Iterable[Segment]:
@@ -87,6 +98,20 @@ def _harmless_console() -> "type[Console]":
                 yield drawn if drawn.control else drawn._replace(text=harmless(drawn.text))
 
     return HarmlessConsole
+
+
+@contextmanager
+def _printing(number: Callable[[], int]) -> Iterator[None]:
+    """Say that it is the output which is full or gone; a reader that went away is no error."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        # What waits to be written is thrown away, or Python would fail once more when it ends.
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number())
+        raise PalateError(f"The output cannot be written: {error.strerror}.") from error
 
 
 def _sign(character: str) -> str:
