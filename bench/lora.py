@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name everyone uses
+import torch.nn.functional as F
 from measure import console, machine, options_of, parser, peak_gb
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM

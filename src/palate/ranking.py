@@ -92,8 +92,8 @@ def rank_scored(
 
 
 def largest_products(
-    users_UMD: Float[np.ndarray, "users vectors width"],  # noqa: N803 - shape suffix
-    items_DI: Float[np.ndarray, "width items"],  # noqa: N803
+    users_UMD: Float[np.ndarray, "users vectors width"],
+    items_DI: Float[np.ndarray, "width items"],
 ) -> Float[np.ndarray, "users items"]:
     """Return ``max over m of u[m] . v`` for each user and item (set-out scoring of URM).
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch.nn import functional as F  # noqa: N812 - the name everybody knows
+from torch.nn import functional as F
 
 from palate.data.dataset import Dataset
 from palate.language.batch import Batch

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name everyone uses
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -119,7 +119,7 @@ def generate(
 
 
 def _chosen(
-    logits_UV: Float[Tensor, "prompts vocabulary"],  # noqa: N803 - shape suffix
+    logits_UV: Float[Tensor, "prompts vocabulary"],
     sampling: SamplingParams,
     generator: torch.Generator,
 ) -> Int[Tensor, " prompts"]:
@@ -137,7 +137,7 @@ def _chosen(
 
 
 def _likeliest(
-    logs_UV: Float[Tensor, "prompts vocabulary"],  # noqa: N803
+    logs_UV: Float[Tensor, "prompts vocabulary"],
     share: float,
 ) -> tuple[Float[Tensor, "prompts likeliest"], Int[Tensor, "prompts likeliest"]]:
     """Return the likeliest words of each prompt, sorted, with total probability ``share`` or more.
@@ -153,7 +153,7 @@ def _likeliest(
 
 
 def _repeating(
-    generated_UR: Int[Tensor, "prompts words"],  # noqa: N803
+    generated_UR: Int[Tensor, "prompts words"],
     vocabulary: int,
     length: int,
 ) -> Bool[Tensor, "prompts vocabulary"]:

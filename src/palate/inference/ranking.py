@@ -67,7 +67,7 @@ def nearest(state: CatalogueState, item_row: int, n: int) -> Ranking:
 
 
 def best_rows(
-    scores_BI: Float[np.ndarray, "requests items"],  # noqa: N803 - shape suffix
+    scores_BI: Float[np.ndarray, "requests items"],
     n: int,
 ) -> tuple[Int[np.ndarray, "requests n"], Float[np.ndarray, "requests n"]]:
     """Return the same as :func:`palate.ranking.top_rows`, faster for few users.
@@ -94,8 +94,8 @@ def best_rows(
 
 
 def diversified(
-    scores_P: Float[np.ndarray, " pool"],  # noqa: N803 - shape suffix
-    vectors_PD: Float[np.ndarray, "pool width"],  # noqa: N803
+    scores_P: Float[np.ndarray, " pool"],
+    vectors_PD: Float[np.ndarray, "pool width"],
     n: int,
     diversity: float,
 ) -> Int[np.ndarray, " n"]:
@@ -168,7 +168,7 @@ def scores_of_all(
 
 def _hide(
     state: CatalogueState,
-    scores_BI: Float[np.ndarray, "requests items"],  # noqa: N803 - shape suffix
+    scores_BI: Float[np.ndarray, "requests items"],
     requests: Sequence[Request],
 ) -> None:
     """Set the scores of excluded items to -inf, in place."""

@@ -267,7 +267,7 @@ def target_log_probabilities(
 def option_log_probabilities(
     model: RecommendationModel,
     prefix: Prefix,
-    options_UKR: Int[Tensor, "prompts options words"],  # noqa: N803
+    options_UKR: Int[Tensor, "prompts options words"],
 ) -> Float[Tensor, "prompts options"]:
     """Return the log-probability of each option; each option is decoded as a beam of its prompt.
 

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - the name everybody knows
+from torch.nn import functional as F
 
 from palate.errors import ArtifactError, MissingExtraError
 from palate.items.text import save_description

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name everyone uses
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -94,8 +94,8 @@ class SlotGroup:
 
 
 def last_tokens(
-    x_BTD: Float[Tensor, "batch time width"],  # noqa: N803 - shape suffix
-    prefix_lengths_BP: Int[Tensor, "batch predictions"],  # noqa: N803
+    x_BTD: Float[Tensor, "batch time width"],
+    prefix_lengths_BP: Int[Tensor, "batch predictions"],
     span: int,
 ) -> Float[Tensor, "batch predictions width"]:
     """Return the sum of the last ``span`` tokens of each prediction's prefix."""
@@ -109,7 +109,7 @@ def last_tokens(
 def answer_start(
     candidates: CandidateItems | None,
     read: SlotGroup | None,
-    last_event_BPD: Float[Tensor, "batch predictions width"],  # noqa: N803
+    last_event_BPD: Float[Tensor, "batch predictions width"],
 ) -> Float[Tensor, "batch predictions width"]:
     """Return the embedding that a text answer starts from.
 
@@ -129,8 +129,8 @@ def answer_start(
 
 def read_slots(
     backbone: Backbone,
-    x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
-    prefix_lengths_BP: Int[Tensor, "batch predictions"],  # noqa: N803
+    x_BTD: Float[Tensor, "batch time width"],
+    prefix_lengths_BP: Int[Tensor, "batch predictions"],
     groups: Sequence[SlotGroup],
     instruction: Instruction | None,
     *,
@@ -173,8 +173,8 @@ def read_slots(
 
 def _from_encoded(
     backbone: EncoderDecoderBackbone,
-    x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
-    prefix_lengths_BP: Int[Tensor, "batch predictions"],  # noqa: N803
+    x_BTD: Float[Tensor, "batch time width"],
+    prefix_lengths_BP: Int[Tensor, "batch predictions"],
     groups: Sequence[SlotGroup],
     instruction: Instruction | None,
 ) -> Float[Tensor, "answered slots width"]:
@@ -205,8 +205,8 @@ class Encoded:
     def of(
         cls,
         backbone: EncoderDecoderBackbone,
-        x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
-        prefix_lengths_BP: Int[Tensor, "batch predictions"],  # noqa: N803
+        x_BTD: Float[Tensor, "batch time width"],
+        prefix_lengths_BP: Int[Tensor, "batch predictions"],
         instruction: Instruction | None,
         group: SlotGroup | None = None,
     ) -> "Encoded":
@@ -237,8 +237,8 @@ def _packed(
 
 def read_in_place(
     backbone: Backbone,
-    x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
-    prefix_lengths_BP: Int[Tensor, "batch predictions"],  # noqa: N803
+    x_BTD: Float[Tensor, "batch time width"],
+    prefix_lengths_BP: Int[Tensor, "batch predictions"],
     instruction: Instruction | None,
 ) -> Float[Tensor, "answered 1 width"]:
     """Return the state of the last token that each prediction sees."""
@@ -250,7 +250,7 @@ def read_in_place(
 
 def read_rows(
     backbone: Backbone,
-    x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
+    x_BTD: Float[Tensor, "batch time width"],
     instruction: Instruction | None,
 ) -> Float[Tensor, "batch time width"]:
     """Return the state of every token of the rows, read causally (by an encoder both ways)."""
@@ -268,10 +268,10 @@ def read_rows(
 
 def read_prefix(  # noqa: PLR0913 - the rows, their candidates, and how they are read
     backbone: Backbone,
-    x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
-    prefix_lengths_B1: Int[Tensor, "batch 1"],  # noqa: N803
+    x_BTD: Float[Tensor, "batch time width"],
+    prefix_lengths_B1: Int[Tensor, "batch 1"],
     candidates: SlotGroup,
-    start_B1D: Float[Tensor, "batch 1 width"],  # noqa: N803
+    start_B1D: Float[Tensor, "batch 1 width"],
     instruction: Instruction | None,
     *,
     both_ways: bool,
@@ -313,7 +313,7 @@ def read_prefix(  # noqa: PLR0913 - the rows, their candidates, and how they are
 
 
 def stream_mask(
-    prefix_lengths_BP: Int[Tensor, "batch predictions"],  # noqa: N803
+    prefix_lengths_BP: Int[Tensor, "batch predictions"],
     num_tokens: int,
     groups: Sequence[SlotGroup],
     past: int,
@@ -350,7 +350,7 @@ def stream_mask(
 
 
 def _prefix(
-    prefix_lengths_BP: Int[Tensor, "batch predictions"],  # noqa: N803
+    prefix_lengths_BP: Int[Tensor, "batch predictions"],
     num_tokens: int,
 ) -> Bool[Tensor, "batch predictions time"]:
     """Mark the tokens of its row that each prediction sees."""

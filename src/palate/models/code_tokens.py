@@ -6,7 +6,7 @@ Shape suffixes: I items, L levels, N answers, D width.
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name everyone uses
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -60,7 +60,7 @@ class CodeTokens(nn.Module):
         self.register_buffer("values", flat, persistent=False)
 
     @torch.no_grad()
-    def informed_init(self, vectors_ID: Float[Tensor, "items width"]) -> None:  # noqa: N803
+    def informed_init(self, vectors_ID: Float[Tensor, "items width"]) -> None:
         """Initialise the embeddings from item vectors by residual averaging.
 
         ``E_c = mean of r_l over the items with c``, ``r_(l+1) = r_l - E_(c_l)``, ``r_0`` the item's
@@ -90,7 +90,7 @@ class CodeTokens(nn.Module):
 
     def slots(
         self,
-        start_ND: Float[Tensor, "answers width"],  # noqa: N803
+        start_ND: Float[Tensor, "answers width"],
         rows: Int[Tensor, " answers"],
     ) -> Float[Tensor, "answers levels width"]:
         """Return the inputs of the slots of the items ``rows``; each sees only earlier codes."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name everyone uses
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, ConfigDict, model_validator
 from safetensors.torch import save_file
@@ -80,7 +80,7 @@ class Attention(nn.Module):
 
     def forward(
         self,
-        x_BTD: Float[Tensor, "batch time width"],  # noqa: N803 - shape suffixes
+        x_BTD: Float[Tensor, "batch time width"],
         rotation: tuple[Float[Tensor, "*any #time head"], Float[Tensor, "*any #time head"]],
         mask: Bool[Tensor, "#batch 1 _ key"] | None,
         past: KeyValue | None,
@@ -100,7 +100,7 @@ class Attention(nn.Module):
 
     def project(
         self,
-        x_BTD: Float[Tensor, "batch time width"],  # noqa: N803 - shape suffixes
+        x_BTD: Float[Tensor, "batch time width"],
         rotation: tuple[Float[Tensor, "*any #time head"], Float[Tensor, "*any #time head"]],
     ) -> tuple[
         Float[Tensor, "batch heads time head"],

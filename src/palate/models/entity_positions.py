@@ -6,7 +6,7 @@ is a learned embedding.
 """
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name everyone uses
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 

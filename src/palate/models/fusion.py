@@ -136,7 +136,7 @@ class Fusion(nn.Module):
 
     def forward(
         self,
-        rows_I: Int[Tensor, " items"],  # noqa: N803 - shape suffix
+        rows_I: Int[Tensor, " items"],
         without_id: Bool[Tensor, " items"] | None = None,
         described: Float[Tensor, "described text"] | None = None,
     ) -> Float[Tensor, "all width"]:
@@ -168,7 +168,7 @@ class Fusion(nn.Module):
         normed: Tensor = self.norm(fused)
         return normed
 
-    def _kept(self, rows_I: Int[Tensor, " items"]) -> Bool[Tensor, " items"]:  # noqa: N803
+    def _kept(self, rows_I: Int[Tensor, " items"]) -> Bool[Tensor, " items"]:
         """Draw which items keep their behaviour vector; outside training all do."""
         if not self.training or not self.config.behaviour_dropout:
             return torch.ones_like(rows_I, dtype=torch.bool)

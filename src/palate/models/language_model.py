@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name everyone uses
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -397,8 +397,8 @@ class RecommendationModel(nn.Module):
         self,
         batch: Batch,
         table: ItemTable,
-        last_event_BPD: Float[Tensor, "batch predictions width"],  # noqa: N803
-        target_ids_BPR: Int[Tensor, "batch predictions words"],  # noqa: N803
+        last_event_BPD: Float[Tensor, "batch predictions width"],
+        target_ids_BPR: Int[Tensor, "batch predictions words"],
     ) -> SlotGroup:
         """Return the slots of the candidates, then one slot per word of the target text."""
         assert self.text is not None
@@ -437,8 +437,8 @@ class RecommendationModel(nn.Module):
 
     def _last_event(
         self,
-        x_BTD: Float[Tensor, "batch time width"],  # noqa: N803
-        prefix_lengths_BP: Int[Tensor, "batch predictions"],  # noqa: N803
+        x_BTD: Float[Tensor, "batch time width"],
+        prefix_lengths_BP: Int[Tensor, "batch predictions"],
     ) -> Float[Tensor, "batch predictions width"]:
         """Return the embedding of the last event of each prediction's prefix.
 
@@ -453,8 +453,8 @@ class RecommendationModel(nn.Module):
 
     def _code_slots(
         self,
-        last_event_BPD: Float[Tensor, "batch predictions width"],  # noqa: N803
-        target_rows_BP: Int[Tensor, "batch predictions"],  # noqa: N803
+        last_event_BPD: Float[Tensor, "batch predictions width"],
+        target_rows_BP: Int[Tensor, "batch predictions"],
     ) -> Float[Tensor, "batch predictions levels width"]:
         assert self.codes is not None
         rows = target_rows_BP.clamp(min=0).flatten()

@@ -7,7 +7,7 @@ whenever beams are chosen anew. Here that is done once per user, and never copie
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-import torch.nn.functional as F  # noqa: N812 - the name everyone uses
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 

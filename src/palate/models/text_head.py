@@ -7,7 +7,7 @@ predictions without padding, A tokens of the candidates.
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name everyone uses
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -50,8 +50,8 @@ class Copied:
 
     def goes_on(
         self,
-        next_NSA: Bool[Tensor, "predictions _ places"],  # noqa: N803
-        words_NS: Int[Tensor, "predictions steps"],  # noqa: N803
+        next_NSA: Bool[Tensor, "predictions _ places"],
+        words_NS: Int[Tensor, "predictions steps"],
     ) -> Bool[Tensor, "predictions steps places"]:
         """Return the places where a candidate that starts with the answer continues it.
 
@@ -65,7 +65,7 @@ class Copied:
 
     def along(
         self,
-        target_ids_NR: Int[Tensor, "predictions words"],  # noqa: N803
+        target_ids_NR: Int[Tensor, "predictions words"],
     ) -> Bool[Tensor, "predictions words places"]:
         """Return for each word of the target texts where it could continue a candidate."""
         found = [self.first]
@@ -77,7 +77,7 @@ class Copied:
         self,
         logits: Float[Tensor, "*any vocabulary"],
         hidden: Float[Tensor, "predictions steps width"],
-        next_NSA: Bool[Tensor, "predictions steps places"],  # noqa: N803
+        next_NSA: Bool[Tensor, "predictions steps places"],
         where: Bool[Tensor, "predictions steps"] | None = None,
     ) -> Float[Tensor, "*any vocabulary"]:
         """Return the log-probabilities after the states ``hidden``, copying included.
@@ -133,10 +133,10 @@ class TextHead(nn.Module):
 
     def copied(
         self,
-        words_NA: Int[Tensor, "predictions places"],  # noqa: N803
-        begins_NA: Bool[Tensor, "predictions places"],  # noqa: N803
-        ends_NA: Int[Tensor, "predictions places"],  # noqa: N803
-        states_NAD: Float[Tensor, "predictions places width"],  # noqa: N803
+        words_NA: Int[Tensor, "predictions places"],
+        begins_NA: Bool[Tensor, "predictions places"],
+        ends_NA: Int[Tensor, "predictions places"],
+        states_NAD: Float[Tensor, "predictions places width"],
     ) -> Copied | None:
         """Return the words that answers may copy; None in a model that does not copy.
 
@@ -155,8 +155,8 @@ class TextHead(nn.Module):
 
     def places(
         self,
-        start_BPD: Float[Tensor, "batch predictions width"],  # noqa: N803 - shape suffix
-        words_BPRD: Float[Tensor, "batch predictions words width"],  # noqa: N803
+        start_BPD: Float[Tensor, "batch predictions width"],
+        words_BPRD: Float[Tensor, "batch predictions words width"],
     ) -> Float[Tensor, "batch predictions places width"]:
         """Return the inputs that predict each word: the start, then all words but the last."""
         first = (start_BPD + self.start)[:, :, None]
@@ -165,7 +165,7 @@ class TextHead(nn.Module):
     def logits(
         self,
         hidden: Float[Tensor, "*any width"],
-        words_VD: Float[Tensor, "vocabulary width"],  # noqa: N803
+        words_VD: Float[Tensor, "vocabulary width"],
     ) -> Float[Tensor, "*any vocabulary"]:
         """Return the logit of every word."""
         logits: Tensor = (self.logit_scale / hidden.shape[-1] ** 0.5) * (

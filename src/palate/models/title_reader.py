@@ -26,7 +26,7 @@ class TitleReader(nn.Module):
         self.out = nn.Linear(config.width, width, bias=False)
         nn.init.normal_(self.words.weight, std=0.5)
 
-    def forward(self, words_IW: Int[Tensor, "items words"]) -> Float[Tensor, "items width"]:  # noqa: N803
+    def forward(self, words_IW: Int[Tensor, "items words"]) -> Float[Tensor, "items width"]:
         """Return the vectors of titles, padded on the right with -1."""
         lengths = (words_IW >= 0).sum(dim=1)
         padded = torch.nn.functional.pad(words_IW, (0, 1), value=-1)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name everyone uses
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import BackwardCFunction
@@ -28,11 +28,11 @@ its exponentials are summed; the product is twice as fast as over all columns.""
 
 
 def sampled_softmax(  # noqa: PLR0913 - the terms of one formula
-    users_NMD: Float[Tensor, "predictions queries width"],  # noqa: N803 - shape suffixes
-    targets_NKD: Float[Tensor, "predictions targets width"],  # noqa: N803
-    negatives_QD: Float[Tensor, "negatives width"],  # noqa: N803
+    users_NMD: Float[Tensor, "predictions queries width"],
+    targets_NKD: Float[Tensor, "predictions targets width"],
+    negatives_QD: Float[Tensor, "negatives width"],
     *,
-    weights_NK: Float[Tensor, "predictions targets"],  # noqa: N803
+    weights_NK: Float[Tensor, "predictions targets"],
     excluded: Int[Tensor, "predictions excluded"],
     log_expected: Float[Tensor, " negatives"],
     scale: float,
@@ -268,9 +268,9 @@ def _zeros_by_column(x: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows co
 
 
 def binary_cross_entropy(
-    users_NMD: Float[Tensor, "predictions queries width"],  # noqa: N803
-    targets_NKD: Float[Tensor, "predictions targets width"],  # noqa: N803
-    negatives_ND: Float[Tensor, "predictions width"],  # noqa: N803
+    users_NMD: Float[Tensor, "predictions queries width"],
+    targets_NKD: Float[Tensor, "predictions targets width"],
+    negatives_ND: Float[Tensor, "predictions width"],
     *,
     scale: float,
 ) -> Float[Tensor, ""]:
@@ -286,7 +286,7 @@ def binary_cross_entropy(
 
 def next_code(
     logits: Sequence[Float[Tensor, "predictions _"]],
-    codes_NL: Int[Tensor, "predictions levels"],  # noqa: N803
+    codes_NL: Int[Tensor, "predictions levels"],
     *,
     temperature: float = 1.0,
 ) -> Float[Tensor, ""]:

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Literal, TypeVar
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name everyone uses
+import torch.nn.functional as F
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
