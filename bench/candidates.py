@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def stages(epochs: int, *reads: tuple[str, ...]) -> str:
-    """Return the stages, one per way of spelling items, as an override of the recipe."""
+    """Return the stages, one per item format, as an override of the recipe."""
     training = f"{{ epochs = {epochs}, {CONTRASTS} }}"
     written = [
         f"{{ item_format = {list(ways)}, tasks = {TASKS}, training = {training} }}"
@@ -97,7 +97,7 @@ def chosen_rightly(model: Recommender) -> Found:
 
 
 def picked(model: Recommender) -> Found:
-    """Judge the best of the same candidates by the scores of a model that says no words."""
+    """Judge the best of the same candidates by the scores of a model without a text head."""
     task = Choice(plain_titles(model.dataset.catalog))
     events = held_out_events(model.dataset, "test")
     pairs = list(held_out_examples(task, events, None, np.random.default_rng(SEED)))

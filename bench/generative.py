@@ -48,8 +48,8 @@ def main() -> None:
     jobs = [Job(recipe, folder, recipe) for recipe in chosen.recipes]
     runs = measure(options, seeded(options, *jobs), judge=in_every_form)
     console.print(forms_table(f"Answers in codes on {chosen.data}, test", runs))
-    spelled = [group for group in by_label(runs).values() if "codes, unmasked" in group[0].found]
-    best = max((mean(group, "codes, unmasked", "recall@10") for group in spelled), default=0.0)
+    in_codes = [group for group in by_label(runs).values() if "codes, unmasked" in group[0].found]
+    best = max((mean(group, "codes, unmasked", "recall@10") for group in in_codes), default=0.0)
     print(f"generative: {best:.4f}")
 
 

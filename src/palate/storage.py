@@ -17,7 +17,7 @@ from pathlib import Path
 from palate.errors import ArtifactError, PalateError
 
 _RUST_ERROR = re.compile(r"\(os error (\d+)\)")
-"""How polars, safetensors and tokenizers tell what the system said."""
+"""The system's error number in messages of polars, safetensors and tokenizers."""
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -28,13 +28,13 @@ _IN_USE = (errno.EBUSY, errno.EXDEV)
 def refusal(error: BaseException) -> int | None:
     """Return the number of the system's error behind ``error``; None where there is none.
 
-    Libraries written in Rust tell it in their message; our own errors hold it as their cause.
+    Libraries written in Rust have it in their message; our own errors hold it as their cause.
     """
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
-    told = _RUST_ERROR.search(str(error))
-    if told is not None:
-        return int(told.group(1))
+    found = _RUST_ERROR.search(str(error))
+    if found is not None:
+        return int(found.group(1))
     if isinstance(error, PalateError) and error.__cause__ is not None:
         return refusal(error.__cause__)
     return None

@@ -153,12 +153,12 @@ def test_a_prompt_is_shown_as_the_model_reads_it() -> None:
         "words: the sound",
         "1. Oak Desk (4.5)",
         "2. i2",
-        "asked: Bell [31m1. Fake",
-        "asked: Oak Desk",
+        "candidate: Bell [31m1. Fake",
+        "candidate: Oak Desk",
         "answer: no",
     ]
     first = render("rate", {}, example, _catalog(), prediction=0)
-    assert first.splitlines()[2:] == ["1. Oak Desk (4.5)", "asked: i2", "answer: yes"]
+    assert first.splitlines()[2:] == ["1. Oak Desk (4.5)", "candidate: i2", "answer: yes"]
 
 
 def test_a_prompt_without_an_answer_says_where_it_goes() -> None:

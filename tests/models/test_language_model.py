@@ -314,7 +314,7 @@ def _reader(**more: object) -> RecommendationModel:
         _features(),
         vocabulary_size=len(TOKENIZER),
         num_event_types=2,
-        says_words=True,
+        generates_text=True,
         entities=POOL if config.entity_positions else None,
     )
     _as_if_trained(model)

@@ -53,7 +53,7 @@ def _model(**more: object) -> RecommendationModel:
         vocabulary_size=len(TOKENIZER),
         num_event_types=1,
         num_ratings=len(LEVELS),
-        says_words=True,
+        generates_text=True,
     )
     for weight in model.parameters():
         if weight.ndim > 1:

@@ -271,7 +271,7 @@ def test_lc_rec_learns_codes_and_titles_together(
     assert [task.wording_family for task in mixture.tasks] == [
         *("next-item", "next-item", "search", "title", "next-title")
     ]
-    (own,) = mixture.spellings.values()
+    (own,) = mixture.own_formats.values()
     assert own.item_parts == ("title",)
     shown = {
         bool((batch.levels >= 0).any())

@@ -37,7 +37,7 @@ MIXTURE = Mixture(
     prompts=PROMPTS,
     batch_builder=BatchBuilder(TOKENIZER),
     tokens_per_batch=200,
-    footprints=[TokenCost(2), TokenCost(2)],
+    token_costs=[TokenCost(2), TokenCost(2)],
     seed=3,
 )
 
@@ -79,7 +79,7 @@ def test_a_share_below_one_takes_others_in_the_next_epoch() -> None:
 
 @given(budget=st.integers(64, 600), places=st.integers(1, 5), epoch=st.integers(0, 5))
 def test_no_batch_exceeds_the_token_budget(budget: int, places: int, epoch: int) -> None:
-    mixture = replace(MIXTURE, tokens_per_batch=budget, footprints=[TokenCost(places)] * 2)
+    mixture = replace(MIXTURE, tokens_per_batch=budget, token_costs=[TokenCost(places)] * 2)
     for batch in mixture.plan(epoch):
         most = mixture.tasks[batch.task].max_history
         longest = max(min(LENGTHS[user], most) for user in batch.users)

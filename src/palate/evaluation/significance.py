@@ -119,7 +119,7 @@ def compare_all(
     metrics: Sequence[str],
     rng: np.random.Generator,
 ) -> dict[str, list[Comparison]]:
-    """Compare several evaluations with one reference, p-values corrected over all questions asked.
+    """Compare several evaluations with one reference, p-values corrected over all comparisons.
 
     Raises:
         DataError: when one did not answer the same cases, or lacks the values per user of a metric.

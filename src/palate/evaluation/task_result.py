@@ -65,7 +65,7 @@ def figures_table(name: str, result: TaskResult) -> Table:
     table = Table(
         title=f"How well {escape(name)}{refit_mark(result.fit)} {result.title}",
         caption=f"{escape(result.dataset)}, {result.part} part, {result.num_answers:,} answers, "
-        f"asked: {escape(result.wording)}",
+        f"prompt: {escape(result.wording)}",
     )
     table.add_column("metric")
     for system in result.figures:

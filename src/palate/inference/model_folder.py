@@ -31,7 +31,7 @@ from palate.models.decoder import Decoder
 from palate.models.device import Device, choose_device
 from palate.models.language_model import RecommendationModel
 from palate.models.trainable_state import load_trainable_state, trainable_state, tune_backbone
-from palate.training.build import entities_of, spelling_of
+from palate.training.build import entities_of, item_format_of
 from palate.training.recipe import LANGUAGE_MODEL_PARTS, Recipe
 from palate.training.system import Blend, LanguageModelSystem, Prior, RatingPrior
 from palate.types import History
@@ -196,7 +196,7 @@ def _load_parts(
             num_event_types=len(dataset.interactions.event_types),
             num_ratings=len(_ratings(manifest)),
             answers=recipe.answers,
-            says_words=recipe.says_words,
+            generates_text=recipe.generates_text,
             codes=index.codes if index is not None else None,
             entities=entities_of(recipe, dataset, tokenizer),
             backbone=backbone,
@@ -216,7 +216,7 @@ def _load_parts(
         },
         tasks=_tasks(manifest),
         prior=_load_prior(folder),
-        item_format=spelling_of(recipe.resolved_stages[-1], dataset, tokenizer, index),
+        item_format=item_format_of(recipe.resolved_stages[-1], dataset, tokenizer, index),
         blend=_load_blend(folder),
         index=index,
         ratings=_ratings(manifest),

@@ -78,7 +78,7 @@ def render(
         )
     ]
     if example.candidates is not None:
-        lines += [f"asked: {title}" for title in _named(example.candidates[prediction], titles)]
+        lines += [f"candidate: {title}" for title in _named(example.candidates[prediction], titles)]
     if example.target_texts:
         answer = one_line(example.target_texts[prediction], _LONGEST_CONTEXT)
     elif example.hidden is not None:

@@ -68,7 +68,7 @@ class RecommendationModel(nn.Module):
         num_ratings: int = 0,
         codes: Codes | None = None,
         answers: Collection[str] = ("set", "codes"),
-        says_words: bool = False,
+        generates_text: bool = False,
         entities: EntityTrie | None = None,
         backbone: CausalBackbone | EncoderDecoderBackbone | None = None,
     ) -> None:
@@ -83,7 +83,7 @@ class RecommendationModel(nn.Module):
             codes: codes of the catalogue, where items are read or predicted as codes.
             answers: the ways in which it learns to answer with items: as a ``set`` of vectors, and
                 in ``codes`` where there are some.
-            says_words: whether the model also answers in text.
+            generates_text: whether the model also answers in text.
             entities: the words of the items, with ``config.entity_positions``.
             backbone: the backbone that ``config.backbone`` describes, if it is already loaded.
 
@@ -109,7 +109,7 @@ class RecommendationModel(nn.Module):
         # A pre-trained model was trained without dropout on its inputs.
         self.dropout = nn.Dropout(config.decoder.dropout if pretrained is None else 0.0)
         self.codes = None if codes is None else CodeTokens(codes, width)
-        self.text = TextHead(width, copies=config.copies) if says_words else None
+        self.text = TextHead(width, copies=config.copies) if generates_text else None
         self.ratings = nn.Embedding(num_ratings, width) if num_ratings else None
         if self.ratings is not None:
             nn.init.zeros_(self.ratings.weight)

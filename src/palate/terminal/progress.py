@@ -1,7 +1,7 @@
-"""How far the work is: a bar in a terminal; lines of text in a file, a pipe or a log.
+"""Progress of some work: a bar in a terminal; lines of text in a file, a pipe or a log.
 
 A log gets a line at once, others after 5, 15 and 35 seconds, and then one every half minute, even
-while the work itself says nothing.
+while the work itself reports nothing.
 """
 
 import sys
@@ -24,44 +24,44 @@ _LAST_WAIT = 30.0
 
 @dataclass(frozen=True)
 class Standing:
-    """Where some work stands."""
+    """The progress of some work at one moment."""
 
     what: str
     """What is done: ``Encoding items``."""
     done: int = 0
     total: int = 0
-    """0 where nobody knows."""
-    told: str = ""
-    """More than can be counted: the loss, the throughput, the time that is left."""
+    """0 if unknown."""
+    details: str = ""
+    """More than a count: the loss, the throughput, the time that is left."""
 
 
 class Progress:
-    """Told by some work where it stands; a bar or lines show it."""
+    """Takes reports of progress, which a bar or lines show."""
 
     def __init__(self, what: str, show: Callable[[Standing], None]) -> None:
-        """Start with what is done first, which is shown already."""
+        """Start with what is done first; it is shown already."""
         self._show = show
         self._at = Standing(what)
 
     def __call__(self, done: int, total: int) -> None:
-        """Tell how much is done of how much."""
+        """Report how much is done of how much."""
         self.at(Standing(self._at.what, done, total))
 
     def stage(self, what: str) -> None:
-        """Tell that something else is done now."""
+        """Report that other work begins."""
         self.at(Standing(what))
 
     def at(self, standing: Standing) -> None:
-        """Tell everything."""
+        """Report everything at once."""
         self._at = standing
         self._show(standing)
 
 
 @contextmanager
 def progress_bar(what: str, *, err: bool = False) -> Iterator[Progress]:
-    """Show how far something is that counts (done, total); on the error stream if ``err``.
+    """Show the progress of work that counts (done, total); on the error stream if ``err``.
 
-    The error stream it is where the other one carries data, such as JSON.
+    Use the error stream where the standard output carries data, such as JSON.
     """
     with _shown(what, err=err) as show:
         yield Progress(what, show)
@@ -69,12 +69,12 @@ def progress_bar(what: str, *, err: bool = False) -> Iterator[Progress]:
 
 @dataclass(frozen=True)
 class TrainingBar:
-    """What a training tells the terminal."""
+    """What a training run reports to the terminal."""
 
     encoding: Callable[[int, int], None]
     """Items encoded, and items in all."""
     report: Callable[["Report"], None]
-    """Where the training stands."""
+    """Takes a report of the training run."""
 
 
 @contextmanager
@@ -88,8 +88,8 @@ def training_progress() -> Iterator[TrainingBar]:
         def report(at: "Report") -> None:
             speed = f"{at.interactions_per_second:,.0f}/s"
             name = f"{'Refit, epoch' if at.refit else 'Epoch'} {at.epoch}/{at.epochs}"
-            told = f"loss {at.loss:.3f}, {speed}, {spoken(at.seconds_left)} left"
-            progress.at(Standing(name, at.step, at.steps, told))
+            details = f"loss {at.loss:.3f}, {speed}, {spoken(at.seconds_left)} left"
+            progress.at(Standing(name, at.step, at.steps, details))
             if at.estimate is not None:
                 say(f"Estimate: {at.estimate}")
             if at.validation is not None:
@@ -100,7 +100,7 @@ def training_progress() -> Iterator[TrainingBar]:
 
 
 def spoken(seconds: float) -> str:
-    """Return a stretch of time as people say it: ``40 s``, ``12 min``, ``3.5 h``."""
+    """Return a duration as people say it: ``40 s``, ``12 min``, ``3.5 h``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
@@ -115,7 +115,7 @@ def _shown(what: str, *, err: bool) -> Iterator[Callable[[Standing], None]]:
         return
     lines = Lines(lambda line: say(line, err=err))
     lines.show(Standing(what))
-    with lines.told_in_time():
+    with lines.at_intervals():
         yield lines.show
 
 
@@ -125,32 +125,32 @@ def _bar(what: str, *, err: bool) -> Iterator[Callable[[Standing], None]]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = [TextColumn("{task.description}"), BarColumn(bar_width=20), TimeElapsedColumn()]
-    columns.append(TextColumn("{task.fields[told]}"))
+    columns.append(TextColumn("{task.fields[details]}"))
     # What is printed meanwhile stands above the bar, but only where both go the same way.
     on = console(err=err)
     with Progress(*columns, console=on, transient=True, redirect_stdout=not err) as bar:
-        task = bar.add_task(escape(what), total=None, told="")
+        task = bar.add_task(escape(what), total=None, details="")
         clock = _Clock()
-        clock.told(Standing(what))
+        clock.estimate(Standing(what))
 
         def show(at: Standing) -> None:
-            told = escape(at.told or clock.told(at))
+            details = escape(at.details or clock.estimate(at))
             what = escape(at.what)
             total = at.total or None
-            bar.update(task, description=what, completed=at.done, total=total, told=told)
+            bar.update(task, description=what, completed=at.done, total=total, details=details)
 
         yield show
 
 
 class _Clock:
-    """Reckons throughput and the time that is left, anew for each thing that is done."""
+    """Estimates throughput and the time that is left, for each kind of work from its start."""
 
     def __init__(self) -> None:
         self._first: Standing | None = None
         self._started = 0.0
 
-    def told(self, at: Standing) -> str:
-        """Return items a second and time left, once both can be told."""
+    def estimate(self, at: Standing) -> str:
+        """Return items a second and time left; empty before both are known."""
         if self._first is None or self._first.what != at.what:
             self._first, self._started = at, time.monotonic()
         seconds, done = time.monotonic() - self._started, at.done - self._first.done
@@ -171,27 +171,27 @@ class Lines:
         self._started = time.monotonic()
 
     def show(self, at: Standing) -> None:
-        """Keep where the work stands; what is new work is told at once."""
+        """Keep the progress; the start of other work is printed at once."""
         new = at.what.split()[:1] != self._at.what.split()[:1]
         self._at = at
-        self._clock.told(at)
+        self._clock.estimate(at)
         if new and at.what:
             self._write(f"{at.what} ...")
 
     def tell(self) -> None:
-        """Print where the work stands."""
+        """Print the progress."""
         at, parts = self._at, []
         if at.total:
             parts.append(f"{at.done:,} of {at.total:,} ({at.done / at.total:.0%})")
-        told = at.told or self._clock.told(at)
-        if told:
-            parts.append(told)
+        details = at.details or self._clock.estimate(at)
+        if details:
+            parts.append(details)
         parts.append(f"{spoken(time.monotonic() - self._started)} so far")
         self._write(f"{at.what}: {', '.join(parts)}")
 
     @contextmanager
-    def told_in_time(self) -> Iterator[None]:
-        """Print every so often, whether the work says something or not."""
+    def at_intervals(self) -> Iterator[None]:
+        """Print after growing waits, whether the work reports something or not."""
         over = threading.Event()
 
         def watch() -> None:

@@ -80,7 +80,7 @@ def show_recipe(name: str, recipe: "Recipe") -> None:
 
 
 def _cost(recipe: "Recipe") -> str:
-    """Return in words what training it takes; how long depends on the data, and is told then."""
+    """Return the cost of training in words; the time depends on the data and is printed then."""
     if recipe.baseline is not None:
         return "seconds to minutes: it counts, or factorises one matrix"
     trainings = [stage.training for stage in recipe.resolved_stages]
@@ -89,5 +89,5 @@ def _cost(recipe: "Recipe") -> str:
     taught = f", after its teacher {recipe.teacher}" if recipe.teacher else ""
     return (
         f"at most {epochs} epochs in batches of {tokens:,} tokens{taught}; "
-        "time and memory are told after the first steps"
+        "time and memory are printed after the first steps"
     )

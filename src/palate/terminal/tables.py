@@ -85,7 +85,7 @@ def show_rated(rated: "Rated", title: str) -> None:
 
 
 def show_wordings(families: Sequence["ShownFamily"], trained_on: Sequence[str] | None) -> None:
-    """Print families of prompts: one asked in full, then every wording.
+    """Print families of prompts: one prompt in full, then every wording.
 
     Args:
         families: what to show.
@@ -100,8 +100,8 @@ def show_wordings(families: Sequence["ShownFamily"], trained_on: Sequence[str] |
         note = " This model was not trained on it." if unknown else ""
         show(f"[bold]{family.family}[/bold]: {family.description}{note}")
         if family.rendered:
-            asked = escape(f"asked of {family.user_id}")
-            show(Panel(escape(family.rendered), title=asked, title_align="left"))
+            heading = escape(f"prompt for {family.user_id}")
+            show(Panel(escape(family.rendered), title=heading, title_align="left"))
         table = Table("", "Wording")
         for wording in family.wordings.seen:
             table.add_row("seen", escape(wording))

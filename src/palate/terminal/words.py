@@ -140,5 +140,5 @@ def _plainer(character: str) -> str:
     """Return the ASCII text that stands for a character: ``e`` for ``é``, ``?`` for most others."""
     import unicodedata
 
-    spelled = _PLAINER.get(character) or unicodedata.normalize("NFKD", character)
-    return spelled.encode("ascii", "ignore").decode() or "?"
+    plain = _PLAINER.get(character) or unicodedata.normalize("NFKD", character)
+    return plain.encode("ascii", "ignore").decode() or "?"

@@ -46,13 +46,13 @@ class Mixture:
     prompts: Mapping[str, Wordings]
     batch_builder: BatchBuilder
     tokens_per_batch: int
-    footprints: Sequence[TokenCost]
+    token_costs: Sequence[TokenCost]
     """Token cost of each task."""
     seed: int
     curriculum: Curriculum | None = None
-    spellings: Mapping[int, ItemFormat] = field(default_factory=dict)
+    own_formats: Mapping[int, ItemFormat] = field(default_factory=dict)
     """Item formats of tasks (by their number) that differ from the one of ``batch_builder``."""
-    one_cut: bool = False
+    one_prefix: bool = False
     """Keep only one prediction per example and the prefix it sees, as bidirectional rows need."""
 
     @property
@@ -101,7 +101,7 @@ class Mixture:
 
         Rows of a batch are padded to its longest row, so that similar lengths waste the least.
         """
-        token_cost, longest_read = self.footprints[number], self.tasks[number].max_history
+        token_cost, longest_read = self.token_costs[number], self.tasks[number].max_history
         tokens = np.minimum(self._lengths[users], longest_read) * token_cost.per_event
         order = np.lexsort((rng.random(len(users)), tokens))
         parts = cut_by_tokens(tokens, order, extra=token_cost.per_row, budget=self.tokens_per_batch)
@@ -111,15 +111,15 @@ class Mixture:
         self, planned: PlannedBatch, batch_builder: BatchBuilder, rng: np.random.Generator
     ) -> Batch | None:
         task = self.tasks[planned.task]
-        if planned.task in self.spellings:
-            batch_builder = replace(batch_builder, item_format=self.spellings[planned.task])
+        if planned.task in self.own_formats:
+            batch_builder = replace(batch_builder, item_format=self.own_formats[planned.task])
         slots = task.slots(rng)
         wordings = self.prompts[task.wording_family].seen
         made = (task.example(self.sequences[user], slots, rng) for user in planned.users)
         examples: list[Example] = [example for example in made if example is not None]
         if not examples:
             return None
-        if self.one_cut:
+        if self.one_prefix:
             examples = [example.with_one_prefix(rng) for example in examples]
         wording = wordings[rng.integers(len(wordings))]
         return batch_builder.batch(wording.format(**slots), examples)

@@ -42,10 +42,10 @@ from palate.training.warm_start import nearest_codes, warm_start, warm_start_row
 from palate.types import History
 
 
-def spelling_of(
+def item_format_of(
     stage: StagePlan, dataset: Dataset, tokenizer: Tokenizer, index: ItemIndex | None
 ) -> ItemFormat:
-    """Return how a stage writes the items of a history."""
+    """Return the format in which a stage writes the items of a history."""
     item_parts = stage.model.item_format
     return ItemFormat(
         item_parts,
@@ -62,7 +62,7 @@ def _titles(
 
 
 def entities_of(recipe: Recipe, dataset: Dataset, tokenizer: Tokenizer) -> EntityTrie | None:
-    """Return the entity pool where the recipe tells two positions."""
+    """Return the entities of the catalogue if the recipe gives entities positions of their own."""
     if not recipe.model.entity_positions:
         return None
     return EntityTrie.of_titles(dataset.catalog.titles(), tokenizer)
@@ -85,11 +85,11 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
         dataset: what to learn from.
         recipe: what to build.
         seed: of all that is drawn.
-        start: what to begin with: encoders, tokenizer and weights are taken over.
+        start: a trained model whose encoders, tokenizer and weights are taken over.
         behaviour: item vectors of the recipe's teacher, in place of those of co-occurrence.
         prompts: wordings of every family, in place of those of the package.
         cache: where encoded vectors are kept.
-        progress: told how many items are encoded, of how many.
+        progress: called with the number of encoded items and the total.
     """
     catalog, sequences = dataset.catalog, dataset.sequences
     encoders = start.parts.encoders if start else ItemEncoders.fit(catalog, recipe.items, seed=seed)
@@ -99,13 +99,13 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
     if behaviour is not None:
         features = replace(features, vectors={**features.vectors, "behaviour": behaviour})
     prompts = prompts or load_prompts()
-    reviews = read_reviews(dataset) if recipe.says_words else None
+    reviews = read_reviews(dataset) if recipe.generates_text else None
     tokenizer = _tokenizer(recipe, start.parts if start else None)
     if tokenizer is None:
         tokenizer = Tokenizer.train(_words(dataset, prompts, reviews, recipe))
     index = _index(dataset, recipe.codes, features, seed) if recipe.codes is not None else None
     features = _as_read(features, recipe, dataset, tokenizer, index)
-    ratings = levels_of(dataset) if recipe.says_words else ()
+    ratings = levels_of(dataset) if recipe.generates_text else ()
     torch.manual_seed(seed)
     model = RecommendationModel(
         recipe.model,
@@ -115,13 +115,13 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
         num_ratings=len(ratings),
         codes=index.codes if index is not None else None,
         answers=recipe.answers,
-        says_words=recipe.says_words,
+        generates_text=recipe.generates_text,
         entities=entities_of(recipe, dataset, tokenizer),
     )
     if recipe.codes is not None and recipe.codes.informed_init:
-        _settle_codes(model)
+        _initialise_codes(model)
     if start is not None:
-        _carry_over(model, index, start)
+        _warm_start(model, index, start)
     parts = LanguageModelSystem(
         recipe=recipe,
         model=model,
@@ -130,7 +130,7 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
         tokenizer=tokenizer,
         prompts=prompts,
         tasks=(),
-        item_format=spelling_of(recipe.resolved_stages[-1], dataset, tokenizer, index),
+        item_format=item_format_of(recipe.resolved_stages[-1], dataset, tokenizer, index),
         index=index,
         ratings=ratings,
     )
@@ -146,11 +146,11 @@ def _mixture(
     reviews: Reviews | None,
     seed: int,
 ) -> Mixture:
-    """Return what a stage learns from."""
+    """Return the tasks of a stage with the sequences and prompts that it is trained on."""
     pool = make_queries(dataset.catalog, stage.tasks.queries_per_item, seed=seed)
     tasks, shares = chosen_tasks(Material(dataset, pool, reviews, parts.ratings), stage.tasks)
-    item_format = spelling_of(stage, dataset, parts.tokenizer, parts.index)
-    own = _own_spellings(parts, stage, dataset, tasks)
+    item_format = item_format_of(stage, dataset, parts.tokenizer, parts.index)
+    own = _own_formats(parts, stage, dataset, tasks)
     slots = _slots(stage, parts.index)
     vectors = _query_vectors(parts.encoders, pool, tasks)
     return Mixture(
@@ -160,13 +160,13 @@ def _mixture(
         prompts=parts.prompts,
         batch_builder=BatchBuilder(parts.tokenizer, vectors, item_format, parts.ratings),
         tokens_per_batch=stage.training.tokens_per_batch,
-        footprints=[
+        token_costs=[
             task.token_cost(own.get(n, item_format), slots) for n, task in enumerate(tasks)
         ],
         seed=seed,
         curriculum=_curriculum(parts, stage, dataset, vectors),
-        spellings=own,
-        one_cut=stage.model.bidirectional_rows,
+        own_formats=own,
+        one_prefix=stage.model.bidirectional_rows,
     )
 
 
@@ -176,8 +176,8 @@ def _curriculum(
     """Return the easier prompts that the stage begins with, if it does."""
     if stage.curriculum is None:
         return None
-    easier = stage.spelling(stage.curriculum)
-    item_format = spelling_of(easier, dataset, parts.tokenizer, parts.index)
+    easier = stage.with_item_format(stage.curriculum)
+    item_format = item_format_of(easier, dataset, parts.tokenizer, parts.index)
     batch_builder = BatchBuilder(parts.tokenizer, vectors, item_format, parts.ratings)
     return Curriculum(batch_builder, stage.training.epochs)
 
@@ -189,13 +189,13 @@ def _some_users(sequences: Sequence[History], num_users: int, seed: int) -> Sequ
     return [sequences[user] for user in drawn]
 
 
-def _own_spellings(
+def _own_formats(
     parts: LanguageModelSystem, stage: StagePlan, dataset: Dataset, tasks: Sequence[Task]
 ) -> dict[int, ItemFormat]:
-    """Return the spelling of the tasks, by number, that are not told as the stage tells others."""
+    """Return the item formats, by number of the task, of tasks that do not use the stage's own."""
     return {
-        number: spelling_of(
-            stage.spelling(task.history_format), dataset, parts.tokenizer, parts.index
+        number: item_format_of(
+            stage.with_item_format(task.history_format), dataset, parts.tokenizer, parts.index
         )
         for number, task in enumerate(tasks)
         if task.history_format
@@ -203,7 +203,7 @@ def _own_spellings(
 
 
 def _tokenizer(recipe: Recipe, start: LanguageModelSystem | None) -> Tokenizer | None:
-    """Return the one that comes with the backbone, or with the model to start from, if any."""
+    """Return the tokenizer of the backbone, or of the model to start from, if any."""
     if recipe.model.backbone is not None:
         return backbone_tokenizer(recipe.model.backbone.path)
     return None if start is None else start.tokenizer
@@ -216,7 +216,7 @@ def _as_read(
     tokenizer: Tokenizer,
     index: ItemIndex | None,
 ) -> ItemFeatures:
-    """Add the codes and the words that item tokens are made of."""
+    """Add the codes and the title words that item tokens are made of."""
     if recipe.model.fusion.title_reader is not None:
         features = replace(features, words=_titles(dataset, recipe.model, tokenizer))
     codes = codes_read(recipe, index, features.vectors)
@@ -228,7 +228,7 @@ def _as_read(
 def codes_read(
     recipe: Recipe, index: ItemIndex | None, vectors: Mapping[str, ItemVectors]
 ) -> Int[np.ndarray, "items levels"] | None:
-    """Return the codes that item tokens are made of; None where the recipe makes them of none."""
+    """Return the codes that item tokens are made of, or None if the recipe uses none for them."""
     if not recipe.model.fusion.use_codes or recipe.codes is None:
         return None
     assert index is not None
@@ -237,8 +237,8 @@ def codes_read(
 
 
 @torch.no_grad()
-def _settle_codes(model: RecommendationModel) -> None:
-    """Let fresh codes start where the fresh item tokens are."""
+def _initialise_codes(model: RecommendationModel) -> None:
+    """Initialise the codes from the untrained item tokens."""
     if model.codes is not None:
         model.train(mode=False)
         rows = torch.arange(model.num_items, device=model.queries.device)
@@ -247,7 +247,7 @@ def _settle_codes(model: RecommendationModel) -> None:
         model.train()
 
 
-def _carry_over(model: RecommendationModel, index: ItemIndex | None, start: Start) -> None:
+def _warm_start(model: RecommendationModel, index: ItemIndex | None, start: Start) -> None:
     known, known_index = start.parts.model, start.parts.index
     of_items, knew = model.fusion.id, known.fusion.id
     if start.rows is not None and of_items is not None and knew is not None:
@@ -269,7 +269,7 @@ def _carry_over(model: RecommendationModel, index: ItemIndex | None, start: Star
 
 
 def _slots(stage: StagePlan, index: ItemIndex | None) -> int:
-    """Return the places that answers take at each prediction."""
+    """Return the number of tokens that answers take at each prediction."""
     if not stage.by_items:
         return 0
     of_sets = stage.model.num_queries if "set" in stage.answers else 0
@@ -296,21 +296,21 @@ def _words(
 ) -> list[str]:
     """Return the tokenizer's training texts.
 
-    Wordings stand there thrice, and answers of a word thrice too, so that they stay whole.
+    Wordings and one-word answers are repeated three times, so that their words become tokens.
     """
     wordings = [w for family in _families_read(recipe) for w in prompts[family].seen]
     texts = [*dataset.catalog.texts(("title", "brand", "categories")), *(wordings * 3)]
-    if recipe.says_words:
+    if recipe.generates_text:
         texts += [YES, NO, *(rating_words(level) for level in levels_of(dataset))] * 3
         texts += [] if reviews is None else [*reviews.texts, *reviews.titles]
     return texts
 
 
 def _families_read(recipe: Recipe) -> list[str]:
-    """Return the families whose words a model knows.
+    """Return the families whose wordings the tokenizer is trained on.
 
-    One that says words knows all of them. One that answers with items alone knows those that items
-    answer, since it may be asked by any of them; of pre-training only what it is trained on.
+    A model that generates text gets all of them. One that answers with items alone gets those that
+    items answer, since any of them may be requested; of pre-training only what it is trained on.
     """
     trained = {
         task for each in recipe.resolved_stages for task, x in each.tasks.shares.items() if x
@@ -318,13 +318,13 @@ def _families_read(recipe: Recipe) -> list[str]:
     return [
         name
         for name, family in prompt_families().items()
-        if recipe.says_words
+        if recipe.generates_text
         or (family.answered_with == "items" and (not family.pretraining or family in trained))
     ]
 
 
 def levels_of(dataset: Dataset) -> tuple[float, ...]:
-    """Return the ratings that training events carry."""
+    """Return the distinct ratings of the training events."""
     ratings = dataset.interactions.ratings
     if ratings is None:
         return ()
@@ -334,5 +334,5 @@ def levels_of(dataset: Dataset) -> tuple[float, ...]:
 def _query_vectors(
     encoders: ItemEncoders, pool: QueryPool, tasks: Sequence[Task]
 ) -> np.ndarray | None:
-    asked = any(task.uses_queries for task in tasks)
-    return encoders.query_vectors(pool.texts) if asked and pool.texts else None
+    used = any(task.uses_queries for task in tasks)
+    return encoders.query_vectors(pool.texts) if used and pool.texts else None

@@ -1,4 +1,4 @@
-"""The tables of a recipe: what is asked, how items are indexed, how the weights are found."""
+"""The tables of a recipe: its tasks, how items are indexed, how the weights are trained."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -14,11 +14,11 @@ from palate.models.baselines import BaselineConfig
 
 
 class TasksConfig(TaskSettings):
-    """What is asked in training: the share of each task, and what is set of all of them.
+    """The share of each task in training, and the settings that all tasks have in common.
 
     A share is a key of its own, named as the family with underscores: ``next_item = 1.0``. 1 is one
-    pass over all users per epoch; a family that is not named is not asked. A task that the data has
-    nothing for is left out by itself.
+    pass over all users per epoch; a family that is not named is not trained. A task for which the
+    data lacks what it needs is left out.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -42,7 +42,7 @@ class TasksConfig(TaskSettings):
 
     @property
     def shares(self) -> Mapping[type[Task], float]:
-        """The share of every family, in their order; 0 where a family is not asked."""
+        """The share of every family, in their order; 0 where a family is not trained."""
         said = self.__pydantic_extra__
         return {family: said.get(name, 0.0) for name, family in shared_families().items()}
 
@@ -72,7 +72,7 @@ class CodesConfig(BaseModel):
     informed_init: bool = True
     """Let codes start as what their items have in common, instead of at random."""
     beams: int = Field(default=50, ge=1)
-    """Beams of a search, at least as many as items asked for."""
+    """Beams of a search; at least as many as requested items are used."""
     blend_weights: tuple[float, ...] = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
     """Weights of the codes in hybrid answers tried on the validation part; the best is kept."""
     boost_fractions: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -158,11 +158,11 @@ class TrainingConfig(BaseModel):
 
 
 class Stage(BaseModel):
-    """One stretch of training: what is asked, what may change, for how long.
+    """One stage of training: its tasks, which weights change, and for how long.
 
     In a recipe's file each of its tables is laid over the recipe's own, key by key: what is left
-    out is as in the recipe. The stages of a recipe are run in turn, each from the weights that the
-    one before it left.
+    out is as in the recipe. The stages of a recipe are run one after the other, each from the
+    weights of the one before it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -175,14 +175,14 @@ class Stage(BaseModel):
     tasks: TasksConfig = TasksConfig()
     training: TrainingConfig = TrainingConfig()
     item_format: tuple[ItemPart, ...] | None = None
-    """How the items of a history are spelled, of the ways in ``model.item_format``."""
+    """How the items of a history are written: some of the parts in ``model.item_format``."""
     curriculum: tuple[ItemPart, ...] | None = None
-    """How they are spelled at first: the share of batches spelled so falls from all to none over
+    """How they are written at first: the share of batches written so falls from all to none over
     the stage (the curriculum of LLaRA, arXiv 2312.02445)."""
 
 
 class PriorConfig(BaseModel):
-    """A baseline whose score is added to the model's logits when the next item is asked for."""
+    """A baseline whose score is added to the model's logits of the next item."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

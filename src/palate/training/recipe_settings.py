@@ -1,4 +1,4 @@
-"""The settings of a system, all together, and what follows from them."""
+"""A recipe: all settings of one system, their checks, and what follows from them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,10 +19,10 @@ from palate.training.config import CodesConfig, PriorConfig, Stage, TasksConfig,
 from palate.training.stage_plan import Answer, StagePlan
 
 Form = Literal["set", "codes", "hybrid", "titles"]
-"""How a model answers: by user vectors, by codes said one after the other, both, or titles."""
+"""How a model answers: by user vectors, by generated codes, by both, or by titles."""
 
 Paradigm = Literal["baselines", "set", "codes", "words", "pre-training", "tuning"]
-"""Where a recipe stands in a list of them: by how it answers, or by what it is about."""
+"""The group of a recipe in a list of recipes: how it answers, or what it studies."""
 
 LEARNED_CODES = ("residual-kmeans", "rqvae", "product")
 """Kinds of index that are learned from vectors."""
@@ -50,8 +50,8 @@ class Recipe(BaseModel):
     baseline: BaselineConfig | None = None
     answers: tuple[Answer, ...] = ("set",)
     """What a language model answers in, its usual way first: the items nearest to user vectors
-    (``set``), an item's ``codes`` said one after the other, an item's title (``titles``), or other
-    words (``text``). With ``set`` and ``codes`` it answers in a *hybrid* of both too."""
+    (``set``), an item's ``codes`` generated one after the other, an item's title (``titles``), or
+    other words (``text``). With ``set`` and ``codes`` it answers in a *hybrid* of both too."""
     items: ItemsConfig = ItemsConfig()
     model: ModelConfig = ModelConfig()
     codes: CodesConfig | None = None
@@ -61,7 +61,7 @@ class Recipe(BaseModel):
     """Name of the recipe of a recommender that is trained first, and whose item vectors are the
     behaviour vectors of this one (LLaRA, CoLLM); none means that they come from co-occurrence."""
     stages: tuple[Stage, ...] = ()
-    """Stretches of training that differ; none means one, as the recipe says."""
+    """Stages of training that differ; none means a single one with the recipe's settings."""
     prior: PriorConfig | None = None
 
     @model_validator(mode="before")
@@ -91,8 +91,8 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _an_event_to_read(self) -> "Recipe":
-        asked = any(stage.tasks.share(ColdStart) for stage in self.resolved_stages)
-        if self.model.num_queries == 0 and asked:
+        cold_start = any(stage.tasks.share(ColdStart) for stage in self.resolved_stages)
+        if self.model.num_queries == 0 and cold_start:
             raise ValueError(
                 "tasks.cold_start needs model.num_queries of 1 or more: without query tokens "
                 "the last event is read, and a new user has none"
@@ -178,13 +178,13 @@ class Recipe(BaseModel):
             return self
         if len(set(self.answers)) < len(self.answers):
             raise ValueError("answers names something twice")
-        asked = [stage.tasks for stage in self.resolved_stages]
-        by_items, in_words = any(t.by_items for t in asked), any(t.in_words for t in asked)
+        tasks = [stage.tasks for stage in self.resolved_stages]
+        by_items, in_words = any(t.by_items for t in tasks), any(t.in_words for t in tasks)
         if not by_items and not in_words:
             raise ValueError("a recipe needs a task: give one of [tasks] a share, as next_item = 1")
         self._check_answers(("set", "codes"), by_items, "by items")
         self._check_answers(("text", "titles"), in_words, "in words")
-        if "titles" in self.answers and not any(tasks.share(NextTitle) for tasks in asked):
+        if "titles" in self.answers and not any(each.share(NextTitle) for each in tasks):
             raise ValueError("answers has 'titles', which needs tasks.next_title")
         return self
 
@@ -227,7 +227,7 @@ class Recipe(BaseModel):
 
     @property
     def decisive(self) -> dict[str, object]:
-        """The settings that decide what training does; titles and the like are for people alone."""
+        """The settings that decide what training does, without those that only people read."""
         only_read = {each: True for each in DESCRIPTIVE}
         of_stages = {"__all__": {"name", "title"}}
         return self.model_dump(mode="json", exclude={**only_read, "stages": of_stages})
@@ -249,24 +249,24 @@ class Recipe(BaseModel):
         return self.model_copy(update={**plain, "model": model, "stages": stages})
 
     @property
-    def says_words(self) -> bool:
+    def generates_text(self) -> bool:
         """Whether any stage trains a task that is answered in words."""
         return any(stage.tasks.in_words for stage in self.resolved_stages)
 
     @property
     def by_items(self) -> bool:
-        """Whether it answers with items as such, in a set or in codes; a title is words."""
+        """Whether it answers with items, as a set or by codes; titles count as words."""
         return bool({"set", "codes"}.intersection(self.forms))
 
     @property
     def max_history(self) -> int:
-        """Events read for an answer with items: what the last stage with such a task was taught."""
+        """Events read for an answer with items: as many as in the last stage with such a task."""
         stages = [stage.tasks for stage in self.resolved_stages]
         return ([tasks for tasks in stages if tasks.by_items] or stages)[-1].max_history
 
     @property
     def made_of(self) -> str:
-        """What a person wants to know of its parts, in a line."""
+        """One line about its parts, for people."""
         if self.baseline is not None:
             return f"baseline {self.baseline.kind}"
         fusion, parts = self.model.fusion, []

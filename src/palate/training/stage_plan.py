@@ -8,13 +8,13 @@ from palate.models.model_config import ModelConfig
 from palate.training.config import TasksConfig, TrainingConfig
 
 Answer = Literal["set", "codes", "titles", "text"]
-"""What an answer is: the items nearest to user vectors; an item's codes, said one after the other;
-an item's title, word by word; or any other words."""
+"""What an answer is: the items nearest to user vectors; an item's codes, generated one after the
+other; an item's title, word by word; or any other words."""
 
 
 @dataclass(frozen=True)
 class StagePlan:
-    """What one stage asks, of which model, and how its weights are found."""
+    """One stage of training: its tasks, its model, and how the weights are trained."""
 
     answers: tuple[Answer, ...]
     """What the whole recipe answers in."""
@@ -25,7 +25,7 @@ class StagePlan:
     name: str = ""
     title: str = ""
     curriculum: tuple[ItemPart, ...] | None = None
-    """How items are spelled at first, where that differs."""
+    """How items are written at first, where that differs."""
     number: int = 0
     """Of the stage, among those of the recipe."""
 
@@ -34,6 +34,6 @@ class StagePlan:
         """Whether it learns to answer with items as such; a title is words."""
         return self.tasks.by_items and bool({"set", "codes"}.intersection(self.answers))
 
-    def spelling(self, item_format: tuple[ItemPart, ...]) -> "StagePlan":
-        """Return the same stage with histories spelled in these ways."""
+    def with_item_format(self, item_format: tuple[ItemPart, ...]) -> "StagePlan":
+        """Return the same stage with the items of histories written in this format."""
         return replace(self, model=self.model.model_copy(update={"item_format": item_format}))

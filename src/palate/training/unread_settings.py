@@ -1,7 +1,8 @@
 """Which settings of a recipe nothing reads, given the others, and why.
 
-A setting that is read by nothing would be a wish that is silently not granted: an override of one
-is refused. A setting that turns something on or off is always read.
+A setting that nothing reads would be a wish that is silently not granted: an override of one is
+refused, and so is one in a table of a stage. A setting that turns something on or off is always
+read.
 """
 
 from palate.items.codes.rqvae_config import RqVaeConfig
@@ -19,7 +20,7 @@ Unread = dict[str, str]
 
 
 def unread_settings(recipe: Recipe, stage: StagePlan) -> Unread:
-    """Return what a stage reads nothing of; a path stands for all that begins with it."""
+    """Return the settings that a stage does not read; a path stands for all that begins with it."""
     if recipe.baseline is not None:
         return {}
     return {
@@ -34,7 +35,7 @@ def unread_settings(recipe: Recipe, stage: StagePlan) -> Unread:
 
 
 def _but_if(read: bool, why: str, *paths: str) -> Unread:
-    """Return the paths as unread for that reason, but if they are read."""
+    """Return the paths, each with the reason, unless they are read."""
     return {} if read else dict.fromkeys(paths, why)
 
 
@@ -82,7 +83,7 @@ def _of_tuning(table: str, tuning: TuningConfig) -> Unread:
 
 def _of_model(recipe: Recipe, stage: StagePlan) -> Unread:
     model, of_sets = recipe.model, _in_sets(stage)
-    titles = "title" in _spelled(stage) or bool(stage.tasks.share(NextFromTitles))
+    titles = "title" in _formats(stage) or bool(stage.tasks.share(NextFromTitles))
     titles = titles or (model.fusion.title_reader is not None and _reads_items(recipe, stage))
     found = {
         **_but_if(model.cosine, "model.cosine is off", "model.temperature"),
@@ -149,7 +150,7 @@ def _of_codes(recipe: Recipe, stage: StagePlan) -> Unread:
         return {}
     if not _reads_codes(recipe, stage):
         return {"codes": "neither answers, model.item_format nor model.fusion.use_codes has codes"}
-    of_tokens = "codes" in _spelled(stage) or _in_codes(stage)
+    of_tokens = "codes" in _formats(stage) or _in_codes(stage)
     index, both = codes.index, "hybrid" in recipe.forms and stage.by_items
     spread = not isinstance(index, RqVaeConfig) or index.diversity > 0
     return {
@@ -157,7 +158,7 @@ def _of_codes(recipe: Recipe, stage: StagePlan) -> Unread:
         **_but_if(
             both, "there is no hybrid answer", "codes.blend_weights", "codes.boost_fractions"
         ),
-        **_but_if(of_tokens, "no code is read or said as such", "codes.informed_init"),
+        **_but_if(of_tokens, "no code is read or generated as a token", "codes.informed_init"),
         **_but_if(
             index.kind in LEARNED_CODES, f"{index.kind!r} codes need no vectors", "codes.vectors"
         ),
@@ -166,10 +167,10 @@ def _of_codes(recipe: Recipe, stage: StagePlan) -> Unread:
 
 
 def _of_prior(recipe: Recipe, stage: StagePlan) -> Unread:
-    asked = _in_sets(stage) and stage.tasks.share(NextItem) > 0
+    scored = _in_sets(stage) and stage.tasks.share(NextItem) > 0
     if recipe.prior is None:
         return {}
-    return _but_if(asked, "it is added where the next item is answered as a set", "prior")
+    return _but_if(scored, "it is added where the next item is answered as a set", "prior")
 
 
 def _in_sets(stage: StagePlan) -> bool:
@@ -185,19 +186,18 @@ def _why_not(answer: str, stage: StagePlan) -> str:
     return "no task is answered by items" if named else f"answers has no {answer!r}"
 
 
-def _spelled(stage: StagePlan) -> set[str]:
-    """Return all that stands for the items of a history at some time."""
+def _formats(stage: StagePlan) -> set[str]:
+    """Return the parts that items of a history are written with, at the start or later."""
     return {*stage.model.item_format, *(stage.curriculum or ())}
 
 
 def _reads_codes(recipe: Recipe, stage: StagePlan) -> bool:
-    spelled = "codes" in _spelled(stage)
-    return spelled or _in_codes(stage) or recipe.model.fusion.use_codes
+    return "codes" in _formats(stage) or _in_codes(stage) or recipe.model.fusion.use_codes
 
 
 def _reads_items(recipe: Recipe, stage: StagePlan) -> bool:
     """Return whether fused items are read, answered, or what queries or codes begin with."""
     codes = recipe.codes
-    said = "codes" in _spelled(stage) or _in_codes(stage)
-    first = codes is not None and codes.informed_init and said
-    return "item" in _spelled(stage) or _in_sets(stage) or bool(stage.tasks.share(Search)) or first
+    as_tokens = "codes" in _formats(stage) or _in_codes(stage)
+    first = codes is not None and codes.informed_init and as_tokens
+    return "item" in _formats(stage) or _in_sets(stage) or bool(stage.tasks.share(Search)) or first

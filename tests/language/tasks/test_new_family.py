@@ -99,7 +99,7 @@ def brander(entered: type[NextBrand], tiny_shop: Dataset) -> Recommender:
     small = (*small, 'answers=["set", "text"]')
     recipe = load_recipe("sasrec", (*small, "tasks.next_brand=2", "tasks.max_history=8"))
     assert recipe.tasks.share(entered) == 2
-    assert recipe.says_words
+    assert recipe.generates_text
     return Recommender.train(tiny_shop, recipe, seed=1)
 
 
