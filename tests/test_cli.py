@@ -775,7 +775,7 @@ def test_sensitivity_is_told_written_and_drawn(
     plot = tmp_path / "matrix.svg"
     done = palate("sensitivity", speaker, "--split", "valid", "--search", 2, "--plot", plot)
     assert done.code == 0, done.err
-    assert "asked for" in done.out
+    assert "requested" in done.out
     assert "The best of 2 edited wordings" in done.out
     assert plot.read_text().startswith("<svg")
     found = json.loads(palate("sensitivity", speaker, "--split", "valid", "--json").out)

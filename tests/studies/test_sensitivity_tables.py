@@ -32,8 +32,8 @@ def _written(*tables: object) -> str:
 
 def test_the_matrix_the_overlaps_and_the_spread_are_told() -> None:
     said = _written(*sensitivity_tables("URM", FOUND))
-    assert "URM: NDCG@10 by objective wanted and objective asked for" in said
-    assert "best where asked for: 1 of 2" in said
+    assert "URM: NDCG@10 by objective wanted and objective requested" in said
+    assert "best where requested: 1 of 2" in said
     for value in ("0.3100", "0.1250", "0.800", "0.450", "0.3000 (0.2000 to 0.4000)"):
         assert value in said
     assert "-" in said.splitlines()[-2], "direct has no wording that was never trained on"

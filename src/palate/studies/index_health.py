@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict
 from rich.markup import escape
 from rich.table import Table
@@ -15,7 +14,7 @@ from rich.table import Table
 from palate.artifacts import hash_text
 from palate.config import checked, with_overrides
 from palate.data.dataset import Dataset
-from palate.evaluation.report.svg import Bars, bar_chart, bar_swatch
+from palate.evaluation.report.plot_page import BarPlot, plot_page
 from palate.items.behaviour import BehaviourConfig, behaviour_vectors
 from palate.items.codes.health import CodeHealth, index_health, summary
 from palate.items.codes.index import About, IndexConfig, IndexMaterial, ItemIndex, fit_index
@@ -29,23 +28,6 @@ Modality = Literal["text", "image", "behaviour"]
 
 _ITEMS_PER_CODE = 4
 """Minimum average number of items per first code; with fewer, codes hardly group items."""
-
-_PAGE = Markup("""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Codes of {name}</title>
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><style>
-:root {{ --ink: #22262b; --rule: #e3e1da; --s0: #0072b2; --s1: #d55e00; }}
-@media (prefers-color-scheme: dark) {{
-  :root {{ --ink: #e6e4df; --rule: #31373e; --s0: #56a9e8; --s1: #f08a4b; }}
-}}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; }}
-.plot {{ width: 100% }} .swatch {{ width: 28px; height: 16px }}
-.s0 {{ fill: var(--s0) }} .s1 {{ fill: var(--s1) }}
-.axis {{ stroke: var(--ink) }} text {{ font-size: 12px; fill: var(--ink) }}
-</style></head><body><h1>Codes of {name}</h1><p>{words}</p>{figures}</body></html>
-""")
-_FIGURE = Markup("<figure><figcaption>{} {}</figcaption>{}</figure>")
 
 
 class IndexSettings(BaseModel):
@@ -191,10 +173,16 @@ def health_tables(judged: Mapping[str, CodeHealth]) -> list[Table]:
 
 
 def health_page(name: str, words: str, health: CodeHealth) -> str:
-    """Return a page with two plots: code usage, and information per prefix."""
+    """Return a page with three plots: use of the codes, near neighbours, and categories.
+
+    Args:
+        name: of the source of the items.
+        words: a sentence about the codes.
+        health: the figures to draw.
+    """
     prefixes, lengths = health.prefixes, [f"first {p.length}" for p in health.prefixes]
-    figures = [
-        _figure(
+    plots = [
+        BarPlot(
             "How the codes of each level are used",
             [level.name for level in health.levels],
             {
@@ -202,7 +190,7 @@ def health_page(name: str, words: str, health: CodeHealth) -> str:
                 "evenness": [level.evenness for level in health.levels],
             },
         ),
-        _figure(
+        BarPlot(
             "Near neighbours that share their first codes",
             lengths,
             {
@@ -210,7 +198,7 @@ def health_page(name: str, words: str, health: CodeHealth) -> str:
                 "any two items": [p.neighbours_by_chance for p in prefixes],
             },
         ),
-        _figure(
+        BarPlot(
             "Items in the commonest category of their first codes",
             lengths,
             {
@@ -219,7 +207,7 @@ def health_page(name: str, words: str, health: CodeHealth) -> str:
             },
         ),
     ]
-    return str(_PAGE.format(name=name, words=words, figures=Markup("").join(figures)))
+    return plot_page(f"Codes of {name}", words, plots)
 
 
 def _content(
@@ -307,16 +295,3 @@ def _prefixes_table(judged: Mapping[str, CodeHealth]) -> Table:
 
 def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
-
-
-def _figure(
-    title: str, groups: Sequence[str], series: Mapping[str, Sequence[float | None]]
-) -> Markup:
-    bars = [
-        Bars(name, style, values, [None] * len(groups))
-        for style, (name, values) in enumerate(series.items())
-    ]
-    legend = Markup(" ").join(
-        Markup("{} {}").format(bar_swatch(bar.style), bar.name) for bar in bars
-    )
-    return _FIGURE.format(f"{title}.", legend, bar_chart(groups, bars, title=title))

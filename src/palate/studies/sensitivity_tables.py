@@ -1,20 +1,10 @@
 """Prompt sensitivity of a model as tables and as a heat map."""
 
-from markupsafe import Markup, escape
 from rich.table import Table
 
+from palate.evaluation.report.heat_map import heat_map as matrix_heat_map
 from palate.studies.prompt_search import FoundPrompt
 from palate.studies.sensitivity import Sensitivity
-
-_CELL = 64
-_LEFT = 110
-_TOP = 70
-
-_STYLE = (
-    "text{font:12px system-ui,sans-serif;fill:#1b1b1f}"
-    ".cell{fill:#1f5fbf}.best{stroke:#d9480f;stroke-width:3}"
-    "@media(prefers-color-scheme:dark){text{fill:#f0f0f3}.cell{fill:#7fb0ff}}"
-)
 
 
 def sensitivity_tables(name: str, found: Sensitivity) -> list[Table]:
@@ -44,50 +34,26 @@ def heat_map(found: Sensitivity) -> str:
     Each row is shaded by its own range, since objectives differ in difficulty; the best prompt of a
     row has a border.
     """
-    count = len(found.objectives)
-    width, height = _LEFT + _CELL * count + 10, _TOP + _CELL * count + 10
-    parts = [Markup("<style>{}</style>").format(Markup(_STYLE))]
-    parts.append(_text(_LEFT, 20, "asked for"))
-    parts.append(_text(8, _TOP - 12, "wanted"))
-    for place, name in enumerate(found.objectives):
-        parts.append(_text(_LEFT + _CELL * place + 6, _TOP - 12, name))
-        parts.append(_text(8, _TOP + _CELL * place + 36, name))
-    for row, values in enumerate(found.matrix):
-        low, high = float(values.min()), float(values.max())
-        for column, value in enumerate(values.tolist()):
-            share = 0.5 if high == low else (value - low) / (high - low)
-            parts.append(_cell(row, column, value, share, best=value == high))
-    body = Markup("").join(parts)
-    title = "NDCG@10 by objective and prompt"
-    return Markup(
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}" role="img" aria-label="{}">'
-        "{}</svg>\n"
-    ).format(width, height, title, body)
-
-
-def _cell(row: int, column: int, value: float, share: float, *, best: bool) -> Markup:
-    x, y = _LEFT + _CELL * column, _TOP + _CELL * row
-    shade = Markup(
-        '<rect class="cell{}" x="{}" y="{}" width="{}" height="{}" fill-opacity="{:.2f}"/>'
-    ).format(" best" if best else "", x + 2, y + 2, _CELL - 4, _CELL - 4, 0.08 + 0.5 * share)
-    return shade + _text(x + 12, y + 36, f"{value:.4f}")
-
-
-def _text(x: int, y: int, words: str) -> Markup:
-    return Markup('<text x="{}" y="{}">{}</text>').format(x, y, escape(words))
+    return matrix_heat_map(
+        found.objectives,
+        found.matrix,
+        title="NDCG@10 by objective and prompt",
+        rows="wanted",
+        columns="requested",
+    )
 
 
 def _matrix(name: str, found: Sensitivity) -> Table:
-    table = Table(title=f"{name}: NDCG@10 by objective wanted and objective asked for")
+    table = Table(title=f"{name}: NDCG@10 by objective wanted and objective requested")
     table.add_column("wanted")
     table.add_column("users", justify="right")
     for objective in found.objectives:
-        table.add_column(f"asked: {objective}", justify="right")
+        table.add_column(f"requested: {objective}", justify="right")
     for objective, users, values in zip(found.objectives, found.cases, found.matrix, strict=True):
         best = values.max()
         cells = [f"[bold]{v:.4f}[/bold]" if v == best else f"{v:.4f}" for v in values.tolist()]
         table.add_row(objective, f"{users:,}", *cells)
-    table.caption = f"best where asked for: {found.on_diagonal} of {len(found.objectives)}"
+    table.caption = f"best where requested: {found.on_diagonal} of {len(found.objectives)}"
     return table
 
 

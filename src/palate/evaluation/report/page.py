@@ -9,12 +9,12 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from palate.errors import DataError
 from palate.evaluation.report.entries import CurvePoint, Example, Recommended, ReportEntry
 from palate.evaluation.report.figures import cohorts, details
+from palate.evaluation.report.templates import render_template
 from palate.storage import write_whole
 
 __all__ = ["CurvePoint", "Example", "Recommended", "ReportEntry", "render", "write_report"]
@@ -50,16 +50,9 @@ def write_report(entries: Sequence[ReportEntry], path: Path | str) -> None:
 
 def render(entries: Sequence[ReportEntry]) -> str:
     """Return the HTML of :func:`write_report`."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("palate.evaluation.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template("report.html.jinja")
     digest = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
-    return template.render(
+    return render_template(
+        "report.html.jinja",
         cohorts=cohorts(entries),
         names=[entry.name for entry in entries],
         details={place: details(entry) for place, entry in enumerate(entries)},
