@@ -310,6 +310,63 @@ def test_an_override_without_effect_is_refused(name: str, override: str, why: st
     assert override.split("=")[0] in caught.value.message
 
 
+STAGED_FILE = """
+extends = "ptum"
+title = "two stages"
+
+[[stages]]
+name = "pre-training"
+tasks = { masked = 1 }
+
+[[stages]]
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "key", "why"),
+    [
+        (
+            "name = 'tuning'\ntasks = { next_item = 1, candidates = 3 }",
+            "tuning.tasks.candidates",
+            "choice",
+        ),
+        (
+            "tasks = { next_item = 1 }\ntraining = { code_weight = 2 }",
+            "1.training.code_weight",
+            "codes",
+        ),
+        (
+            "tasks = { next_item = 1 }\ntraining = { tuning = { kind = 'lora', num_tokens = 3 } }",
+            "1.training.tuning.num_tokens",
+            "lora",
+        ),
+    ],
+)
+def test_a_setting_that_a_stage_of_a_file_does_not_read_is_refused(
+    last: str, key: str, why: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "staged.toml"
+    path.write_text(STAGED_FILE + last)
+    for overrides in ([], ["training.epochs=1"]):
+        with pytest.raises(ConfigError, match=why) as caught:
+            load_recipe(str(path), overrides)
+        assert f"stages.{key} has no effect" in caught.value.message
+
+
+def test_a_stage_of_a_file_may_leave_unread_what_the_recipe_says_for_others(tmp_path: Path) -> None:
+    path = tmp_path / "staged.toml"
+    choice = "tasks = { choice = 1, candidates = 3 }\n"
+    text = 'extends = "palate"\ntitle = "two"\n[tasks]\ncandidates = 5\n'
+    path.write_text(text + "[[stages]]\n" + choice + "[[stages]]\ntasks = { choice = 0 }\n")
+    assert load_recipe(str(path)).resolved_stages[1].tasks.candidates == 5
+
+
+def test_a_stage_of_a_file_may_repeat_a_value_that_it_has_anyway(tmp_path: Path) -> None:
+    path = tmp_path / "staged.toml"
+    path.write_text(STAGED_FILE + "tasks = { next_item = 1, candidates = 20 }")
+    assert load_recipe(str(path)).resolved_stages[1].tasks.candidates == 20
+
+
 def test_a_stage_that_is_left_out_cannot_be_changed() -> None:
     backbone = "model.backbone.path=/models/small"
     with pytest.raises(ConfigError, match="left out where the backbone is pre-trained"):

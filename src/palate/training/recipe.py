@@ -1,8 +1,10 @@
 """Recipes: every system of the literature as a short TOML file over one set of parts."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from palate.config import Override, checked, deep_merged, parse_toml
 from palate.errors import ConfigError
@@ -29,13 +31,13 @@ RENAMED = {
     "stages.reads": "item_format",
     "stages.easier": "curriculum",
 }
-"""What keys of earlier versions are called now, as :func:`palate.config.checked` takes it."""
+"""Present names of keys of earlier versions, for :func:`palate.config.checked`."""
 
 _OF_ONE_ALONE = ("title", "summary", "measured")
-"""What a recipe does not take from the one it extends: it is another system."""
+"""Keys that a recipe does not take from the one it extends, since it is another system."""
 
 _NEEDED = {"codes": "index", "prior": "baseline"}
-"""Tables that a recipe may lack, and what makes one of them."""
+"""Tables that a recipe may lack, and the setting that makes one."""
 
 _IN_EVERY_STAGE = ("tasks", "training")
 """Tables that stages have too."""
@@ -57,10 +59,11 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     reaches one.
 
     Raises:
-        ConfigError: when there is no such recipe, it cannot be used, or nothing would read an
-            override.
+        ConfigError: when there is no such recipe, it cannot be used, a stage has a setting that it
+            does not read, or nothing would read an override.
     """
     tables = _tables(name)
+    _check_stages(name, tables)
     given = [Override.read(text) for text in overrides]
     for override in given:
         _check_table(tables, override)
@@ -75,8 +78,8 @@ def _tables(name: str, above: tuple[str, ...] = ()) -> dict[str, object]:
     """Return the tables of a recipe, laid over those of the one that it extends.
 
     Args:
-        name: of the package, or a path.
-        above: the recipes that are laid over it, the last nearest.
+        name: a recipe of the package, or a path.
+        above: the recipes that extend it, the nearest last.
     """
     text, folder = _read(name)
     tables = parse_toml(text, f"Recipe {name!r}")
@@ -137,7 +140,7 @@ def _check_table(tables: Mapping[str, object], override: Override) -> None:
 
 
 def _with(tables: dict[str, object], override: Override) -> dict[str, object]:
-    """Return the tables with an override, which is laid over what the stages say for themselves."""
+    """Return the tables with an override, which also replaces the stages' own values."""
     stages, (*parents, last) = tables.get("stages"), override.path
     if override.path[0] not in _IN_EVERY_STAGE or not isinstance(stages, list):
         return override.applied(tables)
@@ -159,8 +162,43 @@ def _holds(table: object, path: Sequence[str]) -> bool:
     return isinstance(table, Mapping)
 
 
+def _check_stages(name: str, tables: Mapping[str, object]) -> None:
+    """Refuse a setting in the table of a stage that the stage does not read.
+
+    Only the stage's own table is checked: what it takes from the tables of the recipe may be for
+    another stage. A value that the stage has anyway may be repeated, as the list of all settings
+    does.
+    """
+    stages = tables.get("stages")
+    if not isinstance(stages, list) or not stages:
+        return
+    recipe = checked(Recipe, tables, f"Recipe {name!r}", RENAMED)
+    for stage in recipe.resolved_stages:
+        unread, own = unread_settings(recipe, stage), stages[stage.number]
+        for path in _leaves((), own):
+            why = _reason(unread, path)
+            if why is None or _is_repeated(recipe, tables, (stage.number, *path)):
+                continue
+            key = ".".join(("stages", stage.name or str(stage.number), *path))
+            raise ConfigError(
+                f"Recipe {name!r} cannot be used: {key} has no effect: {why}.",
+                hint="Leave it out of the stage, or set what makes the stage read it.",
+            )
+
+
+def _is_repeated(recipe: Recipe, tables: Mapping[str, object], path: tuple[int | str, ...]) -> bool:
+    """Return whether a recipe is the same without the setting of a stage at ``path``."""
+    changed = copy.deepcopy(dict(tables))
+    table: Any = changed["stages"]
+    *parents, last = path
+    for parent in parents:
+        table = table[parent]
+    del table[last]
+    return Recipe.model_validate(changed).decisive == recipe.decisive
+
+
 def _check_effect(recipe: Recipe, override: Override) -> None:
-    """Refuse an override of what nothing reads."""
+    """Refuse an override of a setting that nothing reads."""
     for path in _leaves(override.path, override.value):
         reasons = _reasons(recipe, path)
         if all(reasons):
@@ -185,7 +223,7 @@ def _leaves(path: tuple[str, ...], value: object) -> Iterator[tuple[str, ...]]:
 
 
 def _reasons(recipe: Recipe, path: tuple[str, ...]) -> list[str | None]:
-    """Return for each stage that a setting reaches why it does not read it; None where it does."""
+    """Return, for each stage that a setting reaches, why it is not read; None where it is."""
     stages = recipe.resolved_stages
     if path[0] == "stages" and len(path) > 1:
         _, which, *rest = path

@@ -1,4 +1,4 @@
-"""Which settings of a recipe nothing reads, given the others, and why.
+"""The settings of a recipe that nothing reads, given the others, each with the reason.
 
 A setting that nothing reads would be a wish that is silently not granted: an override of one is
 refused, and so is one in a table of a stage. A setting that turns something on or off is always
@@ -16,7 +16,7 @@ from palate.training.recipe_settings import LEARNED_CODES, Recipe
 from palate.training.stage_plan import StagePlan
 
 Unread = dict[str, str]
-"""Why nothing reads a setting, or a table of them, by its path."""
+"""The reason why nothing reads a setting or a table, by its path."""
 
 
 def unread_settings(recipe: Recipe, stage: StagePlan) -> Unread:
@@ -196,7 +196,7 @@ def _reads_codes(recipe: Recipe, stage: StagePlan) -> bool:
 
 
 def _reads_items(recipe: Recipe, stage: StagePlan) -> bool:
-    """Return whether fused items are read, answered, or what queries or codes begin with."""
+    """Return whether fused items are read or answered, or queries or codes start from them."""
     codes = recipe.codes
     as_tokens = "codes" in _formats(stage) or _in_codes(stage)
     first = codes is not None and codes.informed_init and as_tokens
