@@ -1,8 +1,8 @@
-"""Files and folders that appear whole or not at all, and why the system refuses one.
+"""Atomic writing of files and folders, and the errors of the system in plain words.
 
-Most targets are written beside their place and moved there. Some cannot be: a device or a pipe is
-written as it is; a mounted folder, the folder one stands in, and a folder inside one that may not
-be written keep their place, and their content is exchanged.
+Most targets are written beside their place and moved there. Some cannot be moved: a device or a
+pipe is written directly; a mounted folder, the working directory, and a folder whose parent is
+read-only keep their place, and their content is exchanged.
 """
 
 import errno
@@ -55,7 +55,7 @@ def refused(path: Path | str, number: int, done: str = "written") -> ArtifactErr
 
 @contextmanager
 def saving(path: Path | str) -> Iterator[None]:
-    """Turn whatever the system refuses while ``path`` is written into one error that names it.
+    """Turn any refusal of the system while ``path`` is written into one error that names it.
 
     Raises:
         ArtifactError: when the disk is full, the place may not be written, and so on.
@@ -70,7 +70,7 @@ def saving(path: Path | str) -> Iterator[None]:
 
 
 def real(path: Path | str) -> Path:
-    """Return the path without links, ``.`` and ``..``; what it names need not exist."""
+    """Return the path without links, ``.`` and ``..``; it need not exist."""
     return Path(os.path.realpath(path))
 
 
@@ -79,7 +79,7 @@ def real(path: Path | str) -> Path:
 
 @contextmanager
 def whole_file(path: Path | str) -> Iterator[Path]:
-    """Give a file to fill; it takes the place of ``path`` on success and vanishes on failure.
+    """Yield a file to fill; it replaces ``path`` on success and is removed on failure.
 
     Raises:
         ArtifactError: when the file cannot be written.
@@ -103,7 +103,7 @@ def whole_file(path: Path | str) -> Iterator[Path]:
 
 
 def write_whole(path: Path | str, content: str | bytes) -> None:
-    """Write a file, whole or not at all.
+    """Write a file atomically: whole or not at all.
 
     Raises:
         ArtifactError: when the file cannot be written.
@@ -115,7 +115,7 @@ def write_whole(path: Path | str, content: str | bytes) -> None:
 
 
 def check_file_target(path: Path | str) -> None:
-    """Find out whether ``path`` could be written, before the work that fills it is done.
+    """Check that ``path`` can be written, before the work that fills it.
 
     Raises:
         ArtifactError: when it is a folder, or cannot be written.
@@ -135,7 +135,7 @@ def check_file_target(path: Path | str) -> None:
 
 
 def _keeps_its_place(path: Path) -> bool:
-    """Tell whether a file is written as it is: a device, a pipe, or one that cannot be replaced."""
+    """Return whether a file is written in place: a device, a pipe, or one not to be replaced."""
     if path.is_relative_to("/dev"):
         return True
     if not path.exists():
@@ -154,7 +154,7 @@ def _umask() -> int:
 
 
 def try_to_write(folder: Path) -> None:
-    """Make and remove something in ``folder``, or in the nearest folder above it that exists.
+    """Create and remove a file in ``folder``, or in its nearest parent that exists.
 
     Raises:
         OSError: when the system refuses.
@@ -166,7 +166,7 @@ def try_to_write(folder: Path) -> None:
 
 @contextmanager
 def new_parents(place: Path) -> Iterator[None]:
-    """Make the folders above ``place``; on failure, those that were made are removed again."""
+    """Create the parents of ``place``; on failure the new ones are removed again."""
     missing = [each for each in place.parents if not each.exists()]
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -179,7 +179,7 @@ def new_parents(place: Path) -> Iterator[None]:
 
 
 def is_mount(path: Path) -> bool:
-    """Tell whether a file system is mounted at ``path``, one folder of the same disk included."""
+    """Return whether a file system is mounted at ``path``, or a folder of the same disk is."""
     if os.path.ismount(path):
         return True
     with suppress(OSError, UnicodeDecodeError):  # Linux alone has this file
@@ -189,7 +189,7 @@ def is_mount(path: Path) -> bool:
 
 
 def stays_in_place(folder: Path) -> bool:
-    """Tell whether ``folder`` must not be moved: its content is exchanged instead."""
+    """Return whether ``folder`` cannot be moved, so that its content is exchanged instead."""
     return folder.is_dir() and (
         is_mount(folder)
         or Path.cwd().is_relative_to(folder)
@@ -199,7 +199,7 @@ def stays_in_place(folder: Path) -> bool:
 
 
 def content(folder: Path) -> list[Path]:
-    """Return what lies in a folder, but for what systems and unfinished work leave there."""
+    """Return the content of a folder, without files of the system and of unfinished work."""
     return sorted(entry for entry in folder.iterdir() if not _is_foreign(entry))
 
 
@@ -208,9 +208,9 @@ def _is_foreign(entry: Path) -> bool:
 
 
 def working_place(folder: Path | str, purpose: str) -> Path:
-    """Return where work towards ``folder`` is kept until it is done: ``NAME.PURPOSE`` beside it.
+    """Return the place of unfinished work for ``folder``: ``NAME.PURPOSE`` beside it.
 
-    It is ``.PURPOSE`` inside a folder that keeps its place, whose neighbours are another's.
+    Inside a folder that keeps its place it is ``.PURPOSE``, since its parent may belong to others.
     """
     folder = Path(folder)
     place = real(folder)
@@ -224,10 +224,10 @@ def working_place(folder: Path | str, purpose: str) -> Path:
 
 @contextmanager
 def whole_folder(folder: Path, last: str, finish: Callable[[Path], None]) -> Iterator[Path]:
-    """Give a folder to fill; its content takes the place of ``folder`` on success.
+    """Yield a folder to fill; its content replaces that of ``folder`` on success.
 
     Args:
-        folder: what is to be written; links and ``..`` in it are followed.
+        folder: the folder to write; links and ``..`` in it are followed.
         last: the name of the file by which the folder is known.
         finish: called with the filled folder, before it takes its place.
     """

@@ -1,4 +1,4 @@
-"""Is a difference more than luck: intervals, paired tests, correction for many."""
+"""Significance: bootstrap intervals, paired tests, and correction for many comparisons."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ class Comparison:
     """Lower end of the 95 % interval of the difference."""
     high: float
     p_value: float
-    """Chance of a difference this large where there is none; corrected by :func:`holm`."""
+    """Probability of a difference this large if there is none; corrected by :func:`holm`."""
 
     @property
     def difference(self) -> float:
@@ -47,10 +47,12 @@ def bootstrap_intervals(
     num_users = len(values)
     if num_users == 0:
         return np.full((values.shape[1], 2), np.nan)
+    # Blocks of resamples bound the memory of the draws, which are users x resamples numbers.
     block = max(1, 500_000 // num_users)
     sums = []
     for start in range(0, num_resamples, block):
         resamples = np.arange(min(block, num_resamples - start))[:, None]
+        # Each resample gets a range of numbers of its own, so that one bincount counts all of them.
         drawn = rng.integers(0, num_users, (len(resamples), num_users)) + resamples * num_users
         counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
         sums.append(counts @ values)
@@ -68,31 +70,36 @@ def sign_flip_p_value(
 ) -> float:
     """Return the two-sided p-value of a paired permutation test (Fisher 1935).
 
-    Where two recommenders are alike, each user's difference is as likely to have the other sign:
-    ``p = (1 + #{|Σ ±d| >= |Σ d|}) / (1 + permutations)``. Users without a difference change no sum
-    and are left out.
+    If two recommenders are equally good, each user's difference is as likely to have the other
+    sign: ``p = (1 + #{|Σ ±d| >= |Σ d|}) / (1 + permutations)``. Users without a difference change
+    no sum and are left out.
     """
     moved = differences[differences != 0]
     observed = abs(float(moved.sum()))
-    # Sums that are equal on paper may differ in the last bits.
+    # Sums that are equal on paper may differ in the last bits; a tie counts as large, so that the
+    # p-value is never too small.
     threshold = observed - 1e-9 * max(1.0, observed)
     as_large = 0
     block = max(1, 4_000_000 // max(1, len(moved)))
     for start in range(0, num_permutations, block):
         shape = (min(block, num_permutations - start), len(moved))
         flips = rng.integers(0, 2, shape, dtype=np.int8)
+        # Flipping the sign of d changes the sum by -2 d: one matrix product for all permutations.
         sums = moved.sum() - 2 * (flips @ moved)
         as_large += int((np.abs(sums) >= threshold).sum())
+    # The unpermuted order counts as one permutation, so that no p-value is 0.
     return (1 + as_large) / (1 + num_permutations)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return the p-values corrected for several questions (Holm 1979), in the order given.
+    """Return the p-values corrected for several comparisons (Holm 1979), in their order.
 
     With the p-values in ascending order, ``p̃_i = max_{j≤i} min(1, (m - j + 1) p_j)``.
     """
     values = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(values)
+    # The smallest p-value is multiplied by the number of comparisons, the next by one less, and so
+    # on; the running maximum keeps a smaller p-value from getting a larger correction.
     scaled = np.minimum(values[order] * np.arange(len(values), 0, -1), 1.0)
     corrected = np.empty_like(values)
     corrected[order] = np.maximum.accumulate(scaled)
@@ -108,7 +115,7 @@ def compare(
     """Compare two evaluations user by user, p-values corrected for the number of metrics.
 
     Raises:
-        DataError: when the two did not answer the same cases, or lack a metric's values per user.
+        DataError: when the two do not have the same cases, or lack a metric's values per user.
     """
     return compare_all(first, {"second": second}, metrics, rng)["second"]
 
@@ -122,7 +129,7 @@ def compare_all(
     """Compare several evaluations with one reference, p-values corrected over all comparisons.
 
     Raises:
-        DataError: when one did not answer the same cases, or lacks the values per user of a metric.
+        DataError: when one does not have the same cases, or lacks the values per user of a metric.
     """
     raw = {name: _uncorrected(reference, other, metrics, rng) for name, other in others.items()}
     corrected = iter(holm([x.p_value for found in raw.values() for x in found]))
@@ -153,7 +160,7 @@ def _uncorrected(
 
 
 def check_comparable(first: Evaluation, second: Evaluation, metrics: Sequence[str]) -> None:
-    """Do nothing where two evaluations can be compared user by user.
+    """Check that two evaluations can be compared user by user.
 
     Raises:
         DataError: when they cannot.

@@ -1,4 +1,4 @@
-"""How good a written answer is: pure functions of texts, written beside wanted.
+"""Metrics of generated texts: pure functions of hypotheses and references.
 
 Every value is a share between 0 and 1; papers print BLEU and ROUGE times 100. Texts are compared as
 :func:`words`. On the explanation sets of the field, which are lower case and free of marks, that
@@ -18,7 +18,7 @@ from sacrebleu.metrics.bleu import BLEU
 from palate.errors import DataError
 
 Tokenise = Callable[[str], list[str]]
-"""From a text to its words."""
+"""Splits a text into words."""
 Grams = Counter[tuple[str, ...]]
 
 MAX_ORDER = 4
@@ -47,9 +47,9 @@ def score_texts(
     and ``usr``; with ``aspects`` also ``aspect_coverage``, ``fmr``, ``fcr`` and ``div``.
 
     Args:
-        hypotheses: what was written.
-        references: what people wrote, one per hypothesis.
-        aspects: the word, or the words, that each hypothesis was to speak of.
+        hypotheses: the generated texts.
+        references: texts of people, one per hypothesis.
+        aspects: the words that each hypothesis should mention.
 
     Raises:
         DataError: when the lists differ in length.
@@ -72,7 +72,7 @@ def score_texts(
     return scores
 
 
-# --- Likeness to a reference
+# --- Similarity to a reference
 
 
 def bleu(
@@ -155,7 +155,7 @@ def embedding_similarity(
 
 
 def distinct(hypotheses: Sequence[str], *, order: int, tokenise: Tokenise = words) -> float:
-    """Return the number of different n-grams over the number of words written (Li et al. 2016)."""
+    """Return the number of different n-grams per generated word (Li et al. 2016)."""
     written = [tokenise(text) for text in hypotheses]
     different = {gram for tokens in written for gram in _grams(tokens, order)}
     return _share(len(different), sum(len(tokens) for tokens in written))
@@ -166,7 +166,7 @@ def unique_sentence_ratio(hypotheses: Sequence[str], *, tokenise: Tokenise = wor
     return _share(len({tuple(tokenise(text)) for text in hypotheses}), len(hypotheses))
 
 
-# --- Aspects: what the text was to speak of
+# --- Aspects that the text should mention
 
 
 def aspect_coverage(

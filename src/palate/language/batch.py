@@ -137,6 +137,7 @@ class BatchBuilder:
 
     def batch(self, instruction: str, examples: Sequence[Example]) -> Batch:
         """Return the batch of ``examples``, which share the wording ``instruction``."""
+        # Hidden events must not show through: their types and ratings are removed first of all.
         examples = [concealed(example) for example in examples]
         contexts = self._contexts(examples)
         # The query adds one token after the context words.
@@ -144,6 +145,8 @@ class BatchBuilder:
             len(words) + (e.query is not None and self.query_vectors is not None)
             for words, e in zip(contexts, examples, strict=True)
         ]
+        # An event takes one token or many, depending on the item format; from here on only
+        # `s.lengths` knows which tokens belong to which event.
         formatted = [self._shown(example) for example in examples]
         lengths = [head + len(s.items) for head, s in zip(heads, formatted, strict=True)]
         shape = (len(examples), max(max(lengths), 1))
@@ -257,6 +260,8 @@ class BatchBuilder:
     ) -> tuple[FormattedItems, Int[np.ndarray, " places"], Int[np.ndarray, " places"]]:
         """Return the formatted candidates, with the prediction and the position of each token."""
         candidates = np.zeros((0, 0), dtype=np.int64) if candidates is None else candidates
+        # All candidates are formatted in one call, row by row of the matrix. The tokens of a
+        # prediction are then adjacent, and their positions count from the first of them.
         there = candidates >= 0
         formatted = self.item_format.lay_out(candidates[there])
         prediction = np.repeat(there.nonzero()[0], formatted.lengths)

@@ -1,4 +1,4 @@
-"""Recipes in the terminal: all of them in a line each, or one of them whole."""
+"""Recipes in the terminal: a list with one line each, or a single one in full."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, get_args
@@ -21,7 +21,7 @@ _HEADINGS = {
 
 
 def recipe_facts(recipe: "Recipe") -> dict[str, object]:
-    """Return what a recipe says of itself, for programs."""
+    """Return the descriptive keys of a recipe, for programs."""
     return {
         "title": recipe.title,
         "paradigm": recipe.paradigm,
@@ -33,7 +33,7 @@ def recipe_facts(recipe: "Recipe") -> dict[str, object]:
 
 
 def recipe_settings(recipe: "Recipe") -> dict[str, object]:
-    """Return every setting of a recipe, those included that it leaves as they are."""
+    """Return every setting of a recipe, including those with their default values."""
     from palate.training.recipe import LANGUAGE_MODEL_PARTS
 
     about = {"title", "paradigm", "paper", "summary", "measured"}
@@ -42,7 +42,7 @@ def recipe_settings(recipe: "Recipe") -> dict[str, object]:
 
 
 def show_recipes(recipes: "Mapping[str, Recipe]") -> None:
-    """Print the names of recipes by what they are about, with a line on each."""
+    """Print the names of recipes by group, with a line on each."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -62,7 +62,7 @@ def show_recipes(recipes: "Mapping[str, Recipe]") -> None:
 
 
 def show_recipe(name: str, recipe: "Recipe") -> None:
-    """Print everything that is known of a recipe."""
+    """Print a recipe in full: its description, its parts and every setting."""
     from rich.markup import escape
     from rich.table import Table
 

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def show(*renderables: object) -> None:
-    """Print tables and whatever else ``rich`` draws."""
+    """Print tables and anything else that ``rich`` can draw."""
     on = console()
     for renderable in renderables:
         on.print(renderable)
 
 
 def show_markdown(text: str) -> None:
-    """Print Markdown with its headings and tables drawn."""
+    """Print Markdown, with its headings and tables formatted."""
     from rich.markdown import Markdown
 
     console().print(Markdown(harmless(text), hyperlinks=False))
@@ -37,9 +37,9 @@ def show_items(  # noqa: PLR0913 - what is shown, and how
     as_json: bool,
     nothing: str = "Nothing was found.",
 ) -> None:
-    """Print items with their scores, and what each is there because of; or say ``nothing``.
+    """Print items with their scores and reasons; without items print ``nothing``.
 
-    ``fallback`` says who answered instead, where nothing is known of the user.
+    ``fallback`` names what answered instead, if nothing is known of the user.
     """
     rows = _item_rows(loaded, ranking, reasons)
     if fallback is not None:
@@ -73,7 +73,7 @@ def _item_rows(
 
 
 def show_rated(rated: "Rated", title: str) -> None:
-    """Print a rating with the chance of each level."""
+    """Print a rating with the probability of each level."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -111,7 +111,7 @@ def show_wordings(families: Sequence["ShownFamily"], trained_on: Sequence[str] |
 
 
 def _items_table(title: str, rows: Sequence[dict[str, object]]) -> object:
-    """Draw items, two lines each: title, price and score; then the id and the weightiest reason."""
+    """Return a table of items, two lines each: title, price and score; then id and main reason."""
     from rich.box import SIMPLE_HEAD
     from rich.markup import escape
     from rich.table import Table
@@ -133,7 +133,7 @@ def _items_table(title: str, rows: Sequence[dict[str, object]]) -> object:
 
 
 def _beneath(row: dict[str, object]) -> str:
-    """Return what stands below a title: the id, where it is not the title, and one reason."""
+    """Return the line below a title: the id, unless it is the title, and one reason."""
     parts = [str(row["item_id"])] if row["item_id"] != row["title"] else []
     reasons = row.get("because")
     if isinstance(reasons, list) and reasons:

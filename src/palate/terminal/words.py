@@ -1,7 +1,7 @@
-"""Words for the terminal: whatever is printed goes through here.
+"""Printing to the terminal: everything that is printed goes through this file.
 
-Titles, ids and names of columns are somebody else's text: what could steer a terminal is shown as a
-sign, never sent. A letter that the terminal lacks becomes the nearest one that it has.
+Titles, ids and column names are untrusted text: characters that control a terminal are shown as
+signs and never sent. A letter that the terminal lacks becomes the nearest one that it has.
 """
 
 import codecs
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control characters but tab and newline, and marks that turn the direction of what follows."""
+"""Control characters except tab and newline, and marks that change the writing direction."""
 
 _LONGEST_MESSAGE = 2000
 
@@ -31,12 +31,12 @@ _PLAINER |= {"\u2265": ">=", "\u2264": "<=", "\u00b1": "+-", "\u2192": "->", "\u
 
 
 def harmless(text: str) -> str:
-    """Return ``text`` with a sign in place of each character that could steer a terminal."""
+    """Return ``text`` with a sign in place of each character that controls a terminal."""
     return _STEERING.sub(lambda found: _sign(found.group()), text)
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print a text; to the error stream if ``err``."""
+    """Print a text, to the error stream if ``err``."""
     stream = sys.stderr if err else sys.stdout
     with _printing(stream.fileno):
         stream.write(f"{harmless(text)}\n")
@@ -44,14 +44,14 @@ def say(text: str, *, err: bool = False) -> None:
 
 
 def say_error(message: str, hint: str = "") -> None:
-    """Print what is wrong in one line, and what to do about it in another."""
+    """Print an error in one line, and its hint in another."""
     say(f"error: {_one_line(message)}", err=True)
     if hint:
         say(f"hint: {_one_line(hint)}", err=True)
 
 
 def say_json(value: object) -> None:
-    """Print a value as JSON; letters stay as they are where the stream can write them all."""
+    """Print a value as JSON; letters are escaped only if the stream cannot write them."""
     import json
 
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
@@ -62,12 +62,12 @@ def say_json(value: object) -> None:
 
 
 def console(*, err: bool = False) -> "Console":
-    """Return what ``rich`` draws on; texts that it draws are made harmless."""
+    """Return the console of ``rich``; it makes all texts harmless."""
     return _harmless_console()(stderr=err)
 
 
 def open_streams() -> None:
-    """Let streams that lack a letter write the nearest they have, instead of failing."""
+    """Let streams that lack a letter write the nearest one, instead of failing."""
     codecs.register_error("palate.nearest", _nearest)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -1,6 +1,7 @@
 """The order of training: the task and the users of every batch.
 
-A batch depends only on ``(seed, epoch, number)``, so that an interrupted run resumes exactly.
+A batch depends only on ``(seed, epoch, number)``, so that an interrupted run resumes exactly. It
+has examples of one task in one wording, which is encoded once for all its rows.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,12 +67,16 @@ class Mixture:
 
     def plan(self, epoch: int) -> list[PlannedBatch]:
         """Return the batches of an epoch in training order."""
+        # The plan has a generator of its own, apart from those of the batches, so that a resumed
+        # run can plan an epoch again without building the batches that it skips.
         rng = np.random.default_rng([self.seed, epoch])
         planned = [
             PlannedBatch(number, users)
             for number, share in enumerate(self.shares)
             for users in self._cut(number, self._chosen(share, rng), rng)
         ]
+        # Batches of all tasks and lengths are shuffled together. One task after the other would
+        # make the model forget the first, and short rows first would be an accidental curriculum.
         order = rng.permutation(len(planned))
         return [planned[place] for place in order]
 
@@ -83,12 +88,15 @@ class Mixture:
                 yield self._make(planned, self._builder(epoch, rng), rng)
 
     def _builder(self, epoch: int, rng: np.random.Generator) -> BatchBuilder:
+        # The chance of an easy batch falls linearly; half an epoch is added, so that its mean over
+        # the stage is one half. Without a curriculum nothing is drawn.
         if self.curriculum is None or rng.random() < (epoch + 0.5) / self.curriculum.epochs:
             return self.batch_builder
         return self.curriculum.batch_builder
 
     def _chosen(self, share: float, rng: np.random.Generator) -> Int[np.ndarray, " users"]:
         """Return ``share`` times all users; their counts differ by at most one."""
+        # A share of 2.5 is all users twice and another random half of them in each epoch.
         whole, rest = divmod(share, 1)
         users = [np.arange(len(self.sequences))] * int(whole)
         users.append(rng.permutation(len(self.sequences))[: round(rest * len(self.sequences))])
@@ -117,6 +125,8 @@ class Mixture:
         wordings = self.prompts[task.wording_family].seen
         made = (task.example(self.sequences[user], slots, rng) for user in planned.users)
         examples: list[Example] = [example for example in made if example is not None]
+        # The plan counts on users without looking at their events, so that a task may find nothing
+        # in any of them. The batch then keeps its number, on which resuming depends.
         if not examples:
             return None
         if self.one_prefix:

@@ -1,4 +1,4 @@
-"""From a dataset and a recipe to everything a run needs, built in the same way every time."""
+"""Builds everything that a training run needs, from a dataset and a recipe."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -84,7 +84,7 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
     Args:
         dataset: what to learn from.
         recipe: what to build.
-        seed: of all that is drawn.
+        seed: seed of all random draws.
         start: a trained model whose encoders, tokenizer and weights are taken over.
         behaviour: item vectors of the recipe's teacher, in place of those of co-occurrence.
         prompts: wordings of every family, in place of those of the package.
@@ -173,7 +173,7 @@ def _mixture(
 def _curriculum(
     parts: LanguageModelSystem, stage: StagePlan, dataset: Dataset, vectors: np.ndarray | None
 ) -> Curriculum | None:
-    """Return the easier prompts that the stage begins with, if it does."""
+    """Return the easier prompts at the start of a stage; None if the stage has none."""
     if stage.curriculum is None:
         return None
     easier = stage.with_item_format(stage.curriculum)

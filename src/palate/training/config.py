@@ -62,55 +62,55 @@ class TasksConfig(TaskSettings):
 
 
 class CodesConfig(BaseModel):
-    """Items as codes: how they are indexed, and how answers in codes are looked for."""
+    """Items as codes: how they are indexed, and how answers in codes are searched."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     index: IndexConfig
     vectors: Literal["text", "image", "behaviour", "text+behaviour"] = "text"
-    """What learned codes are learned from; of two, one vector after the other."""
+    """The vectors that learned codes quantise; two kinds are concatenated."""
     informed_init: bool = True
-    """Let codes start as what their items have in common, instead of at random."""
+    """Initialise the embedding of a code from its items instead of at random."""
     beams: int = Field(default=50, ge=1)
     """Beams of a search; at least as many as requested items are used."""
     blend_weights: tuple[float, ...] = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
     """Weights of the codes in hybrid answers tried on the validation part; the best is kept."""
     boost_fractions: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
-    """How far new items are raised in hybrid answers: of what gives them the share of the lists
-    that they have of the catalogue. The best of the validation part is kept."""
+    """Bonus of new items in hybrid answers, as a fraction of the bonus that gives them the share of
+    the lists that they have of the catalogue. The best on the validation part is kept."""
 
 
 class TrainingConfig(BaseModel):
-    """How the weights are found."""
+    """How the weights are trained."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     objective: Literal["sampled-softmax", "bce"] = "sampled-softmax"
-    """What is minimised where the answer is a set."""
+    """The loss of answers as a set."""
     set_weight: float = Field(default=1.0, gt=0)
     """Weight of answers as a set, where they are among the recipe's ``answers``."""
     code_weight: float = Field(default=1.0, gt=0)
     """Weight of answers in codes, where they are among the recipe's ``answers``."""
     text_weight: float = Field(default=1.0, gt=0)
-    """Weight of answers in words, where the recipe has tasks that are answered so."""
+    """Weight of answers in words, where the recipe has such tasks."""
     target_contrast: float = Field(default=0.0, ge=0, le=1)
-    """Share of the loss of replies that draws a reply read after its history to the same reply read
-    alone (CALRec's L_TT)."""
+    """Share of the loss of target texts that pulls a target read after its history towards the same
+    target read alone (CALRec's L_TT)."""
     user_contrast: float = Field(default=0.0, ge=0, le=1)
-    """Share that draws the history to the reply read alone (CALRec's L_UT)."""
+    """Share that pulls the history towards the target read alone (CALRec's L_UT)."""
     contrast_temperature: float = Field(default=0.1, gt=0)
     code_temperature: float = Field(default=1.0, gt=0)
     """Divides the logits of codes in training; below 1 hard negatives weigh more."""
     frozen: tuple[str, ...] = ()
-    """Parts of the model that keep the weights they start with, by the beginning of their names:
-    ``decoder`` where only the items are to be learned anew."""
+    """Parts of the model that keep their initial weights, by the beginning of their names: with
+    ``decoder`` only the items are learned anew."""
     trained: tuple[str, ...] = ()
-    """The only parts that learn, named alike; none means all."""
+    """The only parts that are trained, named in the same way; empty means all."""
     tuning: TuningConfig | None = None
-    """What of the backbone is trained from here on, such as a LoRA update of weights learned before
-    (in an earlier stage, or by the model to start from); None goes on as before."""
+    """How the backbone is tuned from this stage on, such as by a LoRA update of the weights of an
+    earlier stage or of the model to start from; None keeps the present way."""
     num_users: int = Field(default=0, ge=0)
-    """Users to learn from, drawn once: few-shot tuning; 0 means all."""
+    """Number of users to train on, drawn once (few-shot tuning); 0 means all."""
     epochs: int = Field(default=20, ge=1)
     learning_rate: float = Field(default=3e-3, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
@@ -122,26 +122,26 @@ class TrainingConfig(BaseModel):
     accumulate: int = Field(default=1, ge=1)
     """Batches whose gradients are averaged into one step: large steps in little memory."""
     compile: bool = False
-    """Let ``torch.compile`` make the backbone faster, on a GPU alone: on a processor it takes
-    minutes to begin and has not paid."""
+    """Whether ``torch.compile`` compiles the backbone. It does so only on a GPU: on a CPU compiling
+    takes minutes and saves less."""
     negatives: Literal["uniform", "in-batch"] = "uniform"
-    """Where negatives come from. The targets of the batch, uncorrected, draw the scores to
-    ``log p(i|u) - log p(i)``: what is popular in one shop is then not learned, which another shop
-    could not use (the pre-training of UniSRec, arXiv 2206.05941). Other items of the same row are
-    no negatives then."""
+    """Source of the negatives. With the targets of the batch, uncorrected, the scores approach
+    ``log p(i|u) - log p(i)``: the popularity of items, which does not transfer to another shop, is
+    not learned (the pre-training of UniSRec, arXiv 2206.05941). Other items of the same row are not
+    negatives then."""
     num_negatives: int = Field(default=2048, ge=1)
     """Uniform negatives shared by a batch; at least the catalogue's size means the full softmax."""
     clip: float = Field(default=1.0, gt=0)
-    """Largest norm of the gradient."""
+    """Maximum norm of the gradient."""
     average: float = Field(default=0.0, ge=0, lt=1)
-    """Decay of a running average of the weights, which is then what is validated and kept; 0 keeps
-    the weights."""
+    """Decay of a running average of the weights, which is validated and kept in their place; 0 uses
+    the weights themselves."""
     validate_every: int = Field(default=1, ge=1)
     """Epochs between validations."""
     patience: int = Field(default=5, ge=1)
     """Validations without improvement after which training stops."""
     checkpoint_seconds: float = Field(default=60.0, gt=0)
-    """A kill loses at most this much work."""
+    """Seconds between checkpoints: the most that an interrupted run loses."""
 
     @field_validator("set_weight", "code_weight", mode="before")
     @classmethod
@@ -168,10 +168,10 @@ class Stage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(default="", pattern=r"^([a-z][a-z0-9-]*)?$")
-    """What it is called in ``--set stages.NAME.training.epochs=1``."""
+    """Its name in ``--set stages.NAME.training.epochs=1``."""
     title: str = ""
     without_backbone: bool = False
-    """Left out where the backbone is pre-trained: it brings along what is learned here."""
+    """Whether the stage is skipped if the backbone is pre-trained and already knows its subject."""
     tasks: TasksConfig = TasksConfig()
     training: TrainingConfig = TrainingConfig()
     item_format: tuple[ItemPart, ...] | None = None

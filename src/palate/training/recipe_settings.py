@@ -30,10 +30,10 @@ LEARNED_CODES = ("residual-kmeans", "rqvae", "product")
 LANGUAGE_MODEL_PARTS = frozenset(
     {"answers", "items", "model", "codes", "tasks", "training", "teacher", "stages", "prior"}
 )
-"""What a baseline does not have."""
+"""Keys that a baseline does not have."""
 
 DESCRIPTIVE = frozenset({"title", "paradigm", "summary", "paper", "measured"})
-"""What only people read."""
+"""Keys that only people read."""
 
 
 class Recipe(BaseModel):
@@ -46,7 +46,7 @@ class Recipe(BaseModel):
     summary: str = ""
     paper: str = ""
     measured: str = ""
-    """What it reached, on what, in a line; ``docs/results.md`` has the command."""
+    """Its result and the data, in a line; ``docs/results.md`` has the command."""
     baseline: BaselineConfig | None = None
     answers: tuple[Answer, ...] = ("set",)
     """What a language model answers in, its usual way first: the items nearest to user vectors
@@ -200,7 +200,7 @@ class Recipe(BaseModel):
 
     @property
     def resolved_stages(self) -> tuple[StagePlan, ...]:
-        """What each stage does, in the order in which they are run."""
+        """The stages in their order, with every setting worked out; those skipped are left out."""
         pretrained = self.model.backbone is not None
         stages = self.stages or (Stage(tasks=self.tasks, training=self.training),)
         return tuple(
@@ -234,7 +234,7 @@ class Recipe(BaseModel):
 
     @property
     def untuned(self) -> "Recipe":
-        """The recipe of the same model with plain weights."""
+        """The recipe of the same model without tuning, as it is once an update is merged."""
         plain = {"training": self.training.model_copy(update={"tuning": None})}
         stages = tuple(
             stage.model_copy(
@@ -305,7 +305,7 @@ class Recipe(BaseModel):
 
 
 def _laid_over(below: Mapping[str, object], stage: object) -> object:
-    """Return a stage with its tables laid over those ``below``; what is no table stays as it is."""
+    """Return a stage with its tables laid over those ``below``; other values stay as they are."""
     tables = _table(stage)
     if tables is None:
         return stage
@@ -320,7 +320,7 @@ def _laid_over(below: Mapping[str, object], stage: object) -> object:
 
 
 def _table(given: object) -> dict[str, object] | None:
-    """Return what is said of a table, be it read from a file or made in Python."""
+    """Return the keys that are given of a table, from a file or from Python."""
     if isinstance(given, BaseModel):
         return given.model_dump(exclude_unset=True)
     return dict(given) if isinstance(given, Mapping) else None

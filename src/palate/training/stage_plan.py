@@ -17,7 +17,7 @@ class StagePlan:
     """One stage of training: its tasks, its model, and how the weights are trained."""
 
     answers: tuple[Answer, ...]
-    """What the whole recipe answers in."""
+    """The kinds of answers of the whole recipe."""
     model: ModelConfig
     """Its ``item_format`` is that of the stage."""
     tasks: TasksConfig
@@ -27,7 +27,7 @@ class StagePlan:
     curriculum: tuple[ItemPart, ...] | None = None
     """How items are written at first, where that differs."""
     number: int = 0
-    """Of the stage, among those of the recipe."""
+    """Index of the stage in the recipe, from 0."""
 
     @property
     def by_items(self) -> bool:

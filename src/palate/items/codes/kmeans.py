@@ -34,6 +34,7 @@ def k_means(
 
     If there are fewer distinct vectors than requested centroids, the result has fewer.
     """
+    # Seeding takes one pass over the vectors per centroid, so that it sees only a sample.
     few = sample_rows(len(vectors), _SEEDING_PER_CENTROID * num_centroids, rng)
     start = _spread_out(vectors[few], num_centroids, rng)
     return lloyd(vectors, start, iterations=iterations)
@@ -55,6 +56,7 @@ def lloyd(
     before = np.full(len(vectors), -1)
     for _ in range(iterations):
         chosen, closeness = _assigned(vectors, centroids)
+        # |x - c|^2 = |x|^2 - 2 (x c - |c|^2 / 2); rounding may leave a little less than zero.
         distances = np.maximum(lengths - 2 * closeness, 0)
         objective.append(float(distances.mean(dtype=np.float64)))
         if np.array_equal(chosen, before):
@@ -123,6 +125,8 @@ def _means(
     )
     sums = np.asarray(indicator.T @ vectors)
     means = (sums / np.maximum(counts, 1)[:, None]).astype(vectors.dtype)
+    # An empty cluster would waste a code. A vector far from its centroid gains most from one of its
+    # own, and moving there cannot raise the objective.
     empty = np.flatnonzero(counts == 0)
     if len(empty):
         worst = np.argsort(-distances, kind="stable")[: len(empty)]
@@ -141,8 +145,10 @@ def _spread_out(
         away = vectors - vectors[rows[-1]]
         distances = np.minimum(distances, np.einsum("nd,nd->n", away, away))
         total = distances.sum()
+        # Every vector is a centroid already: there are no more distinct ones.
         if total <= 0:
             break
+        # A draw by the inverse of the cumulative sum; rounding may pass the last vector.
         place = np.searchsorted(np.cumsum(distances), rng.random() * total, side="right")
         rows.append(min(int(place), len(vectors) - 1))
     return vectors[rows].copy()

@@ -161,6 +161,8 @@ class _Training:
         size = min(config.size, len(vectors))
         self.network = RqVaeNetwork(widths, config.levels, size)
         self.network.initialise(self.generator)
+        # Codebooks drawn at random lie far from the latents: nearly all would be unused from the
+        # first step on.
         self._start_codebooks()
         self.behaviour = behaviour if config.alignment else None
         self.bridge = nn.utils.skip_init(
@@ -220,6 +222,8 @@ class _Training:
 
     def _revive(self, used: list[Tensor], quantised: Quantised) -> None:
         """Set each unused code to the residual of a random item of the last batch."""
+        # A code that no item has gets no gradient, so that it never comes back by itself, and the
+        # codebook collapses to the few that are used. A residual is a place where items are.
         revived = 0
         with torch.no_grad():
             for level, counts in enumerate(used):

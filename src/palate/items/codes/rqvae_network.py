@@ -59,9 +59,12 @@ class RqVaeNetwork(nn.Module):
             vector = codebook[code]
             loss = loss + functional.mse_loss(vector, residual.detach())
             loss = loss + commitment * functional.mse_loss(residual, vector.detach())
+            # Detached, so that the losses of later levels do not move the codes of this one.
             residual, total = residual - vector.detach(), total + vector
             codes.append(code)
             chosen.append(vector)
+        # Straight-through estimator: the value is the sum of the codes, but the gradient of the
+        # decoder passes to the encoder as if nothing had been quantised, since argmax has none.
         through = latents + (total - latents).detach()
         return Quantised(torch.stack(codes, dim=1), through, chosen, residuals, loss)
 
