@@ -81,7 +81,7 @@ def test_a_failure_leaves_the_old_state(tmp_path: Path) -> None:
     assert _names(tmp_path) == {"model"}
 
 
-def test_a_failure_leaves_nothing_where_nothing_was(tmp_path: Path) -> None:
+def test_a_failed_first_write_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="half way"):
         _fail_half_way(tmp_path / "model")
     assert _names(tmp_path) == set()
@@ -141,7 +141,7 @@ def test_a_manifest_that_says_more_is_of_a_later_version(tmp_path: Path) -> None
         ("0.10", "damaged", ""),
     ],
 )
-def test_what_another_version_wrote_and_this_one_cannot_read_is_told(
+def test_a_folder_of_an_incompatible_version_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theirs: str, said: str, hint: str
 ) -> None:
     monkeypatch.setattr(artifacts, "_versions", lambda: {"palate": "0.10"})
@@ -153,7 +153,7 @@ def test_what_another_version_wrote_and_this_one_cannot_read_is_told(
     assert hint in caught.value.hint
 
 
-def test_the_other_kind_says_what_to_do_with_it(tmp_path: Path) -> None:
+def test_the_error_about_a_folder_of_another_kind_has_a_hint(tmp_path: Path) -> None:
     _write(tmp_path / "model", "weights")
     _write(tmp_path / "model" / "dataset", "events")
     with pytest.raises(ArtifactError) as caught:
@@ -168,7 +168,7 @@ def test_the_other_kind_says_what_to_do_with_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said"), [("file", "it is a file"), ("folder", "no manifest"), ("none", "no such")]
 )
-def test_what_is_there_instead_is_told(tmp_path: Path, name: str, said: str) -> None:
+def test_the_error_names_what_is_there_instead(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
     with pytest.raises(ArtifactError, match=said):
@@ -205,7 +205,7 @@ def test_a_damaged_folder_can_be_made_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["a folder of letters", "a dataset"])
-def test_what_palate_did_not_make_is_not_overwritten(tmp_path: Path, kind: str) -> None:
+def test_files_of_others_are_not_overwritten(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "letter.txt").write_text("dear")
@@ -227,7 +227,9 @@ def test_what_lies_beside_the_content_is_not_lost(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["file", "file/model", "letters", "x" * 300])
-def test_what_cannot_be_written_is_told_before(tmp_path: Path, name: str) -> None:
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(
+    tmp_path: Path, name: str
+) -> None:
     (tmp_path / "file").write_text("dear")
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "letter.txt").write_text("dear")

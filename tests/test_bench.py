@@ -64,7 +64,7 @@ def test_other_settings_are_another_run(options: measure.Options) -> None:
     assert runs[0].settings != runs[1].settings
 
 
-def test_a_line_cut_short_by_a_kill_is_passed_over(options: measure.Options) -> None:
+def test_a_log_line_cut_short_by_a_kill_is_skipped(options: measure.Options) -> None:
     folder = measure.world_data(options, SHOP)
     measure.measure(options, [measure.Job("popularity", folder, "popularity")])
     with (options.runs / "results.jsonl").open("a") as file:
@@ -116,7 +116,7 @@ def test_every_task_asks_for_the_event_that_follows(task: str) -> None:
     assert {question.ask.family for question in asked} == {task}
 
 
-def test_an_objective_is_asked_of_those_whose_next_event_is_of_that_kind() -> None:
+def test_an_objective_is_evaluated_on_users_whose_next_event_has_its_type() -> None:
     shop = SHOP.dataset()
     events = shop.interactions
     for question in mixture.task_cases(shop, "objective", "test"):
@@ -159,7 +159,7 @@ def test_gains_are_the_ndcg_of_the_evaluation(options: measure.Options) -> None:
     np.testing.assert_allclose(values[fresh], judged[fresh], atol=1e-9)
 
 
-def test_a_model_is_judged_in_every_form_it_has(options: measure.Options) -> None:
+def test_a_model_is_evaluated_in_every_form_of_answer(options: measure.Options) -> None:
     folder = measure.world_data(options, SHOP)
     coded = (*TINY, "codes.index={kind='residual-kmeans', levels=2, size=6}", "codes.beams=50")
     jobs = [
@@ -173,7 +173,7 @@ def test_a_model_is_judged_in_every_form_it_has(options: measure.Options) -> Non
     assert table.row_count == 4 * 2
 
 
-def test_a_share_of_the_users_is_learned_from_and_all_are_judged() -> None:
+def test_a_share_of_the_users_is_trained_on_and_all_are_evaluated() -> None:
     shop = SHOP.dataset()
     few = transfer.with_users(shop, 0.5, seed=1)
     assert 0 < len(few.sequences) < len(shop.sequences)

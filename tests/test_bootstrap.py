@@ -30,17 +30,17 @@ def bootstrap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     return module
 
 
-def test_no_card_no_cuda(bootstrap: ModuleType) -> None:
+def test_without_a_gpu_there_is_no_cuda_build(bootstrap: ModuleType) -> None:
     assert bootstrap.torch_requirement() == f"torch=={bootstrap.TORCH}+cpu"
 
 
-def test_a_card_that_answers_gets_cuda(bootstrap: ModuleType, tmp_path: Path) -> None:
+def test_a_working_gpu_gets_the_cuda_build(bootstrap: ModuleType, tmp_path: Path) -> None:
     _put(tmp_path, "nvidia-smi", 'echo "GPU 0: NVIDIA H200 (UUID: GPU-1)"')
     assert bootstrap.torch_requirement() == f"torch=={bootstrap.TORCH},!={bootstrap.TORCH}+cpu"
 
 
 @pytest.mark.parametrize("answer", ["exit 9", "echo No devices found"])
-def test_a_driver_without_a_card_gets_none(
+def test_a_driver_without_a_gpu_gets_no_cuda_build(
     bootstrap: ModuleType, tmp_path: Path, answer: str
 ) -> None:
     _put(tmp_path, "nvidia-smi", answer)
@@ -63,7 +63,7 @@ def test_elsewhere_the_plain_build_is_the_cpu_build(
     assert bootstrap.torch_requirement() == f"torch=={bootstrap.TORCH}"
 
 
-def test_done_is_done(
+def test_a_finished_bootstrap_does_nothing(
     bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(bootstrap, "STAMP", tmp_path / "stamp")
@@ -81,7 +81,9 @@ def test_other_extras_are_another_environment(
     assert bootstrap._wanted_stamp() != before
 
 
-def test_uv_learns_what_pip_knows(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uv_gets_the_settings_of_pip(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     known = {"find-links": ["/wheels", "/more"], "index-url": ["https://mirror.example/simple"]}
     monkeypatch.setattr(bootstrap, "_pip_configuration", lambda: known)
     monkeypatch.setenv("UV_DEFAULT_INDEX", "https://chosen.example/simple")
@@ -113,7 +115,7 @@ def root(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     return bootstrap
 
 
-def test_another_apt_get_is_waited_for(
+def test_bootstrap_waits_for_another_apt_get(
     root: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = f'if mkdir {tmp_path}/busy; then echo "{BUSY}" >&2; exit 100; fi\n'
@@ -142,7 +144,7 @@ def test_another_apt_get_that_never_ends_is_named_and_tried_again(
         assert "skipped (Could not get lock /var/lib/apt/lists/lock" in said
 
 
-def test_why_there_is_no_browser_is_told_each_time_and_tried_once(
+def test_a_missing_browser_is_reported_each_time_and_tried_once(
     root: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _put(tmp_path, "apt-get", 'echo "E: Unable to locate package chromium" >&2\nexit 100')
@@ -155,7 +157,7 @@ def test_why_there_is_no_browser_is_told_each_time_and_tried_once(
 
 
 @pytest.mark.parametrize("rights", ["nobody", "root"])
-def test_who_cannot_install_is_told_why(
+def test_a_failed_installation_has_a_reason(
     root: ModuleType,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,

@@ -94,7 +94,7 @@ class Bounded(BaseModel):
         return self
 
 
-def test_what_settings_say_together_is_told_without_the_name_of_a_setting() -> None:
+def test_an_error_about_several_settings_names_no_single_one() -> None:
     with pytest.raises(ConfigError, match=r"^x cannot be used: low must not be above high\."):
         checked(Bounded, {"low": 2, "high": 1}, "x")
 

@@ -12,7 +12,7 @@ def test_a_message_and_its_hint_are_kept_apart() -> None:
     )
 
 
-def test_what_is_too_long_loses_its_middle() -> None:
+def test_a_prompt_that_is_too_long_loses_its_middle() -> None:
     error = DataError("start " + "x" * 300_000 + " end.", hint="y" * 300_000)
     assert len(error.message) < MAX_MESSAGE + 20
     assert error.message.startswith("start x")

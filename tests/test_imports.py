@@ -20,7 +20,7 @@ except SystemExit as done:
 
 
 @pytest.mark.parametrize("program", [IMPORT, HELP], ids=["import", "help"])
-def test_loads_nothing_heavy(program: str) -> None:
+def test_importing_loads_nothing_heavy(program: str) -> None:
     tell = f"\nimport sys\nprint([x for x in {HEAVY} if x in sys.modules], file=sys.stderr)"
     assert _run(program + tell).stderr.strip().splitlines()[-1] == "[]"
 

@@ -386,7 +386,9 @@ def test_a_known_user_with_a_session(doors: Doors) -> None:
     ],
     indirect=["doors"],
 )
-def test_nobody_is_answered_alike_and_told_so(doors: Doors, fallback: str) -> None:
+def test_an_empty_history_is_answered_alike_with_the_same_fallback(
+    doors: Doors, fallback: str
+) -> None:
     told = asked_everywhere(doors, Question())
     assert told.fallback == fallback
     assert told.why == [[]] * 6
@@ -446,7 +448,7 @@ def test_filters(doors: Doors) -> None:
 
 
 @every_model
-def test_what_is_seen_and_what_is_left_out(doors: Doors) -> None:
+def test_seen_items_are_left_out_or_kept(doors: Doors) -> None:
     asked = Question(user="u6", n=30, exclude_seen=False)
     whole = asked_everywhere(doors, asked, by_mcp=False)
     assert len(whole.ids) == 30
@@ -475,7 +477,7 @@ def test_an_objective(doors: Doors) -> None:
 
 @language_models
 @pytest.mark.parametrize("user", ["u9", None])
-def test_free_words(doors: Doors, user: str | None) -> None:
+def test_free_text_requests(doors: Doors, user: str | None) -> None:
     told = asked_everywhere(doors, Question(user=user, prompt="something warm for the evening"))
     assert told.fallback is None
 

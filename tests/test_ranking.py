@@ -30,7 +30,7 @@ def test_a_list_is_as_long_as_there_are_items() -> None:
     assert len(second) == 0
 
 
-def test_nobody_and_nothing() -> None:
+def test_rankings_of_no_users_and_no_items() -> None:
     assert top_rankings(np.empty((0, 4)), 3) == []
     assert [len(ranking) for ranking in top_rankings(SCORES, 0)] == [0, 0]
 
@@ -77,7 +77,7 @@ def test_a_shorter_list_is_the_head_of_a_longer_one(scores: np.ndarray, n: int) 
         assert short.item_rows.tolist() == long.item_rows[:n].tolist()
 
 
-def test_an_item_is_as_near_as_its_nearest_vector() -> None:
+def test_the_score_of_an_item_is_that_of_its_nearest_user_vector() -> None:
     users = np.array([[[1.0, 0.0], [0.0, 2.0]]], dtype=np.float32)
     items = np.array([[3.0, 1.0], [0.0, 1.0], [-1.0, -1.0]], dtype=np.float32)
     assert largest_products(users, items.T).tolist() == [[3.0, 2.0, -1.0]]

@@ -19,7 +19,7 @@ def test_map_is_the_tree() -> None:
     assert set(_mapped()) == _tree()
 
 
-def test_map_says_what_each_place_is() -> None:
+def test_the_map_describes_every_place() -> None:
     assert all(_mapped().values())
 
 

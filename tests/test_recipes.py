@@ -35,7 +35,7 @@ def test_the_promised_recipes_are_there() -> None:
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_loads_and_says_what_it_is(name: str) -> None:
+def test_every_recipe_loads_and_has_a_description(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.title
     assert recipe.summary
@@ -85,7 +85,7 @@ def test_the_language_models_learn_every_task(name: str, families: tuple[str, ..
         ("itemknn", "baseline itemknn"),
     ],
 )
-def test_a_recipe_says_what_it_is_made_of(name: str, made_of: str) -> None:
+def test_the_summary_of_a_recipe_has_its_parts(name: str, made_of: str) -> None:
     assert load_recipe(name).made_of == made_of
 
 
@@ -147,7 +147,7 @@ def test_a_setting_that_cannot_be_used_is_named(override: str, named: str) -> No
 
 
 @pytest.mark.parametrize(("name", "said"), [("sasrec", "num_queries"), ("rsllm", "contrast")])
-def test_rows_read_both_ways_are_refused_where_a_state_would_know_too_much(
+def test_bidirectional_rows_are_refused_if_a_state_would_see_later_events(
     name: str, said: str
 ) -> None:
     with pytest.raises(ConfigError, match=rf"model.bidirectional_rows .*{said}"):
@@ -170,7 +170,9 @@ def test_an_objective_of_one_negative_takes_no_targets_of_the_batch() -> None:
         ("tallrec", ()),
     ],
 )
-def test_what_is_answered_is_said_by_answers_alone(name: str, forms: tuple[str, ...]) -> None:
+def test_only_the_key_answers_decides_the_kinds_of_answers(
+    name: str, forms: tuple[str, ...]
+) -> None:
     assert load_recipe(name).forms == forms
 
 
@@ -467,7 +469,7 @@ SHAPES_FRESH_WEIGHTS = {"model.fusion.use_id", "model.num_queries"}
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_the_recipes_of_the_package_say_nothing_without_effect(name: str) -> None:
+def test_the_recipes_of_the_package_have_no_setting_without_effect(name: str) -> None:
     text = files("palate.recipes").joinpath(f"{name}.toml").read_text("utf-8")
     recipe = load_recipe(name)
     if recipe.baseline is not None:
@@ -502,7 +504,7 @@ def test_a_recipe_may_extend_another(tmp_path: Path) -> None:
     assert yours.training.learning_rate == tiger.training.learning_rate
 
 
-def test_what_cannot_be_extended_is_told(tmp_path: Path) -> None:
+def test_a_recipe_that_cannot_be_extended_is_an_error(tmp_path: Path) -> None:
     _write(
         tmp_path,
         one='extends = "two.toml"\ntitle = "One"\n',
@@ -529,7 +531,7 @@ def test_the_indexings_of_p5_differ_in_the_index_alone() -> None:
         assert same.decisive == plain.decisive
 
 
-def test_what_people_read_decides_no_run() -> None:
+def test_descriptive_keys_do_not_change_a_run() -> None:
     recipe = load_recipe("rsllm")
     other = load_recipe("rsllm", ["title=x", "measured=x", "stages.both.title=x", "paper=x"])
     assert other.decisive == recipe.decisive
@@ -576,5 +578,5 @@ def test_a_recipe_survives_json(name: str) -> None:
     ("name", "events"),
     [("urm", 50), ("rsllm", 10), ("llara", 10), ("ptum", 50), ("recsysllm", 20), ("collm", 20)],
 )
-def test_as_many_events_are_read_as_the_last_stage_was_taught(name: str, events: int) -> None:
+def test_the_history_length_is_that_of_the_last_stage(name: str, events: int) -> None:
     assert load_recipe(name).max_history == events

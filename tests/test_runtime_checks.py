@@ -64,14 +64,14 @@ def test_the_result_agrees_with_the_parameters() -> None:
         _of(shortened)(np.zeros(3))
 
 
-def test_what_a_class_holds() -> None:
+def test_fields_of_a_class_are_checked() -> None:
     pair = _of(Pair)
     assert pair(np.zeros(2), right=np.zeros(2)) is not None
     with pytest.raises(TypeCheckError):
         pair(np.zeros(2), np.zeros(3))
 
 
-def test_what_yields_is_called_as_before() -> None:
+def test_generators_are_called_as_before() -> None:
     assert list(checked(_counted, typechecker=None)([np.zeros(2)])) == [2]
 
 

@@ -55,11 +55,11 @@ SOURCES = [
 ]
 
 
-def test_every_file_says_what_it_is() -> None:
+def test_every_file_has_a_module_docstring() -> None:
     assert _breaking(lambda source: not ast.get_docstring(ast.parse(source.text))) == []
 
 
-def test_every_name_says_what_is_inside() -> None:
+def test_no_file_has_a_name_without_meaning() -> None:
     assert _breaking(lambda s: EMPTY_NAMES & set(Path(s.name).with_suffix("").parts)) == []
 
 
@@ -72,7 +72,7 @@ def test_nothing_is_unpickled() -> None:
     assert _breaking(lambda source: any(map(_may_unpickle, source.calls))) == []
 
 
-def test_what_is_printed_goes_through_one_place() -> None:
+def test_everything_printed_goes_through_one_file() -> None:
     """There, what is printed is made harmless first."""
     printing = {"print", "typer.echo", "typer.secho", "Console", "sys.stdout.write"}
     assert _breaking(lambda source: printing & source.called) == []
@@ -90,7 +90,7 @@ def test_a_name_of_a_file_is_no_pattern() -> None:
     assert _breaking(lambda source: any(map(looks_for_more, source.calls))) == []
 
 
-def test_nobody_seeds_for_everybody() -> None:
+def test_no_code_seeds_global_generators() -> None:
     assert _breaking(lambda source: SEEDS_ALL & source.called) == []
 
 

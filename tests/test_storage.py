@@ -44,7 +44,7 @@ def _caused(error: Exception, cause: Exception) -> Exception:
         (ValueError("os error"), None),
     ],
 )
-def test_what_the_system_said_is_found(error: Exception, number: int | None) -> None:
+def test_the_errors_of_the_system_are_found(error: Exception, number: int | None) -> None:
     assert refusal(error) == number
 
 
@@ -57,7 +57,7 @@ def test_what_the_system_said_is_found(error: Exception, number: int | None) -> 
         (errno.EIO, "another place"),
     ],
 )
-def test_a_refusal_says_what_to_do(number: int, hint: str) -> None:
+def test_a_refusal_has_a_hint(number: int, hint: str) -> None:
     told = refused("there/x", number)
     assert "'there/x' cannot be written" in told.message
     assert os.strerror(number) in told.message
@@ -144,7 +144,9 @@ def test_a_file_that_cannot_be_replaced_is_written_as_it_is(
         ("loop", "Too many levels"),
     ],
 )
-def test_a_file_that_cannot_be_written_is_told_before(tmp_path: Path, name: str, said: str) -> None:
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(
+    tmp_path: Path, name: str, said: str
+) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")

@@ -27,7 +27,7 @@ def test_length_is_the_number_of_events(history: History) -> None:
     assert len(Ranking(item_rows=np.array([2, 1]), scores=np.array([0.5, 0.1]))) == 2
 
 
-def test_without_drops_one_event_of_every_column(history: History) -> None:
+def test_without_removes_one_event_from_every_column(history: History) -> None:
     less = history.without(1)
     assert less.item_rows.tolist() == [7, 7, 5]
     assert less.event_types.tolist() == [0, 0, 2]

@@ -37,7 +37,7 @@ def test_auc_and_log_loss_are_those_of_scikit_learn() -> None:
     assert log_loss(PROBABILITIES, LABELS) == pytest.approx(0.6682358919061326, abs=1e-12)
 
 
-def test_auc_of_one_label_is_not_known() -> None:
+def test_auc_of_a_single_label_is_nan() -> None:
     assert math.isnan(auc(PROBABILITIES, np.ones(6, dtype=bool)))
     assert math.isnan(user_auc(PROBABILITIES, LABELS, np.arange(6)))
 
@@ -68,7 +68,7 @@ def test_calibration_error_by_hand() -> None:
     assert expected_calibration_error(np.full(4, 0.5), np.array([1, 1, 0, 0], bool)) == 0.0
 
 
-def test_a_sure_error_costs_much_but_not_all() -> None:
+def test_a_confident_error_has_a_large_but_finite_loss() -> None:
     assert log_loss(np.array([0.0]), np.array([True])) == pytest.approx(-math.log(1e-7))
     assert log_loss(np.array([1.0]), np.array([True])) == pytest.approx(0, abs=1e-6)
 
@@ -79,7 +79,7 @@ def test_yes_no_names_every_metric() -> None:
     assert scores["auc"] == scores["uauc"]
 
 
-def test_a_choice_is_valid_where_it_names_one_candidate() -> None:
+def test_a_choice_is_valid_if_it_names_exactly_one_candidate() -> None:
     titles = ["Alien", "Aliens", "Heat"]
     assert chosen_candidate("aliens ", titles) == "aliens"
     assert chosen_candidate("I choose Heat.", titles) == "heat"
@@ -96,7 +96,7 @@ def test_choices_are_scored_over_valid_and_over_all() -> None:
     assert score_choices([], [], []) == {"valid_ratio": 0, "hit_ratio_1": 0, "accuracy": 0}
 
 
-def test_lists_of_other_lengths_are_told() -> None:
+def test_lists_of_different_lengths_are_an_error() -> None:
     with pytest.raises(DataError, match="its candidates and its target"):
         score_choices(["a"], [], ["a"])
     with pytest.raises((DataError, TypeCheckError)):  # whichever looks first

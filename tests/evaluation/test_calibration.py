@@ -31,7 +31,7 @@ def test_the_distortion_is_found(rng: np.random.Generator) -> None:
     assert log_loss(found.applied(told), labels) < log_loss(told, labels)
 
 
-def test_another_source_is_trusted_as_much_as_it_knows(rng: np.random.Generator) -> None:
+def test_the_trust_in_another_source_depends_on_its_quality(rng: np.random.Generator) -> None:
     told, known = rng.normal(size=20_000), rng.normal(size=20_000)
     labels = rng.random(20_000) < expit(0.5 * told + 1.5 * known + 0.3)
     found = fit_calibration(expit(told), labels, known)
@@ -58,7 +58,7 @@ def test_the_order_stays_and_the_penalised_loss_does_not_grow(
     assert ((applied >= 0) & (applied <= 1)).all()
 
 
-def test_without_an_answer_nothing_changes() -> None:
+def test_without_answers_calibration_changes_nothing() -> None:
     found = fit_calibration(np.zeros(0), np.zeros(0, dtype=bool))
     assert (found.slope, found.intercept) == (1.0, 0.0)
 
@@ -68,7 +68,7 @@ def test_levels_do_not_change_by_default(rng: np.random.Generator) -> None:
     assert_allclose(LevelCalibration().applied(chances, np.ones(4)), chances, atol=1e-5)
 
 
-def test_what_else_is_known_is_used_where_the_model_knows_nothing(
+def test_another_source_is_used_if_the_model_is_uninformative(
     rng: np.random.Generator,
 ) -> None:
     known = rng.normal(size=4_000)

@@ -53,7 +53,7 @@ def test_popularity_divides_the_events_in_thirds(dataset_of: MakeDataset) -> Non
     }
 
 
-def test_nothing_learned_means_that_all_is_cold(dataset_of: MakeDataset) -> None:
+def test_without_training_events_all_targets_are_cold(dataset_of: MakeDataset) -> None:
     dataset = dataset_of([[0, 1], [1, 2]], 3)
     assert set(names_of(groups.by_popularity(dataset, pairs_of(dataset)))) == {
         "cold: never in training"
@@ -73,7 +73,7 @@ def test_a_step_does_not_lead_from_one_user_to_the_next(dataset_of: MakeDataset)
     assert found[1].startswith("generalised")
 
 
-def test_somebody_training_never_saw_is_new(dataset_of: MakeDataset) -> None:
+def test_a_user_unseen_in_training_is_new(dataset_of: MakeDataset) -> None:
     dataset = dataset_of([[0, 1, 2], [1, 2]], 3)
     assert names_of(groups.by_familiarity(dataset, dataset.cases("test"))) == [
         "known to training",

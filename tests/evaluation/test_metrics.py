@@ -49,7 +49,7 @@ def test_a_cut_off_ends_the_list() -> None:
 
 
 @pytest.mark.parametrize("name", ACCURACY)
-def test_a_cut_off_beyond_the_list_takes_what_is_there(name: str) -> None:
+def test_a_cut_off_beyond_the_list_counts_the_whole_list(name: str) -> None:
     few, many = ACCURACY[name](HITS, COUNTS, 4), ACCURACY[name](HITS, COUNTS, 50)
     assert many == pytest.approx(few)
 

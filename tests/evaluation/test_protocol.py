@@ -17,7 +17,7 @@ from palate.types import History, SupportsRecommend, SupportsScore
 ScoreAs = Callable[[np.ndarray], SupportsScore]
 
 
-def test_both_paths_agree(
+def test_lists_and_scores_are_evaluated_alike(
     shop: Dataset, scorer: SupportsScore, lists_only: SupportsRecommend
 ) -> None:
     by_score = evaluate(scorer, shop, cutoffs=(1, 5, 10, 60), batch_size=7)
@@ -52,7 +52,9 @@ def test_the_size_of_a_batch_changes_nothing(shop: Dataset, scorer: SupportsScor
     assert single.intervals == batch.intervals
 
 
-def test_who_knows_the_answers_is_perfect(shop: Dataset, oracle: SupportsScore) -> None:
+def test_a_recommender_that_knows_the_answers_is_perfect(
+    shop: Dataset, oracle: SupportsScore
+) -> None:
     found = evaluate(oracle, shop)
     assert found.unmasked["ndcg@5"] == 1
     assert found.unmasked["recall@5"] == 1
@@ -93,7 +95,7 @@ def test_json_has_the_promised_keys(shop: Dataset, scorer: SupportsScore) -> Non
     assert low <= found["masked"]["recall@10"] <= high
 
 
-def test_in_words_it_is_three_lines(found: Evaluation) -> None:
+def test_the_text_of_an_evaluation_has_three_lines(found: Evaluation) -> None:
     first, masked, unmasked = str(found).splitlines()
     assert first == "toy, test part, 80 users, ranked over all items"
     low, high = found.intervals["recall@10"]
@@ -124,7 +126,7 @@ def test_a_missing_or_damaged_evaluation_says_what_to_do(tmp_path: Path) -> None
         Evaluation.from_json({"dataset": "x"})
 
 
-def test_progress_is_told(shop: Dataset, scorer: SupportsScore) -> None:
+def test_progress_is_reported(shop: Dataset, scorer: SupportsScore) -> None:
     told: list[tuple[int, int]] = []
     evaluate(scorer, shop, batch_size=32, progress=lambda done, all_: told.append((done, all_)))
     assert told == [(32, 80), (64, 80), (80, 80)]
@@ -140,7 +142,7 @@ def test_scores_that_are_no_numbers_are_an_error(shop: Dataset, score_as: ScoreA
         evaluate(score_as(np.full((80, 60), np.nan)), shop)
 
 
-def test_nothing_to_predict_is_an_error(
+def test_a_part_without_events_is_an_error(
     dataset_of: Callable[..., Dataset], scorer: SupportsScore
 ) -> None:
     with pytest.raises(DataError, match="nothing to predict"):
@@ -155,7 +157,7 @@ def test_impossible_cutoffs_are_an_error(
         evaluate(scorer, shop, cutoffs=cutoffs)
 
 
-def test_somebody_without_a_history_is_asked_about_too(
+def test_users_without_a_history_are_evaluated_too(
     dataset_of: Callable[..., Dataset], score_as: ScoreAs
 ) -> None:
     dataset = dataset_of([[3], [0, 1, 2]], 4, num_valid=0)

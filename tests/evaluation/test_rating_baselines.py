@@ -55,7 +55,7 @@ def test_a_bias_is_the_shrunken_mean() -> None:
     assert_allclose(fitted.users[2], (rest[2] - fitted.items[1]) / (2 + 1))
 
 
-def test_who_was_never_seen_is_predicted_by_the_other_alone() -> None:
+def test_an_unseen_user_is_predicted_by_the_item_alone() -> None:
     train = Ratings(np.asarray([0, 0]), np.asarray([0, 1]), np.asarray([5.0, 1.0]))
     fitted = fit_biases(train, SHAPE, penalty=1.0)
     (known,) = fitted.predict(np.asarray([30]), np.asarray([0]))
@@ -118,7 +118,7 @@ def test_without_a_rating_there_is_no_baseline() -> None:
         fit_mean(Ratings(nothing, nothing, np.zeros(0)), SHAPE)
 
 
-def test_a_user_is_known_by_the_ratings_of_the_history() -> None:
+def test_the_user_bias_is_computed_from_the_ratings_of_the_history() -> None:
     known = ItemBiases(3.0, np.asarray([0.5, -0.5, 0.0]), 2.0)
     rows = np.asarray([0, 1, 2])
     ratings = np.asarray([4.5, np.nan, 4.0], dtype=np.float32)
@@ -129,7 +129,7 @@ def test_a_user_is_known_by_the_ratings_of_the_history() -> None:
     assert_allclose(known.above_mean(nobody, rows), known.items)
 
 
-def test_known_users_are_told_as_by_biases() -> None:
+def test_known_users_are_predicted_as_by_biases() -> None:
     shop = World(num_users=60, num_items=30, seed=1).dataset()
     found = fit_item_biases(shop)
     train = ratings_of(shop, "train")

@@ -91,7 +91,7 @@ def test_holm_only_raises_and_keeps_the_order(p_values: list[float]) -> None:
     assert [corrected[i] for i in np.argsort(p_values, kind="stable")] == sorted(corrected)
 
 
-def test_who_knows_the_answers_is_better(
+def test_a_recommender_that_knows_the_answers_is_significantly_better(
     found: Evaluation, perfect: Evaluation, rng: np.random.Generator
 ) -> None:
     better, same = compare(found, perfect, ["recall@10"], rng), compare(found, found, ["auc"], rng)

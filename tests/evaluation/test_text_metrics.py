@@ -143,7 +143,7 @@ def test_aspects_are_whole_words_one_after_the_other() -> None:
     assert feature_coverage_ratio(written, aspects) == pytest.approx(2 / 3)
 
 
-def test_feature_diversity_is_shared_aspects_per_pair() -> None:
+def test_feature_diversity_is_the_number_of_shared_aspects_per_pair() -> None:
     written = ["tone and price", "price", "tone price looks"]
     aspects = ["tone", "price", "looks"]
     # Shared by the pairs: {price}, {tone, price}, {price}.
@@ -169,7 +169,7 @@ def test_score_texts_names_every_metric() -> None:
 
 
 @pytest.mark.parametrize("aspects", [None, ["tone"]])
-def test_lists_of_other_lengths_are_told(aspects: list[str] | None) -> None:
+def test_lists_of_different_lengths_are_an_error(aspects: list[str] | None) -> None:
     references = WANTED[:3] if aspects is None else WANTED
     with pytest.raises(DataError, match="needs its own"):
         score_texts(WRITTEN, references, aspects=aspects)

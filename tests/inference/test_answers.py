@@ -38,7 +38,7 @@ def test_a_rating_is_the_expectation_over_the_levels(speaker: Recommender) -> No
     assert min(rated.levels) <= rated.value <= max(rated.levels)
 
 
-def test_many_are_rated_as_one_alone(speaker: Recommender) -> None:
+def test_many_ratings_equal_single_ones(speaker: Recommender) -> None:
     task = speaker.answers.task(Rating)
     histories = [speaker.history(f"u{n}") for n in (1, 2, 3)]
     together = speaker.answers.ratings([task.ask(h, np.asarray([3, 5])) for h in histories])
@@ -46,7 +46,7 @@ def test_many_are_rated_as_one_alone(speaker: Recommender) -> None:
     assert_allclose([r.value for r in together], [r.value for r in alone], atol=1e-4)
 
 
-def test_somebody_new_is_answered(speaker: Recommender) -> None:
+def test_a_new_user_is_answered(speaker: Recommender) -> None:
     items = speaker.dataset.catalog.vocabulary.ids
     newcomer = speaker.history_of([str(items[2]), str(items[4])])
     assert 1 <= speaker.engine.rate(newcomer, 3).value <= 5
@@ -68,7 +68,7 @@ def test_ranking_holds_every_candidate_once_with_calibrated_chances(speaker: Rec
     )
 
 
-def test_what_an_item_scores_counts_in_yes_or_no(speaker: Recommender) -> None:
+def test_item_scores_count_in_yes_no_answers(speaker: Recommender) -> None:
     history, rows = speaker.history("u1"), np.asarray([7, 3, 9, 1])
     answers = speaker.answers
     task = answers.task(YesNo)
@@ -89,7 +89,7 @@ def _all_odds(answers: TextAnswers, history: History) -> np.ndarray:
     return odds
 
 
-def test_a_model_of_words_alone_has_no_scores_to_mix_in(chooser: Recommender) -> None:
+def test_a_model_of_text_alone_has_no_item_scores_to_mix_in(chooser: Recommender) -> None:
     example = Choice(plain_titles(chooser.dataset.catalog)).ask(NOBODY, np.asarray([1]))
     assert chooser.answers.log_odds([example]) is None
 
@@ -135,7 +135,7 @@ def test_a_model_that_chooses_ranks_by_the_shares_of_the_choice(chooser: Recomme
     assert chooser.ranked_by == "share of the choice among them"
 
 
-def test_what_has_no_title_cannot_be_chosen(
+def test_an_item_without_a_title_cannot_be_chosen(
     chooser: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = chooser.answers.task(Choice)
@@ -163,7 +163,7 @@ def test_an_explanation_claims_nothing_invented(
     assert not raw.quoted
 
 
-def test_where_nothing_is_left_facts_are_told(
+def test_without_a_grounded_sentence_facts_are_stated(
     speaker: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -176,7 +176,7 @@ def test_where_nothing_is_left_facts_are_told(
     ).is_grounded
 
 
-def test_words_are_said(speaker: Recommender) -> None:
+def test_text_is_generated(speaker: Recommender) -> None:
     history = speaker.history("u1")
     assert speaker.engine.explain(history, 3).text
     assert speaker.engine.explain(history, 3, "colour").text
@@ -184,7 +184,7 @@ def test_words_are_said(speaker: Recommender) -> None:
     assert speaker.engine.profile(history)
 
 
-def test_at_least_the_least_number_of_words_is_said(speaker: Recommender) -> None:
+def test_generated_text_has_at_least_the_minimum_number_of_words(speaker: Recommender) -> None:
     task = speaker.answers.task(Rating)
     example = task.ask(speaker.history("u1"), np.asarray([3]))
     question = speaker.answers.question(task, [example])
@@ -193,7 +193,7 @@ def test_at_least_the_least_number_of_words_is_said(speaker: Recommender) -> Non
     assert 1 <= len(short) <= len(long)
 
 
-def test_picks_are_of_the_candidates(speaker: Recommender) -> None:
+def test_choices_are_among_the_candidates(speaker: Recommender) -> None:
     task = speaker.answers.task(Choice)
     asked = [np.asarray([4, 8, 2]), np.asarray([1, 6])]
     examples = [task.ask(speaker.history("u2"), rows) for rows in asked]
@@ -203,7 +203,7 @@ def test_picks_are_of_the_candidates(speaker: Recommender) -> None:
         assert (np.diff(pick.scores) <= 0).all()
 
 
-def test_what_was_not_trained_says_so(tiny_shop: Dataset, popularity: Recommender) -> None:
+def test_untrained_tasks_are_refused(tiny_shop: Dataset, popularity: Recommender) -> None:
     with pytest.raises(NotTrainedError, match="gives no text answers") as found:
         popularity.engine.rate(popularity.history("u1"), 0)
     assert "--recipe palate" in found.value.hint
@@ -268,7 +268,7 @@ def test_calibration_is_kept_in_the_folder(speaker: Recommender, tmp_path: Path)
     )
 
 
-def test_what_others_wrote_may_be_quoted_where_it_agrees(
+def test_reviews_of_others_may_be_quoted_if_they_agree(
     speaker: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = speaker.answers.task(Explanation)
@@ -287,7 +287,7 @@ def test_what_others_wrote_may_be_quoted_where_it_agrees(
     assert set(wanted) <= set(about), "quotes on the aspect are among those allowed"
 
 
-def test_a_summary_may_be_the_beginning_of_the_review(
+def test_a_summary_can_be_the_beginning_of_the_review(
     speaker: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(

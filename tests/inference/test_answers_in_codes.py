@@ -90,7 +90,7 @@ def test_seen_items_and_others_than_the_candidates_are_left_out(shop: Dataset, f
         assert set(ranking.item_rows.tolist()) == allowed
 
 
-def test_many_at_once_are_each_alone(shop: Dataset) -> None:
+def test_many_requests_at_once_equal_single_ones(shop: Dataset) -> None:
     engine = _asked(shop, _parts(shop), "codes")
     histories = _histories(shop)
     for history, ranking in zip(histories, engine.by_rows.recommend(histories, 5), strict=True):
@@ -98,7 +98,9 @@ def test_many_at_once_are_each_alone(shop: Dataset) -> None:
         assert alone.item_rows.tolist() == ranking.item_rows.tolist()
 
 
-def test_a_hybrid_without_weight_is_the_set_and_a_heavy_one_the_codes(shop: Dataset) -> None:
+def test_a_hybrid_of_weight_zero_ranks_like_the_set_and_a_heavy_one_like_the_codes(
+    shop: Dataset,
+) -> None:
     parts, histories = _parts(shop), _histories(shop)
     by_set = _model(shop, parts).by_rows.recommend(histories, 5)
     by_codes = _asked(shop, parts, "codes").by_rows.recommend(histories, 5)
@@ -108,7 +110,7 @@ def test_a_hybrid_without_weight_is_the_set_and_a_heavy_one_the_codes(shop: Data
             assert ranking.item_rows.tolist() == other.item_rows.tolist()
 
 
-def test_several_blends_at_once_are_each_alone(shop: Dataset) -> None:
+def test_several_blends_at_once_equal_single_ones(shop: Dataset) -> None:
     parts, histories = _parts(shop), _histories(shop)
     seen = parts.features.has_id.copy()
     seen[5] = False
@@ -128,7 +130,7 @@ def test_several_blends_at_once_are_each_alone(shop: Dataset) -> None:
             np.testing.assert_allclose(one.scores, other.scores, rtol=1e-5)
 
 
-def test_a_model_of_both_forms_is_trained_saved_and_asked_alike(
+def test_a_model_with_both_forms_answers_the_same_after_saving(
     shop: Dataset, tmp_path: Path
 ) -> None:
     model = Recommender.train(shop, load_recipe("liger", SMALL), seed=2)
@@ -142,7 +144,7 @@ def test_a_model_of_both_forms_is_trained_saved_and_asked_alike(
     assert loaded.asking(Request(form="codes")).evaluate().masked["recall@10"] >= 0
 
 
-def test_a_model_of_codes_alone_answers_explains_and_is_judged_in_codes(shop: Dataset) -> None:
+def test_a_model_with_codes_alone_answers_explains_and_is_evaluated(shop: Dataset) -> None:
     model = Recommender.train(shop, load_recipe("tiger", SMALL), seed=2)
     history = _histories(shop)[3]
     best = int(model.by_rows.recommend([history], 1)[0].item_rows[0])
@@ -168,7 +170,7 @@ def test_recipes_that_cannot_answer_are_refused(recipe: str, change: str) -> Non
         load_recipe(recipe, [change])
 
 
-def test_the_largest_raise_gives_new_items_their_share_of_the_lists(shop: Dataset) -> None:
+def test_the_largest_boost_gives_new_items_their_share_of_the_lists(shop: Dataset) -> None:
     parts, histories = _parts(shop), shop.cases("valid").histories
     seen = np.arange(len(shop.catalog)) % 4 != 0
     parts = replace(parts, features=replace(parts.features, has_id=seen))
@@ -185,7 +187,7 @@ def test_the_largest_raise_gives_new_items_their_share_of_the_lists(shop: Datase
     assert share(0.0) < 0.25
 
 
-def test_new_items_are_raised_where_the_valid_part_wants_them(shop: Dataset) -> None:
+def test_new_items_are_boosted_if_validation_improves(shop: Dataset) -> None:
     parts = _parts(shop, "codes.boost_fractions=[0.0, 1.0]")
     wanted = Counter(int(targets[0]) for targets in shop.cases("valid").targets)
     often = [row for row, _ in wanted.most_common(6)]
@@ -196,7 +198,7 @@ def test_new_items_are_raised_where_the_valid_part_wants_them(shop: Dataset) -> 
         assert (with_blend(known, shop, seed=0).blend.new_item_boost != 0) == expected
 
 
-def test_a_hybrid_raises_what_training_never_saw(shop: Dataset) -> None:
+def test_a_hybrid_boosts_items_unseen_in_training(shop: Dataset) -> None:
     parts = _parts(shop)
     seen = parts.features.has_id.copy()
     seen[5] = False

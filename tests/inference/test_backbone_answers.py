@@ -108,7 +108,7 @@ def test_saved_and_read_back_it_answers_alike(
     np.testing.assert_array_equal(loaded.by_rows.score(histories), model.by_rows.score(histories))
 
 
-def test_what_was_trained_is_saved_alone(
+def test_only_trained_weights_are_saved(
     models: dict[str, Recommender], pretrained: dict[str, Path], tmp_path: Path
 ) -> None:
     models["llama"].save(tmp_path / "model")
@@ -137,7 +137,7 @@ def test_a_search_with_enough_beams_is_the_exhaustive_ranking(
         np.testing.assert_allclose(ranking.scores, expected[ranking.item_rows], atol=1e-4)
 
 
-def test_reading_on_is_reading_anew(
+def test_a_continued_cache_equals_reading_from_the_start(
     models: dict[str, Recommender], shop: Dataset, kind: str
 ) -> None:
     model = models[kind]
@@ -155,7 +155,7 @@ def test_reading_on_is_reading_anew(
                 torch.testing.assert_close(one, two, atol=1e-4, rtol=1e-4)
 
 
-def test_many_at_once_are_each_alone(
+def test_many_requests_at_once_equal_single_ones(
     models: dict[str, Recommender], shop: Dataset, kind: str
 ) -> None:
     engine = TextEngine(PromptRunner(models[kind].trained.system))
@@ -172,7 +172,7 @@ def test_many_at_once_are_each_alone(
             ) == [text]
 
 
-def test_no_word_is_said_that_the_tokenizer_does_not_know(
+def test_only_tokens_of_the_tokenizer_are_generated(
     models: dict[str, Recommender], shop: Dataset
 ) -> None:
     system = models["llama"].trained.system
@@ -192,7 +192,7 @@ def test_no_word_is_said_that_the_tokenizer_does_not_know(
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2"])
-def test_a_causal_one_copies_alike_however_it_is_read(
+def test_a_causal_backbone_copies_the_same_words_with_and_without_a_cache(
     shop: Dataset, pretrained: dict[str, Path], kind: str
 ) -> None:
     more = (
@@ -241,7 +241,7 @@ def test_merged_it_answers_alike_and_needs_no_other_folder(
 
 
 @pytest.mark.parametrize("kind", ["qwen2", "t5"])
-def test_one_tuned_as_a_whole_needs_no_other_folder(
+def test_a_fully_tuned_backbone_needs_no_other_folder(
     shop: Dataset, pretrained: dict[str, Path], tmp_path: Path, kind: str
 ) -> None:
     shutil.copytree(pretrained[kind], tmp_path / "checkpoint")
@@ -269,7 +269,9 @@ def test_another_backbone_in_its_place_is_refused(
     assert str(place.resolve()) in caught.value.hint
 
 
-def test_what_cannot_be_merged_says_so(models: dict[str, Recommender], shop: Dataset) -> None:
+def test_a_backbone_that_cannot_be_merged_is_refused(
+    models: dict[str, Recommender], shop: Dataset
+) -> None:
     with pytest.raises(ConfigError, match="no LoRA update"):
         models["qwen2"].merged()
     baseline = Recommender.train(

@@ -125,7 +125,7 @@ def test_enough_beams_are_exhaustive(
 
 
 @pytest.mark.parametrize("beams", [1, 3, 20, 500])
-def test_it_is_the_search_one_would_write_down(beams: int) -> None:
+def test_the_beam_search_equals_a_plain_implementation(beams: int) -> None:
     sizes = (6, 7, 5)
     codes, scorer = catalogue(sizes, 90), TableScorer(sizes, users=4)
     rows, totals = beam_search(scorer, PrefixTable.of(codes), beams=beams, n=beams)
@@ -181,13 +181,13 @@ def test_a_prefix_whose_items_are_all_seen_takes_no_beam() -> None:
     assert rows.tolist() == [[2]], "the one beam would have ended at the first prefix"
 
 
-def test_no_more_beams_than_prefixes_are_asked_for() -> None:
+def test_there_are_no_more_beams_than_prefixes() -> None:
     codes, scorer = catalogue((2, 2, 2), 8), TableScorer((2, 2, 2), users=1)
     beam_search(scorer, PrefixTable.of(codes), beams=500, n=3)
     assert scorer.asked == [2, 4]
 
 
-def test_equals_come_by_row() -> None:
+def test_equal_scores_come_in_row_order() -> None:
     codes, scorer = catalogue((3, 3), 9), TableScorer((3, 3), users=1)
     for after in scorer.after:
         after.zero_()
@@ -196,7 +196,7 @@ def test_equals_come_by_row() -> None:
     assert totals.tolist() == [[0.0] * 9]
 
 
-def test_what_is_impossible_is_not_listed() -> None:
+def test_impossible_tasks_are_not_listed() -> None:
     codes, scorer = catalogue((3,), 3), TableScorer((3,), users=1)
     scorer.after[0][0, 0] = torch.tensor([-torch.inf, -1.0, -torch.inf])
     rows, totals = beam_search(scorer, PrefixTable.of(codes), beams=2, n=2)
@@ -204,7 +204,7 @@ def test_what_is_impossible_is_not_listed() -> None:
     assert totals[0].tolist() == [-1.0, -np.inf]
 
 
-def test_nothing_to_choose_from_and_nobody_asking() -> None:
+def test_no_items_or_no_users_give_empty_lists() -> None:
     codes = catalogue((3, 3), 5)
     empty = PrefixTable.of(codes, rows=np.zeros(0, dtype=np.int64))
     rows, totals = beam_search(TableScorer((3, 3), users=2), empty, beams=4, n=3)
@@ -215,7 +215,7 @@ def test_nothing_to_choose_from_and_nobody_asking() -> None:
 
 
 @pytest.mark.parametrize(("beams", "n"), [(0, 1), (1, 0)])
-def test_at_least_one_beam_and_one_item(beams: int, n: int) -> None:
+def test_a_search_needs_at_least_one_beam_and_one_item(beams: int, n: int) -> None:
     with pytest.raises(ConfigError, match="at least 1"):
         beam_search(
             TableScorer((2,), users=1), PrefixTable.of(catalogue((2,), 2)), beams=beams, n=n

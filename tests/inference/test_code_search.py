@@ -25,6 +25,6 @@ def test_without_weight_the_set_reranks_what_either_found() -> None:
     np.testing.assert_allclose(found.scores, [3.0, 2.0, 1.0])
 
 
-def test_nothing_spelled_leaves_what_was_retrieved() -> None:
+def test_without_codes_found_the_retrieved_list_stays() -> None:
     found = blended(SCORES, _list([1, 0], [2.0, 3.0]), _list([], []), 2.0, 5)
     assert found.item_rows.tolist() == [0, 1]

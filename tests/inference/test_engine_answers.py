@@ -51,7 +51,9 @@ def test_it_answers_as_the_trained_system_does(
 
 
 @pytest.mark.parametrize("name", ["urm", "itemknn"])
-def test_many_at_once_are_each_alone(name: str, model_folders: Path, live_shop: Dataset) -> None:
+def test_many_requests_at_once_equal_single_ones(
+    name: str, model_folders: Path, live_shop: Dataset
+) -> None:
     together, alone = (Engine.load(model_folders / name) for _ in range(2))
     questions = [
         Request(history, n, filter=wanted, exclude_seen=seen, diversity=diversity)
@@ -65,7 +67,9 @@ def test_many_at_once_are_each_alone(name: str, model_folders: Path, live_shop: 
     same(together.answer(questions), [alone.answer([question])[0] for question in questions])
 
 
-def test_questions_in_many_words_are_each_alone(engine: Engine, live_shop: Dataset) -> None:
+def test_requests_with_different_wordings_do_not_affect_each_other(
+    engine: Engine, live_shop: Dataset
+) -> None:
     histories = histories_of(live_shop, 4)
     questions = [
         question
@@ -83,7 +87,7 @@ def test_questions_in_many_words_are_each_alone(engine: Engine, live_shop: Datas
     same(together, [engine.answer([question])[0] for question in questions])
 
 
-def test_words_are_asked_as_the_engine_asks_them(engine: Engine, live_shop: Dataset) -> None:
+def test_text_requests_use_the_prompts_of_the_engine(engine: Engine, live_shop: Dataset) -> None:
     """The prior speaks of the next item alone: any other answer is the engine's to the digit."""
     history = live_shop.interactions.history(1)
     title = engine.catalogue.view(7).title or ""
@@ -96,7 +100,7 @@ def test_words_are_asked_as_the_engine_asks_them(engine: Engine, live_shop: Data
     assert_allclose(answer.scores, ranking.scores, atol=1e-4)
 
 
-def test_one_pass_reads_all_that_share_a_wording(
+def test_requests_with_one_wording_share_one_pass(
     engine: Engine, live_shop: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passes = []
@@ -116,7 +120,7 @@ def test_one_pass_reads_all_that_share_a_wording(
     assert engine.cache.hits == engine.cache.misses == len(questions)
 
 
-def test_what_was_read_is_answered_without_a_pass(engine: Engine, live_shop: Dataset) -> None:
+def test_cached_user_states_are_answered_without_a_pass(engine: Engine, live_shop: Dataset) -> None:
     first, second = histories_of(live_shop, 2)
     (answer,) = engine.answer([Request(first, 4)])
     known = engine.answer_known([Request(second, 4), Request(first, 4)])
@@ -134,7 +138,7 @@ def test_the_cache_stays_within_its_bytes(model_folders: Path, live_shop: Datase
     assert 0 < engine.cache.entries < 40
 
 
-def test_lists_hold_nothing_seen_and_nothing_twice(engine: Engine, live_shop: Dataset) -> None:
+def test_lists_have_no_seen_items_and_no_duplicates(engine: Engine, live_shop: Dataset) -> None:
     for history in histories_of(live_shop):
         (answer,) = engine.answer([Request(history, 40)])
         assert len(set(answer.rows.tolist())) == len(answer.rows)
@@ -143,7 +147,7 @@ def test_lists_hold_nothing_seen_and_nothing_twice(engine: Engine, live_shop: Da
         assert (np.diff(answer.scores) <= 0).all()
 
 
-def test_filters_are_obeyed(engine: Engine, nobody: History) -> None:
+def test_filters_hold_in_every_list(engine: Engine, nobody: History) -> None:
     brand = next(view.brand for view in engine.catalogue.views(range(40)) if view.brand)
     wanted = ItemFilter(brands=(brand.upper(),), price_min=0.0)
     (answer,) = engine.answer([Request(nobody, 40, filter=wanted)])
@@ -177,7 +181,7 @@ def test_diversity_spreads_the_list(engine: Engine, live_shop: Dataset) -> None:
     assert likeness(spread.rows) < likeness(plain.rows)
 
 
-def test_somebody_new_is_answered_by_the_cold_start_task(engine: Engine, nobody: History) -> None:
+def test_a_new_user_is_answered_by_the_cold_start_task(engine: Engine, nobody: History) -> None:
     next_item, cold, objective = engine.answer(
         [
             Request(nobody, 5),
@@ -190,7 +194,7 @@ def test_somebody_new_is_answered_by_the_cold_start_task(engine: Engine, nobody:
     assert objective.fallback == "cold-start", "another question than the one that was asked"
 
 
-def test_without_that_task_what_is_popular_is_answered_and_said(
+def test_without_the_task_popular_items_are_the_named_fallback(
     model_folders: Path, live_shop: Dataset, nobody: History
 ) -> None:
     engine = Engine.load(model_folders / "itemknn")
@@ -205,7 +209,7 @@ def test_without_that_task_what_is_popular_is_answered_and_said(
     assert popular.answer([Request(_just([3]), 5)])[0].fallback is None, "it is what it does"
 
 
-def test_a_new_item_is_recommendable_at_once_by_its_title(engine: Engine) -> None:
+def test_a_new_item_can_be_recommended_at_once_by_its_title(engine: Engine) -> None:
     old = engine.catalogue.view(3)
     before = engine.trained.system.model.num_items
     changed = engine.catalogue.update([ItemRecord("fresh", title=old.title, brand=old.brand)])
@@ -219,7 +223,7 @@ def test_a_new_item_is_recommendable_at_once_by_its_title(engine: Engine) -> Non
     assert engine.catalogue.item("fresh").title == old.title
 
 
-def test_a_new_item_reads_as_one_shown_without_its_id(engine: Engine) -> None:
+def test_a_new_item_is_encoded_like_one_without_its_id(engine: Engine) -> None:
     """Its vectors are those that training showed for the same content with the ID left out."""
     model, view = engine.trained.system.model, engine.catalogue.view(9)
     engine.catalogue.update([_record(engine, 9, "twin")])
@@ -236,14 +240,16 @@ def test_a_new_item_reads_as_one_shown_without_its_id(engine: Engine) -> None:
     assert engine.catalogue.view(row).content == view.content
 
 
-def test_an_item_told_again_in_the_same_words_keeps_its_vectors(engine: Engine) -> None:
+def test_an_item_sent_again_unchanged_keeps_its_vectors(engine: Engine) -> None:
     before = engine.catalogue.state
     engine.catalogue.update([_record(engine, 4)])
     assert engine.catalogue.state.vectors is before.vectors
     assert engine.catalogue.state.edition == before.edition
 
 
-def test_a_changed_item_keeps_its_id_and_is_read_anew(engine: Engine, live_shop: Dataset) -> None:
+def test_a_changed_item_keeps_its_id_and_is_encoded_again(
+    engine: Engine, live_shop: Dataset
+) -> None:
     history = _just([4, 6])
     (before,) = engine.answer([Request(history, 5)])
     engine.catalogue.update(
@@ -299,7 +305,7 @@ def test_deleted_and_sold_out_items_vanish_and_come_back(
     assert engine.catalogue.update([DeletedItem("never heard of", 5)]) == 0
 
 
-def test_the_last_word_on_an_item_counts(engine: Engine) -> None:
+def test_the_last_change_of_an_item_counts(engine: Engine) -> None:
     engine.catalogue.update([ItemRecord("a", title="oak lamp"), DeletedItem("a", 2)])
     with pytest.raises(UnknownItemError):
         engine.catalogue.item("a")
@@ -307,7 +313,7 @@ def test_the_last_word_on_an_item_counts(engine: Engine) -> None:
     assert engine.catalogue.item("a").title == "oak table"
 
 
-def test_what_cannot_be_read_is_not_shown(engine: Engine, nobody: History) -> None:
+def test_items_without_known_words_are_not_recommended(engine: Engine, nobody: History) -> None:
     engine.catalogue.update([ItemRecord("blank"), ItemRecord("noise", title="zzyzx qwrtp")])
     (answer,) = engine.answer([Request(nobody, 50)])
     assert not set(answer.rows.tolist()) & {
@@ -331,7 +337,7 @@ def test_a_baseline_does_not_show_new_items_and_says_so(model_folders: Path) -> 
         engine.similar(engine.catalogue.row_of("fresh"), 3)
 
 
-def test_answers_never_see_half_of_a_change(engine: Engine) -> None:
+def test_answers_never_see_a_change_in_part(engine: Engine) -> None:
     """Readers ask without pause while items come and go; each answer fits one state."""
     failures: list[BaseException] = []
     stop = threading.Event()
@@ -371,7 +377,7 @@ def test_reasons_are_those_of_the_recommender(engine: Engine, model_folders: Pat
         assert [reason.event for reason in alone] == [reason.event for reason in reasons]
 
 
-def test_where_nothing_personal_was_answered_there_is_no_reason(
+def test_fallback_answers_have_no_reasons(
     model_folders: Path, nobody: History, engine: Engine
 ) -> None:
     assert engine.why(nobody, 3) == []
@@ -388,7 +394,7 @@ def test_similar_items_are_others_that_may_be_shown(name: str, model_folders: Pa
     assert len(answer.rows) == 38
 
 
-def test_a_twin_is_the_most_similar(engine: Engine) -> None:
+def test_an_identical_item_is_the_most_similar(engine: Engine) -> None:
     engine.catalogue.update([_record(engine, 9, "twin"), _record(engine, 9, "other twin")])
     assert engine.similar(engine.catalogue.row_of("twin"), 1).rows.tolist() == [
         engine.catalogue.row_of("other twin")
@@ -407,7 +413,7 @@ def test_a_twin_is_the_most_similar(engine: Engine) -> None:
         ("urm", {"family": "rate"}, "No recipe"),
     ],
 )
-def test_what_was_not_trained_is_refused_with_a_way_out(
+def test_untrained_requests_are_refused_with_a_hint(
     name: str, question: dict[str, str], message: str, model_folders: Path, nobody: History
 ) -> None:
     engine = Engine.load(model_folders / name)
@@ -458,7 +464,7 @@ def test_the_version_names_the_content(model_folders: Path) -> None:
     assert one.version == Engine.load(model_folders / "urm").version != other.version
 
 
-def test_unknown_items_are_told_apart(engine: Engine) -> None:
+def test_unknown_item_ids_are_listed_separately(engine: Engine) -> None:
     ids = [engine.catalogue.view(5).item_id, "nope", engine.catalogue.view(2).item_id]
     rows, missing = engine.catalogue.rows_of(ids)
     assert (rows.tolist(), missing) == ([5, 2], ["nope"])

@@ -93,7 +93,7 @@ def test_the_usual_form_is_the_models_first(engine: Engine, histories: list[Hist
 
 
 @pytest.mark.parametrize("form", ["codes", "hybrid"])
-def test_filters_are_kept_within_the_search(
+def test_filters_hold_inside_the_code_search(
     engine: Engine, histories: list[History], form: str
 ) -> None:
     brands = [view.brand for view in engine.catalogue.views(np.arange(len(engine.catalogue)))]
@@ -117,7 +117,7 @@ def test_every_candidate_is_ranked(engine: Engine, histories: list[History], for
 
 
 @pytest.mark.parametrize("form", ["codes", "hybrid"])
-def test_reasons_are_the_falls_of_the_score(
+def test_reasons_are_the_losses_of_score_without_an_event(
     engine: Engine, histories: list[History], form: str
 ) -> None:
     question = Request(histories[2], 3, form=form)
@@ -129,7 +129,7 @@ def test_reasons_are_the_falls_of_the_score(
 
 
 @pytest.mark.parametrize("recipe", ["urm-codes", "tiger"])
-def test_a_new_item_is_spelled_at_once_and_a_deleted_one_no_more(
+def test_a_new_item_has_codes_at_once_and_a_deleted_one_none(
     shop: Dataset, histories: list[History], recipe: str
 ) -> None:
     engine = _live(shop, recipe)
@@ -144,9 +144,7 @@ def test_a_new_item_is_spelled_at_once_and_a_deleted_one_no_more(
     assert sorted(after) == [row for row in range(41) if row != 5]
 
 
-def test_codes_of_an_items_own_are_given_to_no_new_item(
-    shop: Dataset, histories: list[History]
-) -> None:
+def test_own_tokens_are_not_given_to_new_items(shop: Dataset, histories: list[History]) -> None:
     index = "codes.index={kind='residual-kmeans', levels=1, size=4, unique='own-token'}"
     engine = _live(shop, "urm-codes", index)
     engine.catalogue.update([ItemRecord("new-lamp", "A lamp")])
@@ -156,7 +154,7 @@ def test_codes_of_an_items_own_are_given_to_no_new_item(
     assert engine.catalogue.row_of("new-lamp") in retrieved.rows
 
 
-def test_nobody_is_told_what_is_popular_where_codes_need_a_history(
+def test_an_empty_history_gets_popular_items_if_codes_need_a_history(
     shop: Dataset, nobody: History
 ) -> None:
     (answer,) = _live(shop, "tiger").answer([Request(nobody, 5)])

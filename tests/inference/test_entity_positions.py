@@ -71,7 +71,7 @@ def test_the_inner_positions_are_learned(engine: TextEngine) -> None:
     assert bool(moved[:4].all())
 
 
-def test_words_kept_are_words_read_anew(
+def test_cached_words_equal_words_read_again(
     shop: Dataset, engine: TextEngine, next_titles: Question
 ) -> None:
     title = plain_titles(shop.catalog)[0]
@@ -100,7 +100,7 @@ def test_with_the_entity_pool_every_title_is_real(
     assert not set(wild) <= real, "so little trained, it makes titles up without"
 
 
-def test_one_prompt_is_answered_as_many_are(shop: Dataset, engine: TextEngine) -> None:
+def test_a_single_prompt_is_answered_as_in_a_batch(shop: Dataset, engine: TextEngine) -> None:
     task = Rating(20, _parts(engine).ratings)
     examples = [task.ask(h, np.asarray([3, 7])) for h in shop.cases("test").histories[:6]]
     together = engine.choose(Question("rate it", examples), ["1", "5"])
@@ -109,7 +109,9 @@ def test_one_prompt_is_answered_as_many_are(shop: Dataset, engine: TextEngine) -
         assert_allclose(together[2 * number : 2 * number + 2], alone, atol=1e-5)
 
 
-def test_blanks_are_weighed_and_the_first_one_written(shop: Dataset, engine: TextEngine) -> None:
+def test_options_for_blanks_have_probabilities_and_the_first_blank_is_generated(
+    shop: Dataset, engine: TextEngine
+) -> None:
     rng = np.random.default_rng(0)
     pairs = held_out_examples(BlankFilling(8), held_out_events(shop, "valid")[:6], None, rng)
     examples: list[Example] = [example for _, example in pairs]
@@ -127,7 +129,7 @@ def test_a_saved_model_answers_the_same(
 
 
 @pytest.mark.parametrize("name", ["p5", "recsysllm"])
-def test_rows_read_both_ways_are_asked_at_their_end(shop: Dataset, name: str) -> None:
+def test_bidirectional_rows_predict_at_their_end(shop: Dataset, name: str) -> None:
     _, mixtures = build_parts(shop, _briefly(load_recipe(name, SMALL)), seed=1)
     for mixture in mixtures:
         for batch in mixture.batches(0):

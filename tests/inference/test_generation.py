@@ -5,7 +5,7 @@ import torch
 from palate.inference.generation import SamplingParams, _chosen, _likeliest, _repeating
 
 
-def test_words_are_drawn_with_their_chances() -> None:
+def test_words_are_drawn_with_their_probabilities() -> None:
     logits = torch.tensor([[0.1, 0.2, 0.6, 0.1]]).log().expand(2, -1)
     generator = torch.Generator().manual_seed(0)
     manner = SamplingParams(temperature=1.0, top_p=0.85)
@@ -17,7 +17,7 @@ def test_words_are_drawn_with_their_chances() -> None:
     assert bool((shares == 0).any())
 
 
-def test_the_words_to_draw_from_are_found_without_sorting_all() -> None:
+def test_the_nucleus_is_found_without_a_full_sort() -> None:
     generator = torch.Generator().manual_seed(0)
     sharp, flat = (torch.randn(3, 1_000, generator=generator) * scale for scale in (8, 0.5))
     for logits in (sharp, flat, torch.cat([sharp, flat])):
@@ -29,7 +29,7 @@ def test_the_words_to_draw_from_are_found_without_sorting_all() -> None:
     assert _likeliest(sharp.log_softmax(dim=1), 0.9)[1].shape == (3, 64)
 
 
-def test_no_run_of_words_is_said_twice() -> None:
+def test_no_run_of_words_is_generated_twice() -> None:
     marked = _repeating(torch.tensor([[5, 6, 7, 5, 6], [1, 2, 3, 4, 5]]), 9, 3)
     assert marked[0].nonzero().flatten().tolist() == [7]
     assert not marked[1].any()

@@ -64,7 +64,7 @@ def test_the_mask_is_what_each_item_fulfils(shop: list[Item], asked: Wanted) -> 
 
 
 @given(st.lists(items, min_size=3, max_size=6), st.lists(items, min_size=3, max_size=3), filters)
-def test_columns_that_were_changed_are_those_made_anew(
+def test_replaced_columns_equal_newly_made_ones(
     shop: list[Item], changed: list[Item], asked: Wanted
 ) -> None:
     views, told, wanted = (
@@ -149,7 +149,7 @@ def test_conditions_are_read_as_people_write_them(conditions: list[str], rows: l
         ("", "brand=NAME"),
     ],
 )
-def test_a_wrong_condition_is_told_what_there_is(condition: str, hint: str) -> None:
+def test_the_error_about_a_wrong_condition_lists_the_choices(condition: str, hint: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_filter([condition], SHOP)
     assert hint in caught.value.hint

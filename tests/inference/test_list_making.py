@@ -36,7 +36,7 @@ def test_without_diversity_the_best_come_first(rng: np.random.Generator) -> None
     assert_array_equal(chosen, np.argsort(-scores)[:5])
 
 
-def test_a_copy_of_the_first_comes_after_something_new() -> None:
+def test_a_duplicate_of_the_first_item_comes_after_a_different_item() -> None:
     """Relevance 1, 0.9, 0 and cosines 1 and 0 to the first: 0.45 - 0.5 < 0 - 0 at d = 0.5."""
     scores = np.asarray([10.0, 9.0, 0.0], dtype=np.float32)
     vectors = np.asarray([[1, 0], [2, 0], [0, 1]], dtype=np.float32)

@@ -110,7 +110,7 @@ def test_the_prior_is_added_to_the_items_it_was_fitted_with(
     assert_allclose(worded, PromptRunner(parts, Request(prompt="something calm")).score(histories))
 
 
-def test_a_model_of_stages_reads_as_many_events_as_it_was_taught(shop: Dataset) -> None:
+def test_a_staged_model_reads_as_many_events_as_its_last_stage(shop: Dataset) -> None:
     stage = "stages=[{tasks={next_item=1, max_history=3}, training={epochs=1}}]"
     recipe = load_recipe("urm-small", [stage, "model.decoder.width=16", "model.decoder.heads=2"])
     engine = PromptRunner(build_parts(shop, recipe, seed=1)[0])

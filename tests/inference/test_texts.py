@@ -58,7 +58,7 @@ def test_options_share_one_probability(shop: Dataset, engine: TextEngine) -> Non
     assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
 
 
-def test_one_prompt_is_answered_as_many_are(shop: Dataset, engine: TextEngine) -> None:
+def test_a_single_prompt_is_answered_as_in_a_batch(shop: Dataset, engine: TextEngine) -> None:
     examples = _ratings(shop, engine)
     together = engine.choose(Question("rate it", examples), [YES, NO])
     for number, example in enumerate(examples):
@@ -93,7 +93,7 @@ def test_weighing_options_together_is_reading_each_as_a_reply(
         assert_allclose(logs, alone, rtol=1e-4, atol=1e-4)
 
 
-def test_a_prompt_without_options_has_none_to_weigh(shop: Dataset, engine: TextEngine) -> None:
+def test_a_prompt_without_options_has_no_probabilities(shop: Dataset, engine: TextEngine) -> None:
     task = Choice(plain_titles(shop.catalog))
     examples = [task.ask(h, np.asarray([1])) for h in shop.cases("test").histories[:3]]
     question, title = Question("choose", examples), task.titles[1]
@@ -101,7 +101,7 @@ def test_a_prompt_without_options_has_none_to_weigh(shop: Dataset, engine: TextE
     assert [len(logs) for logs in engine.score_options(question, [[], [], []])] == [0, 0, 0]
 
 
-def test_what_is_copied_is_copied_alike_however_it_is_read(shop: Dataset) -> None:
+def test_copying_is_the_same_with_and_without_a_cache(shop: Dataset) -> None:
     more = ["training.epochs=1", 'model.item_format=["title","item"]', "model.copies=true"]
     copying = Recommender.train(shop, load_recipe("palate", [*SMALL, *more]), seed=1)
     engine, task = (
@@ -172,7 +172,7 @@ def _explained(shop: Dataset, engine: TextEngine) -> Question:
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_what_is_written_together_is_written_alone(
+def test_texts_generated_together_equal_single_ones(
     shop: Dataset, engine: TextEngine, temperature: float
 ) -> None:
     question = _explained(shop, engine)
@@ -190,7 +190,7 @@ def test_what_is_written_together_is_written_alone(
     ]
 
 
-def test_reading_on_is_reading_anew(shop: Dataset, engine: TextEngine) -> None:
+def test_a_continued_cache_equals_reading_from_the_start(shop: Dataset, engine: TextEngine) -> None:
     model = _parts(engine).model
     (_, batch), *_ = engine._batches(_explained(shop, engine))
     with torch.inference_mode():
@@ -215,7 +215,9 @@ def test_items_looked_up_are_items_computed(shop: Dataset, engine: TextEngine) -
     )
 
 
-def test_a_character_said_in_part_is_left_out(shop: Dataset, engine: TextEngine) -> None:
+def test_an_incomplete_character_is_left_out_of_generated_text(
+    shop: Dataset, engine: TextEngine
+) -> None:
     texts = engine.generate(
         _explained(shop, engine), SamplingParams(max_words=30, temperature=8.0, top_p=1.0)
     )
@@ -223,7 +225,7 @@ def test_a_character_said_in_part_is_left_out(shop: Dataset, engine: TextEngine)
     assert not any("\ufffd" in text for text in texts)
 
 
-def test_likes_are_told_from_the_rest(shop: Dataset, tmp_path: Path) -> None:
+def test_like_probabilities_separate_liked_items(shop: Dataset, tmp_path: Path) -> None:
     """A world in which everybody likes even rows and dislikes odd ones."""
     events = shop.interactions
     ratings = np.where(events.item_rows % 2 == 0, 5.0, 1.0).astype(np.float32)
@@ -252,7 +254,7 @@ def test_likes_are_told_from_the_rest(shop: Dataset, tmp_path: Path) -> None:
     assert_allclose(again.scores, ranked.scores, atol=1e-6)
 
 
-def test_a_model_of_items_alone_says_no_words(shop: Dataset) -> None:
+def test_a_model_without_a_text_head_generates_no_text(shop: Dataset) -> None:
     sasrec = Recommender.train(
         shop, load_recipe("sasrec", ["training.epochs=1", "model.decoder.width=16"])
     )
@@ -260,7 +262,7 @@ def test_a_model_of_items_alone_says_no_words(shop: Dataset) -> None:
         TextEngine(PromptRunner(sasrec.trained.system))
 
 
-def test_a_model_of_words_alone_recommends_nothing(shop: Dataset) -> None:
+def test_a_model_of_text_alone_recommends_nothing(shop: Dataset) -> None:
     settings = ["training.epochs=1", "model.decoder.width=16", "tasks.rating=1"]
     recipe = load_recipe("sasrec", [*settings, "tasks.next_item=0", 'answers=["text"]'])
     assert recipe.forms == ()

@@ -82,14 +82,14 @@ def test_with_enough_beams_every_title_is_weighed(
 
 
 @pytest.mark.parametrize("kind", ["llama", "t5"])
-def test_any_backbone_says_titles(
+def test_every_backbone_answers_by_titles(
     kind: str, pretrained: dict[str, Path], titled_shop: Dataset
 ) -> None:
     model = _trained(titled_shop, f"model.backbone={{path='{pretrained[kind]}'}}")
     _is_exhaustive(model, _histories(titled_shop))
 
 
-def test_two_positions_are_told_of_each_beam(titled_shop: Dataset) -> None:
+def test_entity_positions_follow_each_beam(titled_shop: Dataset) -> None:
     model = _trained(titled_shop, "model.entity_positions=true")
     _is_exhaustive(model, _histories(titled_shop))
 
@@ -100,7 +100,7 @@ def test_items_of_one_title_share_its_score(titler: Recommender, titled_shop: Da
     assert scores[3] == scores[4]
 
 
-def test_few_beams_find_the_likeliest_of_what_they_keep(
+def test_few_beams_find_the_best_of_the_prefixes_they_keep(
     titler: Recommender, titled_shop: Dataset
 ) -> None:
     histories = _histories(titled_shop)
@@ -111,7 +111,7 @@ def test_few_beams_find_the_likeliest_of_what_they_keep(
         assert_allclose(few.scores, [kept[row] for row in few.item_rows.tolist()], atol=1e-4)
 
 
-def test_what_was_seen_is_left_out_and_candidates_are_kept_to(
+def test_seen_items_and_non_candidates_are_left_out(
     titler: Recommender, titled_shop: Dataset
 ) -> None:
     histories = _histories(titled_shop)
@@ -124,7 +124,9 @@ def test_what_was_seen_is_left_out_and_candidates_are_kept_to(
     assert [len(ranking) for ranking in nothing] == [0] * len(histories)
 
 
-def test_one_history_is_answered_as_many_are(titler: Recommender, titled_shop: Dataset) -> None:
+def test_a_single_history_is_answered_as_in_a_batch(
+    titler: Recommender, titled_shop: Dataset
+) -> None:
     histories = _histories(titled_shop)
     for history, ranking in zip(histories, titler.by_rows.recommend(histories, 4), strict=True):
         alone = titler.by_rows.recommend([history], 4)[0]
@@ -132,7 +134,7 @@ def test_one_history_is_answered_as_many_are(titler: Recommender, titled_shop: D
         assert_allclose(alone.scores, ranking.scores, atol=1e-4)
 
 
-def test_a_reason_is_what_the_title_loses_without_an_event(
+def test_a_reason_is_the_likelihood_that_the_title_loses_without_an_event(
     titler: Recommender, titled_shop: Dataset
 ) -> None:
     history = titled_shop.cases("test").histories[0].last(4)
@@ -174,9 +176,7 @@ def test_a_model_of_every_task_answers_by_titles_too(
     assert speaker.by_rows.recommend(histories, 5)[0].scores[0] != wanted[0].scores[0]
 
 
-def test_by_titles_nothing_but_what_comes_next_is_answered(
-    titler: Recommender, titled_shop: Dataset
-) -> None:
+def test_titles_only_answer_the_next_item(titler: Recommender, titled_shop: Dataset) -> None:
     with pytest.raises(NotTrainedError, match="'search' with items; it answers next-item"):
         titler.asking(Request(family="search"))
     with pytest.raises(NotTrainedError, match="in the form 'set'; it answers in: titles"):

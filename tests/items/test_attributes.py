@@ -30,7 +30,7 @@ def test_only_shared_values_count() -> None:
     assert len(encoder.names) == encoder.num_attributes
 
 
-def test_bags() -> None:
+def test_attributes_of_items_by_hand() -> None:
     encoder = AttributeEncoder.fit(TABLE)
     first, second = _bag(encoder, TABLE, 0), _bag(encoder, TABLE, 1)
     assert first[:2] == second[:2] == ["brand: Acme", "category: Home"]

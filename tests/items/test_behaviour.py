@@ -35,7 +35,7 @@ def test_items_of_one_group_are_closer_than_those_of_two() -> None:
     assert np.abs(across).max() < 0.1
 
 
-def test_an_item_near_no_other_is_absent() -> None:
+def test_an_item_without_cooccurrences_has_no_vector() -> None:
     vectors = behaviour_vectors(_histories([0, 1, 0, 1], [2], [1, 0]), 4, SMALL, seed=0)
     assert vectors.present.tolist() == [True, True, False, False]
     assert not vectors.values[2:].any()
@@ -68,7 +68,7 @@ def test_same_seed_same_vectors() -> None:
 
 
 @pytest.mark.parametrize("sequences", [[], _histories([0], [1]), _histories([])])
-def test_nothing_together_means_nothing_known(sequences: list[History]) -> None:
+def test_items_without_cooccurrences_have_no_vectors(sequences: list[History]) -> None:
     vectors = behaviour_vectors(sequences, 3, SMALL, seed=0)
     assert not vectors.present.any()
     assert vectors.values.shape == (3, 2)

@@ -62,7 +62,9 @@ def test_a_full_catalogue_gives_every_modality(shop: Dataset) -> None:
         (("title", "description", "brand", "categories"), "text"),
     ],
 )
-def test_what_the_data_lacks_is_left_out(shop: Dataset, blank: tuple[str, ...], gone: str) -> None:
+def test_modalities_that_the_data_lacks_are_left_out(
+    shop: Dataset, blank: tuple[str, ...], gone: str
+) -> None:
     features = _features(shop, _with(shop.catalog, dict.fromkeys(blank)))
     assert gone not in features.vectors
     assert features.vectors
@@ -75,7 +77,7 @@ def test_attributes_the_data_lacks_are_left_out(shop: Dataset) -> None:
     assert features.num_attributes == 0
 
 
-def test_what_the_recipe_does_not_want_is_left_out(shop: Dataset) -> None:
+def test_modalities_that_the_recipe_lacks_are_left_out(shop: Dataset) -> None:
     only_text = CONFIG.model_copy(update={"modalities": ("text",)})
     features = _features(shop, shop.catalog, only_text)
     assert set(features.vectors) == {"text"}

@@ -26,7 +26,7 @@ def _features(bags: AttributeBags | None) -> ItemFeatures:
 
 
 @pytest.mark.parametrize("bags", [BAGS, None])
-def test_what_is_saved_is_what_is_loaded(tmp_path: Path, bags: AttributeBags | None) -> None:
+def test_saved_and_loaded_features_are_equal(tmp_path: Path, bags: AttributeBags | None) -> None:
     features = _features(bags)
     features.save(tmp_path / "features.safetensors")
     loaded = ItemFeatures.load(tmp_path / "features.safetensors")

@@ -57,7 +57,7 @@ def test_batches_of_any_length_equal_one_at_a_time() -> None:
 
 
 @installed
-def test_meaning_not_spelling_and_read_back(tmp_path: Path) -> None:
+def test_vectors_follow_the_meaning_and_are_equal_after_saving(tmp_path: Path) -> None:
     encoder = fit_text_encoder(TextEncoderConfig(kind="minilm"), [], seed=0)
     vectors = encoder.encode(
         ["a warm winter coat", "", "thick jacket for the cold", "kitchen knife"]

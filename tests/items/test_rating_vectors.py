@@ -28,7 +28,7 @@ def _found(sequences: list[History], num_items: int = 10, num_factors: int = 2) 
     return rating_vectors(sequences, num_items, num_factors, seed=1)
 
 
-def test_factors_tell_two_tastes_apart() -> None:
+def test_factors_separate_two_tastes() -> None:
     factors = _found(_two_tastes()).values[:, 2:]
     unit = factors / np.linalg.norm(factors, axis=1, keepdims=True)
     cosines = unit @ unit.T
@@ -54,7 +54,7 @@ def test_columns_have_a_deviation_of_one_over_what_is_there() -> None:
     assert_allclose(values.std(axis=0)[told], 1, atol=1e-4)
 
 
-def test_what_nobody_rated_is_absent() -> None:
+def test_items_without_ratings_have_no_vector() -> None:
     sequences = [_rated([0, 1], [4.0, 2.0]), _rated([0, 3], None), _rated([2, 1], [np.nan, 5.0])]
     vectors = _found(sequences, num_items=5)
     assert vectors.present.tolist() == [True, True, False, False, False]

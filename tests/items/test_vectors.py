@@ -53,7 +53,7 @@ def test_normalised_rows_have_numbers_of_size_one() -> None:
     assert not vectors.values[1].any()
 
 
-def test_kinds_side_by_side_weigh_alike() -> None:
+def test_concatenated_kinds_have_equal_weight() -> None:
     wide = ItemVectors(
         np.array([[4, 0, 0, 0], [0, 0, 0, 0]], np.float32) / 2, np.array([1, 0], bool)
     )

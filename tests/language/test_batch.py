@@ -25,7 +25,7 @@ def _example(
     return Example(history, np.asarray(prefix_lengths), np.asarray(targets), **more)
 
 
-def test_words_then_the_described_thing_then_events() -> None:
+def test_a_row_is_words_then_the_query_then_events() -> None:
     batch = BatchBuilder(TOKENIZER, VECTORS).batch(
         "search",
         [
@@ -46,7 +46,7 @@ def test_words_then_the_described_thing_then_events() -> None:
     assert batch.descriptions.tolist() == [VECTORS[2].tolist(), VECTORS[0].tolist()]
 
 
-def test_each_place_holds_one_thing_at_most() -> None:
+def test_each_token_is_a_word_an_item_or_a_query() -> None:
     batch = BatchBuilder(TOKENIZER, VECTORS).batch(
         "x", [_example([1, 2, 3], [3], [[4]], context="oak", query=1), _example([5], [1], [[6]])]
     )
@@ -77,7 +77,7 @@ def test_events_of_an_unknown_kind_are_left_open() -> None:
     assert batch.events.tolist() == [[NOTHING, NOTHING]]
 
 
-def test_a_row_with_nothing_in_it_keeps_one_empty_place() -> None:
+def test_an_empty_row_has_one_padding_token() -> None:
     batch = BatchBuilder(TOKENIZER).batch("next item", [_example([], [0], [[3]])])
     assert batch.items.tolist() == [[NOTHING]]
     assert batch.prefix_lengths.tolist() == [[0]]

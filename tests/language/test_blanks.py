@@ -70,7 +70,7 @@ def test_a_hidden_item_is_one_mark_and_its_words_are_the_answer() -> None:
     assert batch.masks.tolist() == [[[3]]]
 
 
-def test_nothing_is_told_of_a_hidden_event() -> None:
+def test_type_and_rating_of_a_hidden_event_are_hidden() -> None:
     batch = _batch(_hiding([0, 1], [-1, 0]))
     assert batch.events.tolist() == [[0, 0, 0, -1]]
     assert batch.ratings is not None
@@ -78,7 +78,7 @@ def test_nothing_is_told_of_a_hidden_event() -> None:
     assert 1 not in batch.items
 
 
-def test_blanks_are_said_in_order_and_a_run_is_one_blank() -> None:
+def test_blanks_are_answered_in_order_and_a_run_is_one_blank() -> None:
     batch = _batch(_hiding([0, 1, 2, 0], [0, -1, 1, 1]), _hiding([2, 1], [0, -1]))
     assert batch.token_ids[0].tolist() == [MASK, OAK, CHAIR, -1, MASK]
     assert batch.target_ids is not None
@@ -139,7 +139,7 @@ def test_a_document_is_hidden_from_somewhere_in_its_first_half_on() -> None:
     assert (min(counts), max(counts)) in {(6, 12), (7, 12)}
 
 
-def test_a_run_of_events_stands_for_a_sentence_where_there_is_no_review() -> None:
+def test_without_a_review_a_run_of_events_is_hidden_in_place_of_a_sentence() -> None:
     task = BlankFilling(20, levels=("sentence",))
     for seed in range(100):
         places = np.flatnonzero(_made(task, _history(9), seed).hidden == 0)
@@ -148,7 +148,7 @@ def test_a_run_of_events_stands_for_a_sentence_where_there_is_no_review() -> Non
 
 
 @pytest.mark.parametrize("level", ["sentence", "document"])
-def test_what_is_hidden_in_a_review_makes_it_whole_again(level: Level) -> None:
+def test_the_hidden_text_completes_the_review(level: Level) -> None:
     task = BlankFilling(20, REVIEWS, levels=(level,))
     texts = 0
     for number, history in enumerate(SHOP.sequences):
@@ -169,7 +169,9 @@ def test_what_is_hidden_in_a_review_makes_it_whole_again(level: Level) -> None:
 
 
 @given(st.integers(0, 1000), st.integers(2, 30), st.sampled_from(LEVELS))
-def test_what_is_shown_and_what_is_said_is_the_window(seed: int, length: int, level: Level) -> None:
+def test_the_visible_and_the_hidden_part_make_up_the_window(
+    seed: int, length: int, level: Level
+) -> None:
     example = _made(BlankFilling(12, levels=(level,)), _history(length), seed)
     assert example.hidden is not None
     assert len(example.history) == len(example.hidden) <= 12
@@ -199,14 +201,14 @@ def test_an_item_is_hidden_whole_or_not_at_all(seed: int, level: int) -> None:
     assert shown.count(OAK) == len(shown) / 2, "every title left is of two words"
 
 
-def test_the_newest_event_is_asked_for_where_it_is_held_out() -> None:
+def test_the_held_out_event_is_the_blank() -> None:
     example = BlankFilling(3).ask_last(_history(5))
     assert example.hidden is not None
     assert example.hidden.tolist() == [-1, -1, 0]
     assert example.history.item_rows.tolist() == [2, 3, 4]
 
 
-def test_a_user_of_one_event_and_no_review_offers_nothing() -> None:
+def test_a_user_with_one_event_and_no_review_has_no_example() -> None:
     assert BlankFilling(5).example(_history(1), {}, np.random.default_rng(0)) is None
 
 
@@ -227,7 +229,7 @@ def test_an_example_can_be_cut_to_one_of_its_points() -> None:
     assert late.candidates.tolist() == [[2], [3]]
 
 
-def test_a_person_reads_the_blanks_and_what_stands_in_them() -> None:
+def test_a_rendered_prompt_shows_the_blanks_and_their_text() -> None:
     ids = [f"i{row}" for row in range(len(TITLES))]
     catalog = Catalog(Vocabulary(ids), pl.DataFrame({"item_id": ids, "title": TITLES}))
     of_events = _hiding([0, 1, 2], [-1, 0, 0])

@@ -42,7 +42,7 @@ def _allowed(said: Sequence[int]) -> list[int]:
         ([*LAMP, END, -1, -1], [1, 2, 1, 1, 1]),
     ],
 )
-def test_the_inner_place_grows_along_an_entity_and_begins_anew_elsewhere(
+def test_the_inner_position_grows_along_an_entity_and_restarts_elsewhere(
     said: list[int], places: list[int]
 ) -> None:
     assert _places(said) == places
@@ -57,7 +57,7 @@ def test_many_texts_are_walked_as_each_alone(texts: list[list[int]]) -> None:
 
 
 @given(WORDS, WORDS)
-def test_a_place_depends_on_what_came_before_alone(before: list[int], after: list[int]) -> None:
+def test_a_position_depends_only_on_earlier_words(before: list[int], after: list[int]) -> None:
     assert _places([*before, *after])[: len(before) + 1] == _places(before)
 
 
@@ -73,7 +73,7 @@ def test_a_place_depends_on_what_came_before_alone(before: list[int], after: lis
         ([*LAMP, END, 9, 9], [END]),
     ],
 )
-def test_only_entities_may_be_said(said: list[int], allowed: list[int]) -> None:
+def test_only_words_of_entities_are_allowed(said: list[int], allowed: list[int]) -> None:
     assert _allowed(said) == allowed
 
 
@@ -88,7 +88,7 @@ def test_words_that_begin_no_entity_are_an_error(said: list[int]) -> None:
         TRIE.allowed(torch.tensor([[*OAK_LAMP, END], [*said, *[END] * (3 - len(said))]]))
 
 
-def test_any_walk_that_is_allowed_says_an_entity() -> None:
+def test_every_allowed_sequence_of_words_is_an_entity() -> None:
     generator = torch.Generator().manual_seed(3)
     said = torch.zeros(200, 0, dtype=torch.long)
     for _ in range(4):
@@ -98,7 +98,7 @@ def test_any_walk_that_is_allowed_says_an_entity() -> None:
     assert texts == {tuple(one) for one in (OAK_LAMP, OAK_CHAIR_RED, LAMP)}
 
 
-def test_titles_are_cut_to_what_a_reply_can_hold() -> None:
+def test_titles_are_cut_to_the_maximum_length_of_an_answer() -> None:
     tokenizer = Tokenizer.train(["oak lamp"] * 3)
     trie = EntityTrie.of_titles(["oak " * 100, "", "oak lamp"], tokenizer)
     assert len(trie.final) == MAX_TARGET_TOKENS + 1, "a root, the long title, one lamp"

@@ -24,7 +24,7 @@ def test_whole_items_take_one_place_each() -> None:
     assert formatted.lengths.tolist() == [1, 1]
 
 
-def test_codes_stand_level_by_level() -> None:
+def test_codes_are_laid_out_level_by_level() -> None:
     formatted = _spelling("codes").lay_out(np.array([2, 0]))
     assert formatted.items.tolist() == [2, 2, 0, 0]
     assert formatted.levels.tolist() == [0, 1, 0, 1]
@@ -32,7 +32,7 @@ def test_codes_stand_level_by_level() -> None:
 
 
 @pytest.mark.parametrize("item_parts", [("title", "codes", "item"), ("item", "codes", "title")])
-def test_the_fused_token_comes_last_however_asked(item_parts: tuple[ItemPart, ...]) -> None:
+def test_the_fused_token_comes_last_whatever_the_order(item_parts: tuple[ItemPart, ...]) -> None:
     formatted = _spelling(*item_parts).lay_out(np.array([0, 1]))
     words = TOKENIZER.encode("oak lamp")
     assert formatted.token_ids.tolist() == [*words, -1, -1, -1, -1, -1, -1]
@@ -45,7 +45,7 @@ def test_long_titles_are_cut() -> None:
     assert title_words(["oak " * 50], TOKENIZER).shape == (1, MAX_TITLE_WORDS)
 
 
-def test_cuts_and_events_follow_the_places() -> None:
+def test_prefix_lengths_and_events_follow_the_item_format() -> None:
     history = History(item_rows=np.array([0, 1, 2]), event_types=np.array([1, 0, 1]))
     example = Example(history, np.array([0, 1, 3]), np.array([[1], [1], [0]]), context="chair")
     batch = BatchBuilder(TOKENIZER, item_format=_spelling("title", "codes")).batch("x", [example])

@@ -161,7 +161,7 @@ def test_a_prompt_is_shown_as_the_model_reads_it() -> None:
     assert first.splitlines()[2:] == ["1. Oak Desk (4.5)", "candidate: i2", "answer: yes"]
 
 
-def test_a_prompt_without_an_answer_says_where_it_goes() -> None:
+def test_a_prompt_without_an_answer_shows_its_place() -> None:
     open_prompt = Example(
         history=History(item_rows=np.asarray([3])),
         prefix_lengths=np.asarray([1]),
@@ -174,7 +174,7 @@ def test_a_prompt_without_an_answer_says_where_it_goes() -> None:
     assert render("what next", {}, of_items, _catalog()).endswith("answer: Oak Desk | i2")
 
 
-def test_a_family_that_has_a_new_name_is_told_by_it(tmp_path: Path) -> None:
+def test_the_error_about_a_renamed_family_has_the_new_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_prompts(_written(tmp_path, '[ranking]\nseen = ["x"]\n'))
     assert "'yes-no'" in caught.value.hint

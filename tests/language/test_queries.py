@@ -34,7 +34,7 @@ def _own_words(row: dict[str, object]) -> set[str]:
     return set(re.findall(r"\w[\w'-]*", flat))
 
 
-def test_each_word_of_a_query_is_the_items_own() -> None:
+def test_each_word_of_a_query_is_in_the_item() -> None:
     catalog = World(num_users=5, num_items=60, seed=2, pictures=False).dataset().catalog
     pool = make_queries(catalog, 6, seed=0)
     assert pool.num_items == 60
@@ -46,7 +46,7 @@ def test_each_word_of_a_query_is_the_items_own() -> None:
             assert set(re.findall(r"\w[\w'-]*", query)) <= _own_words(item)
 
 
-def test_an_item_is_asked_for_by_what_it_has() -> None:
+def test_queries_of_an_item_use_the_columns_that_it_has() -> None:
     pool = make_queries(_catalog(_ITEMS), 30, seed=1)
     assert any(query.startswith("Lumen ") for query in _of(pool, 0))
     assert any(query.startswith(("Lighting", "warm", "small")) for query in _of(pool, 0))
@@ -55,7 +55,7 @@ def test_an_item_is_asked_for_by_what_it_has() -> None:
     assert _of(pool, 3) == []
 
 
-def test_choice_is_one_of_the_items_queries(rng: np.random.Generator) -> None:
+def test_the_chosen_query_is_one_of_the_item(rng: np.random.Generator) -> None:
     pool = make_queries(_catalog(_ITEMS), 5, seed=1)
     for row in range(3):
         chosen = {pool.choose(row, rng) for _ in range(50)}

@@ -65,7 +65,7 @@ def test_vocabulary_holds_every_byte_and_is_bounded() -> None:
     assert len(Tokenizer.train(TEXTS, vocabulary_size=265)) <= 265
 
 
-def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
+def test_saved_and_loaded_features_are_equal(tmp_path: Path) -> None:
     TOKENIZER.save(tmp_path / "tokenizer.json")
     loaded = Tokenizer.load(tmp_path / "tokenizer.json")
     assert len(loaded) == len(TOKENIZER)
@@ -111,6 +111,6 @@ def test_a_foreign_tokenizer_is_loaded_with_its_own_names(tmp_path: Path) -> Non
     assert [file.name for file in tmp_path.iterdir()] == ["tokenizer.json"]
 
 
-def test_a_control_token_that_is_not_there_is_told() -> None:
+def test_a_missing_control_token_is_an_error() -> None:
     with pytest.raises(ArtifactError, match="<end>"):
         Tokenizer(RawTokenizer(models.WordLevel({"<begin>": 0, "<pad>": 1})))

@@ -5,7 +5,7 @@ import torch
 from palate.models.attention_layout import SlotGroup, last_tokens, stream_mask
 
 
-def test_tokens_look_back_and_probes_at_their_prefix() -> None:
+def test_tokens_see_earlier_tokens_and_predictions_see_their_prefix() -> None:
     group = SlotGroup(torch.zeros(1, 3, 2, 4))
     mask = stream_mask(torch.tensor([[2, 0, -1]]), 3, [group], past=1)[0, 0].int()
     assert mask.tolist() == [
@@ -30,7 +30,7 @@ def test_padding_among_slots_is_seen_by_itself_alone() -> None:
     assert mask.tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 0, 1]]
 
 
-def test_what_is_read_both_ways_sees_what_comes_after() -> None:
+def test_bidirectional_tokens_see_later_ones() -> None:
     """With the last event alone visible to the slots, an earlier one still reaches them."""
     group = SlotGroup(torch.zeros(2, 1, 1, 4))
     mask = stream_mask(torch.tensor([[3], [2]]), 3, [group], past=0, both_ways=True)[:, 0].int()
@@ -38,7 +38,7 @@ def test_what_is_read_both_ways_sees_what_comes_after() -> None:
     assert mask[1].tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 0, 1]]
 
 
-def test_a_probe_follows_the_last_tokens_that_it_sees() -> None:
+def test_a_prediction_follows_the_last_tokens_that_it_sees() -> None:
     x = torch.tensor([[[1.0], [10.0], [100.0]]])
     prefix_lengths = torch.tensor([[0, 1, 3]])
     assert last_tokens(x, prefix_lengths, 1).flatten().tolist() == [0, 1, 100]

@@ -140,7 +140,7 @@ class TestContract:
         model = fit_baseline(config, sequences, NUM_ITEMS)
         assert model.recommend([EMPTY], 1)[0].item_rows.tolist() == [5]
 
-    def test_nobody_asked_nothing_answered(self, config: BaselineConfig) -> None:
+    def test_no_histories_give_no_rankings(self, config: BaselineConfig) -> None:
         assert fitted(config).score([]).shape == (0, NUM_ITEMS)
         assert fitted(config).recommend([], 3) == []
 
@@ -206,7 +206,7 @@ def test_itemknn_keeps_the_nearest_neighbours_of_a_history_item() -> None:
     assert [row.tolist() for row in np.split(model.weights.matrix.indices, 3)] == [[1], [0], [0]]
 
 
-def test_the_newest_event_speaks_loudest() -> None:
+def test_the_newest_event_has_the_largest_weight() -> None:
     sequences = [history(0, 1)] * 5 + [history(2, 3)] * 5
     model = ItemKnn.fit(ItemKnnConfig(decay=0.5), sequences, 4)
     newest_is_two, newest_is_zero = model.recommend([history(0, 2), history(2, 0)], 1)
@@ -278,7 +278,7 @@ class TestConfig:
 
 
 class TestDamagedFolder:
-    def test_nothing_there(self, tmp_path: Path) -> None:
+    def test_an_empty_baseline_folder_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(ArtifactError, match="no usable baseline"):
             load_baseline(tmp_path)
 

@@ -23,7 +23,7 @@ def test_each_level_has_letters_of_its_own_unless_the_words_are_the_same() -> No
     assert CodeTokens(titles, WIDTH).values.tolist() == VALUES.tolist()
 
 
-def test_settled_codes_are_a_residual_quantisation_of_the_vectors() -> None:
+def test_initialised_codes_are_a_residual_quantisation_of_the_vectors() -> None:
     tokens = _tokens()
     torch.nn.init.zeros_(tokens.embedding.weight)
     first, second = torch.randn(2, WIDTH), torch.randn(3, WIDTH)
@@ -38,14 +38,14 @@ def test_settled_codes_are_a_residual_quantisation_of_the_vectors() -> None:
     torch.testing.assert_close(tokens.previous.weight, -tokens.embedding.weight)
 
 
-def test_an_item_without_codes_is_silent() -> None:
+def test_an_item_without_codes_adds_nothing() -> None:
     tokens = _tokens()
     read = tokens.read(torch.tensor([3, 4]), torch.tensor([1, 1]))
     torch.testing.assert_close(read[0], tokens.embedding.weight[4])
     assert not read[1].any()
 
 
-def test_a_place_reads_the_codes_before_it_and_not_its_own() -> None:
+def test_the_logits_of_a_level_depend_on_earlier_codes_only() -> None:
     tokens = _tokens()
     torch.nn.init.normal_(tokens.previous.weight)
     torch.nn.init.normal_(tokens.start)

@@ -122,7 +122,7 @@ def test_rows_may_share_one_prefix(decoder: Decoder, words: Tensor, tokens: Tens
 
 @pytest.mark.parametrize("answer_from", [1, 5, 8])
 @pytest.mark.parametrize("masked", [True, False])
-def test_the_last_layer_may_skip_what_nobody_asks_for(
+def test_the_last_layer_may_skip_unneeded_positions(
     decoder: Decoder, words: Tensor, tokens: Tensor, answer_from: int, masked: bool
 ) -> None:
     x, positions = words[tokens], torch.arange(9)[None]

@@ -12,7 +12,7 @@ def test_auto_takes_a_gpu_only_where_there_is_one() -> None:
 
 
 @pytest.mark.parametrize("name", ["gpu", "cpu:1", "cuda:x", "cuda:-1", ""])
-def test_a_name_that_is_none_is_refused(name: str) -> None:
+def test_an_unknown_device_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="There is no device") as caught:
         choose_device(name)
     assert "auto, cpu, cuda or cuda:N" in str(caught.value.hint)
@@ -32,7 +32,7 @@ def test_precision_decides_training_and_answers_apart() -> None:
     assert not choose_device("cpu").answers_in_bfloat16
 
 
-def test_products_are_of_the_precision_that_was_asked_for() -> None:
+def test_matrix_products_have_the_requested_precision() -> None:
     matrix = torch.ones(2, 2)
     for enabled, dtype in ((True, torch.bfloat16), (False, torch.float32)):
         with autocast(torch.device("cpu"), enabled=enabled):

@@ -66,7 +66,7 @@ def test_the_value_of_an_absent_vector_changes_nothing(
 
 
 @pytest.mark.parametrize(("name", "absent"), [("text", 0), ("image", 1), ("behaviour", 2)])
-def test_the_bias_of_an_absent_modality_does_not_leak_in(
+def test_the_bias_of_an_absent_modality_has_no_effect(
     features: ItemFeatures, name: str, absent: int
 ) -> None:
     fusion = _fusion(features)
@@ -110,7 +110,7 @@ def test_attributes_are_averaged_and_their_absence_adds_nothing(features: ItemFe
     assert not fusion.attribute.weight[3].any(), "padding"
 
 
-def test_a_described_thing_is_an_item_of_text_alone(features: ItemFeatures) -> None:
+def test_a_query_is_encoded_like_an_item_with_text_alone(features: ItemFeatures) -> None:
     text = features.vectors["text"]
     lonely = replace(
         features,
@@ -125,7 +125,7 @@ def test_a_described_thing_is_an_item_of_text_alone(features: ItemFeatures) -> N
     torch.testing.assert_close(both[1:NUM_ITEMS], both[NUM_ITEMS + 1 :])
 
 
-def test_a_described_thing_needs_text_among_the_modalities(features: ItemFeatures) -> None:
+def test_a_query_needs_text_among_the_modalities(features: ItemFeatures) -> None:
     no_text = replace(features, vectors={"image": features.vectors["image"]})
     fused = _fused(_fusion(no_text), described=torch.ones(2, TEXT))
     assert fused.shape == (NUM_ITEMS, WIDTH)
@@ -180,7 +180,7 @@ def test_frozen_features_are_no_weights(features: ItemFeatures, use_id: bool) ->
     assert _fused(fusion).shape == (NUM_ITEMS, WIDTH)
 
 
-def test_whitening_knows_the_vectors_that_are_there_alone(features: ItemFeatures) -> None:
+def test_whitening_uses_only_the_present_vectors(features: ItemFeatures) -> None:
     fusion = _fusion(features, PLAIN.model_copy(update={"whiten": True}))
     text = features.vectors["text"]
     expected = torch.from_numpy(text.values[text.present].mean(axis=0))

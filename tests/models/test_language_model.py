@@ -88,7 +88,7 @@ SHAPES = [{}, {"context": "oak lamp"}, {"context": "oak", "query": 2}, {"without
 
 @pytest.mark.parametrize("num_queries", [0, 1, 3])
 @pytest.mark.parametrize("more", SHAPES)
-def test_a_probe_sees_its_prefix_and_nothing_else(
+def test_a_prediction_sees_its_prefix_and_nothing_else(
     num_queries: int, more: dict[str, object]
 ) -> None:
     model = _model(num_queries)
@@ -101,7 +101,7 @@ def test_a_probe_sees_its_prefix_and_nothing_else(
 
 
 @pytest.mark.parametrize("num_queries", [1, 3])
-def test_a_probe_before_the_first_event_sees_none(num_queries: int) -> None:
+def test_a_prediction_before_the_first_event_sees_no_event(num_queries: int) -> None:
     model = _model(num_queries)
     dense = _asked(model, _example(ROWS, [0, 2]))
     _close(dense[:1], _asked(model, _example([], [0])))
@@ -109,7 +109,7 @@ def test_a_probe_before_the_first_event_sees_none(num_queries: int) -> None:
 
 
 @pytest.mark.parametrize("num_queries", [1, 3])
-def test_nothing_sees_a_probe(num_queries: int) -> None:
+def test_no_token_sees_a_prediction(num_queries: int) -> None:
     model = _model(num_queries)
     alone = _asked(model, _example(ROWS, [5]))
     among_others = _asked(model, _example(ROWS, [1, 5, 5, 3]))
@@ -130,7 +130,7 @@ def test_a_row_gives_the_same_alone_and_padded_among_others(num_queries: int) ->
     _close(together, torch.cat([_asked(model, example) for example in examples]))
 
 
-def test_query_tokens_of_a_probe_differ() -> None:
+def test_query_tokens_of_a_prediction_differ() -> None:
     users = _asked(_model(3), _example(ROWS, [6]))[0]
     assert (users @ users.T).fill_diagonal_(0).max() < 0.999
 
@@ -181,13 +181,13 @@ def test_a_shared_instruction_is_the_instruction_repeated_in_each_row(num_querie
         _example(ROWS, [6], without_id=True),
     ],
 )
-def test_all_that_is_said_matters(changed: Example) -> None:
+def test_every_part_of_the_context_changes_the_answer(changed: Example) -> None:
     model = _model(1)
     users = _asked(model, _example(ROWS, [6]), changed)
     assert not torch.allclose(users[0], users[1], atol=1e-3)
 
 
-def test_a_fresh_model_looks_for_what_is_like_the_last_item() -> None:
+def test_a_fresh_model_prefers_items_similar_to_the_last_one() -> None:
     torch.manual_seed(1)
     config = ModelConfig(decoder=DecoderConfig(width=16, layers=2, heads=2), num_queries=1)
     model = RecommendationModel(
@@ -208,7 +208,7 @@ def test_the_kind_of_event_matters() -> None:
     assert not torch.allclose(users[0], users[1], atol=1e-3)
 
 
-def test_an_item_table_holds_each_item_once_and_says_where() -> None:
+def test_an_item_table_has_each_item_once_with_its_place() -> None:
     model = _model(1)
     with torch.inference_mode():
         table = model.items(torch.tensor([7, 2, 7, 2 + NUM_ITEMS]), torch.zeros(2, 6))
@@ -284,7 +284,7 @@ def test_the_same_model_over_other_items_reads_each_as_before() -> None:
     assert other.decoder.norm.weight is model.decoder.norm.weight, "weights are shared"
 
 
-def test_a_described_thing_reads_as_the_table_says() -> None:
+def test_a_query_vector_equals_the_same_row_of_the_item_table() -> None:
     model, text = _model(), torch.from_numpy(QUERIES[:2])
     with torch.inference_mode():
         table = model.items(torch.arange(3), text)
@@ -354,13 +354,13 @@ def test_padding_stays_invisible_where_rows_are_read_both_ways(more: dict[str, o
         at += len(states)
 
 
-def test_a_row_without_anything_and_without_instruction_can_be_read_both_ways() -> None:
+def test_an_empty_row_without_instruction_can_be_bidirectional() -> None:
     model = _reader(bidirectional_rows=True, read_words=False)
     batch = READER.batch("x", [_replying([], "oak"), _replying([3], "oak")])
     assert bool(_words_of(model, batch).isfinite().all())
 
 
-def test_a_probe_in_the_middle_of_a_row_read_both_ways_is_refused() -> None:
+def test_a_prediction_inside_a_bidirectional_row_is_refused() -> None:
     model = _model(1, bidirectional_rows=True)
     with pytest.raises(AssertionError, match="whole row"):
         _asked(model, _example(ROWS, [2, 6]))
@@ -382,7 +382,7 @@ def test_entity_positions_start_without_an_effect() -> None:
     assert plain.state_dict().keys() == fresh.keys()
 
 
-def test_words_in_a_blank_stand_where_its_mark_stands() -> None:
+def test_words_of_a_blank_have_the_position_of_its_mark() -> None:
     model = _reader(**BOTH)
     hidden = np.asarray([-1, 0, -1, 1])
     batch = READER.batch("x", [_example([0, 1, 2, 3], [4], hidden=hidden)])
@@ -399,7 +399,7 @@ def test_words_in_a_blank_stand_where_its_mark_stands() -> None:
     assert inner == [*range(1, length + 1)] * 2
 
 
-def test_what_is_hidden_does_not_reach_the_first_word_of_its_blank() -> None:
+def test_hidden_text_does_not_reach_the_first_word_of_its_blank() -> None:
     model = _reader(**BOTH)
     hidden = np.asarray([-1, 0, -1])
     batches = [READER.batch("x", [_example([0, row, 2], [3], hidden=hidden)]) for row in (1, 5)]
@@ -408,7 +408,7 @@ def test_what_is_hidden_does_not_reach_the_first_word_of_its_blank() -> None:
     assert not torch.allclose(one[:, 1], two[:, 1], atol=1e-3)
 
 
-def test_weights_of_another_shape_are_told() -> None:
+def test_weights_of_another_shape_are_an_error() -> None:
     model, narrow = _model(num_queries=2), _model(num_queries=1)
     load_trainable_state(model, trainable_state(model))
     for wrong in ({}, trainable_state(narrow)):

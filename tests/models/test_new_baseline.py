@@ -27,7 +27,7 @@ print(model.evaluate("test").masked["recall@10"])
 """
 
 
-def test_one_file_one_entry_one_recipe(tmp_path: Path) -> None:
+def test_a_baseline_needs_one_file_one_entry_and_one_recipe(tmp_path: Path) -> None:
     package = tmp_path / "palate"
     shutil.copytree(Path(palate.__file__).parent, package, ignore=shutil.ignore_patterns("__py*"))
     baselines = package / "models" / "baselines"

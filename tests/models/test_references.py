@@ -29,7 +29,7 @@ def test_a_reference_is_a_row_or_a_row_without_its_id() -> None:
     assert references_of(rows, torch.tensor([[True], [False]]), 10).tolist() == [[11, -1], [2, 0]]
 
 
-def test_of_an_item_in_codes_no_row_is_whole() -> None:
+def test_an_item_in_codes_has_no_fused_token() -> None:
     items, levels = torch.tensor([4, 4, 9, -1]), torch.tensor([0, 1, -1, -1])
     assert whole_items(items, levels).tolist() == [-1, -1, 9, -1]
 

@@ -107,7 +107,9 @@ PREDICTIONS = [
 
 
 @pytest.mark.parametrize("batch_builder", [BY_ITEM, BY_TITLE], ids=["item", "title and item"])
-def test_probes_together_say_what_each_alone_says(batch_builder: BatchBuilder) -> None:
+def test_predictions_of_one_row_give_the_same_text_logits_as_each_alone(
+    batch_builder: BatchBuilder,
+) -> None:
     model = _model()
     rows, ratings = [2, 0, 1], [1.0, 3.0, np.nan]
     prefix_lengths, asked, target_ids = zip(*PREDICTIONS, strict=True)
@@ -130,7 +132,7 @@ def test_rows_of_a_batch_do_not_touch_each_other() -> None:
     torch.testing.assert_close(both[1, : len(alone)], alone, atol=1e-5, rtol=1e-4)
 
 
-def test_a_word_is_said_before_it_is_read() -> None:
+def test_each_word_is_predicted_before_it_is_read() -> None:
     model = _model()
     batches = [
         BY_ITEM.batch("rate", [_example([1], [1], [[2]], [reply])])
@@ -181,7 +183,7 @@ def test_the_loss_is_that_of_the_words_alone() -> None:
     torch.testing.assert_close(loss, -torch.stack(logs).mean().detach())
 
 
-def test_contrasts_draw_replies_to_their_own_histories() -> None:
+def test_contrasts_pull_target_texts_towards_their_own_histories() -> None:
     model = _model().train()
     examples = [_example([row], [1], [[row]], [TITLES[row]]) for row in range(4)]
     batch = BY_TITLE.batch("rate", examples)
@@ -205,14 +207,14 @@ def test_contrast_is_the_softmax_over_the_batch() -> None:
     torch.testing.assert_close(loss, -F.log_softmax(torch.tensor([1.0, 0.0]), dim=0)[0])
 
 
-def test_a_certain_word_costs_nothing() -> None:
+def test_a_word_of_probability_one_has_no_loss() -> None:
     logits = torch.full((2, 5), -40.0)
     logits[[0, 1], [3, 0]] = 40.0
     assert next_word(logits, torch.tensor([3, 0])) < 1e-6
     assert next_word(logits, torch.tensor([2, 1])) > 70
 
 
-def test_a_model_copies_the_words_that_each_probe_is_asked_about() -> None:
+def test_a_model_copies_words_of_the_candidates_of_each_prediction() -> None:
     model = _model(copies=True)
     asked = [[2], [], [3, 1]]
     batch = BY_TITLE.batch("rate", [_example([0, 1], [0, 1, 2], asked, ["no", "no", "lamp"])])
@@ -234,7 +236,7 @@ def test_a_model_copies_the_words_that_each_probe_is_asked_about() -> None:
     torch.testing.assert_close(alone, drawn[wanted])
 
 
-def test_every_word_is_drawn_by_what_its_whole_item_means() -> None:
+def test_every_copied_word_is_weighed_by_its_whole_item() -> None:
     model = _model(copies=True)
     batch = BY_TITLE.batch("rate", [_example([0], [0, 1], [[0, 2], [1]], ["no", "no"])])
     assert batch.candidates is not None
@@ -253,7 +255,7 @@ def test_every_word_is_drawn_by_what_its_whole_item_means() -> None:
     torch.testing.assert_close(copied.keys, expected)
 
 
-def test_a_fresh_model_draws_to_the_candidate_that_resembles_its_state() -> None:
+def test_a_fresh_model_prefers_the_candidate_most_similar_to_its_state() -> None:
     head = TextHead(8, copies=True)
     words, begins = torch.tensor([[5, -1, 6, -1]]), torch.tensor([[True, False, True, False]])
     states = F.normalize(torch.randn(1, 4, 8, generator=torch.Generator().manual_seed(1)), dim=2)
@@ -264,7 +266,7 @@ def test_a_fresh_model_draws_to_the_candidate_that_resembles_its_state() -> None
         assert drawn[word] > drawn[other]
 
 
-def test_a_title_is_said_on_as_it_goes_on_in_the_prompt() -> None:
+def test_a_copied_title_continues_as_in_the_prompt() -> None:
     model = _model(copies=True)
     oak, lamp, red, chair = (
         TOKENIZER.encode(word)[0] for word in ("oak", " lamp", "red", " chair")
@@ -291,7 +293,7 @@ def test_a_title_is_said_on_as_it_goes_on_in_the_prompt() -> None:
         assert torch.equal(step, along[:, place + 1 : place + 2])
 
 
-def test_a_copied_word_has_the_chances_of_its_places() -> None:
+def test_a_copied_word_has_the_summed_probability_of_its_places() -> None:
     places, begins = torch.tensor([[1, 1, -1, 0]]), torch.tensor([[True, False, False, True]])
     keys = torch.tensor([[[1.0], [2.0], [9.0], [0.5]]])
     gate = torch.nn.Linear(1, 1)

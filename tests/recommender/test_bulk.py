@@ -51,7 +51,7 @@ def test_all_users_get_their_items_by_rank(model: Recommender) -> None:
 
 
 @pytest.mark.parametrize("ending", bulk.ENDINGS)
-def test_every_kind_of_table_says_the_same(model: Recommender, tmp_path: Path, ending: str) -> None:
+def test_every_kind_of_table_is_read_alike(model: Recommender, tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"lists [1]{ending}"
     assert write_lists(path, lists_for(model, all_users(model)[:20], 3)) == 20
     read = {".parquet": pl.read_parquet, ".csv": pl.read_csv}
@@ -94,7 +94,9 @@ def test_a_table_is_written_whole_or_not_at_all(
 
 
 @pytest.mark.parametrize("ending", bulk.ENDINGS)
-def test_a_table_of_nobody_has_its_columns(tmp_path: Path, model: Recommender, ending: str) -> None:
+def test_a_table_without_users_has_all_columns(
+    tmp_path: Path, model: Recommender, ending: str
+) -> None:
     items = set(model.dataset.interactions.item_rows.tolist())
     everything = lists_for(model, all_users(model), 0 + len(items))
     empty = [batch.clear() for batch in everything]
@@ -115,7 +117,7 @@ def test_a_name_says_what_kind_of_table_it_is(name: str) -> None:
     check_ending(Path("LISTS.CSV"))
 
 
-def test_a_table_that_cannot_be_written_is_told(model: Recommender, tmp_path: Path) -> None:
+def test_a_table_that_cannot_be_written_is_an_error(model: Recommender, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ArtifactError, match="cannot be written"):
         write_lists(tmp_path / "file" / "lists.csv", lists_for(model, ["u1"], 1))
@@ -145,7 +147,7 @@ def test_users_are_read_from_lines_and_from_tables(tmp_path: Path) -> None:
         ("not.jsonl", b"u1\n"),
     ],
 )
-def test_a_file_without_users_is_told(tmp_path: Path, name: str, content: bytes | None) -> None:
+def test_a_file_without_users_is_an_error(tmp_path: Path, name: str, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=name):

@@ -88,7 +88,7 @@ def test_a_baseline_counts_what_it_may_learn_from(shop: Dataset, fit: Fit) -> No
 
 
 @pytest.mark.parametrize("fit", ["valid", "all"])
-def test_a_refit_is_a_training_of_so_many_epochs_on_more(
+def test_a_refit_trains_a_fixed_number_of_epochs_on_more_data(
     shop: Dataset, models: dict[Fit, Recommender], fit: Fit
 ) -> None:
     found, refit = models["train"], models[fit]
@@ -101,7 +101,7 @@ def test_a_refit_is_a_training_of_so_many_epochs_on_more(
     assert not _same(_weights(refit), _weights(found))
 
 
-def test_what_was_found_is_kept_and_what_counts_events_is_fitted_again(
+def test_a_refit_keeps_tuned_weights_and_fits_counts_again(
     models: dict[Fit, Recommender],
 ) -> None:
     found, refit = _parts(models["train"]), _parts(models["valid"])
@@ -138,7 +138,7 @@ def test_stages_are_each_trained_for_their_own_epochs(shop: Dataset) -> None:
     assert refit.trained.epochs == found.trained.epochs
 
 
-def test_a_teacher_learns_from_as_much(shop: Dataset) -> None:
+def test_a_teacher_is_trained_on_the_same_part(shop: Dataset) -> None:
     recipe = _recipe('items.modalities=["text", "behaviour"]', "teacher=bpr")
     found, refit = (Recommender.train(shop, recipe, fit=fit) for fit in ("train", "all"))
     knows = [_parts(model).features.vectors["behaviour"].present for model in (found, refit)]
@@ -146,7 +146,7 @@ def test_a_teacher_learns_from_as_much(shop: Dataset) -> None:
     assert_array_equal(knows[1], shop.with_train_through("all").train_counts > 0)
 
 
-def test_another_title_goes_on_from_the_same_checkpoint(
+def test_a_recipe_with_another_title_resumes_the_same_checkpoint(
     shop: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names: list[str] = []
@@ -201,7 +201,7 @@ def test_a_killed_run_continues_in_its_phase(
     ("fit", "refused", "left"),
     [("train", (), BOTH), ("valid", ("valid",), ("test",)), ("all", BOTH, ())],
 )
-def test_what_was_seen_is_not_asked(
+def test_a_part_that_was_learned_from_is_not_evaluated(
     models: dict[Fit, Recommender], fit: Fit, refused: tuple[str, ...], left: tuple[str, ...]
 ) -> None:
     model = models[fit]
@@ -219,7 +219,7 @@ def test_what_was_seen_is_not_asked(
         model.evaluate(part)  # type: ignore[arg-type]
 
 
-def test_what_was_seen_is_not_asked_by_the_split_as_it_was_made(
+def test_a_refit_is_not_evaluated_with_the_original_split(
     shop: Dataset, models: dict[Fit, Recommender]
 ) -> None:
     copy = replace(shop, interactions=replace(shop.interactions))
@@ -232,7 +232,7 @@ def test_what_was_seen_is_not_asked_by_the_split_as_it_was_made(
     assert evaluate(models["all"].by_rows, elsewhere, "test").fit == "train"
 
 
-def test_a_refit_is_judged_by_the_same_cases_and_marked(models: dict[Fit, Recommender]) -> None:
+def test_a_refit_is_evaluated_on_the_same_cases_and_marked(models: dict[Fit, Recommender]) -> None:
     found, refit = models["train"].evaluate(), models["valid"].evaluate()
     assert found.cases == refit.cases
     assert [found.to_json()["fit"], refit.to_json()["fit"]] == ["train", "valid"]
@@ -244,7 +244,7 @@ def test_a_refit_is_judged_by_the_same_cases_and_marked(models: dict[Fit, Recomm
     assert report_entry(models["valid"]).name.endswith("(refit)")
 
 
-def test_answers_in_words_are_refused_and_marked_alike(shop: Dataset) -> None:
+def test_text_answers_of_a_refit_are_refused_and_marked_too(shop: Dataset) -> None:
     recipe = load_recipe("palate", [*TINY, "tasks.candidates=5", "training.epochs=1"])
     model = Recommender.train(shop, recipe, fit="valid")
     with pytest.raises(ConfigError, match="learned from the valid events"):

@@ -37,7 +37,7 @@ def parts_of(model: Recommender) -> LanguageModelSystem:
     return system
 
 
-def test_the_answer_is_the_logit_plus_the_weighted_baseline(model: Recommender) -> None:
+def test_the_score_is_the_logit_plus_the_weighted_baseline(model: Recommender) -> None:
     parts = parts_of(model)
     assert parts.prior is not None
     histories = model.dataset.cases("test").histories[:5]
@@ -57,7 +57,7 @@ def test_the_list_follows_the_mixed_scores(model: Recommender) -> None:
 
 
 @pytest.mark.parametrize("ask", [Request(family="direct"), Request(prompt="something warm")])
-def test_other_questions_do_without_it(model: Recommender, ask: Request) -> None:
+def test_other_requests_do_not_use_the_prior(model: Recommender, ask: Request) -> None:
     histories = model.dataset.cases("test").histories[:3]
     bare = PromptRunner(replace(parts_of(model), prior=None), ask)
     np.testing.assert_allclose(
@@ -75,7 +75,7 @@ def test_the_kept_weight_is_the_best_on_validation(model: Recommender) -> None:
     assert parts.prior.weight == config.weights[int(np.argmax(values))]
 
 
-def test_it_is_saved_with_the_model(model: Recommender, tmp_path: Path) -> None:
+def test_the_prior_is_saved_with_the_model(model: Recommender, tmp_path: Path) -> None:
     model.save(tmp_path / "model")
     again = Recommender.load(tmp_path / "model")
     histories = model.dataset.cases("test").histories[:3]

@@ -80,7 +80,7 @@ def test_reasons_are_items_of_the_history(speaker: Recommender) -> None:
     assert speaker.why("u1", best.item_id, 2) == best.reasons
 
 
-def test_nobody_gets_an_answer_that_says_who_gave_it(speaker: Recommender) -> None:
+def test_the_answer_for_an_unknown_user_names_its_fallback(speaker: Recommender) -> None:
     assert speaker.recommend(history=[], n=3).fallback in ("cold-start", "popular")
     assert speaker.recommend("u1", n=3).fallback is None
 
@@ -99,7 +99,7 @@ def test_frames_hold_what_the_list_holds(speaker: Recommender) -> None:
     assert empty.schema == pl.Schema(frame.schema)
 
 
-def test_a_notebook_shows_a_table_and_runs_no_markup(speaker: Recommender) -> None:
+def test_a_notebook_shows_a_table_with_escaped_markup(speaker: Recommender) -> None:
     from palate.recommender.lists import RankedItem
 
     evil = ItemList((RankedItem("i<1>", "<script>alert(1)</script>", 0.5, 1),), fallback="popular")
@@ -111,7 +111,7 @@ def test_a_notebook_shows_a_table_and_runs_no_markup(speaker: Recommender) -> No
     assert "<td>u1</td>" in speaker.recommend(["u1"], n=1)._repr_html_()
 
 
-def test_every_other_question_takes_ids_too(speaker: Recommender) -> None:
+def test_every_other_request_takes_ids_too(speaker: Recommender) -> None:
     first, second = _ids(speaker, "u1")[:2]
     row = int(speaker.history("u1").item_rows[0])
     assert speaker.rate("u1", first).value == speaker.engine.rate(speaker.history("u1"), row).value
@@ -139,7 +139,7 @@ def test_every_other_question_takes_ids_too(speaker: Recommender) -> None:
         (ConfigError, lambda m: m.recommend("u1", filters=["brand"])),
     ],
 )
-def test_plain_mistakes_are_told_in_a_sentence(
+def test_simple_mistakes_have_a_plain_error_message(
     speaker: Recommender, kind: type[PalateError], ask: Callable[[Recommender], object]
 ) -> None:
     with pytest.raises(kind) as caught:
@@ -177,7 +177,7 @@ print("told")
 """
 
 
-def test_values_of_another_type_are_told_in_a_sentence_too() -> None:
+def test_values_of_a_wrong_type_have_a_plain_error_message() -> None:
     """Types are not checked in a user's own program, so this one runs without that."""
     environment = os.environ | {"PALATE_TYPECHECK": "0"}
     done = subprocess.run(
@@ -187,7 +187,7 @@ def test_values_of_another_type_are_told_in_a_sentence_too() -> None:
     assert done.stdout == "told\n"
 
 
-def test_what_is_asked_may_be_changed_once_for_all(speaker: Recommender) -> None:
+def test_a_request_can_be_set_for_all_methods(speaker: Recommender) -> None:
     from palate.inference.request import Request
 
     asked = speaker.asking(Request(family="objective", slots={"event": "purchase"}))

@@ -60,9 +60,7 @@ def _same(one: list[Ranking], two: list[Ranking]) -> None:
         assert_array_equal(first.scores, second.scores)
 
 
-def test_it_has_learned_more_than_what_is_popular(
-    trained: Recommender, popularity: Recommender
-) -> None:
+def test_the_trained_model_beats_popularity(trained: Recommender, popularity: Recommender) -> None:
     ours, floor = trained.evaluate("test"), popularity.evaluate("test")
     assert isinstance(ours, Evaluation)
     assert ours.masked["ndcg@10"] > 1.15 * floor.masked["ndcg@10"]
@@ -94,7 +92,7 @@ def test_the_list_is_the_top_of_the_scores(trained: Recommender) -> None:
     assert isinstance(trained.by_rows, SupportsScore)
 
 
-def test_somebody_new_is_served_like_somebody_known(trained: Recommender) -> None:
+def test_a_new_user_is_served_like_a_known_one(trained: Recommender) -> None:
     known = trained.history("u3")
     ids = [str(x) for x in trained.dataset.catalog.vocabulary.ids[known.item_rows]]
     new = trained.history_of(ids)
@@ -103,12 +101,12 @@ def test_somebody_new_is_served_like_somebody_known(trained: Recommender) -> Non
     assert len(trained.by_rows.recommend([new], 5)[0]) == 5
 
 
-def test_somebody_without_a_history_is_served(trained: Recommender) -> None:
+def test_a_user_without_a_history_is_served(trained: Recommender) -> None:
     assert len(trained.by_rows.recommend([NOBODY], 5)[0]) == 5
     assert trained.by_rows.recommend([], 5) == []
 
 
-def test_many_at_once_are_each_alone(trained: Recommender) -> None:
+def test_many_requests_at_once_equal_single_ones(trained: Recommender) -> None:
     histories = [trained.history(f"u{user}") for user in range(1, 9)] + [NOBODY]
     together = trained.by_rows.score(histories)
     for history, scores in zip(histories, together, strict=True):
@@ -194,7 +192,7 @@ def test_without_events_there_is_no_reason(trained: Recommender) -> None:
     assert trained.engine.why(NOBODY, 0) == []
 
 
-def test_what_is_saved_answers_alike(trained: Recommender, tmp_path: Path) -> None:
+def test_a_saved_model_gives_the_same_answers(trained: Recommender, tmp_path: Path) -> None:
     trained.save(tmp_path / "model")
     loaded = Recommender.load(tmp_path / "model")
     histories = [*trained.dataset.cases("test").histories, NOBODY]
@@ -234,7 +232,7 @@ def test_a_dataset_is_no_model(little_shop: Dataset, tmp_path: Path) -> None:
         Recommender.load(tmp_path / "shop")
 
 
-def test_a_baseline_reads_no_words(popularity: Recommender) -> None:
+def test_a_baseline_takes_no_text_requests(popularity: Recommender) -> None:
     with pytest.raises(NotTrainedError, match="reads no words") as caught:
         popularity.asking(Request(prompt="anything"))
     assert "--recipe urm" in caught.value.hint
@@ -251,7 +249,7 @@ def test_without_search_items_are_found_by_their_titles(little_shop: Dataset, re
     assert not len(model.search("no such words at all", 3))
 
 
-def test_a_task_that_was_not_taught_is_refused(little_shop: Dataset) -> None:
+def test_a_task_that_was_not_trained_is_refused(little_shop: Dataset) -> None:
     sasrec = Recommender.train(little_shop, _short_sasrec())
     assert sasrec.tasks == ("next-item",)
     with pytest.raises(NotTrainedError, match="'search' with items; it answers next-item"):

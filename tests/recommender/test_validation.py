@@ -22,7 +22,7 @@ def _says(value: float) -> Validate:
         (None, [], 0.0, ""),
     ],
 )
-def test_judges_are_weighed_alike(
+def test_items_and_texts_have_equal_weight_in_validation(
     speaker: Recommender,
     by_items: float | None,
     in_words: list[float],

@@ -176,7 +176,7 @@ def _explained(features: np.ndarray, hidden: np.ndarray) -> float:
     return float(1 - left / np.square(hidden[new] - hidden[new].mean(0)).sum())
 
 
-def test_pictures_tell_what_words_do_not() -> None:
+def test_pictures_show_attributes_that_texts_do_not() -> None:
     world = World(num_users=10, num_items=1_000, seed=2)
     catalog, shop = world.dataset().catalog, world.oracle().choice.shop
     texts = catalog.texts()
@@ -188,7 +188,7 @@ def test_pictures_tell_what_words_do_not() -> None:
     assert _explained(pictures, shop.style) < 0.1
 
 
-def test_demographics_tell_a_little(world: World) -> None:
+def test_demographics_explain_a_little_of_the_taste(world: World) -> None:
     crowd = World(num_users=4_000, num_items=20, pictures=False).oracle().choice.crowd
     groups = np.concatenate([np.eye(5)[crowd.ages], np.eye(3)[crowd.genders]], axis=1)
     assert 0.02 < _explained(groups, crowd.early) < 0.3
@@ -235,12 +235,12 @@ def test_worlds_of_any_size() -> None:
     assert len(World(num_users=5, num_items=12, seed=1).dataset().catalog) == 12
 
 
-def test_lines_tell_apart_shelves_of_one_kind() -> None:
+def test_product_lines_distinguish_shelves_of_one_kind() -> None:
     titles = World(num_users=1, num_items=8_000, pictures=False).dataset().catalog.titles()
     assert len(set(titles)) > 0.6 * len(titles)
 
 
-def test_what_cannot_be_is_said() -> None:
+def test_an_impossible_world_is_an_error() -> None:
     with pytest.raises(ConfigError, match="at least 6 items"):
         World(num_items=3)
     with pytest.raises(ConfigError, match="at least 3 events"):

@@ -22,14 +22,16 @@ def found(speaker: Recommender) -> FoundPrompt:
     return search_prompt(speaker, Request(), steps=25, seed=3)
 
 
-def test_what_is_found_is_no_worse_where_it_was_looked_for(found: FoundPrompt) -> None:
+def test_a_found_wording_is_no_worse_on_the_part_of_the_search(found: FoundPrompt) -> None:
     before, after = found.valid
     assert after >= before
     assert (after > before) == (found.found != found.start)
     assert found.tried == 25
 
 
-def test_its_figures_are_those_of_asking(speaker: Recommender, found: FoundPrompt) -> None:
+def test_the_figures_equal_those_of_single_requests(
+    speaker: Recommender, found: FoundPrompt
+) -> None:
     assert found.start == speaker.prompts["next-item"].seen[0]
     for place, words in enumerate((found.start, found.found)):
         assert found.valid[place] == pytest.approx(_worth(speaker, Request(), words, "valid"))
@@ -56,7 +58,7 @@ def test_a_question_with_slots_starts_from_its_words(speaker: Recommender) -> No
     assert json.loads(json.dumps(found.to_json()))["start"] == found.start
 
 
-def test_what_cannot_be_asked_is_refused(speaker: Recommender) -> None:
+def test_impossible_requests_are_refused(speaker: Recommender) -> None:
     with pytest.raises(NotTrainedError, match="'masked' with items"):
         search_prompt(speaker, Request(family="masked"))
     with pytest.raises(ConfigError, match="slots"):

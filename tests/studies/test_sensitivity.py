@@ -76,7 +76,7 @@ def test_short_lists_end_with_nothing_and_find_no_target(speaker: Recommender) -
     assert gains.tolist() == [0.0]
 
 
-def test_the_matrix_holds_what_each_objective_is_worth(
+def test_the_matrix_has_the_ndcg_of_each_objective(
     speaker: Recommender, tiny_shop: Dataset, found: Sensitivity
 ) -> None:
     cases, events = tiny_shop.cases("test"), tiny_shop.interactions
@@ -123,7 +123,7 @@ def test_overlaps_are_between_nothing_and_all(found: Sensitivity) -> None:
     assert len(said["ndcg@10"]) == len(said["objectives"])
 
 
-def test_who_hears_nothing_is_moved_by_nothing(deaf: Recommender) -> None:
+def test_a_model_that_reads_no_text_has_equal_answers(deaf: Recommender) -> None:
     # Wordings differ in length, so that even silence moves positions: these take one word each.
     quiet = deaf.asking(Request(prompt="a"))
     cases = deaf.dataset.cases("test")
@@ -132,7 +132,7 @@ def test_who_hears_nothing_is_moved_by_nothing(deaf: Recommender) -> None:
     assert (one == two).all()
 
 
-def test_a_model_that_says_titles_is_measured_by_them(tiny_shop: Dataset) -> None:
+def test_a_model_that_generates_titles_is_validated_by_them(tiny_shop: Dataset) -> None:
     small = ("model.decoder={width=16, layers=1, heads=2}", "training.epochs=1")
     titler = Recommender.train(tiny_shop, load_recipe("calrec", small), seed=1)
     found = measure_sensitivity(titler, "valid")
@@ -162,7 +162,7 @@ def test_progress_counts_to_the_end(tiny_shop: Dataset) -> None:
         ("urm", ("tasks={category=1}", *SMALL[:3]), "answers category: no question"),
     ],
 )
-def test_who_cannot_be_measured_is_told_so(
+def test_a_model_that_cannot_be_measured_is_refused(
     tiny_shop: Dataset, recipe: str, more: tuple[str, ...], said: str
 ) -> None:
     settings = () if recipe == "popularity" else (*more, "training.epochs=1")

@@ -30,7 +30,7 @@ def _written(*tables: object) -> str:
     return captured.get()
 
 
-def test_the_matrix_the_overlaps_and_the_spread_are_told() -> None:
+def test_the_tables_have_the_matrix_the_overlaps_and_the_spread() -> None:
     said = _written(*sensitivity_tables("URM", FOUND))
     assert "URM: NDCG@10 by objective wanted and objective requested" in said
     assert "best where requested: 1 of 2" in said
@@ -44,7 +44,7 @@ def test_without_objectives_there_is_the_spread_alone() -> None:
     assert table.row_count == 2
 
 
-def test_a_search_is_told_with_both_parts() -> None:
+def test_the_table_of_a_search_has_both_parts() -> None:
     found = FoundPrompt("what next", "what is next", 60, (0.1, 0.2), (0.3, 0.4))
     said = _written(search_table(found))
     assert "60 edited wordings" in said
@@ -64,7 +64,7 @@ def test_the_picture_has_a_cell_per_pair_and_marks_the_best_of_a_row() -> None:
     assert "0.1250" in words
 
 
-def test_a_picture_of_equals_and_one_of_nothing_can_be_drawn() -> None:
+def test_a_heat_map_of_equal_values_and_an_empty_one_can_be_drawn() -> None:
     flat = Sensitivity(("a", "b"), (1, 1), np.full((2, 2), 0.2), 1.0, 1.0, ())
     assert heat_map(flat).count('class="cell best"') == 4
     assert ElementTree.fromstring(heat_map(NOTHING)).findall(f".//{_SVG}rect") == []

@@ -8,7 +8,7 @@ from palate.language.prompts import load_prompts
 from palate.studies.shown_prompts import show_families, with_example_prompts
 
 
-def test_every_family_is_asked_of_somebody(tiny_shop: Dataset) -> None:
+def test_every_family_has_an_example_prompt(tiny_shop: Dataset) -> None:
     prompts = load_prompts()
     shown = with_example_prompts(show_families(prompts), tiny_shop)
     assert [each.family for each in shown] == list(prompts)
@@ -17,7 +17,7 @@ def test_every_family_is_asked_of_somebody(tiny_shop: Dataset) -> None:
         assert "answer: " in each.rendered
 
 
-def test_a_user_is_asked_by_name(tiny_shop: Dataset) -> None:
+def test_a_prompt_is_rendered_for_the_given_user(tiny_shop: Dataset) -> None:
     (shown,) = with_example_prompts(show_families(load_prompts(), "next-item"), tiny_shop, "u3")
     assert shown.user_id == "u3"
     last = tiny_shop.catalog.titles()[int(tiny_shop.history("u3").item_rows[-1])]

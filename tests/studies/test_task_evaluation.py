@@ -35,7 +35,7 @@ def results(speaker: Recommender) -> dict[str, TaskResult]:
 
 
 @pytest.mark.parametrize("family", BASELINE)
-def test_every_family_is_judged_beside_a_baseline(
+def test_every_family_is_evaluated_beside_a_baseline(
     results: dict[str, TaskResult], family: str
 ) -> None:
     result = results[family]
@@ -68,7 +68,7 @@ def test_nothing_is_invented_with_the_check_on(results: dict[str, TaskResult]) -
     assert "invented" in results["explanation"].figures["model, not checked"]
 
 
-def test_a_choice_among_what_is_there_is_always_valid(results: dict[str, TaskResult]) -> None:
+def test_a_choice_among_the_candidates_is_always_valid(results: dict[str, TaskResult]) -> None:
     assert results["choice"].figures["model, one of them"]["valid_ratio"] == 1
     assert results["choice"].figures["popularity"]["valid_ratio"] == 1
 
@@ -84,7 +84,7 @@ def test_calibration_without_another_source_does_not_change_the_order(
     assert figures["model"]["auc"] == pytest.approx(figures["model, not calibrated"]["auc"])
 
 
-def test_the_same_question_gives_the_same_result(
+def test_the_same_request_gives_the_same_result(
     speaker: Recommender, results: dict[str, TaskResult]
 ) -> None:
     assert evaluate_task(speaker, "choice", most=25) == results["choice"]

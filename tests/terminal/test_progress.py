@@ -28,7 +28,7 @@ def _report(**changes: object) -> Report:
 @pytest.mark.parametrize(
     ("measure", "told"), [("NDCG@10", "validation NDCG@10 0.1250"), ("", "validation 0.1250")]
 )
-def test_a_validation_is_named_where_it_has_a_name(
+def test_a_validation_is_shown_with_the_name_of_its_metric(
     measure: str, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with training_progress() as bar:
@@ -37,7 +37,7 @@ def test_a_validation_is_named_where_it_has_a_name(
     assert f"Epoch 1/2  loss 1.500  {told}  100/s" in capsys.readouterr().out
 
 
-def test_new_work_is_told_at_once_and_each_epoch_is_not_new(
+def test_new_work_is_printed_at_once_and_a_further_epoch_is_not_new(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with training_progress() as bar:
@@ -69,7 +69,7 @@ def test_a_line_tells_how_much_is_done_how_fast_and_what_is_left(
     ]
 
 
-def test_work_that_does_not_count_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_without_counts_is_reported_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress.time, "monotonic", lambda: 5.0)
     said: list[str] = []
     lines = Lines(said.append)
@@ -121,7 +121,7 @@ def test_a_terminal_gets_a_bar() -> None:
 @pytest.mark.parametrize(
     ("seconds", "said"), [(40.0, "40 s"), (600.0, "10 min"), (9000.0, "2.5 h")]
 )
-def test_time_is_told_as_people_do(seconds: float, said: str) -> None:
+def test_durations_are_written_as_people_say_them(seconds: float, said: str) -> None:
     assert spoken(seconds) == said
 
 

@@ -19,7 +19,7 @@ NASTY = "\x1b]0;taken\x07 \x1b[31mred \x9b2J \u202egnp.exe \x7f\r"
 STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def test_signs_stand_in_for_what_steers() -> None:
+def test_control_characters_are_replaced_by_signs() -> None:
     assert harmless("a\x1b[31mb") == "a␛[31mb"
     assert harmless("a\x9b1mb\u202ec\x7f") == "a<U+009B>1mb<U+202E>c␡"
     assert not STEERING.search(harmless(NASTY))
@@ -47,7 +47,7 @@ def test_an_error_is_one_line_and_a_hint(capsys: pytest.CaptureFixture[str]) -> 
     assert len(hint) < 2100
 
 
-def test_json_says_the_same_and_is_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_equal_after_parsing_and_harmless(capsys: pytest.CaptureFixture[str]) -> None:
     value = {"title": NASTY + "é" + "\ud800"}
     say_json(value)
     said = capsys.readouterr().out
@@ -68,7 +68,9 @@ def test_json_says_the_same_and_is_harmless(capsys: pytest.CaptureFixture[str]) 
     ],
     ids=["text", "Text", "title", "inside", "Markdown", "Table"],
 )
-def test_whatever_is_drawn_is_harmless(capsys: pytest.CaptureFixture[str], drawn: object) -> None:
+def test_texts_drawn_by_rich_are_harmless(
+    capsys: pytest.CaptureFixture[str], drawn: object
+) -> None:
     show(drawn)
     assert not STEERING.search(capsys.readouterr().out)
 

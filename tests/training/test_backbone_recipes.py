@@ -79,7 +79,7 @@ def test_lora_leaves_the_checkpoint_as_it_was(
     )
 
 
-def test_a_backbone_that_learns_is_no_longer_borrowed(
+def test_a_trained_backbone_is_no_longer_borrowed(
     shop: Dataset, pretrained: dict[str, Path]
 ) -> None:
     path = f"model.backbone.path={pretrained['qwen2']}"
@@ -98,7 +98,9 @@ def test_the_tokenizer_is_that_of_the_backbone(shop: Dataset, pretrained: dict[s
     assert parts.tokenizer.decode(parts.tokenizer.encode("next item")) == "next item"
 
 
-def test_items_are_about_as_loud_as_words(shop: Dataset, pretrained: dict[str, Path]) -> None:
+def test_item_tokens_have_about_the_scale_of_word_embeddings(
+    shop: Dataset, pretrained: dict[str, Path]
+) -> None:
     for kind in ("llama", "t5"):
         recipe = _recipe(f"model.backbone.path={pretrained[kind]}")
         model = build_parts(shop, recipe, seed=0)[0].model.eval()
@@ -146,7 +148,7 @@ def test_only_the_named_parts_learn(shop: Dataset) -> None:
     assert all(name.startswith(("fusion.", "user.")) for name in moved)
 
 
-def test_tuning_goes_on_from_another_model(shop: Dataset) -> None:
+def test_tuning_starts_from_another_model(shop: Dataset) -> None:
     first = Recommender.train(shop, _recipe(), seed=1)
     lora = _recipe("training.tuning={kind='lora', rank=2}", "training.trained=['decoder']")
     second = Recommender.train(shop, lora, seed=1, start=first)
@@ -161,7 +163,7 @@ def test_tuning_goes_on_from_another_model(shop: Dataset) -> None:
         assert torch.equal(weight, folded[name])
 
 
-def test_a_tokenizer_of_too_many_words_is_refused(
+def test_a_tokenizer_with_too_many_tokens_is_refused(
     shop: Dataset, pretrained: dict[str, Path]
 ) -> None:
     from palate.models.language_model import RecommendationModel
@@ -191,7 +193,7 @@ def test_accumulated_batches_are_one_step_of_their_mean(shop: Dataset) -> None:
     assert len(steps) == -(-made // 4)
 
 
-def test_a_run_with_accumulation_goes_on_where_it_was_killed(shop: Dataset, tmp_path: Path) -> None:
+def test_a_killed_run_with_accumulation_resumes_exactly(shop: Dataset, tmp_path: Path) -> None:
     config = TrainingConfig(
         epochs=2, tokens_per_batch=256, accumulate=3, checkpoint_seconds=1e-6, average=0.5
     )
@@ -214,7 +216,7 @@ def test_a_run_with_accumulation_goes_on_where_it_was_killed(shop: Dataset, tmp_
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
-def test_what_a_run_takes_is_told_once_after_a_trial(shop: Dataset) -> None:
+def test_time_and_memory_of_a_run_are_estimated_once(shop: Dataset) -> None:
     told: list[Report] = []
     _trained(shop, _recipe("training.epochs=2", "training.tokens_per_batch=256"), told.append)
     (at,) = [report for report in told if report.estimate is not None]
@@ -243,7 +245,7 @@ def _short(recipe: Recipe) -> Recipe:
 
 
 @pytest.mark.parametrize("kind", ["", "llama"])
-def test_tallrec_tunes_a_little_in_words_alone(
+def test_tallrec_tunes_few_weights_on_text_alone(
     shop: Dataset, pretrained: dict[str, Path], kind: str
 ) -> None:
     more = (f"model.backbone.path={pretrained[kind]}",) if kind else ()
@@ -287,13 +289,15 @@ def test_lc_rec_learns_codes_and_titles_together(
     assert len(ranking.item_rows) == 5
 
 
-def test_an_encoder_leaves_nothing_to_copy(shop: Dataset, pretrained: dict[str, Path]) -> None:
+def test_an_encoder_decoder_with_copying_is_refused(
+    shop: Dataset, pretrained: dict[str, Path]
+) -> None:
     more = [f"model.backbone.path={pretrained['t5']}", "model.copies=true"]
     with pytest.raises(ConfigError, match=r"model.copies needs a decoder"):
         Recommender.train(shop, _short(load_recipe("tallrec", more)), seed=1)
 
 
-def test_titles_must_be_among_what_is_read() -> None:
+def test_titles_must_be_in_the_item_format() -> None:
     with pytest.raises(ConfigError, match="from_titles needs 'title'"):
         _recipe("tasks.from_titles=1")
 
@@ -317,7 +321,7 @@ def test_a_compiled_backbone_is_itself_again_afterwards(monkeypatch: pytest.Monk
     assert torch.equal(twice, 2 * layer(x))
 
 
-def test_a_recipe_says_how_it_is_tuned() -> None:
+def test_the_summary_of_a_recipe_has_its_tuning() -> None:
     tuned = load_recipe("tallrec", ["model.backbone.path=/models/small"])
     assert tuned.made_of.endswith("answers as text; backbone small; tuned by lora")
     assert tuned.untuned.made_of.endswith("backbone small; tuned by full")

@@ -46,7 +46,7 @@ def _logits(model: RecommendationModel, batch: Batch) -> tuple[torch.Tensor, tor
     return model.scale * users[:, 0] @ model.catalogue().T, wanted
 
 
-def test_the_targets_of_other_rows_weigh_as_often_as_they_are_there(shop: Dataset) -> None:
+def test_in_batch_negatives_count_as_often_as_they_are_targets(shop: Dataset) -> None:
     model, batch = _model_and_batch(shop)
     with torch.no_grad():
         logits, wanted = _logits(model, batch)

@@ -64,7 +64,7 @@ def _times(mixture: Mixture, task: int, epoch: int = 0) -> Counter[int]:
 
 
 @pytest.mark.parametrize("share", [0.25, 1.0, 1.5, 3.0])
-def test_each_user_is_asked_share_times(share: float) -> None:
+def test_each_user_is_used_share_times_per_epoch(share: float) -> None:
     mixture = replace(MIXTURE, shares=[share, 1.0])
     times = _times(mixture, 0)
     assert sum(times.values()) == round(share * len(LENGTHS))
@@ -73,7 +73,7 @@ def test_each_user_is_asked_share_times(share: float) -> None:
     assert _times(mixture, 1) == Counter(range(len(LENGTHS)))
 
 
-def test_a_share_below_one_takes_others_in_the_next_epoch() -> None:
+def test_a_share_below_one_takes_other_users_in_the_next_epoch() -> None:
     assert set(_times(MIXTURE, 1, epoch=0)) != set(_times(MIXTURE, 1, epoch=1))
 
 

@@ -51,7 +51,7 @@ def test_all_tasks_of_the_recipe_are_learned(tiny_world: Dataset) -> None:
     assert mixture.batch_builder.query_vectors is not None
 
 
-def test_of_a_title_as_much_is_read_as_the_recipe_says(tiny_world: Dataset) -> None:
+def test_titles_are_read_up_to_the_recipes_number_of_words(tiny_world: Dataset) -> None:
     reads = "model.item_format=['title', 'item']"
     for most in (1, 3):
         recipe = _recipe(reads, f"model.title_words={most}", "model.fusion.title_reader={layers=1}")
@@ -70,7 +70,7 @@ def test_a_task_without_a_share_is_left_out(tiny_world: Dataset) -> None:
     assert mixture.batch_builder.query_vectors is None
 
 
-def test_a_task_the_data_has_nothing_for_is_left_out(tiny_world: Dataset) -> None:
+def test_a_task_that_the_data_does_not_allow_is_left_out(tiny_world: Dataset) -> None:
     events = tiny_world.interactions
     bare = replace(
         tiny_world,

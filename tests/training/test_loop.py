@@ -231,12 +231,12 @@ def test_the_best_epoch_is_the_one_whose_weights_were_kept(make_run: MakeRun) ->
     assert _equal(_weights(parts.model), validate.shown[1])
 
 
-def test_validation_is_as_rare_as_asked_and_comes_last(make_run: MakeRun) -> None:
+def test_validation_follows_its_interval_and_the_last_epoch(make_run: MakeRun) -> None:
     parts, run = make_run("training.epochs=5", "training.validate_every=2")
     assert [entry["epoch"] for entry in train(parts.model, run)] == [2, 4, 5]
 
 
-def test_an_average_is_not_the_last_step(make_run: MakeRun) -> None:
+def test_averaging_changes_the_weights(make_run: MakeRun) -> None:
     plain = _trained(make_run, "training.epochs=1")
     averaged = _trained(make_run, "training.epochs=1", "training.average=0.9")
     assert not _equal(plain, averaged)

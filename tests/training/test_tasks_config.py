@@ -49,19 +49,19 @@ def test_shares_are_written_and_read_again_flat() -> None:
         ("tasks.candidates=1", "tasks.candidates"),
     ],
 )
-def test_a_share_that_cannot_be_used_is_told(setting: str, said: str) -> None:
+def test_an_unusable_share_is_an_error(setting: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_recipe("palate", [setting])
     assert said in caught.value.message
 
 
-def test_what_is_not_named_has_no_share() -> None:
+def test_a_family_that_is_not_named_has_no_share() -> None:
     tasks = TasksConfig.model_validate({"yes_no": 4})
     assert tasks.share(YesNo) == 4
     assert tasks.share(Rating) == 0
 
 
-def test_a_model_reads_the_words_of_what_it_may_be_asked() -> None:
+def test_the_tokenizer_knows_the_wordings_of_every_possible_request() -> None:
     by_items = _families_read(load_recipe("urm-small"))
     assert "search" in by_items
     assert "masked" not in by_items, "only those who pre-train on it know its words"

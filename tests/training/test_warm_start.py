@@ -40,7 +40,7 @@ def _parts(
     return build_parts(shop, load_recipe(recipe, [*SMALL, *more]), seed=1, start=begun)[0]
 
 
-def test_what_belongs_to_no_item_carries_over() -> None:
+def test_weights_that_belong_to_no_item_are_transferred() -> None:
     first = _parts(_shop(1, 30), "unisrec")
     torch.nn.init.normal_(first.model.decoder.blocks[0].down.weight)
     torch.nn.init.normal_(first.model.fusion.modality["text"].projection.turn)
@@ -71,7 +71,7 @@ def test_items_that_were_known_keep_their_embeddings() -> None:
     assert not torch.isclose(ours[rows < 0], known[rows[rows < 0]]).any()
 
 
-def test_an_item_is_the_same_where_id_and_title_are() -> None:
+def test_items_with_equal_id_and_title_are_the_same() -> None:
     old = _catalog({"1": "lamp", "2": "chair", "3": None, "4": "vase"})
     new = _catalog({"4": "vase", "1": "desk", "3": None, "9": "lamp", "2": "chair"})
     assert known_items(new, old).tolist() == [3, -1, -1, -1, 1]
@@ -81,7 +81,7 @@ def test_an_item_is_the_same_where_id_and_title_are() -> None:
     assert known_items(untitled, _catalog({"1": None, "2": None, "3": None})).tolist() == [1, 0, 2]
 
 
-def test_a_model_that_goes_on_with_its_own_data_starts_where_it_was() -> None:
+def test_training_on_with_the_same_data_starts_from_the_same_weights() -> None:
     shop = _shop(1, 30)
     first = Recommender.train(shop, load_recipe("urm-small", [*SMALL, "training.epochs=1"]))
     still = load_recipe("urm-small", [*SMALL, "training.epochs=1", "training.learning_rate=1e-12"])
@@ -92,13 +92,13 @@ def test_a_model_that_goes_on_with_its_own_data_starts_where_it_was() -> None:
     )
 
 
-def test_codes_begin_as_the_known_ones_that_mean_the_same() -> None:
+def test_codes_start_as_the_known_codes_with_the_nearest_meaning() -> None:
     first = _parts(_shop(1, 30), "vq-rec", *CODED)
     same = _parts(_shop(1, 30), "vq-rec", *CODED, start=first)
     torch.testing.assert_close(same.model.fusion.code.weight, first.model.fusion.code.weight)
 
 
-def test_a_turned_codebook_finds_its_own_codes_again() -> None:
+def test_codes_are_matched_across_a_rotated_codebook() -> None:
     rng = np.random.default_rng(3)
     vectors = rng.normal(size=(200, 8)).astype(np.float32)
     known = ProductQuantiser.fit(ProductConfig(levels=2, size=8), vectors, rng=rng)
@@ -123,7 +123,7 @@ def test_frozen_parts_keep_their_weights() -> None:
     assert not any(name.startswith(("decoder", "user")) for name in changed)
 
 
-def test_a_recipe_that_leaves_nothing_to_learn_is_refused() -> None:
+def test_a_recipe_without_trainable_weights_is_refused() -> None:
     recipe = load_recipe("unisrec", [*SMALL, "training.trained=['nothing']"])
     with pytest.raises(ConfigError, match="Nothing is left to learn") as found:
         Recommender.train(_shop(1, 30), recipe)
@@ -139,7 +139,9 @@ def test_a_baseline_is_no_start() -> None:
 
 
 @pytest.mark.parametrize("recipe", ["vq-rec", "hllm", "unisrec"])
-def test_items_of_another_make_are_learned_and_saved(recipe: str, tmp_path: Path) -> None:
+def test_recipes_with_other_item_tokens_answer_the_same_after_saving(
+    recipe: str, tmp_path: Path
+) -> None:
     shop = _shop(1, 30)
     small = [*SMALL, *(CODED if recipe == "vq-rec" else ())]
     if recipe == "hllm":

@@ -81,7 +81,7 @@ def test_facts_of_item_and_history_are_grounded() -> None:
     assert invented(text, PICK) == ["Slinky Nickel Set", "Ernie Ball"]
 
 
-def test_what_the_catalogue_says_of_an_item_is_grounded() -> None:
+def test_catalogue_texts_of_an_item_are_grounded() -> None:
     grounds = Grounds.of(catalog_of([
         {"title": "Strap for Fender guitars", "description": "Suits Gibson too."},
         {"title": "Body", "brand": "Fender"}, {"title": "Neck", "brand": "Gibson"},
@@ -91,7 +91,7 @@ def test_what_the_catalogue_says_of_an_item_is_grounded() -> None:
     assert invented('The "Medium Pick" is fine.', PICK) == []
 
 
-def test_what_no_catalogue_holds_is_invented() -> None:
+def test_names_outside_the_catalogue_are_invented() -> None:
     assert invented('Like "The Silver Harp", it rings.', PICK) == ['"The Silver Harp"']
     assert invented("Like \u2018Harper's Dream\u2019, it rings.", PICK) == [
         "\u2018Harper's Dream\u2019"
@@ -112,7 +112,7 @@ def test_titles_as_people_say_them() -> None:
         assert invented(f"You watched {title} before.", PICK)
 
 
-def test_a_title_may_hold_the_end_of_a_sentence() -> None:
+def test_a_title_may_contain_the_end_of_a_sentence() -> None:
     text = 'You saw "What Now? Again." before. It is good.'
     assert invented(text, PICK, AGAIN) == []
     assert GROUNDS.without_invented(text, PICK, []) == "It is good."
@@ -172,7 +172,7 @@ def test_an_item_without_a_price_has_none() -> None:
     assert invented("It costs $1.", AGAIN) == ["$1"]
 
 
-def test_mending_drops_whole_sentences() -> None:
+def test_invented_claims_are_removed_with_their_whole_sentences() -> None:
     text = "It is bright. It is by Ernie Ball, for $4.99! You will like it."
     verdict = GROUNDS.check(text, PICK, [])
     assert drop_invented(text, verdict) == "It is bright. You will like it."
@@ -201,7 +201,7 @@ PIECES = st.sampled_from([
 
 
 @given(st.text() | st.lists(PIECES, max_size=30).map("".join))
-def test_whatever_is_mended_is_grounded(text: str) -> None:
+def test_a_text_without_its_invented_sentences_is_grounded(text: str) -> None:
     kept = GROUNDS.without_invented(text, PICK, [MATRIX])
     assert GROUNDS.check(kept, PICK, [MATRIX]).is_grounded
     assert all(text[x.start : x.end] == x.text for x in GROUNDS.claims(text))
@@ -209,7 +209,9 @@ def test_whatever_is_mended_is_grounded(text: str) -> None:
 
 @given(st.lists(st.tuples(st.text(), st.none() | st.text(), st.lists(st.text(), max_size=3)),
                 min_size=1, max_size=5))  # fmt: skip
-def test_any_catalogue_will_do(items: list[tuple[str, str | None, list[str]]]) -> None:
+def test_factual_sentences_of_any_catalogue_are_grounded(
+    items: list[tuple[str, str | None, list[str]]],
+) -> None:
     catalog = catalog_of([{"title": t, "brand": b, "categories": c} for t, b, c in items])
     grounds = Grounds.of(catalog, texts=[t for t, _, _ in items])
     sentence = factual_sentence(catalog, 0, range(len(items)))
@@ -232,7 +234,7 @@ def test_rate_counts_texts_and_claims() -> None:
     assert GROUNDS.groundedness([], [], []).rate == 1
 
 
-def test_rows_outside_the_catalogue_are_told() -> None:
+def test_rows_outside_the_catalogue_are_an_error() -> None:
     with pytest.raises(DataError, match="rows 0 to 4, got 9"):
         GROUNDS.check("Fine.", PICK, [9])
 

@@ -57,7 +57,7 @@ def random_walks() -> Dataset:
     return dataset_of(sequences, ids_of(rng.permutation(1000)))
 
 
-def test_each_probe_guesses_its_way() -> None:
+def test_each_leak_probe_guesses_by_its_own_order() -> None:
     # In alphabetical order the rows are 2, 0, 3, 1: the history below is row 3 (c), then row 0 (b).
     found = probes(dataset_of([[0, 1]], ["b", "d", "a", "c"]))
     wanted = {
@@ -100,7 +100,7 @@ def test_lists_are_those_of_the_scores(seed: int, n: int, exclude_seen: bool, so
         assert walked.scores.tolist() == sorted_.scores.tolist()
 
 
-def test_chance_where_nothing_leaks(
+def test_without_a_leak_the_hit_rates_are_at_chance(
     random_walks: Dataset, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = probe_leaks(random_walks)
@@ -128,12 +128,12 @@ def test_ids_numbered_by_time_are_found() -> None:
     assert found["largest_row@10"] < 0.1
 
 
-def test_nobody_to_ask_about_finds_nothing(random_walks: Dataset) -> None:
+def test_without_cases_the_leak_probe_finds_nothing(random_walks: Dataset) -> None:
     found = probe_leaks(random_walks, "valid")
     assert found["max"] == 0
 
 
-def test_an_order_that_knows_what_comes_next_is_found_out() -> None:
+def test_an_order_that_knows_the_next_item_is_detected() -> None:
     rng = np.random.default_rng(8)
     order = rng.permutation(500)
     starts = rng.integers(0, 490, 300)

@@ -64,7 +64,7 @@ def test_lines_end_sentences() -> None:
     assert split_sentences("one\r\ntwo") == ["one\r\n", "two"]
 
 
-def test_the_mark_of_an_inch_opens_nothing() -> None:
+def test_the_mark_of_an_inch_opens_no_quotation() -> None:
     assert len(split_sentences('A 6" one. A 12" one.')) == 2
 
 

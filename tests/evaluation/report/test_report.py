@@ -47,7 +47,7 @@ def entries(found: Evaluation, perfect: Evaluation) -> list[ReportEntry]:
     ]
 
 
-def test_the_page_holds_what_was_measured(entries: list[ReportEntry], found: Evaluation) -> None:
+def test_the_page_has_all_measurements(entries: list[ReportEntry], found: Evaluation) -> None:
     page = render(entries)
     assert f"{found.masked['recall@10']:.4f}" in page
     assert "Learning curve" in page
@@ -70,7 +70,7 @@ def test_nothing_untrusted_becomes_markup(entries: list[ReportEntry]) -> None:
     assert page.count("<script>") == 1
 
 
-def test_the_page_asks_nobody_for_anything(entries: list[ReportEntry]) -> None:
+def test_the_page_makes_no_requests(entries: list[ReportEntry]) -> None:
     page = render(entries)
     assert "http:" not in page
     assert "https:" not in page
@@ -82,13 +82,15 @@ def test_the_same_entries_give_the_same_page(entries: list[ReportEntry]) -> None
     assert render(entries) == render(entries)
 
 
-def test_one_model_needs_no_other(entries: list[ReportEntry]) -> None:
+def test_a_report_may_have_a_single_model(entries: list[ReportEntry]) -> None:
     page = render([ReportEntry("alone", entries[0].evaluation)])
     assert "The model" in page
     assert "beyond luck" not in page
 
 
-def test_other_cases_stand_apart(entries: list[ReportEntry], found: Evaluation) -> None:
+def test_models_with_other_cases_are_in_another_section(
+    entries: list[ReportEntry], found: Evaluation
+) -> None:
     page = render([*entries, ReportEntry("elsewhere", replace(found, dataset="b", cases="other"))])
     assert page.count("In pictures") == 2
 

@@ -17,7 +17,7 @@ def text_of(*tables: Table) -> str:
     return console.export_text()
 
 
-def test_one_evaluation_says_everything(found: Evaluation) -> None:
+def test_the_tables_of_an_evaluation_are_complete(found: Evaluation) -> None:
     text = text_of(*evaluation_tables("my model", found))
     assert "How well my model finds what came next" in text
     assert f"{found.masked['recall@10']:.4f}" in text

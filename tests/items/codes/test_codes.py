@@ -55,7 +55,7 @@ def test_longer_codes_remember_what_they_extend() -> None:
         longer.extended(_table([1, 0]))
 
 
-def test_what_only_tells_apart_does_not_tell() -> None:
+def test_levels_that_only_make_codes_unique_describe_nothing() -> None:
     levels = (Level("cluster", 2), Level("cluster", 2), Level("digit", 2))
     assert Codes(_table([0, 1, 0]), levels).num_telling == 2
     assert level_names(levels) == ["cluster 1", "cluster 2", "digit"]

@@ -45,7 +45,7 @@ def test_codes_are_unique_after_an_extra_digit(rows: list[tuple[int, int]]) -> N
     np.testing.assert_array_equal(codes.values[:, :2], rows)
 
 
-def test_an_own_token_is_as_good_as_a_name() -> None:
+def test_an_own_token_is_the_row_of_the_item() -> None:
     codes = OwnToken().resolve(_drawn([[1], [1], [0]]))
     assert codes.values[:, -1].tolist() == [0, 1, 2]
     assert codes.levels[-1] == Level("item", 3)

@@ -54,7 +54,7 @@ def test_neighbours_that_share_a_prefix(clouds: Clouds, rng: np.random.Generator
     assert worse.neighbours == pytest.approx(worse.neighbours_by_chance, abs=0.1)
 
 
-def test_an_item_is_no_neighbour_of_itself_and_absent_items_of_nobody(
+def test_an_item_is_not_its_own_neighbour_and_absent_items_have_none(
     rng: np.random.Generator,
 ) -> None:
     values = rng.standard_normal((30, 4)).astype(np.float32)

@@ -115,7 +115,7 @@ def test_without_any_category_only_the_digit_is_left() -> None:
     ]
 
 
-def test_titles_are_spelled_in_one_alphabet() -> None:
+def test_the_levels_of_title_codes_share_one_alphabet() -> None:
     drawn = title_codes(TitleConfig(levels=3), ["Red Nail Lacquer", "nail, red!", "é"])
     assert drawn.levels[0].words == ("", "lacquer", "nail", "red", "é")
     assert len({level.words for level in drawn.levels}) == 1

@@ -45,7 +45,7 @@ def test_a_new_item_like_an_old_one_shares_its_codes_but_for_the_digit() -> None
     assert longer[-2, 2] != index.codes.values[3, 2]
 
 
-def test_where_digits_are_taken_the_next_nearest_code_is_found() -> None:
+def test_a_new_item_takes_the_next_nearest_code_if_digits_are_taken() -> None:
     index = _index("digit", size=2)
     room = int(np.prod(index.codes.sizes)) - len(CATALOG)
     longer = index.with_new_items(np.repeat(VECTORS[:1], room, axis=0)).codes

@@ -25,7 +25,7 @@ CATALOGUES = st.lists(st.sampled_from(EVERY), min_size=1, max_size=len(EVERY), u
 
 
 @given(CATALOGUES)
-def test_what_may_follow_is_what_follows_in_some_item(rows: list[tuple[int, ...]]) -> None:
+def test_allowed_codes_are_those_of_some_item(rows: list[tuple[int, ...]]) -> None:
     table = PrefixTable.of(_codes(rows))
     for length, size in enumerate(SIZES):
         prefixes = sorted({row[:length] for row in rows})

@@ -46,7 +46,7 @@ def test_the_axes_are_dealt_out_evenly(rng: np.random.Generator) -> None:
     assert 0.5 < products[0] / products[1] < 2
 
 
-def test_alternating_never_makes_it_worse(rng: np.random.Generator) -> None:
+def test_no_alternation_raises_the_error(rng: np.random.Generator) -> None:
     vectors = rng.standard_normal((500, 6)).astype(np.float32) @ _turned(rng, 6)
     objective = ProductQuantiser.fit(SMALL, vectors, rng=rng).objective
     assert len(objective) == SMALL.rounds

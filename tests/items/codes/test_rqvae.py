@@ -23,7 +23,9 @@ def _lost(vectors: np.ndarray, found: RqVae) -> float:
     return float(error / np.square(vectors - vectors.mean(axis=0)).sum())
 
 
-def test_it_learns_clouds(clouds: Clouds, rng: np.random.Generator) -> None:
+def test_separate_clusters_get_separate_first_codes(
+    clouds: Clouds, rng: np.random.Generator
+) -> None:
     vectors, cloud = clouds(num_clouds=6, per_cloud=30)
     values = vectors.values / vectors.values.std()
     found = RqVae.fit(SMALL, values, rng=rng)

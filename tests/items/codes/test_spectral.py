@@ -27,13 +27,15 @@ def test_two_cliques_are_separated(rng: np.random.Generator) -> None:
     assert labels[0] != labels[-1]
 
 
-def test_many_items_go_the_sparse_way_to_the_same_answer(rng: np.random.Generator) -> None:
+def test_the_sparse_computation_for_many_items_gives_the_same_result(
+    rng: np.random.Generator,
+) -> None:
     labels = spectral_clusters(_cliques(250, 260), 2, rng=rng)
     assert len(set(labels[:250])) == len(set(labels[250:])) == 1
     assert labels[0] != labels[-1]
 
 
-def test_items_tied_to_nothing_are_dealt_out_evenly(rng: np.random.Generator) -> None:
+def test_items_without_edges_are_distributed_evenly(rng: np.random.Generator) -> None:
     labels = spectral_clusters(sparse.csr_matrix((10, 10), dtype=np.float32), 2, rng=rng)
     assert np.bincount(labels).tolist() == [5, 5]
 

@@ -62,7 +62,7 @@ def _made(task: Task, history: History, rng: np.random.Generator, tries: int = 6
     return [example for example in found if example is not None]
 
 
-def test_next_item_asks_after_every_event(rng: np.random.Generator) -> None:
+def test_next_item_predicts_after_every_event(rng: np.random.Generator) -> None:
     example = NextItem(10).example(_history(4), {}, rng)
     assert example is not None
     assert example.history.item_rows.tolist() == [0, 1, 2]
@@ -134,7 +134,7 @@ def test_category_offers_nothing_where_items_have_none(rng: np.random.Generator)
     assert not _made(Category(10, [[], []]), _history(2), rng)
 
 
-def test_search_asks_for_its_target_by_the_targets_words(rng: np.random.Generator) -> None:
+def test_the_query_of_a_search_is_one_of_its_target(rng: np.random.Generator) -> None:
     examples = _made(Search(3, POOL), _history(8), rng, 200)
     for example in examples:
         ((cut, (target,)),) = _pairs(example).items()
@@ -149,7 +149,7 @@ def test_search_asks_for_its_target_by_the_targets_words(rng: np.random.Generato
     assert max(strangers) > 8, "any item of the catalogue can be searched for"
 
 
-def test_search_leaves_out_items_nothing_is_known_of(rng: np.random.Generator) -> None:
+def test_search_leaves_out_items_without_queries(rng: np.random.Generator) -> None:
     nothing = QueryPool([], np.zeros(3, np.int64))
     assert not _made(Search(3, nothing), _history(2), rng)
 
@@ -166,7 +166,7 @@ def test_direct_shows_a_set_and_takes_any_later_item(rng: np.random.Generator) -
     assert {(0, 1, 2), (2, 1, 0), (1, 0)} <= orders, "the order is shuffled away"
 
 
-def test_cold_start_begins_with_nothing(rng: np.random.Generator) -> None:
+def test_cold_start_begins_without_events(rng: np.random.Generator) -> None:
     examples = _made(ColdStart(), _history(5), rng)
     for example in examples:
         rows = example.history.item_rows.tolist()
@@ -179,7 +179,9 @@ def test_cold_start_begins_with_nothing(rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1])
-def test_histories_too_short_offer_nothing_to_follow(length: int, rng: np.random.Generator) -> None:
+def test_histories_that_are_too_short_have_no_example(
+    length: int, rng: np.random.Generator
+) -> None:
     history = _history(
         length, event_types=np.zeros(length, np.int64), scenarios=np.zeros(length, np.int64)
     )
@@ -194,7 +196,7 @@ def test_histories_too_short_offer_nothing_to_follow(length: int, rng: np.random
     max_history=st.integers(1, 12),
     seed=st.integers(0, 1_000),
 )
-def test_what_is_asked_for_is_never_in_sight(length: int, max_history: int, seed: int) -> None:
+def test_the_target_is_never_visible(length: int, max_history: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     history = _history(
         length, event_types=rng.integers(0, 2, length), scenarios=rng.integers(-1, 2, length)

@@ -103,11 +103,11 @@ def brander(entered: type[NextBrand], tiny_shop: Dataset) -> Recommender:
     return Recommender.train(tiny_shop, recipe, seed=1)
 
 
-def test_it_is_trained(brander: Recommender) -> None:
+def test_the_family_is_trained(brander: Recommender) -> None:
     assert brander.tasks == ("next-item", "next-brand")
 
 
-def test_it_is_judged(brander: Recommender) -> None:
+def test_the_family_is_evaluated(brander: Recommender) -> None:
     result = evaluate_task(brander, "next-brand", most=10)
     assert result.num_answers > 0
     assert {"model", "most common"} == set(result.figures)
@@ -115,13 +115,15 @@ def test_it_is_judged(brander: Recommender) -> None:
     assert "tiny names brands" in str(task_tables("tiny", result)[0].title)
 
 
-def test_it_is_asked(brander: Recommender, tiny_shop: Dataset) -> None:
+def test_the_family_can_be_requested(brander: Recommender, tiny_shop: Dataset) -> None:
     task = brander.answers.task(NextBrand)
     said = brander.answers.generate(task, [task.ask(tiny_shop.sequences[0])])
     assert len(said) == 1
 
 
-def test_it_is_asked_and_judged_where_models_are_kept(brander: Recommender, tmp_path: Path) -> None:
+def test_the_family_can_be_requested_and_evaluated_with_a_saved_model(
+    brander: Recommender, tmp_path: Path
+) -> None:
     brander.save(tmp_path / "model")
     figures = tmp_path / "figures.json"
     command = ["evaluate", str(tmp_path / "model"), "--task", "next-brand", "--json", str(figures)]
@@ -130,7 +132,7 @@ def test_it_is_asked_and_judged_where_models_are_kept(brander: Recommender, tmp_
     assert json.loads(figures.read_text())["family"] == "next-brand"
 
 
-def test_its_prompts_are_shown_and_may_be_changed(
+def test_the_prompts_of_the_family_are_shown_and_can_be_changed(
     entered: type[NextBrand], tiny_shop: Dataset, tmp_path: Path
 ) -> None:
     own = tmp_path / "own.toml"
@@ -142,12 +144,12 @@ def test_its_prompts_are_shown_and_may_be_changed(
     assert shown.rendered.startswith("which brand comes next")
 
 
-def test_a_service_says_that_no_recipe_of_the_package_has_it(entered: type[NextBrand]) -> None:
+def test_the_service_reports_that_no_recipe_has_the_family(entered: type[NextBrand]) -> None:
     assert recipes_that_answer("next-brand") == []
     assert recipes_that_answer("rating")
 
 
 @pytest.mark.usefixtures("entered")
-def test_a_name_that_is_nearly_right_is_told_the_right_one() -> None:
+def test_the_error_about_a_misspelt_name_has_the_right_one() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'next_brand'"):
         load_recipe("sasrec", ["tasks.nxt_brand=1"])

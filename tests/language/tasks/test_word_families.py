@@ -90,7 +90,7 @@ def _probe(example: Example, prediction: int) -> Example:
     )
 
 
-def test_rating_asks_for_every_rated_event(rng: np.random.Generator) -> None:
+def test_rating_predicts_every_rated_event(rng: np.random.Generator) -> None:
     example = Rating(10, LEVELS).example(_history(4, [4, np.nan, 2, 5]), {}, rng)
     assert example is not None
     assert example.prefix_lengths.tolist() == [0, 2, 3]
@@ -102,7 +102,7 @@ def test_rating_asks_for_every_rated_event(rng: np.random.Generator) -> None:
     assert Rating(10, LEVELS).example(_history(2, [np.nan, np.nan]), {}, rng) is None
 
 
-def test_a_rating_is_said_as_the_nearest_level() -> None:
+def test_a_rating_is_written_as_the_nearest_level() -> None:
     task = Rating(5, (0.5, 1.0, 4.5))
     assert [task.words_of(level) for level in task.levels] == ["0.5", "1", "4.5"]
     assert task.words_of(4.2) == "4.5"
@@ -114,7 +114,7 @@ def test_levels_are_the_ratings_given() -> None:
     assert (fine[0], fine[10], fine[-1], len(fine)) == (-10, 0, 10, 21)
 
 
-def test_ranking_tells_the_next_item_from_one_never_had(rng: np.random.Generator) -> None:
+def test_yes_no_is_about_the_next_item_and_an_unseen_one(rng: np.random.Generator) -> None:
     target_texts = []
     for example in _made(YesNo(30, NUM_ITEMS), _history(20), rng):
         assert example.candidates is not None
@@ -128,13 +128,13 @@ def test_ranking_tells_the_next_item_from_one_never_had(rng: np.random.Generator
     assert 0.4 < np.mean([reply == YES for reply in target_texts]) < 0.6
 
 
-def test_ranking_says_yes_where_nothing_else_is_left(rng: np.random.Generator) -> None:
+def test_yes_no_has_only_yes_if_there_is_no_unseen_item(rng: np.random.Generator) -> None:
     example = YesNo(5, 3).example(_history(3), {}, rng)
     assert example is not None
     assert set(example.target_texts) == {YES}
 
 
-def test_ranking_by_threshold_asks_of_what_the_user_rated(rng: np.random.Generator) -> None:
+def test_yes_no_with_a_threshold_is_about_rated_items(rng: np.random.Generator) -> None:
     task = YesNo(10, NUM_ITEMS, threshold=3.0)
     example = task.example(_history(4, [4, np.nan, 3, 5]), {}, rng)
     assert example is not None
@@ -162,7 +162,7 @@ def test_choice_hides_the_next_item_among_unseen_ones(rng: np.random.Generator) 
     assert len(places) > 10, "the right one stands anywhere"
 
 
-def test_choice_offers_no_two_of_a_title_and_none_without(rng: np.random.Generator) -> None:
+def test_candidates_of_a_choice_have_different_titles(rng: np.random.Generator) -> None:
     titles = ["Same"] * 30 + ["", ""] + ["A", "B"]
     for example in _made(Choice(titles), _history(3), rng):
         assert example.candidates is not None
@@ -195,7 +195,7 @@ def test_next_title_is_the_title_of_what_follows(rng: np.random.Generator) -> No
     )
 
 
-def test_profile_tells_facts_of_what_was_read(rng: np.random.Generator) -> None:
+def test_a_profile_states_facts_of_the_items_read(rng: np.random.Generator) -> None:
     for example in _made(Profile(8, FACTS), _history(20), rng):
         for cut, reply in zip(example.prefix_lengths, example.target_texts, strict=True):
             assert reply == FACTS.profile(example.history.item_rows[:cut])
@@ -212,7 +212,9 @@ def test_profile_tells_facts_of_what_was_read(rng: np.random.Generator) -> None:
         ([], None),
     ],
 )
-def test_profiles_are_short_and_of_what_stands_out(rows: list[int], sentence: str | None) -> None:
+def test_profiles_are_short_and_name_the_most_distinctive_facts(
+    rows: list[int], sentence: str | None
+) -> None:
     categories = [["Home", "Lamps"], ["Home", "Lamps"], ["Home", "Rugs"], ["Cups"], [], []]
     facts = Facts(categories, ["Oak", "Oak", "", "", "Elm", "Yew"])
     assert facts.profile(np.asarray(rows, dtype=np.int64)) == sentence
@@ -230,7 +232,7 @@ def _reviewed(task: Task, rng: np.random.Generator) -> list[tuple[History, Examp
     return [(history, example) for history, example in made if example is not None]
 
 
-def test_explanation_is_a_sentence_of_ones_own_review(rng: np.random.Generator) -> None:
+def test_an_explanation_is_a_sentence_of_the_users_own_review(rng: np.random.Generator) -> None:
     found = _reviewed(Explanation(5, REVIEWS), rng)
     assert len(found) > 50
     for history, example in found:
@@ -269,12 +271,12 @@ def test_preference_goes_with_the_rating(rng: np.random.Generator) -> None:
     assert preference_words(False, ["price"]) == "dislikes the price"
 
 
-def test_tasks_on_reviews_need_to_know_the_places(rng: np.random.Generator) -> None:
+def test_tasks_on_reviews_need_the_indices_of_events(rng: np.random.Generator) -> None:
     for task in (Explanation(5, REVIEWS), Summary(REVIEWS), Preference(REVIEWS)):
         assert not _made(task, _history(5), rng, 5)
 
 
-def test_masked_asks_for_what_was_left_out(rng: np.random.Generator) -> None:
+def test_masked_predicts_the_removed_event(rng: np.random.Generator) -> None:
     missing = set()
     for example in _made(MaskedBehaviour(10), _history(4), rng):
         ((target,),) = example.targets
@@ -316,7 +318,7 @@ ASKING: list[tuple[Task, Callable[[Example], Example]]] = [
 
 
 @pytest.mark.parametrize(("task", "ask"), ASKING, ids=[task.name for task, _ in ASKING])
-def test_training_and_asking_show_the_same(
+def test_training_and_inference_use_the_same_prompt(
     task: Task, ask: Callable[[Example], Example], rng: np.random.Generator
 ) -> None:
     found = _reviewed(task, rng)
@@ -330,7 +332,7 @@ def test_training_and_asking_show_the_same(
             assert asked.targets.shape == (1, 0)
 
 
-def test_asking_about_many_items_is_one_example() -> None:
+def test_a_prompt_about_many_items_is_one_example() -> None:
     for task in (Rating(3, LEVELS), YesNo(3, NUM_ITEMS)):
         example = task.ask(_history(5), np.asarray([7, 8]))
         assert example.history.item_rows.tolist() == [2, 3, 4]

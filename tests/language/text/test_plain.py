@@ -50,5 +50,5 @@ def test_words_are_lower_case_letters() -> None:
     ("value", "expected"),
     [(5.0, "5"), (3.5, "3.5"), (0.1 + 0.2, "0.3"), (10.0, "10"), (-0.0, "0"), (-9.25, "-9.25")],
 )
-def test_ratings_are_said_with_as_few_digits_as_do(value: float, expected: str) -> None:
+def test_ratings_are_written_with_as_few_digits_as_possible(value: float, expected: str) -> None:
     assert rating_words(value) == expected

@@ -132,7 +132,7 @@ def test_aspects_are_nouns_people_judge() -> None:
     assert found.words == ("sound",), "neither a verb nor a word of few reviews"
 
 
-def test_what_names_the_item_is_no_aspect() -> None:
+def test_words_of_the_title_are_not_aspects() -> None:
     texts = [f"The lamp is good. The shade is bad {k}." for k in range(4)] + ["Quiet."] * 20
     rows = np.arange(24) % 8
     assert set(find_aspects(texts, rows, [""] * 8).words) == {"lamp", "shade"}
@@ -149,7 +149,7 @@ def test_what_names_the_item_is_no_aspect() -> None:
         ("", None),
     ],
 )
-def test_the_aspect_is_the_one_judged(sentence: str, expected: str | None) -> None:
+def test_the_aspect_is_the_one_nearest_to_an_opinion(sentence: str, expected: str | None) -> None:
     assert ASPECTS.of(sentence) == expected
 
 
@@ -163,12 +163,14 @@ def test_the_aspect_is_the_one_judged(sentence: str, expected: str | None) -> No
         ("it is blue", 0, 0),
     ],
 )
-def test_opinions_are_counted_and_turned(sentence: str, expected: int, number: int) -> None:
+def test_opinions_are_counted_and_negations_flip_them(
+    sentence: str, expected: int, number: int
+) -> None:
     assert opinion(words(sentence)) == expected
     assert num_opinions(words(sentence)) == number
 
 
-def test_an_explanation_is_an_opinion_that_agrees_and_no_story() -> None:
+def test_the_best_explanation_is_an_opinion_that_agrees_with_the_rating() -> None:
     text = (
         "I bought these strings when my son needed them. Is the sound good? "
         "The price is bad for students. The strings have a great, warm sound. Good sound. "
@@ -185,7 +187,7 @@ def test_an_explanation_is_an_opinion_that_agrees_and_no_story() -> None:
     assert _reviews("Works for me every single day.", 5).explanation_of(0) is None
 
 
-def test_a_judgement_takes_sides() -> None:
+def test_a_judgement_has_the_aspects_that_agree_with_the_rating() -> None:
     text = "The sound is really great. The price is awfully bad."
     assert _reviews(text, 5).judgement_of(0) == (True, ["sound"])
     assert _reviews(text, 1).judgement_of(0) == (False, ["price"])

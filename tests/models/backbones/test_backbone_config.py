@@ -53,7 +53,7 @@ def test_lora_beside_half_precision_is_single_precision(checkpoints: dict[str, P
     }
 
 
-def test_a_model_without_a_head_speaks_with_its_word_embeddings(
+def test_a_model_without_an_output_head_uses_its_word_embeddings(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = transformers.Qwen3Config(
@@ -95,7 +95,7 @@ def test_a_damaged_folder_is_named(copied: Path, name: str) -> None:
         _load(copied)
 
 
-def test_a_missing_weight_is_not_made_up(copied: Path) -> None:
+def test_a_missing_weight_is_an_error(copied: Path) -> None:
     weights = load_file(copied / "model.safetensors")
     del weights["model.layers.1.mlp.up_proj.weight"]
     save_file(weights, copied / "model.safetensors", metadata={"format": "pt"})

@@ -52,14 +52,16 @@ def _copy_with(folder: Path, source: Path, **names: str | None) -> str:
     return str(folder)
 
 
-def test_what_is_not_named_is_stood_in_for(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+def test_missing_control_tokens_are_replaced_by_others(
+    checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
     like_t5 = backbone_tokenizer(_copy_with(tmp_path, checkpoints["t5"], bos_token=None))
     assert (like_t5.begin, like_t5.end, like_t5.pad) == (0, 2, 0)
     like_llama = backbone_tokenizer(_copy_with(tmp_path, checkpoints["llama"], pad_token=None))
     assert (like_llama.begin, like_llama.end, like_llama.pad) == (1, 2, 2)
 
 
-def test_no_end_and_no_tokenizer_are_told(
+def test_a_missing_end_token_and_a_missing_tokenizer_are_errors(
     checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ConfigError, match="names no end"):

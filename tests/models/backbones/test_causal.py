@@ -66,7 +66,7 @@ def test_an_explicit_causal_mask_changes_nothing(backbone: CausalBackbone) -> No
 
 
 @torch.no_grad()
-def test_a_prefix_and_the_rest_are_the_whole(backbone: CausalBackbone) -> None:
+def test_a_cached_prefix_and_the_rest_equal_the_whole_sequence(backbone: CausalBackbone) -> None:
     x = backbone.embed(_tokens())
     whole, everything = backbone(x, _positions(0, T))
     first, past = backbone(x[:, :4], _positions(0, 4))
@@ -78,7 +78,7 @@ def test_a_prefix_and_the_rest_are_the_whole(backbone: CausalBackbone) -> None:
 
 
 @torch.no_grad()
-def test_a_past_of_one_row_is_shared_by_all(backbone: CausalBackbone) -> None:
+def test_a_cached_prefix_of_one_row_is_shared_by_all_rows(backbone: CausalBackbone) -> None:
     x = backbone.embed(_tokens())
     shared = torch.cat([x[:1, :4].expand(B, -1, -1), x[:, 4:]], dim=1)
     whole, _ = backbone(shared, _positions(0, T))
@@ -91,7 +91,7 @@ def test_a_past_of_one_row_is_shared_by_all(backbone: CausalBackbone) -> None:
 
 
 @torch.no_grad()
-def test_what_the_mask_hides_changes_nothing(backbone: CausalBackbone) -> None:
+def test_masked_positions_have_no_effect(backbone: CausalBackbone) -> None:
     x = backbone.embed(_tokens())
     mask = _causal(T, 0).expand(B, 1, T, T).clone()
     mask[1, 0, 5:, 3] = False

@@ -74,7 +74,7 @@ def test_each_beam_is_what_it_would_be_alone(
 
 
 @torch.no_grad()
-def test_half_precision_comes_back_whole(checkpoints: dict[str, Path]) -> None:
+def test_half_precision_weights_are_restored_exactly(checkpoints: dict[str, Path]) -> None:
     for kind in ("llama", "t5"):
         config = BackboneConfig(path=str(checkpoints[kind]), dtype="bfloat16")
         backbone = load_backbone(config).eval()
@@ -85,7 +85,7 @@ def test_half_precision_comes_back_whole(checkpoints: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("kind", HOW)
-def test_words_are_as_loud_as_ones_and_come_back_bit_for_bit(
+def test_word_embeddings_have_unit_scale_and_are_restored_exactly(
     checkpoints: dict[str, Path], kind: str
 ) -> None:
     backbone = load_backbone(BackboneConfig(path=str(checkpoints[kind])))

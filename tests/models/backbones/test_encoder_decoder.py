@@ -62,7 +62,7 @@ def test_a_context_is_read_once_for_many_answers(backbone: EncoderDecoderBackbon
 
 
 @torch.no_grad()
-def test_what_is_not_visible_changes_nothing(backbone: EncoderDecoderBackbone) -> None:
+def test_hidden_positions_have_no_effect(backbone: EncoderDecoderBackbone) -> None:
     context, slots = backbone.embed(_drawn(T, 1)), backbone.embed(_drawn(S, 2))
     other = torch.where(_visible()[..., None], context, context.flip(0) + 1)
     before = backbone(context, _visible(), slots)
@@ -72,7 +72,9 @@ def test_what_is_not_visible_changes_nothing(backbone: EncoderDecoderBackbone) -
 
 
 @torch.no_grad()
-def test_slots_that_do_not_see_each_other_are_alone(backbone: EncoderDecoderBackbone) -> None:
+def test_slots_that_do_not_see_each_other_equal_single_rows(
+    backbone: EncoderDecoderBackbone,
+) -> None:
     context, slots = backbone.embed(_drawn(T, 1)), backbone.embed(_drawn(S, 2))
     alone = torch.eye(S, dtype=torch.bool)[None, None]
     together = backbone(context, _visible(), slots, alone)

@@ -39,5 +39,5 @@ def test_recomputing_keeps_one_layer_and_the_inputs_of_all() -> None:
         (3.2 * 3600, int(15.96 * 2**30), "about 3.2 h, 16.0 GB"),
     ],
 )
-def test_it_is_said_in_one_line(seconds: float, num_bytes: int, line: str) -> None:
+def test_the_estimate_is_one_line(seconds: float, num_bytes: int, line: str) -> None:
     assert str(Estimate(seconds, num_bytes)) == line
