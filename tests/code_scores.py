@@ -1,4 +1,4 @@
-"""The plain way to score items by their codes: each is read to its end, one after the other."""
+"""A plain way to score items by their codes: each item's codes are read to the end, one by one."""
 
 from collections.abc import Sequence
 

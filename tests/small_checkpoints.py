@@ -1,4 +1,4 @@
-"""Small random language models and their tokenizer, as a user has them on the disk."""
+"""Small random language models and their tokenizer, saved as users have them."""
 
 from pathlib import Path
 from typing import Any

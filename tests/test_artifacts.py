@@ -1,4 +1,4 @@
-"""A folder is written whole or not at all, and a damaged or foreign one is told from a good one."""
+"""A folder is written whole or not at all; damaged and foreign folders are recognised."""
 
 import errno
 import json

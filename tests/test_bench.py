@@ -1,4 +1,4 @@
-"""The benchmarks on a tiny simulated shop: they measure, remember, and ask each task fairly."""
+"""The benchmarks on a tiny simulated shop: they measure, keep results, and evaluate tasks."""
 
 import sys
 from pathlib import Path

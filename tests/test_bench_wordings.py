@@ -1,4 +1,4 @@
-"""What ``bench/wordings.py`` calls a loss."""
+"""The loss that ``bench/wordings.py`` reports."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The set-up decides rightly: which torch, which installer, and when there is nothing to do."""
+"""The set-up chooses the build of torch and the installer, and skips finished work."""
 
 import importlib.util
 import os

@@ -1,4 +1,4 @@
-"""What ``import palate`` offers is a promise: a change here is a change for every user."""
+"""The names of ``import palate`` are a promise: a change here is a change for every user."""
 
 import inspect
 from importlib.metadata import version

@@ -1,4 +1,4 @@
-"""Masking and top-n: answers that can be written down by hand, and a slow sort to compare with."""
+"""Masking and top-n, compared with answers by hand and a plain sort."""
 
 import numpy as np
 from hypothesis import given

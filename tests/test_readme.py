@@ -1,4 +1,4 @@
-"""The README keeps its word: its map is the tree, its Python runs, its commands and files exist."""
+"""The README is true: its map is the tree, its Python runs, its commands and files exist."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Files and folders are written whole wherever they stand, and a refusal of the system is told."""
+"""Files and folders are written whole anywhere, and refusals of the system become errors."""
 
 import errno
 import os

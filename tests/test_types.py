@@ -1,4 +1,4 @@
-"""A history keeps its columns parallel, whatever is taken from it."""
+"""The columns of a history stay parallel, whatever is selected from it."""
 
 import numpy as np
 import pytest

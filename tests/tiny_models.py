@@ -1,4 +1,4 @@
-"""A tiny shop and a model that answers everything, though badly: what is tested is the asking."""
+"""A tiny shop and a model that answers everything, though badly: tests need no good answers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Calibration finds the distortion that was put in, and never turns an order round."""
+"""Calibration finds a known distortion, and never reverses an order."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Groups: who falls where, and that the parts make up the whole."""
+"""Groups: the group of each case, and that the groups together are all cases."""
 
 from collections.abc import Callable
 

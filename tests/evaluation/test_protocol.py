@@ -1,4 +1,4 @@
-"""The protocol against plain loops, against itself by its other path, and at its edges."""
+"""The protocol compared with plain loops, its two paths with each other, and edge cases."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Significance: exact answers where they can be counted, honest error rates where not."""
+"""Significance: exact answers where they can be counted, correct error rates elsewhere."""
 
 import itertools
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The classical text answers: what they pick, and what they do with nothing."""
+"""The classical text baselines: what they choose, and what they do without input."""
 
 from palate.evaluation.text_baselines import most_relevant_sentence
 from palate.trust.sentences import first_sentence

@@ -1,4 +1,4 @@
-"""What a model says: one asked alone and among others answers alike; nothing invented is shown."""
+"""Text answers: single and batched requests agree, and nothing invented is shown."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Answers in codes: the search finds what scoring every item would, in every way to read."""
+"""Answers in codes: the search finds what scoring every item finds, in every item format."""
 
 from collections import Counter
 from dataclasses import replace

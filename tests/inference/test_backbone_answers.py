@@ -1,4 +1,4 @@
-"""Models over pre-trained backbones answer, are saved and read back as any other, and merged."""
+"""Models over pre-trained backbones answer, are saved, loaded and merged like all others."""
 
 import json
 import shutil

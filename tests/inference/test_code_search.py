@@ -1,4 +1,4 @@
-"""One list of two: both scores count for what both found, the last spelled for what one did."""
+"""Hybrid lists: scores add up for items in both lists; others get the lowest code score."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def _list(rows: list[int], scores: list[float]) -> Ranking:
 
 def test_both_scores_are_added() -> None:
     found = blended(SCORES, _list([0, 1], [3.0, 2.0]), _list([3, 1], [-1.0, -4.0]), 1.0, 5)
-    # Item 0 was not spelled: it counts as the last that was, -4.
+    # Item 0 has no code score: it gets the lowest of the others, -4.
     assert found.item_rows.tolist() == [3, 0, 1]
     np.testing.assert_allclose(found.scores, [-0.5, -1.0, -2.0])
 

@@ -1,4 +1,4 @@
-"""A engine model answers as the trained one does, for one as for many, while items come and go."""
+"""An engine answers as the trained model does, one or many, while items come and go."""
 
 import json
 import threading

@@ -149,8 +149,8 @@ def test_own_tokens_are_not_given_to_new_items(shop: Dataset, histories: list[Hi
     engine = _live(shop, "urm-codes", index)
     engine.catalogue.update([ItemRecord("new-lamp", "A lamp")])
     asked = [Request(histories[1], 60, exclude_seen=False, form=f) for f in ("codes", "set")]
-    spelled, retrieved = engine.answer(asked)
-    assert engine.catalogue.row_of("new-lamp") not in spelled.rows
+    by_codes, retrieved = engine.answer(asked)
+    assert engine.catalogue.row_of("new-lamp") not in by_codes.rows
     assert engine.catalogue.row_of("new-lamp") in retrieved.rows
 
 
@@ -168,11 +168,11 @@ def test_a_new_item_is_raised_in_a_hybrid(shop: Dataset, histories: list[History
     engine.catalogue.update([ItemRecord("new-lamp", title, categories=("lamps",))])
     new = engine.catalogue.row_of("new-lamp")
     asked = Request(histories[1], 60, exclude_seen=False, form="hybrid")
-    spelled = engine.answer([replace(asked, form="codes")])[0]
+    by_codes = engine.answer([replace(asked, form="codes")])[0]
     retrieved = engine.answer([replace(asked, form="set")])[0]
     said, score, answer = (
         dict(zip(found.rows.tolist(), found.scores.tolist(), strict=True))
-        for found in (spelled, retrieved, engine.answer([asked])[0])
+        for found in (by_codes, retrieved, engine.answer([asked])[0])
     )
     assert answer[new] == pytest.approx(score[new] + 2.0 + 0.5 * said[new], abs=1e-3)
     assert answer[3] == pytest.approx(score[3] + 0.5 * said[3], abs=1e-3)

@@ -1,4 +1,4 @@
-"""A tiny RecSysLLM: quick ways are plain ways, and with the entity pool every title is real."""
+"""A tiny RecSysLLM: fast computations equal plain ones, and the entity pool keeps titles real."""
 
 from pathlib import Path
 
@@ -94,8 +94,8 @@ def test_with_the_entity_pool_every_title_is_real(
     tokenizer = _parts(engine).tokenizer
     trie = EntityTrie.of_titles(titles, tokenizer)
     real = {tokenizer.decode(tokens) for tokens in tokenizer.encode_batch(titles)}
-    for manner in (SamplingParams(), SamplingParams(temperature=2.0, top_p=1.0, seed=4)):
-        assert set(engine.generate(next_titles, manner, trie=trie)) <= real
+    for sampling in (SamplingParams(), SamplingParams(temperature=2.0, top_p=1.0, seed=4)):
+        assert set(engine.generate(next_titles, sampling, trie=trie)) <= real
     wild = engine.generate(next_titles, SamplingParams(temperature=2.0, top_p=1.0, seed=4))
     assert not set(wild) <= real, "so little trained, it makes titles up without"
 

@@ -1,4 +1,4 @@
-"""How the words of a reply are chosen."""
+"""Sampling of the words of a generated text."""
 
 import torch
 
@@ -8,8 +8,8 @@ from palate.inference.generation import SamplingParams, _chosen, _likeliest, _re
 def test_words_are_drawn_with_their_probabilities() -> None:
     logits = torch.tensor([[0.1, 0.2, 0.6, 0.1]]).log().expand(2, -1)
     generator = torch.Generator().manual_seed(0)
-    manner = SamplingParams(temperature=1.0, top_p=0.85)
-    drawn = torch.stack([_chosen(logits, manner, generator) for _ in range(2_000)])
+    sampling = SamplingParams(temperature=1.0, top_p=0.85)
+    drawn = torch.stack([_chosen(logits, sampling, generator) for _ in range(2_000)])
     assert bool((drawn[:, 0] == drawn[:, 1]).all()), "prompts of the same chances get the same word"
     shares = torch.bincount(drawn[:, 0], minlength=4) / len(drawn)
     # Beyond the likeliest that together have 0.85 there is nothing: 0.6, 0.2 and one of the rest.

@@ -1,4 +1,4 @@
-"""Filters, held against the plain reading of what each asks, over catalogues that change."""
+"""Filters compared with a plain reading of each condition, over changing catalogues."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""The quick selection is the careful one; diverse lists follow their formula."""
+"""The fast selection equals the plain one; diverse lists follow their formula."""
 
 import numpy as np
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The text that agrees most with all of them is chosen, drafts and quotations weighed apart."""
+"""The text that agrees most with all others is chosen; drafts and quotes have own weights."""
 
 import pytest
 

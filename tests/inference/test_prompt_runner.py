@@ -1,4 +1,4 @@
-"""An engine over looked-up vectors answers as one that computes them, word by word."""
+"""A runner over looked-up vectors answers as one that computes them."""
 
 from dataclasses import replace
 

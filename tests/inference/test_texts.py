@@ -1,4 +1,4 @@
-"""Answers in words of a model trained for a moment: quick ways are the plain ways."""
+"""Text answers of a barely trained model: fast computations equal plain ones."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -176,11 +176,11 @@ def test_texts_generated_together_equal_single_ones(
     shop: Dataset, engine: TextEngine, temperature: float
 ) -> None:
     question = _explained(shop, engine)
-    manner = SamplingParams(max_words=12, temperature=0.0)
-    texts = engine.generate(question, manner)
+    sampling = SamplingParams(max_words=12, temperature=0.0)
+    texts = engine.generate(question, sampling)
     assert any(texts)
     assert texts == [
-        engine.generate(Question("explain it", [example]), manner)[0]
+        engine.generate(Question("explain it", [example]), sampling)[0]
         for example in question.examples
     ]
     drawn = SamplingParams(max_words=12, temperature=temperature, drafts=3, seed=3)

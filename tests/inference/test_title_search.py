@@ -1,4 +1,4 @@
-"""Recommending by titles: the search finds what weighing every title of the catalogue would."""
+"""Recommending by titles: the search finds what scoring every title finds."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Items chosen near one another lie near one another; what was near nothing has no vector."""
+"""Items chosen near each other have near vectors; an item without neighbours has none."""
 
 import numpy as np
 import pytest

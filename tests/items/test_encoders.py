@@ -1,4 +1,4 @@
-"""Each modality is there when the recipe wants it and the data has it, and not otherwise."""
+"""A modality is used if the recipe has it and the data allows it, and not otherwise."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is known of the items survives the disk, and bags become a table."""
+"""Item features are equal after saving, and bags become a padded matrix."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The MiniLM encoder: equal to the reference BERT, and honest about missing or foreign weights."""
+"""The MiniLM encoder equals the reference BERT, and refuses missing or foreign weights."""
 
 import importlib.util
 from pathlib import Path

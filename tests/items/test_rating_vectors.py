@@ -1,4 +1,4 @@
-"""Vectors from ratings find the tastes that were put in; what nobody rated has no vector."""
+"""Vectors from ratings find known tastes; items without ratings have none."""
 
 import numpy as np
 import pytest

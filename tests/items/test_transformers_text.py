@@ -1,4 +1,4 @@
-"""A tiny random model as text encoder: mean pooling, storage, and what happens when it is gone."""
+"""A tiny random model as text encoder: mean pooling, storage, and a model that is gone."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The cache gives back what was made, makes it once, and survives a damaged file."""
+"""The cache returns what was computed, computes it once, and survives a damaged file."""
 
 from pathlib import Path
 

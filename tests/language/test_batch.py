@@ -1,4 +1,4 @@
-"""How examples are laid out, place by place."""
+"""The layout of examples in a batch, token by token."""
 
 import numpy as np
 import torch

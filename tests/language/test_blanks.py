@@ -1,4 +1,4 @@
-"""What is hidden at each level, and how what is left is laid out."""
+"""Blank filling: the hidden part at each level, and the layout of the visible part."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The tree of entities against what can be counted by hand, and against a slow walk."""
+"""The entity trie compared with counts by hand and with a slow walk."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""An item is formatted as asked, and a history is the items one after the other."""
+"""An item is formatted by its parts, and a history is its items one after the other."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ TOKENIZER = Tokenizer.train(["oak lamp linen chair"] * 5)
 TITLES = title_words(["oak lamp", "", "chair"], TOKENIZER)
 
 
-def _spelling(*item_parts: ItemPart) -> ItemFormat:
+def _format(*item_parts: ItemPart) -> ItemFormat:
     return ItemFormat(item_parts, num_levels=2, titles=TITLES if "title" in item_parts else None)
 
 
@@ -25,7 +25,7 @@ def test_whole_items_take_one_place_each() -> None:
 
 
 def test_codes_are_laid_out_level_by_level() -> None:
-    formatted = _spelling("codes").lay_out(np.array([2, 0]))
+    formatted = _format("codes").lay_out(np.array([2, 0]))
     assert formatted.items.tolist() == [2, 2, 0, 0]
     assert formatted.levels.tolist() == [0, 1, 0, 1]
     assert formatted.lengths.tolist() == [2, 2]
@@ -33,7 +33,7 @@ def test_codes_are_laid_out_level_by_level() -> None:
 
 @pytest.mark.parametrize("item_parts", [("title", "codes", "item"), ("item", "codes", "title")])
 def test_the_fused_token_comes_last_whatever_the_order(item_parts: tuple[ItemPart, ...]) -> None:
-    formatted = _spelling(*item_parts).lay_out(np.array([0, 1]))
+    formatted = _format(*item_parts).lay_out(np.array([0, 1]))
     words = TOKENIZER.encode("oak lamp")
     assert formatted.token_ids.tolist() == [*words, -1, -1, -1, -1, -1, -1]
     assert formatted.items.tolist() == [-1] * len(words) + [0, 0, 0, 1, 1, 1]
@@ -48,7 +48,7 @@ def test_long_titles_are_cut() -> None:
 def test_prefix_lengths_and_events_follow_the_item_format() -> None:
     history = History(item_rows=np.array([0, 1, 2]), event_types=np.array([1, 0, 1]))
     example = Example(history, np.array([0, 1, 3]), np.array([[1], [1], [0]]), context="chair")
-    batch = BatchBuilder(TOKENIZER, item_format=_spelling("title", "codes")).batch("x", [example])
+    batch = BatchBuilder(TOKENIZER, item_format=_format("title", "codes")).batch("x", [example])
     head, lamp, chair = (len(TOKENIZER.encode(text)) for text in ("chair", "oak lamp", "chair"))
     assert batch.prefix_lengths.tolist() == [[head, head + lamp + 2, head + lamp + 6 + chair]]
     assert (batch.events[0, head:] >= 0).all()

@@ -1,4 +1,4 @@
-"""Queries are said in the item's own words."""
+"""Queries use the item's own words."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Any text comes back from its tokens, and no text reaches the control tokens."""
+"""Any text is restored from its tokens, and no text yields a control token."""
 
 import unicodedata
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""LightGCN, as short as it can be: what somebody would write who adds a baseline."""
+"""LightGCN, as short as possible: an example of a baseline that somebody adds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Whitenings mixed by a gate, as the formula says."""
+"""Whitenings mixed by a gate, compared with the formula."""
 
 import pytest
 import torch

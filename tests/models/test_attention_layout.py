@@ -1,4 +1,4 @@
-"""Who sees whom, and what each prediction follows, known by drawing it."""
+"""Which tokens see which, and what each prediction follows, compared with drawings."""
 
 import torch
 

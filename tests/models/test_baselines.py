@@ -1,4 +1,4 @@
-"""Contract of every baseline, and the answers each must give by reasoning."""
+"""The contract of every baseline, and answers known by reasoning."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Many beams over one history give what each beam's whole sequence gives by itself."""
+"""Many beams over one history equal the whole sequence of each beam."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Codes are read, said and settled as their definition says."""
+"""Codes are read, generated and initialised as their definition says."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""The decoder is the Llama architecture: the same weights give the same numbers elsewhere."""
+"""The decoder has the Llama architecture: the same weights give the same numbers as there."""
 
 import json
 from pathlib import Path

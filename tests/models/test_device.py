@@ -1,4 +1,4 @@
-"""The device is chosen in one place, and what is not there is refused with what to do."""
+"""The device is chosen in one place, and an absent one is refused with a hint."""
 
 import pytest
 import torch

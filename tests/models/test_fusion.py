@@ -1,4 +1,4 @@
-"""What is missing is masked: changing it changes nothing."""
+"""Missing modalities are masked: changing their values has no effect."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""One pass over many cut points gives what one pass per cut point would give."""
+"""One pass over many predictions equals one pass for each prediction."""
 
 from collections.abc import Sequence
 from dataclasses import replace

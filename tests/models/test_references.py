@@ -1,4 +1,4 @@
-"""References to the items of a batch, known by counting them."""
+"""References to the items of a batch, compared with counts."""
 
 from dataclasses import replace
 

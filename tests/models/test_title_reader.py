@@ -1,4 +1,4 @@
-"""Titles are read in order, and padding is not read at all."""
+"""Titles are read in order, and padding is not read."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Answers in words: one pass over many predictions says what one pass per prediction would say."""
+"""Text answers: one pass over many predictions equals one pass for each prediction."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Lists for many users come a batch at a time; their table is written whole or not at all."""
+"""Lists for many users come in batches; their table is written whole or not at all."""
 
 from collections.abc import Iterator
 from pathlib import Path

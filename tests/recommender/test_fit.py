@@ -1,4 +1,4 @@
-"""What a model learns from in the end: the training part, the valid part too, or every event."""
+"""The parts that a model learns from: training, validation too, or every event."""
 
 import json
 from collections.abc import Callable

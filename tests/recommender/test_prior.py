@@ -1,4 +1,4 @@
-"""The prior: a baseline mixed into the answer to one question, and into no other."""
+"""The prior: a baseline that is mixed into next-item scores only."""
 
 from collections.abc import Sequence
 from dataclasses import replace

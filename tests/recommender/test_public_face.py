@@ -1,4 +1,4 @@
-"""The public face speaks ids: what goes in and what comes out means something to a user."""
+"""The public face takes and returns ids."""
 
 import datetime as dt
 import os

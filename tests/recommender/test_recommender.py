@@ -1,4 +1,4 @@
-"""A trained model answers users, newcomers and words, and says why."""
+"""A trained model answers known users, new users and text requests, with reasons."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a stage is judged by: one judge speaks for itself, several are weighed alike."""
+"""The validation value of a stage: one measure as it is, several with equal weight."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The simulated shop: seeded, exact in its probabilities, without leaks, as varied as it claims."""
+"""The simulated shop: seeded, with exact probabilities, without leaks, and varied."""
 
 from dataclasses import replace
 from pathlib import Path

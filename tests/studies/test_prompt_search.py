@@ -1,4 +1,4 @@
-"""Hard prompt search: never worse on the part it looks at, and the same again."""
+"""Hard prompt search: never worse on the searched part, and reproducible."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Sensitivity: a deaf model is moved by no word; figures are those of asking one by one."""
+"""Sensitivity: a model that reads no text does not react to it; figures equal single requests."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Sensitivity as tables and as a picture: what is written is what was found."""
+"""Sensitivity as tables and as a picture."""
 
 import xml.etree.ElementTree as ElementTree
 

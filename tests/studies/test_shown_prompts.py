@@ -1,4 +1,4 @@
-"""Prompts are shown as they are asked of somebody."""
+"""Prompts are shown for a user of the data."""
 
 import pytest
 

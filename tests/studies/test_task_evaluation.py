@@ -1,4 +1,4 @@
-"""Each family is judged beside a baseline; what is drawn is drawn alike."""
+"""Each family is evaluated beside a baseline, with the same samples for every model."""
 
 import json
 import math

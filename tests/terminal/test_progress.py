@@ -1,4 +1,4 @@
-"""How far the work is: a bar in a terminal, and lines in time where there is none."""
+"""Progress: a bar in a terminal, lines elsewhere."""
 
 import os
 import pty

@@ -1,4 +1,4 @@
-"""Somebody else's text cannot steer the terminal, and no letter is missing badly enough to fail."""
+"""Untrusted text cannot control the terminal, and a missing letter is replaced."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Recipes over pre-trained backbones: what learns, what stays, and how much at a time."""
+"""Recipes over pre-trained backbones: trained weights, frozen weights, and accumulation."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a batch costs: the negatives of its set answers."""
+"""The loss of a batch: the negatives of its set answers."""
 
 import pytest
 import torch

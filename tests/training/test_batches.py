@@ -1,4 +1,4 @@
-"""The order of training is fixed by seed, epoch and place, and covers everybody."""
+"""The order of training depends on seed, epoch and number, and covers all users."""
 
 from collections import Counter
 from dataclasses import replace

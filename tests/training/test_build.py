@@ -1,4 +1,4 @@
-"""What a run is built from: the tasks that the data offers, in the shares of the recipe."""
+"""The parts of a run: the tasks that the data allows, in the shares of the recipe."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Training learns, stops in time, keeps the best, and goes on after a kill as if nothing was."""
+"""Training learns, stops early, keeps the best weights, and resumes exactly after a kill."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The hand-made gradients are those of the formula, and sampling estimates the full softmax."""
+"""Hand-written gradients equal those of the formula; sampling estimates the full softmax."""
 
 import math
 

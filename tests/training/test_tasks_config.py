@@ -1,4 +1,4 @@
-"""The shares of a recipe's tasks are said by family."""
+"""The shares of a recipe's tasks are set by family."""
 
 import pytest
 

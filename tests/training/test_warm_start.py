@@ -1,4 +1,4 @@
-"""What a model of one shop gives to the model of another."""
+"""The weights that a model of one shop passes to the model of another."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Grounding: what is named must be there; what is not is found, and dropped with its sentence."""
+"""Grounding: invented names are found, and removed with their sentence."""
 
 import os
 from pathlib import Path

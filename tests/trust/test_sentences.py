@@ -1,4 +1,4 @@
-"""Sentences: nothing is lost, and marks that end none do not."""
+"""Sentences: no text is lost, and marks inside a sentence do not end it."""
 
 import pytest
 from hypothesis import given

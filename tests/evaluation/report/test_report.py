@@ -1,4 +1,4 @@
-"""The report page: its text by reading, its looks and its safety in a real browser."""
+"""The report page: its text by reading, its layout and its safety in a real browser."""
 
 import re
 from collections.abc import Iterator

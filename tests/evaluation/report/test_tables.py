@@ -1,4 +1,4 @@
-"""Tables: what a person reads, and that untrusted names stay text."""
+"""Tables: their content, and that untrusted names stay text."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Small catalogues whose good codes are known beforehand."""
+"""Small catalogues whose best codes are known."""
 
 from collections.abc import Callable
 

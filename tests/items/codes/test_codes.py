@@ -1,4 +1,4 @@
-"""Codes are within their levels, unlike one another, and keep their order and version."""
+"""Codes are within their levels and unique, and keep their order and version."""
 
 import numpy as np
 import pytest

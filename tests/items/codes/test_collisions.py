@@ -1,4 +1,4 @@
-"""After resolution no two items are alike, and what need not change does not."""
+"""After resolution all codes are unique, and codes without a collision are unchanged."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Numberings know no held-out event; categories and titles are spelled as they are."""
+"""Numberings know no held-out event; codes of categories and titles follow the catalogue."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""K-means finds clouds, never gets worse, and gives the same centroids again."""
+"""K-means separates clusters, never raises its objective, and is reproducible."""
 
 from collections.abc import Callable
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""New items get codes near what they are like; the codes of the others never change."""
+"""New items get codes near those of similar items; the codes of others never change."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The table knows every prefix of every item, and no other."""
+"""The table has every prefix of every item, and no other."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Product quantisation: the rotation is one, helps where axes are mixed, and can be undone."""
+"""Product quantisation: the rotation is orthogonal, helps on mixed axes, and can be undone."""
 
 from itertools import pairwise
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Each level of residual k-means quantises what is left, and clouds get codes of their own."""
+"""Each level of residual k-means quantises the residual; clusters get codes of their own."""
 
 from collections.abc import Callable
 from pathlib import Path

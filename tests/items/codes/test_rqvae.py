@@ -1,4 +1,4 @@
-"""RQ-VAE learns, uses its codes, repeats itself, and its extra terms do what they say."""
+"""RQ-VAE learns, uses its codes, is reproducible, and its extra terms have their effect."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Items that the same users chose come together; the tree ends where clusters are small."""
+"""Items chosen by the same users share a cluster; the tree ends where clusters are small."""
 
 import numpy as np
 from scipy import sparse

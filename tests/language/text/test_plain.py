@@ -1,4 +1,4 @@
-"""Whatever strangers write comes out as one plain line, in linear time."""
+"""Untrusted text becomes one plain line, in linear time."""
 
 import time
 

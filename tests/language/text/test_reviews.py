@@ -1,4 +1,4 @@
-"""Reviews: only those of training can be read; aspects and explanations are what people mean."""
+"""Reviews: only those of training are read; aspects and explanations match what people mean."""
 
 import time
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A checkpoint is opened by path; what is missing, damaged or of another kind is told."""
+"""A checkpoint is opened by path; a missing, damaged or foreign one is refused."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The tokenizer of a checkpoint: its own control tokens, which no text reaches."""
+"""The tokenizer of a checkpoint has its own control tokens, which no text yields."""
 
 import json
 from pathlib import Path

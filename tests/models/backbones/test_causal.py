@@ -1,4 +1,4 @@
-"""A causal model read by embeddings is the same model: whole, in two parts, under any mask."""
+"""A causal model fed with embeddings is the same model: whole, in two parts, under any mask."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Beams read on token by token are what each of them would be, read as a whole."""
+"""Beams continued token by token equal their whole sequences."""
 
 from pathlib import Path
 

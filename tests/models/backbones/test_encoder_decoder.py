@@ -1,4 +1,4 @@
-"""An encoder-decoder read by embeddings is the same model; slots see what they may."""
+"""An encoder-decoder fed with embeddings is the same model, with the visibility of slots."""
 
 from pathlib import Path
 

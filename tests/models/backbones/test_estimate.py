@@ -1,4 +1,4 @@
-"""What a run costs, by hand."""
+"""The memory and time of a run, computed by hand."""
 
 import pytest
 from torch import nn

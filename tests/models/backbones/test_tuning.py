@@ -1,4 +1,4 @@
-"""What is tuned changes, what is not stays, and what was trained can be saved alone and merged."""
+"""Tuning changes only the tuned weights, which can be saved alone and merged."""
 
 import copy
 from pathlib import Path
