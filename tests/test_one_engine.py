@@ -1,6 +1,6 @@
 """One question has one answer, in Python, on the command line, over HTTP and over MCP.
 
-The four doors are asked the same of the same model folders: a counting baseline, and language
+The four doors get the same requests about the same model folders: a counting baseline, and language
 models that answer by vectors, by codes, by titles and in words.
 """
 
@@ -51,7 +51,7 @@ SAME = 2e-4
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked for at every door, in the ids and words of the outside."""
+    """A request to every door, in the ids and words of users."""
 
     user: str | None = None
     history: tuple[str, ...] | None = None
@@ -68,7 +68,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Told:
+class Answers:
     """What a door answers."""
 
     ids: list[str]
@@ -85,39 +85,39 @@ class Python:
         self.recommender = Recommender.load(folder)
         self._vocabulary = self.recommender.dataset.catalog.vocabulary
 
-    def history(self, asked: Question) -> History:
-        ids = list(asked.history or ())
-        if asked.user is None:
+    def history(self, question: Question) -> History:
+        ids = list(question.history or ())
+        if question.user is None:
             return self.recommender.history_of(ids)
-        return self.recommender.history_of(ids, after=self.recommender.history(asked.user))
+        return self.recommender.history_of(ids, after=self.recommender.history(question.user))
 
-    def recommend(self, asked: Question) -> Told:
-        history = asked.history
-        if asked.user is None and history is None:
+    def recommend(self, question: Question) -> Answers:
+        history = question.history
+        if question.user is None and history is None:
             history = ()
         request = Request(
-            family=asked.task or "next-item",
-            prompt=asked.prompt,
-            slots=asked.slots,
-            form=asked.form,
+            family=question.task or "next-item",
+            prompt=question.prompt,
+            slots=question.slots,
+            form=question.form,
         )
         found = self.recommender.asking(request).recommend(
-            asked.user,
-            asked.n,
+            question.user,
+            question.n,
             history=history,
-            candidates=asked.candidates,
-            exclude=asked.exclude,
-            exclude_seen=asked.exclude_seen,
-            filters=asked.filters,
-            diversity=asked.diversity,
+            candidates=question.candidates,
+            exclude=question.exclude,
+            exclude_seen=question.exclude_seen,
+            filters=question.filters,
+            diversity=question.diversity,
             reasons=3,
         )
         why = [[(one.item_id, one.weight) for one in item.reasons] for item in found]
-        return Told(found.item_ids, [item.score for item in found], found.fallback, why)
+        return Answers(found.item_ids, [item.score for item in found], found.fallback, why)
 
-    def search(self, words: str, user: str | None) -> Told:
+    def search(self, words: str, user: str | None) -> Answers:
         found = self.recommender.search(words, 6, user=user)
-        return Told(found.item_ids, [item.score for item in found], found.fallback)
+        return Answers(found.item_ids, [item.score for item in found], found.fallback)
 
     def _id(self, row: int) -> str:
         return str(self._vocabulary.ids[row])
@@ -141,27 +141,30 @@ class CommandLine:
         assert not stopped.value.code, err
         return json.loads(out), err
 
-    def recommend(self, asked: Question) -> Told:
-        words = [*self.somebody(asked.user, asked.history), "-n", asked.n]
+    def recommend(self, question: Question) -> Answers:
+        words = [*self.somebody(question.user, question.history), "-n", question.n]
         for option, value in (
-            ("--prompt", asked.prompt),
-            ("--form", asked.form),
-            ("--task", asked.task),
-            ("--diversity", asked.diversity or None),
-            ("--exclude", ",".join(asked.exclude) or None),
-            ("--candidates", None if asked.candidates is None else ",".join(asked.candidates)),
+            ("--prompt", question.prompt),
+            ("--form", question.form),
+            ("--task", question.task),
+            ("--diversity", question.diversity or None),
+            ("--exclude", ",".join(question.exclude) or None),
+            (
+                "--candidates",
+                None if question.candidates is None else ",".join(question.candidates),
+            ),
         ):
             words += [] if value is None else [option, value]
-        for wanted in asked.filters:
+        for wanted in question.filters:
             words += ["--filter", wanted]
-        for slot, value in asked.slots.items():
+        for slot, value in question.slots.items():
             words += ["--slot", f"{slot}={value}"]
-        words += [] if asked.exclude_seen else ["--include-seen"]
+        words += [] if question.exclude_seen else ["--include-seen"]
         rows, said = self.run("recommend", *words)
-        told = _told(rows, why="because")
+        answers = _answers(rows, why="because")
         notes = [line for line in said.splitlines() if line.startswith("fallback ")]
-        assert len(notes) == (told.fallback is not None), said
-        return told
+        assert len(notes) == (answers.fallback is not None), said
+        return answers
 
     @staticmethod
     def somebody(user: str | None, history: Sequence[str] | None) -> list[object]:
@@ -172,9 +175,9 @@ class CommandLine:
             *([] if history is None else ["--history", ",".join(history)]),
         ]
 
-    def search(self, words: str, user: str | None) -> Told:
+    def search(self, words: str, user: str | None) -> Answers:
         rows, _ = self.run("search", words, "-n", 6, *([] if user is None else ["--user", user]))
-        return _told(rows, why=None)
+        return _answers(rows, why=None)
 
 
 class Http:
@@ -189,25 +192,25 @@ class Http:
         found: dict[str, Any] = response.json()
         return found
 
-    def recommend(self, asked: Question) -> Told:
-        body: dict[str, Any] = {"user_id": asked.user, "n": asked.n, "explain": True}
-        body |= {"slots": dict(asked.slots), "task": asked.task}
-        body |= {"prompt": asked.prompt, "form": asked.form}
-        if asked.history is not None:
-            body["history"] = list(asked.history)
-        if asked.candidates is not None:
-            assert not asked.exclude_seen, "who ranks wants all of them"
-            found = self.post("rank", **body, candidates=list(asked.candidates))
+    def recommend(self, question: Question) -> Answers:
+        body: dict[str, Any] = {"user_id": question.user, "n": question.n, "explain": True}
+        body |= {"slots": dict(question.slots), "task": question.task}
+        body |= {"prompt": question.prompt, "form": question.form}
+        if question.history is not None:
+            body["history"] = list(question.history)
+        if question.candidates is not None:
+            assert not question.exclude_seen, "who ranks wants all of them"
+            found = self.post("rank", **body, candidates=list(question.candidates))
         else:
-            body |= {"exclude_seen": asked.exclude_seen, "diversity": asked.diversity}
-            body |= {"filter": _filter_body(asked.filters), "exclude": list(asked.exclude)}
+            body |= {"exclude_seen": question.exclude_seen, "diversity": question.diversity}
+            body |= {"filter": _filter_body(question.filters), "exclude": list(question.exclude)}
             found = self.post("recommend", **body)
         assert found["missing_ids"] == []
-        return _told(found["items"], why="why", fallback=found["fallback"])
+        return _answers(found["items"], why="why", fallback=found["fallback"])
 
-    def search(self, words: str, user: str | None) -> Told:
+    def search(self, words: str, user: str | None) -> Answers:
         found = self.post("search", query=words, n=6, user_id=user)
-        return _told(found["items"], why=None, fallback=found["fallback"])
+        return _answers(found["items"], why=None, fallback=found["fallback"])
 
 
 class Mcp:
@@ -222,19 +225,19 @@ class Mcp:
         found: dict[str, Any] = json.loads(result.content[0].text)
         return found
 
-    def recommend(self, asked: Question) -> Told:
-        history = None if asked.history is None else list(asked.history)
-        arguments = {"user_id": asked.user, "history": history, "prompt": asked.prompt}
-        found = self.call("recommend", n=asked.n, explain=True, **arguments)
-        return _told(found["items"], why="why", fallback=found["fallback"])
+    def recommend(self, question: Question) -> Answers:
+        history = None if question.history is None else list(question.history)
+        arguments = {"user_id": question.user, "history": history, "prompt": question.prompt}
+        found = self.call("recommend", n=question.n, explain=True, **arguments)
+        return _answers(found["items"], why="why", fallback=found["fallback"])
 
-    def search(self, words: str, user: str | None) -> Told:
+    def search(self, words: str, user: str | None) -> Answers:
         found = self.call("search", query=words, user_id=user, n=6)
-        return _told(found["items"], why=None, fallback=found["fallback"])
+        return _answers(found["items"], why=None, fallback=found["fallback"])
 
 
-def _told(rows: list[Any], *, why: str | None, fallback: str | None = None) -> Told:
-    return Told(
+def _answers(rows: list[Any], *, why: str | None, fallback: str | None = None) -> Answers:
+    return Answers(
         [row["item_id"] for row in rows],
         [row["score"] for row in rows],
         fallback or next((row["fallback"] for row in rows if "fallback" in row), None),
@@ -320,7 +323,7 @@ def doors(
     return Doors(python, CommandLine(folders / name, capsys), http, mcp)
 
 
-def same(one: Told, other: Told) -> None:
+def same(one: Answers, other: Answers) -> None:
     """Both are the same list, for the same reasons."""
     assert one.ids == other.ids
     assert one.scores == pytest.approx(other.scores, abs=SAME, rel=SAME)
@@ -333,13 +336,13 @@ def same(one: Told, other: Told) -> None:
         )
 
 
-def asked_everywhere(doors: Doors, asked: Question, *, by_mcp: bool = True) -> Told:
+def answered_everywhere(doors: Doors, question: Question, *, by_mcp: bool = True) -> Answers:
     """Ask at every door; return the answer that they share."""
-    expected = doors.python.recommend(asked)
-    others = [doors.command_line.recommend(asked), doors.http.recommend(asked)]
-    for told in [*others, *([doors.mcp.recommend(asked)] if by_mcp else [])]:
-        same(told, expected)
-        assert told.fallback == expected.fallback
+    expected = doors.python.recommend(question)
+    others = [doors.command_line.recommend(question), doors.http.recommend(question)]
+    for answers in [*others, *([doors.mcp.recommend(question)] if by_mcp else [])]:
+        same(answers, expected)
+        assert answers.fallback == expected.fallback
     return expected
 
 
@@ -358,22 +361,22 @@ language_models = pytest.mark.parametrize("doors", LANGUAGE_MODELS, indirect=Tru
 
 @every_model
 def test_a_known_user(doors: Doors) -> None:
-    told = asked_everywhere(doors, Question(user="u1"))
-    assert len(told.ids) == 6
-    assert told.fallback is None
-    assert any(told.why or [])
+    answers = answered_everywhere(doors, Question(user="u1"))
+    assert len(answers.ids) == 6
+    assert answers.fallback is None
+    assert any(answers.why or [])
 
 
 @every_model
 def test_a_session(doors: Doors) -> None:
-    told = asked_everywhere(doors, Question(history=ids_of(doors, [3, 7, 11])))
-    assert not set(told.ids) & set(ids_of(doors, [3, 7, 11]))
-    assert told.fallback is None
+    answers = answered_everywhere(doors, Question(history=ids_of(doors, [3, 7, 11])))
+    assert not set(answers.ids) & set(ids_of(doors, [3, 7, 11]))
+    assert answers.fallback is None
 
 
 @every_model
 def test_a_known_user_with_a_session(doors: Doors) -> None:
-    asked_everywhere(doors, Question(user="u2", history=ids_of(doors, [3, 7])))
+    answered_everywhere(doors, Question(user="u2", history=ids_of(doors, [3, 7])))
 
 
 @pytest.mark.parametrize(
@@ -389,13 +392,13 @@ def test_a_known_user_with_a_session(doors: Doors) -> None:
 def test_an_empty_history_is_answered_alike_with_the_same_fallback(
     doors: Doors, fallback: str
 ) -> None:
-    told = asked_everywhere(doors, Question())
-    assert told.fallback == fallback
-    assert told.why == [[]] * 6
+    answers = answered_everywhere(doors, Question())
+    assert answers.fallback == fallback
+    assert answers.why == [[]] * 6
     http = doors.http
     for body in ({"user_id": "somebody new"}, {"history": ["no such item"]}):
         found = http.post("recommend", n=6, **body)
-        assert [item["item_id"] for item in found["items"]] == told.ids
+        assert [item["item_id"] for item in found["items"]] == answers.ids
         assert found["fallback"] == fallback
 
 
@@ -410,17 +413,17 @@ def test_an_empty_history_is_answered_alike_with_the_same_fallback(
     indirect=["doors"],
 )
 def test_each_form(doors: Doors, form: str) -> None:
-    asked_everywhere(doors, Question(user="u3", form=form), by_mcp=False)
+    answered_everywhere(doors, Question(user="u3", form=form), by_mcp=False)
 
 
 @pytest.mark.parametrize("doors", ["palate"], indirect=True)
 def test_titles_are_not_served_but_answered_elsewhere(doors: Doors) -> None:
-    asked = Question(user="u3", form="titles", n=3)
-    expected = doors.python.recommend(asked)
+    question = Question(user="u3", form="titles", n=3)
+    expected = doors.python.recommend(question)
     assert len(expected.ids) == 3
-    same(doors.command_line.recommend(asked), expected)
+    same(doors.command_line.recommend(question), expected)
     with pytest.raises(AssertionError, match="titles"):
-        doors.http.recommend(asked)
+        doors.http.recommend(question)
 
 
 @every_model
@@ -429,40 +432,40 @@ def test_candidates(doors: Doors, form: str | None) -> None:
     if form is not None and form not in doors.python.recommender.engine.forms:
         return
     candidates = ids_of(doors, [1, 4, 9, 16, 25])
-    asked = Question(user="u4", candidates=candidates, exclude_seen=False, form=form)
-    told = asked_everywhere(doors, asked, by_mcp=False)
-    assert sorted(told.ids) == sorted(candidates)
+    question = Question(user="u4", candidates=candidates, exclude_seen=False, form=form)
+    answers = answered_everywhere(doors, question, by_mcp=False)
+    assert sorted(answers.ids) == sorted(candidates)
 
 
 @every_model
 def test_filters(doors: Doors) -> None:
     brand = brand_of(doors)
-    asked = Question(user="u5", n=30, filters=(f"brand={brand}",))
-    told = asked_everywhere(doors, asked, by_mcp=False)
+    question = Question(user="u5", n=30, filters=(f"brand={brand}",))
+    answers = answered_everywhere(doors, question, by_mcp=False)
     engine = doors.python.recommender.engine
-    assert told.ids
-    assert {engine.catalogue.item(item_id).brand for item_id in told.ids} == {brand}
-    cheap = asked_everywhere(doors, Question(user="u5", filters=("price<=40",)), by_mcp=False)
+    assert answers.ids
+    assert {engine.catalogue.item(item_id).brand for item_id in answers.ids} == {brand}
+    cheap = answered_everywhere(doors, Question(user="u5", filters=("price<=40",)), by_mcp=False)
     assert all((engine.catalogue.item(item_id).price or 0) <= 40 for item_id in cheap.ids)
     assert engine.catalogue.filter([f"brand={brand}"]) == ItemFilter(brands=(brand,))
 
 
 @every_model
 def test_seen_items_are_left_out_or_kept(doors: Doors) -> None:
-    asked = Question(user="u6", n=30, exclude_seen=False)
-    whole = asked_everywhere(doors, asked, by_mcp=False)
+    question = Question(user="u6", n=30, exclude_seen=False)
+    whole = answered_everywhere(doors, question, by_mcp=False)
     assert len(whole.ids) == 30
     left_out = tuple(whole.ids[:2])
-    told = asked_everywhere(
+    answers = answered_everywhere(
         doors, Question(user="u6", n=30, exclude_seen=False, exclude=left_out), by_mcp=False
     )
-    assert told.ids == whole.ids[2:]
+    assert answers.ids == whole.ids[2:]
 
 
 @every_model
 def test_diversity(doors: Doors) -> None:
     plain, spread = (
-        asked_everywhere(doors, Question(user="u7", diversity=diversity), by_mcp=False)
+        answered_everywhere(doors, Question(user="u7", diversity=diversity), by_mcp=False)
         for diversity in (0.0, 0.9)
     )
     assert plain.ids[0] == spread.ids[0]
@@ -471,15 +474,17 @@ def test_diversity(doors: Doors) -> None:
 
 @pytest.mark.parametrize("doors", ["urm-small", "palate"], indirect=True)
 def test_an_objective(doors: Doors) -> None:
-    asked = Question(user="u8", task="objective", slots={"event": "purchase"})
-    asked_everywhere(doors, asked, by_mcp=False)
+    question = Question(user="u8", task="objective", slots={"event": "purchase"})
+    answered_everywhere(doors, question, by_mcp=False)
 
 
 @language_models
 @pytest.mark.parametrize("user", ["u9", None])
 def test_free_text_requests(doors: Doors, user: str | None) -> None:
-    told = asked_everywhere(doors, Question(user=user, prompt="something warm for the evening"))
-    assert told.fallback is None
+    answers = answered_everywhere(
+        doors, Question(user=user, prompt="something warm for the evening")
+    )
+    assert answers.fallback is None
 
 
 @every_model
@@ -496,20 +501,20 @@ def test_search(doors: Doors, user: str | None) -> None:
 @pytest.mark.parametrize("history", [None, (3, 7)])
 def test_why(doors: Doors, history: tuple[int, ...] | None) -> None:
     item = ids_of(doors, [12])[0]
-    asked = Question(
+    question = Question(
         user="u11" if history is None else None,
         history=None if history is None else ids_of(doors, history),
     )
     python = doors.python
-    events = python.history(asked)
+    events = python.history(question)
     expected = [
         (ids_of(doors, [int(events.item_rows[reason.event])])[0], reason.weight)
         for reason in python.recommender.engine.why(events, 12)
     ]
-    who: dict[str, Any] = {"user_id": asked.user, "item_id": item}
-    who |= {} if asked.history is None else {"history": list(asked.history)}
-    for told in (doors.http.post("explain", **who), doors.mcp.call("explain", **who)):
-        why = [(one["item_id"], one["weight"]) for one in told["why"]]
+    who: dict[str, Any] = {"user_id": question.user, "item_id": item}
+    who |= {} if question.history is None else {"history": list(question.history)}
+    for answers in (doors.http.post("explain", **who), doors.mcp.call("explain", **who)):
+        why = [(one["item_id"], one["weight"]) for one in answers["why"]]
         assert [name for name, _ in why] == [name for name, _ in expected]
         assert [weight for _, weight in why] == pytest.approx(
             [weight for _, weight in expected], abs=SAME, rel=SAME
@@ -536,11 +541,11 @@ def test_rate_and_explain_in_words(
     explained = python.recommender.engine.explain(history, 12)
     said, _ = doors.command_line.run("explain", "--item", item, *somebody)
     served = doors.http.post("explain", user_id=user, item_id=item, form="text")
-    told = doors.mcp.call("explain", user_id=user, item_id=item)
-    assert {said["explanation"], served["text"], told["text"]} == {explained.text}
+    answers = doors.mcp.call("explain", user_id=user, item_id=item)
+    assert {said["explanation"], served["text"], answers["text"]} == {explained.text}
     assert said["quoted"] == served["quoted"] == explained.quoted
     assert said["mended"] == served["mended"] == explained.was_edited
-    assert served["why"] == told["why"]
+    assert served["why"] == answers["why"]
 
 
 @pytest.mark.parametrize("doors", ["itemknn", "urm-small"], indirect=True)

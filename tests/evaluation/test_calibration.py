@@ -24,24 +24,24 @@ def test_nothing_changes_by_default() -> None:
 def test_the_distortion_is_found(rng: np.random.Generator) -> None:
     true = rng.uniform(0.05, 0.95, 20_000)
     labels = rng.random(20_000) < true
-    told = expit(2.0 * logit(true) - 0.6)
-    found = fit_calibration(told, labels)
+    reported = expit(2.0 * logit(true) - 0.6)
+    found = fit_calibration(reported, labels)
     assert found.slope == pytest.approx(0.5, abs=0.03)
     assert found.intercept == pytest.approx(0.3, abs=0.06)
-    assert log_loss(found.applied(told), labels) < log_loss(told, labels)
+    assert log_loss(found.applied(reported), labels) < log_loss(reported, labels)
 
 
 def test_the_trust_in_another_source_depends_on_its_quality(rng: np.random.Generator) -> None:
-    told, known = rng.normal(size=20_000), rng.normal(size=20_000)
-    labels = rng.random(20_000) < expit(0.5 * told + 1.5 * known + 0.3)
-    found = fit_calibration(expit(told), labels, known)
+    reported, known = rng.normal(size=20_000), rng.normal(size=20_000)
+    labels = rng.random(20_000) < expit(0.5 * reported + 1.5 * known + 0.3)
+    found = fit_calibration(expit(reported), labels, known)
     assert found.slope == pytest.approx(0.5, abs=0.05)
     assert found.trust == pytest.approx(1.5, abs=0.06)
-    both = found.applied(expit(told), known)
+    both = found.applied(expit(reported), known)
     assert log_loss(both, labels) < log_loss(
-        fit_calibration(expit(told), labels).applied(expit(told)), labels
+        fit_calibration(expit(reported), labels).applied(expit(reported)), labels
     )
-    misled = fit_calibration(expit(told), labels, -known)
+    misled = fit_calibration(expit(reported), labels, -known)
     assert misled.trust == 0, "what speaks against the truth is not turned round"
 
 

@@ -80,16 +80,16 @@ def test_the_lists_are_those_of_the_model(
             blended(*found, parts.blend.weight, 10)
             for found in zip(scores, by_vectors, by_codes, strict=True)
         ]
-    asked = [Request(h, 10, form=form, exclude_seen=exclude_seen) for h in histories]
+    requests = [Request(h, 10, form=form, exclude_seen=exclude_seen) for h in histories]
     for _ in range(2):  # the second time from what was kept
-        for answer, expected in zip(engine.answer(asked), wanted, strict=True):
+        for answer, expected in zip(engine.answer(requests), wanted, strict=True):
             assert answer.rows.tolist() == expected.item_rows.tolist()
             np.testing.assert_allclose(answer.scores, expected.scores, atol=1e-4)
 
 
 def test_the_usual_form_is_the_models_first(engine: Engine, histories: list[History]) -> None:
-    usual, asked = engine.answer([Request(histories[0], form=f) for f in (None, "set")])
-    assert usual.rows.tolist() == asked.rows.tolist()
+    usual, named = engine.answer([Request(histories[0], form=f) for f in (None, "set")])
+    assert usual.rows.tolist() == named.rows.tolist()
 
 
 @pytest.mark.parametrize("form", ["codes", "hybrid"])
@@ -110,8 +110,8 @@ def test_filters_hold_inside_the_code_search(
 @pytest.mark.parametrize("form", ["codes", "hybrid"])
 def test_every_candidate_is_ranked(engine: Engine, histories: list[History], form: str) -> None:
     rows = np.arange(0, 40, 2)
-    asked = Request(histories[0], 20, candidates=rows, exclude_seen=False, form=form)
-    (answer,) = engine.answer([asked])
+    request = Request(histories[0], 20, candidates=rows, exclude_seen=False, form=form)
+    (answer,) = engine.answer([request])
     assert sorted(answer.rows.tolist()) == rows.tolist()
     assert (np.diff(answer.scores) <= 0).all()
 
@@ -133,13 +133,13 @@ def test_a_new_item_has_codes_at_once_and_a_deleted_one_none(
     shop: Dataset, histories: list[History], recipe: str
 ) -> None:
     engine = _live(shop, recipe)
-    asked = Request(histories[1], 60, exclude_seen=False, form="codes")
-    before = engine.answer([asked])[0].rows.tolist()
+    request = Request(histories[1], 60, exclude_seen=False, form="codes")
+    before = engine.answer([request])[0].rows.tolist()
     assert sorted(before) == list(range(40))
     title = engine.catalogue.view(3).title
     engine.catalogue.update([ItemRecord("new-lamp", title, categories=("lamps",))])
     engine.catalogue.update([DeletedItem(engine.catalogue.view(5).item_id, 2)])
-    after = engine.answer([asked])[0].rows.tolist()
+    after = engine.answer([request])[0].rows.tolist()
     assert engine.catalogue.row_of("new-lamp") in after
     assert sorted(after) == [row for row in range(41) if row != 5]
 
@@ -148,8 +148,8 @@ def test_own_tokens_are_not_given_to_new_items(shop: Dataset, histories: list[Hi
     index = "codes.index={kind='residual-kmeans', levels=1, size=4, unique='own-token'}"
     engine = _live(shop, "urm-codes", index)
     engine.catalogue.update([ItemRecord("new-lamp", "A lamp")])
-    asked = [Request(histories[1], 60, exclude_seen=False, form=f) for f in ("codes", "set")]
-    by_codes, retrieved = engine.answer(asked)
+    requests = [Request(histories[1], 60, exclude_seen=False, form=f) for f in ("codes", "set")]
+    by_codes, retrieved = engine.answer(requests)
     assert engine.catalogue.row_of("new-lamp") not in by_codes.rows
     assert engine.catalogue.row_of("new-lamp") in retrieved.rows
 
@@ -167,12 +167,12 @@ def test_a_new_item_is_raised_in_a_hybrid(shop: Dataset, histories: list[History
     title = engine.catalogue.view(3).title
     engine.catalogue.update([ItemRecord("new-lamp", title, categories=("lamps",))])
     new = engine.catalogue.row_of("new-lamp")
-    asked = Request(histories[1], 60, exclude_seen=False, form="hybrid")
-    by_codes = engine.answer([replace(asked, form="codes")])[0]
-    retrieved = engine.answer([replace(asked, form="set")])[0]
+    request = Request(histories[1], 60, exclude_seen=False, form="hybrid")
+    by_codes = engine.answer([replace(request, form="codes")])[0]
+    retrieved = engine.answer([replace(request, form="set")])[0]
     said, score, answer = (
         dict(zip(found.rows.tolist(), found.scores.tolist(), strict=True))
-        for found in (by_codes, retrieved, engine.answer([asked])[0])
+        for found in (by_codes, retrieved, engine.answer([request])[0])
     )
     assert answer[new] == pytest.approx(score[new] + 2.0 + 0.5 * said[new], abs=1e-3)
     assert answer[3] == pytest.approx(score[3] + 0.5 * said[3], abs=1e-3)

@@ -83,9 +83,9 @@ def test_weighing_options_together_is_reading_each_as_a_reply(
 ) -> None:
     task = Choice(plain_titles(shop.catalog))
     histories = shop.cases("test").histories[:6]
-    asked = [np.arange(3 + number) for number in range(6)]
-    examples = [task.ask(h, rows) for h, rows in zip(histories, asked, strict=True)]
-    options = [[*(task.titles[row] for row in rows), "a"] for rows in asked]
+    candidates = [np.arange(3 + number) for number in range(6)]
+    examples = [task.ask(h, rows) for h, rows in zip(histories, candidates, strict=True)]
+    options = [[*(task.titles[row] for row in rows), "a"] for rows in candidates]
     together = engine.score_options(Question("choose", examples), options)
     for example, of_prompt, logs in zip(examples, options, together, strict=True):
         pairs = [replace(example, target_texts=(option,)) for option in of_prompt]
@@ -112,9 +112,9 @@ def test_copying_is_the_same_with_and_without_a_cache(shop: Dataset) -> None:
     assert model.text is not None
     assert model.text.keys is not None
     torch.nn.init.normal_(model.text.keys.weight, std=0.3)
-    asked = [np.arange(2 + number) for number in range(6)]
-    examples = [task.ask(h, rows) for h, rows in zip(histories, asked, strict=True)]
-    options = [[*(task.titles[row] for row in rows), "a"] for rows in asked]
+    candidates = [np.arange(2 + number) for number in range(6)]
+    examples = [task.ask(h, rows) for h, rows in zip(histories, candidates, strict=True)]
+    options = [[*(task.titles[row] for row in rows), "a"] for rows in candidates]
     question = Question("choose", examples)
     for logs, example, own in zip(
         engine.score_options(question, options), examples, options, strict=True
@@ -145,18 +145,21 @@ def test_the_likelihood_is_the_mean_over_the_words(shop: Dataset, engine: TextEn
     assert example.candidates is not None
     logs = [
         engine.score_options(
-            Question("rate it", [_asking_one(example, asked)]),
+            Question("rate it", [_with_candidates(example, candidates)]),
             [[reply]],
         )[0][0]
-        for asked, reply in zip(example.candidates, said.target_texts, strict=True)
+        for candidates, reply in zip(example.candidates, said.target_texts, strict=True)
     ]
     assert engine.log_likelihood(question) == pytest.approx(sum(logs) / sum(tokens), rel=1e-4)
 
 
-def _asking_one(example: Example, asked: np.ndarray) -> Example:
+def _with_candidates(example: Example, candidates: np.ndarray) -> Example:
     nothing = np.zeros((1, 0), dtype=np.int64)
     return replace(
-        example, prefix_lengths=example.prefix_lengths[:1], targets=nothing, candidates=asked[None]
+        example,
+        prefix_lengths=example.prefix_lengths[:1],
+        targets=nothing,
+        candidates=candidates[None],
     )
 
 
@@ -239,17 +242,17 @@ def test_like_probabilities_separate_liked_items(shop: Dataset, tmp_path: Path) 
     model = Recommender.train(rated, load_recipe("palate", settings), seed=1)
     task = YesNo(50, len(shop.catalog), 3.0)
     rows = np.arange(len(shop.catalog))
-    asked = [task.ask(history, rows) for history in shop.cases("test").histories[:5]]
+    prompts = [task.ask(history, rows) for history in shop.cases("test").histories[:5]]
     likes = TextEngine(PromptRunner(model.trained.system)).choose(
-        Question("does it suit", asked), [YES, NO]
+        Question("does it suit", prompts), [YES, NO]
     )[:, 0]
     even = np.tile(rows % 2 == 0, 5)
     assert likes[even].mean() > likes[~even].mean() + 0.5
-    ranked = model.engine.rank(asked[0].history, rows.tolist())
+    ranked = model.engine.rank(prompts[0].history, rows.tolist())
     best = ranked.item_rows[: even[: len(rows)].sum()]
     assert (best % 2 == 0).mean() > 0.9, "biases know which rows are liked, too"
     model.save(tmp_path / "model")
-    again = Recommender.load(tmp_path / "model").engine.rank(asked[0].history, rows.tolist())
+    again = Recommender.load(tmp_path / "model").engine.rank(prompts[0].history, rows.tolist())
     assert again.item_rows.tolist() == ranked.item_rows.tolist()
     assert_allclose(again.scores, ranked.scores, atol=1e-6)
 

@@ -73,8 +73,8 @@ def kind(config: BaselineConfig) -> str:
 
 @pytest.mark.parametrize("config", PERSONAL, ids=kind)
 def test_recommends_within_the_group_of_the_history(config: BaselineConfig) -> None:
-    asked = [history(0, 2), history(1, 3), history(4), history(11, 9, 7)]
-    for given, ranking in zip(asked, fitted(config).recommend(asked, 3), strict=True):
+    histories = [history(0, 2), history(1, 3), history(4), history(11, 9, 7)]
+    for given, ranking in zip(histories, fitted(config).recommend(histories, 3), strict=True):
         assert {int(row) % 2 for row in ranking.item_rows} == {int(given.item_rows[0]) % 2}
 
 
@@ -87,14 +87,14 @@ class TestContract:
         assert np.isfinite(scores).all()
 
     def test_batch_equals_single(self, config: BaselineConfig) -> None:
-        model, asked = fitted(config), [*checkerboard(seed=3), EMPTY]
-        singly = np.concatenate([model.score([one]) for one in asked])
-        np.testing.assert_allclose(model.score(asked), singly, rtol=1e-5, atol=1e-6)
+        model, histories = fitted(config), [*checkerboard(seed=3), EMPTY]
+        singly = np.concatenate([model.score([one]) for one in histories])
+        np.testing.assert_allclose(model.score(histories), singly, rtol=1e-5, atol=1e-6)
 
     def test_order_of_users_changes_nothing(self, config: BaselineConfig) -> None:
-        model, asked = fitted(config), checkerboard(seed=3)
-        backwards = model.score(asked[::-1])[::-1]
-        np.testing.assert_allclose(model.score(asked), backwards, rtol=1e-5, atol=1e-6)
+        model, histories = fitted(config), checkerboard(seed=3)
+        backwards = model.score(histories[::-1])[::-1]
+        np.testing.assert_allclose(model.score(histories), backwards, rtol=1e-5, atol=1e-6)
 
     def test_a_user_is_the_history_and_not_a_number(self, config: BaselineConfig) -> None:
         model, anonymous = fitted(config), history(0, 2)
@@ -102,21 +102,23 @@ class TestContract:
         np.testing.assert_array_equal(model.score([anonymous]), model.score([known]))
 
     def test_saved_and_loaded_scores_the_same(self, config: BaselineConfig, tmp_path: Path) -> None:
-        model, asked = fitted(config), [*checkerboard(seed=3), EMPTY]
+        model, histories = fitted(config), [*checkerboard(seed=3), EMPTY]
         model.save(tmp_path)
         loaded = load_baseline(tmp_path)
         assert type(loaded) is type(model)
-        np.testing.assert_array_equal(loaded.score(asked), model.score(asked))
+        np.testing.assert_array_equal(loaded.score(histories), model.score(histories))
 
     def test_a_second_fit_is_the_same(self, config: BaselineConfig) -> None:
-        asked = checkerboard(seed=3)
-        np.testing.assert_array_equal(fitted(config).score(asked), fitted(config).score(asked))
+        histories = checkerboard(seed=3)
+        np.testing.assert_array_equal(
+            fitted(config).score(histories), fitted(config).score(histories)
+        )
 
     def test_seen_items_are_left_out_unless_wanted(self, config: BaselineConfig) -> None:
-        model, asked = fitted(config), [history(0, 2, 4)]
-        without = model.recommend(asked, NUM_ITEMS)[0].item_rows
+        model, histories = fitted(config), [history(0, 2, 4)]
+        without = model.recommend(histories, NUM_ITEMS)[0].item_rows
         assert sorted(without) == [1, 3, 5, 6, 7, 8, 9, 10, 11]
-        everything = model.recommend(asked, NUM_ITEMS, exclude_seen=False)[0].item_rows
+        everything = model.recommend(histories, NUM_ITEMS, exclude_seen=False)[0].item_rows
         assert sorted(everything) == list(range(NUM_ITEMS))
 
     def test_only_candidates_are_recommended(self, config: BaselineConfig) -> None:
@@ -147,9 +149,9 @@ class TestContract:
 
 @pytest.mark.parametrize("config", CLOSED_FORM, ids=kind)
 def test_order_of_training_users_changes_nothing(config: BaselineConfig) -> None:
-    asked, sequences = checkerboard(seed=3), checkerboard()
-    forwards = fit_baseline(config, sequences, NUM_ITEMS).score(asked)
-    backwards = fit_baseline(config, sequences[::-1], NUM_ITEMS).score(asked)
+    histories, sequences = checkerboard(seed=3), checkerboard()
+    forwards = fit_baseline(config, sequences, NUM_ITEMS).score(histories)
+    backwards = fit_baseline(config, sequences[::-1], NUM_ITEMS).score(histories)
     np.testing.assert_allclose(forwards, backwards, rtol=1e-5)
 
 
@@ -321,7 +323,7 @@ def beauty(shared_data: Path) -> tuple[list[np.ndarray], int]:
 
 @pytest.mark.real
 class TestOnBeauty:
-    """Amazon Beauty 2014, 5-core: the last event of each user is asked for, the rest is history.
+    """Amazon Beauty 2014, 5-core: the last event of each user is the target, the rest is history.
 
     The golden numbers were measured twice, independently: by a plain numpy script with dense
     matrices and random ties, and by this code (all items ranked, history masked, 22,363 users).
@@ -347,14 +349,15 @@ class TestOnBeauty:
         train = [History(rows[:-2]) for rows in sequences]
         model = fit_baseline(config, train, num_items)
         # Every fourth user is plenty: the standard error of recall is at most 0.0033.
-        asked = sequences[::4]
-        rankings = model.recommend([History(rows[:-1]) for rows in asked], 10)
+        histories = sequences[::4]
+        rankings = model.recommend([History(rows[:-1]) for rows in histories], 10)
         places = [
-            place_of(int(rows[-1]), r.item_rows) for rows, r in zip(asked, rankings, strict=True)
+            place_of(int(rows[-1]), r.item_rows)
+            for rows, r in zip(histories, rankings, strict=True)
         ]
         hits = np.array([place for place in places if place is not None])
-        assert len(hits) / len(asked) == pytest.approx(recall, abs=0.006)
-        assert (1 / np.log2(hits + 2)).sum() / len(asked) == pytest.approx(ndcg, abs=0.004)
+        assert len(hits) / len(histories) == pytest.approx(recall, abs=0.006)
+        assert (1 / np.log2(hits + 2)).sum() / len(histories) == pytest.approx(ndcg, abs=0.004)
 
 
 def place_of(row: int, ranked: Sequence[int] | np.ndarray) -> int | None:

@@ -14,13 +14,13 @@ from palate.types import History
 WRITER = BatchBuilder(Tokenizer.train(["which item comes next"]))
 
 
-def _example(rows: list[int], asked: list[int] | None = None) -> Example:
+def _example(rows: list[int], candidates: list[int] | None = None) -> Example:
     return Example(
         history=History(item_rows=np.asarray(rows, dtype=np.int64)),
         prefix_lengths=np.asarray([len(rows)]),
         targets=np.zeros((1, 0), dtype=np.int64),
-        candidates=None if asked is None else np.asarray([asked]),
-        target_texts=["next"] if asked is not None else (),
+        candidates=None if candidates is None else np.asarray([candidates]),
+        target_texts=["next"] if candidates is not None else (),
     )
 
 
@@ -38,17 +38,17 @@ def test_every_item_shown_is_mentioned_with_its_id_or_without() -> None:
     examples = [_example([4, 7]), replace(_example([7]), without_id=True)]
     batch = WRITER.batch("which item", examples)
     assert sorted(mentioned(batch, 10).tolist()) == [4, 7, 17]
-    asked = WRITER.batch("which item", [_example([4, 7], [2, 4])])
-    assert sorted(mentioned(asked, 10).tolist()) == [2, 4, 4, 7]
+    batch = WRITER.batch("which item", [_example([4, 7], [2, 4])])
+    assert sorted(mentioned(batch, 10).tolist()) == [2, 4, 4, 7]
 
 
 def test_numbers_of_items_lead_back_to_their_rows() -> None:
-    for asked in (None, [2, 9]):
-        batch = WRITER.batch("which item", [_example([9, 4], asked)])
+    for candidates in (None, [2, 9]):
+        batch = WRITER.batch("which item", [_example([9, 4], candidates)])
         numbered, rows = numbered_items(batch)
-        assert rows.tolist() == ([4, 9] if asked is None else [2, 4, 9])
+        assert rows.tolist() == ([4, 9] if candidates is None else [2, 4, 9])
         shown = batch.items >= 0
         assert rows[numbered.items[shown]].tolist() == [9, 4]
         assert torch.equal(numbered.items[~shown], batch.items[~shown])
         if batch.candidates is not None and numbered.candidates is not None:
-            assert rows[numbered.candidates.items].flatten().tolist() == asked
+            assert rows[numbered.candidates.items].flatten().tolist() == candidates

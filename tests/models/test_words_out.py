@@ -64,7 +64,7 @@ def _model(**more: object) -> RecommendationModel:
 def _example(
     rows: Sequence[int],
     prefix_lengths: Sequence[int],
-    asked: Sequence[Sequence[int]],
+    candidates: Sequence[Sequence[int]],
     target_ids: Sequence[str],
     ratings: Sequence[float] | None = None,
 ) -> Example:
@@ -72,9 +72,9 @@ def _example(
         item_rows=np.asarray(rows, dtype=np.int64),
         ratings=None if ratings is None else np.asarray(ratings, dtype=np.float32),
     )
-    widest = max((len(one) for one in asked), default=0)
+    widest = max((len(one) for one in candidates), default=0)
     padded = np.full((len(prefix_lengths), widest), -1)
-    for prediction, one in enumerate(asked):
+    for prediction, one in enumerate(candidates):
         padded[prediction, : len(one)] = one
     targets = np.zeros((len(prefix_lengths), 0), np.int64)
     return Example(
@@ -112,10 +112,12 @@ def test_predictions_of_one_row_give_the_same_text_logits_as_each_alone(
 ) -> None:
     model = _model()
     rows, ratings = [2, 0, 1], [1.0, 3.0, np.nan]
-    prefix_lengths, asked, target_ids = zip(*PREDICTIONS, strict=True)
+    prefix_lengths, candidates, target_ids = zip(*PREDICTIONS, strict=True)
     together = _states(
         model,
-        batch_builder.batch("rate", [_example(rows, prefix_lengths, asked, target_ids, ratings)]),
+        batch_builder.batch(
+            "rate", [_example(rows, prefix_lengths, candidates, target_ids, ratings)]
+        ),
     )
     for prediction, (cut, items, reply) in enumerate(PREDICTIONS):
         shown = _example(rows[:cut], [cut], [items], [reply], ratings[:cut])
@@ -147,22 +149,22 @@ def test_each_word_is_predicted_before_it_is_read() -> None:
     "change",
     [
         {"rows": [2, 0]},
-        {"asked": [[1]]},
+        {"candidates": [[1]]},
         {"ratings": [3.0, 2.0]},
     ],
-    ids=["the history", "the item asked about", "the ratings"],
+    ids=["the history", "the candidate", "the ratings"],
 )
 def test_an_answer_depends_on(change: dict[str, object]) -> None:
     model = _model()
-    asked = {
+    parts = {
         "rows": [0, 2],
         "prefix_lengths": [2],
-        "asked": [[3]],
+        "candidates": [[3]],
         "target_ids": ["yes"],
         "ratings": [1.0, 2.0],
     }
     states = [
-        _states(model, BY_ITEM.batch("rate", [_example(**(asked | more))])) for more in ({}, change)
+        _states(model, BY_ITEM.batch("rate", [_example(**(parts | more))])) for more in ({}, change)
     ]
     assert not torch.allclose(states[0], states[1], atol=1e-3)
 
@@ -216,12 +218,14 @@ def test_a_word_of_probability_one_has_no_loss() -> None:
 
 def test_a_model_copies_words_of_the_candidates_of_each_prediction() -> None:
     model = _model(copies=True)
-    asked = [[2], [], [3, 1]]
-    batch = BY_TITLE.batch("rate", [_example([0, 1], [0, 1, 2], asked, ["no", "no", "lamp"])])
+    candidates = [[2], [], [3, 1]]
+    batch = BY_TITLE.batch("rate", [_example([0, 1], [0, 1, 2], candidates, ["no", "no", "lamp"])])
     states = _words_of(model, batch)
     assert states.copied is not None
     assert states.words is not None
-    words = [{word for row in rows for word in TOKENIZER.encode(TITLES[row])} for rows in asked]
+    words = [
+        {word for row in rows for word in TOKENIZER.encode(TITLES[row])} for rows in candidates
+    ]
     always = torch.nn.Linear(model.width, 1)
     torch.nn.init.constant_(always.bias, 200.0)
     copied, plain = replace(states.copied, gate=always), model.word_logits(states.words)

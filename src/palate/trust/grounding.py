@@ -6,9 +6,9 @@ item and of the user's history; :func:`drop_invented` removes the sentences with
 :func:`factual_sentence` is the fallback when no sentence remains.
 
 Claims are quoted titles, titles, brands and categories of the catalogue, amounts of money, and
-brands after "made by". An unquoted name outside the catalogue cannot be told from ordinary words:
-it is not a claim. Item texts and generated texts are untrusted: they are never used as a pattern,
-and the time is linear in their length.
+brands after "made by". An unquoted name outside the catalogue cannot be distinguished from
+ordinary words: it is not a claim. Item texts and generated texts are untrusted: they are never used
+as a pattern, and the time is linear in their length.
 """
 
 import re
