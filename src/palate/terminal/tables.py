@@ -124,7 +124,7 @@ def _items_table(title: str, rows: Sequence[dict[str, object]]) -> object:
         shown.add_column("Price", justify="right")
     shown.add_column("Score", justify="right")
     for place, row in enumerate(rows, 1):
-        lines = [shorten(str(row["title"]), 200, placeholder="…"), _beneath(row)]
+        lines = [shorten(str(row["title"]), 200, placeholder="…"), _line_below(row)]
         cells = [str(place), "\n".join(line for line in lines if line)]
         if priced:
             cells.append("" if row["price"] is None else f"{row['price']:,.2f}")
@@ -132,7 +132,7 @@ def _items_table(title: str, rows: Sequence[dict[str, object]]) -> object:
     return shown
 
 
-def _beneath(row: dict[str, object]) -> str:
+def _line_below(row: dict[str, object]) -> str:
     """Return the line below a title: the id, unless it is the title, and one reason."""
     parts = [str(row["item_id"])] if row["item_id"] != row["title"] else []
     reasons = row.get("because")

@@ -27,7 +27,7 @@ class TasksConfig(TaskSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _families_that_there_are(cls, tables: object) -> object:
+    def _check_families(cls, tables: object) -> object:
         if not isinstance(tables, Mapping):
             return tables
         families = shared_families()
@@ -145,13 +145,13 @@ class TrainingConfig(BaseModel):
 
     @field_validator("set_weight", "code_weight", mode="before")
     @classmethod
-    def _no_answer_by_weight(cls, weight: object) -> object:
+    def _check_weight(cls, weight: object) -> object:
         if isinstance(weight, int | float) and weight == 0:
             raise ValueError("a weight is above 0; what is answered in is said by answers")
         return weight
 
     @model_validator(mode="after")
-    def _negatives_that_the_objective_takes(self) -> "TrainingConfig":
+    def _check_negatives(self) -> "TrainingConfig":
         if self.objective == "bce" and self.negatives == "in-batch":
             raise ValueError("objective 'bce' wants one negative per target: negatives 'uniform'")
         return self

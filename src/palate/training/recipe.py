@@ -33,7 +33,7 @@ RENAMED = {
 }
 """Present names of keys of earlier versions, for :func:`palate.config.checked`."""
 
-_OF_ONE_ALONE = ("title", "summary", "measured")
+_NOT_INHERITED = ("title", "summary", "measured")
 """Keys that a recipe does not take from the one it extends, since it is another system."""
 
 _NEEDED = {"codes": "index", "prior": "baseline"}
@@ -99,7 +99,7 @@ def _tables(name: str, above: tuple[str, ...] = ()) -> dict[str, object]:
             hint="Let one of them stand for itself.",
         )
     inherited = _tables(extended, chain)
-    for key in _OF_ONE_ALONE:
+    for key in _NOT_INHERITED:
         inherited.pop(key, None)
     return deep_merged(inherited, tables)
 

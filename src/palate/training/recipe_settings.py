@@ -76,21 +76,21 @@ class Recipe(BaseModel):
         return {**given, "stages": whole}
 
     @model_validator(mode="after")
-    def _one_or_the_other(self) -> "Recipe":
+    def _check_baseline_or_parts(self) -> "Recipe":
         parts = LANGUAGE_MODEL_PARTS & self.model_fields_set
         if self.baseline is not None and parts:
             raise ValueError(f"a baseline has no {', '.join(sorted(parts))}")
         return self
 
     @model_validator(mode="after")
-    def _stages_of_distinct_names(self) -> "Recipe":
+    def _check_stage_names(self) -> "Recipe":
         names = [stage.name for stage in self.stages if stage.name]
         if len(set(names)) < len(names):
             raise ValueError(f"two stages have the same name: {', '.join(names)}")
         return self
 
     @model_validator(mode="after")
-    def _an_event_to_read(self) -> "Recipe":
+    def _check_cold_start(self) -> "Recipe":
         cold_start = any(stage.tasks.share(ColdStart) for stage in self.resolved_stages)
         if self.model.num_queries == 0 and cold_start:
             raise ValueError(
@@ -100,7 +100,7 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _codes_where_they_are_needed(self) -> "Recipe":
+    def _check_codes(self) -> "Recipe":
         fusion = self.model.fusion
         wanted = "codes" in self.model.item_format or fusion.use_codes or "codes" in self.answers
         if self.codes is None and wanted:
@@ -119,7 +119,7 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _titles_where_they_are_needed(self) -> "Recipe":
+    def _check_titles(self) -> "Recipe":
         if (
             any(each.tasks.share(NextFromTitles) for each in self.resolved_stages)
             and "title" not in self.model.item_format
@@ -132,13 +132,13 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _a_teacher_is_heard(self) -> "Recipe":
+    def _check_teacher(self) -> "Recipe":
         if self.teacher and "behaviour" not in self.items.modalities:
             raise ValueError("teacher needs 'behaviour' among items.modalities")
         return self
 
     @model_validator(mode="after")
-    def _rows_read_both_ways(self) -> "Recipe":
+    def _check_bidirectional_rows(self) -> "Recipe":
         if not self.model.bidirectional_rows:
             return self
         if not self.model.num_queries:
@@ -152,7 +152,7 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _blanks_are_said_in_words(self) -> "Recipe":
+    def _check_blanks(self) -> "Recipe":
         if any(
             stage.tasks.share(BlankFilling) and "title" not in stage.model.item_format
             for stage in self.resolved_stages
@@ -161,7 +161,7 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _stages_read_what_the_model_reads(self) -> "Recipe":
+    def _check_item_formats(self) -> "Recipe":
         for stage in self.stages:
             unknown = {*(stage.item_format or ()), *(stage.curriculum or ())} - set(
                 self.model.item_format
@@ -173,7 +173,7 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _answers_are_trained(self) -> "Recipe":
+    def _check_answers(self) -> "Recipe":
         if self.baseline is not None:
             return self
         if len(set(self.answers)) < len(self.answers):
@@ -182,13 +182,13 @@ class Recipe(BaseModel):
         by_items, in_words = any(t.by_items for t in tasks), any(t.in_words for t in tasks)
         if not by_items and not in_words:
             raise ValueError("a recipe needs a task: give one of [tasks] a share, as next_item = 1")
-        self._check_answers(("set", "codes"), by_items, "by items")
-        self._check_answers(("text", "titles"), in_words, "in words")
+        self._check_answer_kinds(("set", "codes"), by_items, "by items")
+        self._check_answer_kinds(("text", "titles"), in_words, "in words")
         if "titles" in self.answers and not any(each.share(NextTitle) for each in tasks):
             raise ValueError("answers has 'titles', which needs tasks.next_title")
         return self
 
-    def _check_answers(self, ways: tuple[Answer, ...], trained: bool, answered: str) -> None:
+    def _check_answer_kinds(self, ways: tuple[Answer, ...], trained: bool, answered: str) -> None:
         named = [repr(each) for each in self.answers if each in ways]
         if named and not trained:
             raise ValueError(

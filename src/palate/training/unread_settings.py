@@ -34,7 +34,7 @@ def unread_settings(recipe: Recipe, stage: StagePlan) -> Unread:
     }
 
 
-def _but_if(read: bool, why: str, *paths: str) -> Unread:
+def _unless(read: bool, why: str, *paths: str) -> Unread:
     """Return the paths, each with the reason, unless they are read."""
     return {} if read else dict.fromkeys(paths, why)
 
@@ -42,9 +42,9 @@ def _but_if(read: bool, why: str, *paths: str) -> Unread:
 def _of_tasks(stage: StagePlan) -> Unread:
     tasks = stage.tasks
     return {
-        **_but_if(bool(tasks.share(YesNo)), "tasks.yes_no has no share", "tasks.like_above"),
-        **_but_if(bool(tasks.share(Choice)), "tasks.choice has no share", "tasks.candidates"),
-        **_but_if(bool(tasks.share(Search)), "tasks.search has no share", "tasks.queries_per_item"),
+        **_unless(bool(tasks.share(YesNo)), "tasks.yes_no has no share", "tasks.like_above"),
+        **_unless(bool(tasks.share(Choice)), "tasks.choice has no share", "tasks.candidates"),
+        **_unless(bool(tasks.share(Search)), "tasks.search has no share", "tasks.queries_per_item"),
     }
 
 
@@ -54,11 +54,11 @@ def _of_training(stage: StagePlan) -> Unread:
     drawn = training.negatives == "uniform" and training.objective != "bce"
     contrasted = training.target_contrast + training.user_contrast > 0
     found = {
-        **_but_if(drawn, "one negative is drawn per target, or the batch gives them", of_sets[3]),
-        **_but_if(contrasted, "there is no contrast", "contrast_temperature"),
-        **_but_if(_in_sets(stage), _why_not("set", stage), *of_sets),
-        **_but_if(_in_codes(stage), _why_not("codes", stage), "code_weight", "code_temperature"),
-        **_but_if(
+        **_unless(drawn, "one negative is drawn per target, or the batch gives them", of_sets[3]),
+        **_unless(contrasted, "there is no contrast", "contrast_temperature"),
+        **_unless(_in_sets(stage), _why_not("set", stage), *of_sets),
+        **_unless(_in_codes(stage), _why_not("codes", stage), "code_weight", "code_temperature"),
+        **_unless(
             words,
             "no task is answered in words",
             *("text_weight", "target_contrast", "user_contrast", "contrast_temperature"),
@@ -74,10 +74,10 @@ def _of_training(stage: StagePlan) -> Unread:
 def _of_tuning(table: str, tuning: TuningConfig) -> Unread:
     kind, why = tuning.kind, f"what is tuned is {tuning.kind!r}"
     return {
-        **_but_if(kind == "lora", why, f"{table}.rank", f"{table}.alpha", f"{table}.dropout"),
-        **_but_if(kind in {"lora", "adapter"}, why, f"{table}.targets"),
-        **_but_if(kind == "adapter", why, f"{table}.bottleneck"),
-        **_but_if(kind == "soft-prompt", why, f"{table}.num_tokens"),
+        **_unless(kind == "lora", why, f"{table}.rank", f"{table}.alpha", f"{table}.dropout"),
+        **_unless(kind in {"lora", "adapter"}, why, f"{table}.targets"),
+        **_unless(kind == "adapter", why, f"{table}.bottleneck"),
+        **_unless(kind == "soft-prompt", why, f"{table}.num_tokens"),
     }
 
 
@@ -86,15 +86,15 @@ def _of_model(recipe: Recipe, stage: StagePlan) -> Unread:
     titles = "title" in _formats(stage) or bool(stage.tasks.share(NextFromTitles))
     titles = titles or (model.fusion.title_reader is not None and _reads_items(recipe, stage))
     found = {
-        **_but_if(model.cosine, "model.cosine is off", "model.temperature"),
-        **_but_if(
+        **_unless(model.cosine, "model.cosine is off", "model.temperature"),
+        **_unless(
             of_sets,
             _why_not("set", stage),
             *("model.cosine", "model.temperature", "model.num_queries"),
         ),
-        **_but_if(titles, "nothing reads titles word by word", "model.title_words"),
-        **_but_if(stage.tasks.in_words, "no task is answered in words", "model.copies"),
-        **_but_if(
+        **_unless(titles, "nothing reads titles word by word", "model.title_words"),
+        **_unless(stage.tasks.in_words, "no task is answered in words", "model.copies"),
+        **_unless(
             model.backbone is None,
             "model.backbone is a pre-trained model in its place",
             "model.decoder",
@@ -113,10 +113,10 @@ def _of_fusion(recipe: Recipe, stage: StagePlan) -> Unread:
     vectors, behaviour = bool({"text", "image"} & read), "behaviour" in read
     no_vectors = "items have neither text nor image vectors"
     found = {
-        **_but_if(fusion.use_id, "model.fusion.use_id is off", "id_scale"),
-        **_but_if(fusion.use_id or behaviour, "there is nothing to hide", "id_dropout"),
-        **_but_if(behaviour, "items have no behaviour vectors", "behaviour_dropout"),
-        **_but_if(vectors, no_vectors, "whiten", "vector_dropout", "experts"),
+        **_unless(fusion.use_id, "model.fusion.use_id is off", "id_scale"),
+        **_unless(fusion.use_id or behaviour, "there is nothing to hide", "id_dropout"),
+        **_unless(behaviour, "items have no behaviour vectors", "behaviour_dropout"),
+        **_unless(vectors, no_vectors, "whiten", "vector_dropout", "experts"),
     }
     return {f"model.fusion.{key}": why for key, why in found.items()}
 
@@ -136,10 +136,10 @@ def _of_items(recipe: Recipe, stage: StagePlan) -> Unread:
     }
     of_teacher = "the item vectors of the teacher are read in their place"
     return {
-        **_but_if(items.text.kind == "tfidf-svd", "this kind brings its own", "items.text.dim"),
-        **_but_if(items.text.kind == "transformers", "this kind has none", "items.text.path"),
-        **_but_if(items.image.kind == "transformers", "this kind has none", "items.image.path"),
-        **_but_if(not recipe.teacher, of_teacher, "items.behaviour"),
+        **_unless(items.text.kind == "tfidf-svd", "this kind brings its own", "items.text.dim"),
+        **_unless(items.text.kind == "transformers", "this kind has none", "items.text.path"),
+        **_unless(items.image.kind == "transformers", "this kind has none", "items.image.path"),
+        **_unless(not recipe.teacher, of_teacher, "items.behaviour"),
         **unread,
     }
 
@@ -154,15 +154,15 @@ def _of_codes(recipe: Recipe, stage: StagePlan) -> Unread:
     index, both = codes.index, "hybrid" in recipe.forms and stage.by_items
     spread = not isinstance(index, RqVaeConfig) or index.diversity > 0
     return {
-        **_but_if(_in_codes(stage), _why_not("codes", stage), "codes.beams"),
-        **_but_if(
+        **_unless(_in_codes(stage), _why_not("codes", stage), "codes.beams"),
+        **_unless(
             both, "there is no hybrid answer", "codes.blend_weights", "codes.boost_fractions"
         ),
-        **_but_if(of_tokens, "no code is read or generated as a token", "codes.informed_init"),
-        **_but_if(
+        **_unless(of_tokens, "no code is read or generated as a token", "codes.informed_init"),
+        **_unless(
             index.kind in LEARNED_CODES, f"{index.kind!r} codes need no vectors", "codes.vectors"
         ),
-        **_but_if(spread, "codes.index.diversity is 0", "codes.index.clusters"),
+        **_unless(spread, "codes.index.diversity is 0", "codes.index.clusters"),
     }
 
 
@@ -170,7 +170,7 @@ def _of_prior(recipe: Recipe, stage: StagePlan) -> Unread:
     scored = _in_sets(stage) and stage.tasks.share(NextItem) > 0
     if recipe.prior is None:
         return {}
-    return _but_if(scored, "it is added where the next item is answered as a set", "prior")
+    return _unless(scored, "it is added where the next item is answered as a set", "prior")
 
 
 def _in_sets(stage: StagePlan) -> bool:

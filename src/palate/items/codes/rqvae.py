@@ -28,7 +28,7 @@ _logger = logging.getLogger(__name__)
 
 _BLOCK = 4_096
 _KMEANS_SAMPLE = 20_000
-_SETTLING = 0.2
+_WITHOUT_REVIVAL = 0.2
 """Share of the epochs, at the end, in which dead codes are no longer revived."""
 
 
@@ -66,7 +66,7 @@ class RqVae:
             )
         training = _Training(config, torch.from_numpy(vectors), behaviour, rng)
         for epoch in range(config.epochs):
-            training.run_epoch(revive=epoch < config.epochs * (1 - _SETTLING))
+            training.run_epoch(revive=epoch < config.epochs * (1 - _WITHOUT_REVIVAL))
         return cls(_frozen(training.network), config, vectors.shape[1])
 
     @property
