@@ -121,6 +121,7 @@ def sinkhorn(
     above = costs.astype(np.float64) - costs.min(axis=1, keepdims=True)
     plan = -above / (temperature * max(float(above.mean()), 1e-12))
     share = np.log(len(costs) / costs.shape[1])
+    # Columns and rows are scaled in turn. Rows come last, so that every item has mass 1.
     for _ in range(iterations):
         plan += share - _log_sum(plan, axis=0)
         plan -= _log_sum(plan, axis=1)
@@ -144,6 +145,8 @@ def even_assignment(
     for start in range(0, len(costs), part):
         block = costs[start : start + part]
         plan = sinkhorn(block, temperature=temperature, iterations=iterations)
+        # The Hungarian method gives one seat to each item: a code is repeated as often as it may be
+        # given, and a seat's number modulo the number of codes is its code.
         seats = np.tile(np.log(np.maximum(plan, 1e-300)), (1, -(-len(block) // num_codes)))
         items, seat = linear_sum_assignment(seats, maximize=True)
         chosen[start + items] = seat % num_codes
@@ -173,6 +176,8 @@ def _crowded(
     """
     prefixes, whole = group_numbers(values[:, :-1]), group_numbers(values)
     colliding = np.bincount(whole)[whole] > 1
+    # All items of such a prefix are moved, also those that do not collide themselves: their codes
+    # are what the colliding ones may need.
     crowded = np.flatnonzero(np.isin(prefixes, prefixes[colliding]))
     if not len(crowded):
         return []

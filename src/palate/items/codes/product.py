@@ -76,6 +76,8 @@ class ProductQuantiser:
         dim = vectors.shape[1]
         sampled = vectors[sample_rows(len(vectors), config.sample, rng)]
         wide = _widened(sampled, -(-dim // config.levels) * config.levels)
+        # The alternation only finds a local optimum, so that the start matters: with axes of very
+        # unequal variance some parts would carry almost no information.
         rotation = balanced_axes(wide, config.levels)
         codebooks = tuple(
             k_means(part, config.size, iterations=config.iterations, rng=rng).centroids
@@ -83,6 +85,8 @@ class ProductQuantiser:
         )
         objective = []
         for _ in range(config.rounds):
+            # Each of the two steps lowers the error with the other side fixed. k-means goes on from
+            # the present centroids; from new ones the error could rise.
             parts = _parts(wide @ rotation, config.levels)
             codebooks = tuple(
                 lloyd(part, codebook, iterations=config.iterations).centroids
@@ -150,6 +154,7 @@ def balanced_axes(
     centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
     variances, axes = np.linalg.eigh(centred.T @ centred / len(vectors))
     room = vectors.shape[1] // num_parts
+    # Variances are multiplied as sums of logarithms, since products of many small ones underflow.
     dealt: list[list[int]] = [[] for _ in range(num_parts)]
     logs = np.zeros(num_parts)
     for axis in np.argsort(-variances, kind="stable"):
