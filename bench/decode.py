@@ -33,9 +33,10 @@ from palate.language.batch import Batch
 from palate.language.item_format import NOTHING
 from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
 from palate.models.code_tokens import CodeTokens
-from palate.models.decoder import DecoderConfig, llama_config, llama_state_dict
+from palate.models.decoder import DecoderConfig
 from palate.models.fusion import FusionConfig
 from palate.models.language_model import RecommendationModel
+from palate.models.llama_export import llama_config, llama_state_dict
 from palate.models.model_config import ModelConfig
 from palate.models.references import mentioned
 

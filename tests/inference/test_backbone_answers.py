@@ -21,7 +21,8 @@ from palate.language.tasks.choice import Choice
 from palate.language.tasks.material import plain_titles
 from palate.language.tasks.next_title import NextTitle
 from palate.language.tasks.title import Title
-from palate.models.backbones.causal import CausalBackbone, head_of
+from palate.models.backbones.causal import CausalBackbone
+from palate.models.backbones.pretrained import head_of
 from palate.models.baselines import PopularityConfig
 from palate.recommender.recommender import Recommender
 from palate.simulation.world import World

@@ -9,14 +9,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from palate.models.decoder import (
-    Decoder,
-    DecoderConfig,
-    export_llama,
-    llama_config,
-    llama_state_dict,
-    rotary,
-)
+from palate.models.decoder import Decoder, DecoderConfig, rotary
+from palate.models.llama_export import export_llama, llama_config, llama_state_dict
 
 CONFIG = DecoderConfig(width=32, layers=3, heads=4, rope_theta=500.0)
 VOCABULARY = 50

@@ -8,7 +8,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from palate.inference.generation import logits_after
-from palate.models.cached_decoding import read_on
 from palate.models.language_model import RecommendationModel
 from palate.models.outputs import Prefix
 
@@ -20,7 +19,7 @@ class ModelCodes:
         """Start after the histories that ``prefix`` holds."""
         assert model.codes is not None
         self._codes = model.codes
-        self._beams = read_on(model.decoder, prefix)
+        self._beams = model.decoder.continue_from(prefix)
         self._context_UKD = prefix.context_state[:, None]
         self._level = 0
 
@@ -65,7 +64,7 @@ class ModelTitles:
         """
         assert model.text is not None
         self._model = model
-        self._beams = read_on(model.decoder, prefix)
+        self._beams = model.decoder.continue_from(prefix)
         self._end, self._most_words = end, most_words
         self._first_U1D = (prefix.context_state + model.text.start)[:, None]
         self._generated_UKR = torch.zeros(

@@ -15,7 +15,6 @@ from palate.language.batch import MAX_TARGET_TOKENS, Batch
 from palate.language.entities import EntityTrie
 from palate.language.item_format import NOTHING
 from palate.language.tokenizer import Tokenizer
-from palate.models.cached_decoding import read_on
 from palate.models.language_model import RecommendationModel
 from palate.models.outputs import Prefix
 from palate.models.references import ItemTable
@@ -196,7 +195,7 @@ class _CachedStates:
     def __init__(self, model: RecommendationModel, prefix: Prefix) -> None:
         assert model.text is not None
         self._model = model
-        self._beams = read_on(model.decoder, prefix)
+        self._beams = model.decoder.continue_from(prefix)
         self._first = prefix.context_state + model.text.start
         self.copied = prefix.copied
 

@@ -23,11 +23,9 @@ from palate.items.features import ItemFeatures
 from palate.language.tasks.task import Wordings
 from palate.language.tasks.yes_no import YesNo
 from palate.language.tokenizer import Tokenizer
-from palate.models.backbones.causal import CausalBackbone
 from palate.models.backbones.config import BackboneConfig, content_of, empty_backbone
-from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
+from palate.models.backbones.pretrained import PretrainedBackbone
 from palate.models.baselines import Baseline, load_baseline
-from palate.models.decoder import Decoder
 from palate.models.device import Device, choose_device
 from palate.models.language_model import RecommendationModel
 from palate.models.trainable_state import load_trainable_state, trainable_state, tune_backbone
@@ -273,9 +271,7 @@ def _findable(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"model": recipe.model.model_copy(update={"backbone": found})})
 
 
-def _own_backbone(
-    folder: Path, recipe: Recipe, manifest: Manifest
-) -> CausalBackbone | EncoderDecoderBackbone | None:
+def _own_backbone(folder: Path, recipe: Recipe, manifest: Manifest) -> PretrainedBackbone | None:
     """Build a backbone whose weights are in the folder; check an external one."""
     config = recipe.model.backbone
     if config is None:
@@ -321,8 +317,8 @@ def _save_weights(folder: Path, model: RecommendationModel) -> None:
         else:
             same[name] = first
     save_file(weights, folder / _WEIGHTS, metadata=same or None)
-    if not model.borrowed and not isinstance(model.decoder, Decoder):
-        model.decoder.model.config.save_pretrained(folder / _ARCHITECTURE)
+    if not model.borrowed:
+        model.decoder.save_architecture(folder / _ARCHITECTURE)
 
 
 def _load_weights(folder: Path, model: RecommendationModel) -> None:

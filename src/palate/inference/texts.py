@@ -23,7 +23,6 @@ from palate.language.entities import EntityTrie
 from palate.language.item_format import NOTHING
 from palate.language.tasks.task import MAX_CONTEXT_TOKENS, Example
 from palate.language.token_budget import cut_by_tokens
-from palate.models.cached_decoding import read_on
 from palate.models.language_model import RecommendationModel
 from palate.models.outputs import Prefix
 from palate.models.references import ItemTable
@@ -279,7 +278,7 @@ def option_log_probabilities(
     assert model.text is not None
     options_UKR = options_UKR.to(prefix.context_state.device)
     U, K, R = options_UKR.shape
-    beams = read_on(model.decoder, prefix)
+    beams = model.decoder.continue_from(prefix)
     # Teacher forcing on a shared prompt. The first step has one beam per prompt, the start
     # symbol; from the second step on beam k reads the words of option k:
     #   prompt | start -> word 0 of all K options | word 0 of option k -> word 1 of option k | ...

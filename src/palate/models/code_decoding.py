@@ -1,4 +1,4 @@
-"""Decoding of item codes with the compact backbone: a tree of beams over one shared history.
+"""Attention of the compact decoder while it generates: beams over one shared history.
 
 The beams of a user are tokens of one row. Each sees the history, whose keys and values are kept
 once per user, the codes its beam chose before, and itself. So nothing of the history is copied when
@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from palate.models.decoder import Block, Decoder, KeyValue, rotary
+from palate.models.attention_layout import KeyValue
 
 
 class OwnCodes:
@@ -84,56 +84,6 @@ def attend(
     weights = torch.cat([scores, scores_own], dim=-1).softmax(dim=-1)
     from_shared = weights[..., :time] @ values
     return from_shared + (weights[..., time:, None] * own_values).sum(dim=-2)
-
-
-class BeamCache:
-    """What the beams of some users have read so far, and how they read on.
-
-    Mutable: :meth:`step` puts in the keys and values of the codes it is given.
-    """
-
-    def __init__(
-        self,
-        decoder: Decoder,
-        past: Sequence[KeyValue],
-        visible: Bool[Tensor, "users time"],
-        positions: Int[Tensor, " users"],
-    ) -> None:
-        """Start after the history.
-
-        Args:
-            decoder: the backbone that read the history.
-            past: keys and values of the history, one pair per layer.
-            visible: False where a token of the history is padding.
-            positions: rotary position of each user's next token.
-        """
-        self.decoder = decoder
-        self.positions = positions
-        self.shared = [(keys.contiguous(), values.contiguous()) for keys, values in past]
-        self.own = OwnCodes(self.shared)
-        self.bias = hiding(visible)
-
-    def step(
-        self, x: Float[Tensor, "users beams width"], parents: Int[Tensor, "users beams"]
-    ) -> Float[Tensor, "users beams width"]:
-        """Return the hidden state after one more code per beam.
-
-        Args:
-            x: embeddings of the codes.
-            parents: which beam of the step before each of them extends.
-        """
-        rotation = rotary(self.positions[:, None], self.decoder.config)
-        self.positions = self.positions + 1
-        self.own.follow(parents)
-        for depth, block in enumerate(self.decoder.blocks):
-            assert isinstance(block, Block)
-            attention = block.attention
-            q, k, v = attention.project(block.attention_norm(x), rotation)
-            own = self.own.put(depth, k, v)
-            y = attend(q * q.shape[-1] ** -0.5, self.shared[depth], self.bias, own)
-            x = block.gated(x + attention.out(y.transpose(1, 2).flatten(2)))
-        hidden: Tensor = self.decoder.norm(x)
-        return hidden
 
 
 def hiding(visible: Bool[Tensor, "users time"]) -> Float[Tensor, "users 1 1 time"] | None:

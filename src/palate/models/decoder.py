@@ -1,31 +1,30 @@
 """The compact backbone: a decoder of the Llama architecture, small enough to train on two cores.
 
 With the same weights it returns the same hidden states as ``LlamaModel`` of ``transformers``;
-:func:`llama_state_dict` and :func:`llama_config` export it in that format.
+:mod:`palate.models.llama_export` writes it in that format.
 
 Shape suffixes: B batch, T tokens, D width, H heads, E width of a head, F width of the feed-forward
 layer.
 """
 
-import json
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, ConfigDict, model_validator
-from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from palate.models.attention_layout import KeyValue
+from palate.models.backbone import CausalReader
+from palate.models.code_decoding import OwnCodes, attend, hiding
+from palate.models.outputs import Prefix
 
 NORM_EPSILON = 1e-6
 
 RESIDUAL_STD = 0.01
 """Standard deviation of fresh weights that write to the residual stream. It is small, so that a
 fresh decoder passes its input on almost unchanged (as in Radford et al. 2019)."""
-
-KeyValue = tuple[Float[Tensor, "_ heads _ head"], Float[Tensor, "_ heads _ head"]]
-"""Keys (already rotated) and values of one layer, which later tokens attend to."""
 
 
 class DecoderConfig(BaseModel):
@@ -146,7 +145,7 @@ class Block(nn.Module):
         return x + added
 
 
-class Decoder(nn.Module):
+class Decoder(CausalReader):
     """A stack of blocks over embeddings, whether of words or of items."""
 
     def __init__(self, config: DecoderConfig) -> None:
@@ -160,6 +159,11 @@ class Decoder(nn.Module):
             for last in (block.attention.out, block.down):
                 nn.init.normal_(last.weight, std=RESIDUAL_STD)
 
+    @property
+    def width(self) -> int:
+        """Width of a token."""
+        return self.config.width
+
     def forward(
         self,
         x: Float[Tensor, "batch time width"],
@@ -169,16 +173,9 @@ class Decoder(nn.Module):
         past: list[KeyValue] | None = None,
         answer_from: int = 0,
     ) -> tuple[Float[Tensor, "batch query width"], list[KeyValue]]:
-        """Return the normalised hidden states and every layer's keys and values.
+        """Return hidden states, keys and values (see :class:`CausalReader`).
 
-        Args:
-            x: embeddings of the tokens.
-            positions: rotary position of each token.
-            mask: True where a token (second to last axis) may attend to a key (last axis: ``past``
-                first, then the tokens themselves); None means causal, without ``past``.
-            past: keys and values of a prefix, of batch size 1 where all rows share it.
-            answer_from: first token whose hidden state is returned; the last layer skips earlier
-                ones.
+        The last layer skips the tokens before ``answer_from``.
         """
         rotation = rotary(positions, self.config)
         keys_values = []
@@ -187,6 +184,10 @@ class Decoder(nn.Module):
             x, own = block(x, rotation, mask, past[depth] if past else None, skip)
             keys_values.append(own)
         return self.norm(x), keys_values
+
+    def continue_from(self, prefix: Prefix) -> "BeamCache":
+        """Return the decoding state after the prompts of ``prefix``."""
+        return BeamCache(self, prefix.past, prefix.visible, prefix.positions)
 
 
 def rotary(
@@ -217,56 +218,51 @@ def _rotate(
     return x * straight.to(x.dtype) + x.roll(x.shape[-1] // 2, -1) * across.to(x.dtype)
 
 
-def llama_config(config: DecoderConfig, vocabulary_size: int) -> dict[str, object]:
-    """Return the ``config.json`` of ``transformers``' ``LlamaForCausalLM`` of the same size."""
-    return {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "hidden_size": config.width,
-        "intermediate_size": config.hidden,
-        "num_hidden_layers": config.layers,
-        "num_attention_heads": config.heads,
-        "num_key_value_heads": config.heads,
-        "head_dim": config.width // config.heads,
-        "rms_norm_eps": NORM_EPSILON,
-        "rope_parameters": {"rope_type": "default", "rope_theta": config.rope_theta},
-        "rope_theta": config.rope_theta,
-        "hidden_act": "silu",
-        "vocab_size": vocabulary_size,
-        "tie_word_embeddings": True,
-        "max_position_embeddings": 4096,
-        "torch_dtype": "float32",
-    }
+class BeamCache:
+    """What the beams of some users have read so far, and how they read on.
 
+    Mutable: :meth:`step` puts in the keys and values of the codes it is given.
+    """
 
-def llama_state_dict(
-    decoder: Decoder, words: Float[Tensor, "vocabulary width"]
-) -> dict[str, Tensor]:
-    """Return the weights and the word embeddings under the names ``LlamaForCausalLM`` uses."""
-    named = {"model.embed_tokens.weight": words, "model.norm.weight": decoder.norm.weight}
-    for depth, block in enumerate(decoder.blocks):
-        assert isinstance(block, Block)
-        q, k, v = block.attention.qkv.weight.chunk(3)
-        gate, up = block.gate_up.weight.chunk(2)
-        layer: Mapping[str, Tensor] = {
-            "self_attn.q_proj": q,
-            "self_attn.k_proj": k,
-            "self_attn.v_proj": v,
-            "self_attn.o_proj": block.attention.out.weight,
-            "mlp.gate_proj": gate,
-            "mlp.up_proj": up,
-            "mlp.down_proj": block.down.weight,
-            "input_layernorm": block.attention_norm.weight,
-            "post_attention_layernorm": block.mlp_norm.weight,
-        }
-        named |= {f"model.layers.{depth}.{name}.weight": weight for name, weight in layer.items()}
-    return {name: weight.detach().contiguous().clone() for name, weight in named.items()}
+    def __init__(
+        self,
+        decoder: Decoder,
+        past: Sequence[KeyValue],
+        visible: Bool[Tensor, "users time"],
+        positions: Int[Tensor, " users"],
+    ) -> None:
+        """Start after the history.
 
+        Args:
+            decoder: the backbone that read the history.
+            past: keys and values of the history, one pair per layer.
+            visible: False where a token of the history is padding.
+            positions: rotary position of each user's next token.
+        """
+        self.decoder = decoder
+        self.positions = positions
+        self.shared = [(keys.contiguous(), values.contiguous()) for keys, values in past]
+        self.own = OwnCodes(self.shared)
+        self.bias = hiding(visible)
 
-def export_llama(folder: Path, decoder: Decoder, words: Float[Tensor, "vocabulary width"]) -> None:
-    """Write a folder that ``AutoModelForCausalLM.from_pretrained`` of ``transformers`` loads."""
-    folder.mkdir(parents=True, exist_ok=True)
-    config = llama_config(decoder.config, len(words))
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    state = llama_state_dict(decoder, words)
-    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    def step(
+        self, x: Float[Tensor, "users beams width"], parents: Int[Tensor, "users beams"]
+    ) -> Float[Tensor, "users beams width"]:
+        """Return the hidden state after one more code per beam.
+
+        Args:
+            x: embeddings of the codes.
+            parents: which beam of the step before each of them extends.
+        """
+        rotation = rotary(self.positions[:, None], self.decoder.config)
+        self.positions = self.positions + 1
+        self.own.follow(parents)
+        for depth, block in enumerate(self.decoder.blocks):
+            assert isinstance(block, Block)
+            attention = block.attention
+            q, k, v = attention.project(block.attention_norm(x), rotation)
+            own = self.own.put(depth, k, v)
+            y = attend(q * q.shape[-1] ** -0.5, self.shared[depth], self.bias, own)
+            x = block.gated(x + attention.out(y.transpose(1, 2).flatten(2)))
+        hidden: Tensor = self.decoder.norm(x)
+        return hidden

@@ -29,17 +29,14 @@ from palate.language.batch import Batch
 from palate.language.entities import EntityTrie
 from palate.models.attention_layout import (
     Instruction,
+    Rows,
     SlotGroup,
     answer_start,
     last_tokens,
-    read_in_place,
-    read_prefix,
-    read_rows,
-    read_slots,
 )
-from palate.models.backbones.causal import CausalBackbone
+from palate.models.backbone import Backbone, WordTable
 from palate.models.backbones.config import check_backbone, load_backbone
-from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
+from palate.models.backbones.pretrained import PretrainedBackbone
 from palate.models.backbones.tuning import TuningConfig, prefix
 from palate.models.code_tokens import CodeTokens
 from palate.models.decoder import Decoder
@@ -49,7 +46,7 @@ from palate.models.fusion import Fusion
 from palate.models.model_config import ModelConfig
 from palate.models.outputs import Prefix, States
 from palate.models.references import ItemTable, mentioned, references_of, whole_items
-from palate.models.text_head import Copied, TextHead
+from palate.models.text_head import Copied, TextHead, TiedWords
 
 BACKBONE = "decoder."
 """Prefix of the names of the backbone's weights."""
@@ -70,7 +67,7 @@ class RecommendationModel(nn.Module):
         answers: Collection[str] = ("set", "codes"),
         generates_text: bool = False,
         entities: EntityTrie | None = None,
-        backbone: CausalBackbone | EncoderDecoderBackbone | None = None,
+        backbone: PretrainedBackbone | None = None,
     ) -> None:
         """Build with fresh weights from torch's current random state.
 
@@ -103,7 +100,7 @@ class RecommendationModel(nn.Module):
         self.words = nn.Embedding(vocabulary_size, width) if pretrained is None else None
         self.events = nn.Embedding(num_event_types, width)
         self.fusion = Fusion(features, width, config.fusion, vocabulary_size=vocabulary_size)
-        self.decoder = pretrained or Decoder(config.decoder)
+        self.decoder: Backbone = pretrained or Decoder(config.decoder)
         self.queries = nn.Parameter(torch.randn(config.num_queries, width) * 0.1)
         self.user = nn.Linear(width, width, bias=False)
         # A pre-trained model was trained without dropout on its inputs.
@@ -249,26 +246,21 @@ class RecommendationModel(nn.Module):
                 with NOTHING on the right.
             keep_rows: whether to return the states of the rows themselves.
         """
-        x_BTD = self._embed(batch, table)
-        instruction = self._instruction(batch)
+        prompts = self._rows(batch, table)
         if not self.config.num_queries and target_rows is None and target_ids is None:
-            hidden = read_in_place(self.decoder, x_BTD, batch.prefix_lengths, instruction)
-            return States(self._unit(self.user(hidden)))
-        last_event = self._last_event(x_BTD, batch.prefix_lengths)
+            return States(self._unit(self.user(self.decoder.read_last(prompts))))
+        last_event = self._last_event(prompts)
         # One group of slots per form of answer; all start from the embedding of the last event.
         groups = [SlotGroup(last_event[:, :, None] + self.queries)] if users else []
         if target_rows is not None:
             groups.append(SlotGroup(self._code_slots(last_event, target_rows)))
         if target_ids is not None:
             groups.append(self._word_slots(batch, table, last_event, target_ids))
-        both_ways = self.config.bidirectional_rows
-        hidden = read_slots(
-            self.decoder, x_BTD, batch.prefix_lengths, groups, instruction, both_ways=both_ways
-        )
+        hidden = self.decoder.read_slots(prompts, groups)
         parts = iter(hidden.split([group.size for group in groups], dim=1))
         of_users = self._unit(self.user(next(parts))) if users else None
         of_codes = None if target_rows is None else next(parts)
-        rows = read_rows(self.decoder, x_BTD, instruction) if keep_rows else None
+        rows = self.decoder.read_rows(prompts.x, prompts.instruction) if keep_rows else None
         if target_ids is None:
             return States(of_users, of_codes, rows=rows)
         candidates, words = next(parts).tensor_split([-target_ids.shape[2]], dim=1)
@@ -276,41 +268,33 @@ class RecommendationModel(nn.Module):
 
     def read_alone(self, words: Int[Tensor, "texts words"]) -> Float[Tensor, "texts words width"]:
         """Return the states of texts without a prompt before them."""
-        return read_rows(self.decoder, self.dropout(self.embed_words(words.clamp(min=0))), None)
+        return self.decoder.read_rows(self.dropout(self.embed_words(words.clamp(min=0))), None)
+
+    @property
+    def word_table(self) -> WordTable:
+        """The words it reads and says: those of a pre-trained backbone, else its own."""
+        pretrained = self.decoder.word_table
+        if pretrained is not None:
+            return pretrained
+        assert self.words is not None
+        return TiedWords(self.words, self.text)
 
     def embed_words(self, words: Int[Tensor, "*any"]) -> Float[Tensor, "*any width"]:
         """Return the input embeddings of words."""
-        if self.words is None:
-            assert not isinstance(self.decoder, Decoder)
-            return self.decoder.embed(words)
-        embedded: Tensor = self.words(words)
-        return embedded
+        return self.word_table.embed(words)
 
     def word_logits(self, states: Float[Tensor, "*any width"]) -> Float[Tensor, "*any vocabulary"]:
         """Return the logit of every word after each state."""
-        if self.words is None:
-            assert not isinstance(self.decoder, Decoder)
-            return self.decoder.word_logits(states)
-        assert self.text is not None
-        return self.text.logits(states, self.words.weight)
+        return self.word_table.word_logits(states)
 
     def prefix(self, batch: Batch, table: ItemTable) -> Prefix:
         """Read rows of one prediction each, ready to generate codes or words step by step."""
-        x_BTD = self._embed(batch, table)
-        candidates = SlotGroup(x_BTD.new_zeros(len(x_BTD), 1, 0, self.width))
+        rows = self._rows(batch, table)
+        candidates = SlotGroup(rows.x.new_zeros(len(rows.x), 1, 0, self.width))
         if batch.candidates is not None:
             candidates = self._candidate_slots(batch, table)
-        prefix = read_prefix(
-            self.decoder,
-            x_BTD,
-            batch.prefix_lengths,
-            candidates,
-            answer_start(
-                batch.candidates, candidates, self._last_event(x_BTD, batch.prefix_lengths)
-            ),
-            self._instruction(batch),
-            both_ways=self.config.bidirectional_rows,
-        )
+        start = answer_start(batch.candidates, candidates, self._last_event(rows))
+        prefix = self.decoder.read_prefix(rows, candidates, start[:, 0])
         if prefix.candidates is None:
             return prefix
         return replace(prefix, copied=self._copied(batch, prefix.candidates))
@@ -318,10 +302,7 @@ class RecommendationModel(nn.Module):
     @property
     def num_words(self) -> int:
         """Size of the vocabulary."""
-        if self.words is not None:
-            return self.words.num_embeddings
-        assert not isinstance(self.decoder, Decoder)
-        return len(self.decoder.words)
+        return self.word_table.num_words
 
     def free_weights(self) -> frozenset[str]:
         """Return the names of the weights that learn; the tuning decides those of the backbone."""
@@ -333,6 +314,11 @@ class RecommendationModel(nn.Module):
 
     def _unit(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
         return F.normalize(x, dim=-1) if self.config.cosine else x
+
+    def _rows(self, batch: Batch, table: ItemTable) -> Rows:
+        """Return the rows of a batch, embedded, after the instruction."""
+        x, instruction = self._embed(batch, table), self._instruction(batch)
+        return Rows(x, batch.prefix_lengths, instruction, self.config.bidirectional_rows)
 
     def _embed(self, batch: Batch, table: ItemTable) -> Float[Tensor, "batch time width"]:
         """Return the input embeddings: per token, the sum of all parts that it has."""
@@ -433,13 +419,9 @@ class RecommendationModel(nn.Module):
         read = [] if learned is None else [learned]
         if self.config.read_words:
             read.append(self.dropout(self.embed_words(batch.instruction))[None])
-        return Instruction.read_by(self.decoder, torch.cat(read, dim=1)) if read else None
+        return self.decoder.read_instruction(torch.cat(read, dim=1)) if read else None
 
-    def _last_event(
-        self,
-        x_BTD: Float[Tensor, "batch time width"],
-        prefix_lengths_BP: Int[Tensor, "batch predictions"],
-    ) -> Float[Tensor, "batch predictions width"]:
+    def _last_event(self, rows: Rows) -> Float[Tensor, "batch predictions width"]:
         """Return the embedding of the last event of each prediction's prefix.
 
         It is the last token, or the sum of the last L tokens where items are only codes. It is
@@ -449,7 +431,7 @@ class RecommendationModel(nn.Module):
             "codes"
         }
         span = self.codes.num_levels if self.codes is not None and in_codes else 1
-        return last_tokens(x_BTD, prefix_lengths_BP, span)
+        return last_tokens(rows.x, rows.prefix_lengths, span)
 
     def _code_slots(
         self,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from palate.models.decoder import KeyValue
+from palate.models.attention_layout import KeyValue
 from palate.models.text_head import Copied
 
 

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from palate.models.attention_layout import KeyValue
 from palate.models.code_decoding import OwnCodes, hiding
-from palate.models.decoder import KeyValue
 
 if TYPE_CHECKING:
     from transformers.models.t5.modeling_t5 import T5Attention

@@ -172,3 +172,27 @@ class TextHead(nn.Module):
             self.output(hidden) @ words_VD.T
         )
         return logits
+
+
+@dataclass(frozen=True)
+class TiedWords:
+    """The words of a model that learns them itself: input embeddings, tied with the text head."""
+
+    words: nn.Embedding
+    head: TextHead | None
+    """None in a model that reads words and says none."""
+
+    @property
+    def num_words(self) -> int:
+        """Size of the vocabulary."""
+        return self.words.num_embeddings
+
+    def embed(self, tokens: Int[Tensor, "*any"]) -> Float[Tensor, "*any width"]:
+        """Return the input embeddings of words."""
+        embedded: Tensor = self.words(tokens)
+        return embedded
+
+    def word_logits(self, hidden: Float[Tensor, "*any width"]) -> Float[Tensor, "*any vocabulary"]:
+        """Return the logit of every word after each state."""
+        assert self.head is not None, "the model says no words"
+        return self.head.logits(hidden, self.words.weight)

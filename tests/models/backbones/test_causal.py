@@ -7,7 +7,8 @@ import torch
 
 from palate.models.backbones.causal import CausalBackbone
 from palate.models.backbones.config import BackboneConfig, load_backbone
-from palate.models.decoder import Decoder, DecoderConfig, export_llama
+from palate.models.decoder import Decoder, DecoderConfig
+from palate.models.llama_export import export_llama
 
 transformers = pytest.importorskip("transformers")
 

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from palate.errors import ConfigError, MissingExtraError
+from palate.models.backbone import Backbone
 from palate.models.backbones.config import BackboneConfig, load_backbone
 from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
 from palate.models.backbones.tuning import (
-    AnyBackbone,
     Bottleneck,
     TuningConfig,
     merge,
@@ -29,14 +29,14 @@ EFFICIENT = [
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def fresh(request: pytest.FixtureRequest, checkpoints: dict[str, Path]) -> AnyBackbone:
+def fresh(request: pytest.FixtureRequest, checkpoints: dict[str, Path]) -> Backbone:
     if request.param == "decoder":
         torch.manual_seed(0)
         return Decoder(DecoderConfig(width=32, layers=2, heads=4)).eval()
     return load_backbone(BackboneConfig(path=str(checkpoints[request.param]))).eval()
 
 
-def _read(backbone: AnyBackbone) -> torch.Tensor:
+def _read(backbone: Backbone) -> torch.Tensor:
     x = torch.randn(2, 6, 32, generator=torch.Generator().manual_seed(4))
     if isinstance(backbone, EncoderDecoderBackbone):
         hidden: torch.Tensor = backbone(x, torch.ones(2, 6, dtype=torch.bool), x[:, :3])
@@ -45,7 +45,7 @@ def _read(backbone: AnyBackbone) -> torch.Tensor:
     return hidden
 
 
-def _trained(fresh: AnyBackbone, config: TuningConfig) -> AnyBackbone:
+def _trained(fresh: Backbone, config: TuningConfig) -> Backbone:
     """A copy after a few large steps."""
     torch.manual_seed(1)
     backbone = tune(copy.deepcopy(fresh), config)
@@ -67,9 +67,7 @@ def _share(backbone: nn.Module) -> float:
 
 
 @pytest.mark.parametrize("config", EFFICIENT, ids=lambda config: config.kind)
-def test_few_weights_are_trained_and_they_start_without_effect(
-    fresh: AnyBackbone, config: TuningConfig
-) -> None:
+def test_little_is_trained_and_it_starts_as_nothing(fresh: Backbone, config: TuningConfig) -> None:
     tuned = tune(copy.deepcopy(fresh), config)
     assert 0 < _share(tuned) < 0.3
     with torch.no_grad():
@@ -77,7 +75,7 @@ def test_few_weights_are_trained_and_they_start_without_effect(
 
 
 @pytest.mark.parametrize("config", EFFICIENT, ids=lambda config: config.kind)
-def test_only_trained_weights_are_saved(fresh: AnyBackbone, config: TuningConfig) -> None:
+def test_what_was_trained_is_saved_alone(fresh: Backbone, config: TuningConfig) -> None:
     trained = _trained(fresh, config)
     state = _state(trained)
     assert set(state).isdisjoint(dict(fresh.named_parameters()))
@@ -92,7 +90,7 @@ def test_only_trained_weights_are_saved(fresh: AnyBackbone, config: TuningConfig
         torch.testing.assert_close(_read(again), _read(trained))
 
 
-def test_a_merged_module_is_plain_and_answers_the_same(fresh: AnyBackbone) -> None:
+def test_a_merged_module_is_plain_and_answers_the_same(fresh: Backbone) -> None:
     trained = _trained(fresh, EFFICIENT[0])
     with torch.no_grad():
         wanted = _read(trained)
@@ -105,7 +103,7 @@ def test_a_merged_module_is_plain_and_answers_the_same(fresh: AnyBackbone) -> No
     assert 0 < _share(again) < 0.3
 
 
-def test_full_trains_everything_and_frozen_nothing(fresh: AnyBackbone) -> None:
+def test_full_trains_everything_and_frozen_nothing(fresh: Backbone) -> None:
     assert _share(tune(copy.deepcopy(fresh), TuningConfig())) == 1
     frozen = tune(copy.deepcopy(fresh), TuningConfig(kind="frozen"))
     assert trainable_parameters(frozen) == []
@@ -114,7 +112,7 @@ def test_full_trains_everything_and_frozen_nothing(fresh: AnyBackbone) -> None:
     assert set(_state(nn.ModuleList([frozen, projector]))) == {"1.weight", "1.bias"}
 
 
-def test_a_soft_prompt_starts_as_words_and_is_trained_alone(fresh: AnyBackbone) -> None:
+def test_a_soft_prompt_is_words_at_first_and_learned_alone(fresh: Backbone) -> None:
     words = torch.randn(9, 32)
     config = TuningConfig(kind="soft-prompt", num_tokens=5)
     assert prefix(fresh) is None
@@ -149,20 +147,20 @@ def test_targets_can_be_named(checkpoints: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["lora", "adapter"])
-def test_a_target_that_is_not_there_is_named(fresh: AnyBackbone, kind: str) -> None:
+def test_a_target_that_is_not_there_is_named(fresh: Backbone, kind: str) -> None:
     config = TuningConfig.model_validate({"kind": kind, "targets": ("q_prj",)})
     with pytest.raises(ConfigError, match="no linear layer called 'q_prj'"):
         tune(copy.deepcopy(fresh), config)
 
 
-def test_adapters_stand_at_the_end_of_each_sublayer(fresh: AnyBackbone) -> None:
+def test_adapters_stand_at_the_end_of_each_sublayer(fresh: Backbone) -> None:
     tuned = tune(copy.deepcopy(fresh), TuningConfig(kind="adapter"))
     found = sum(isinstance(module, Bottleneck) for module in tuned.modules())
     # Two layers of two sublayers; an encoder-decoder has two and two, of two and three.
     assert found == (10 if isinstance(tuned, EncoderDecoderBackbone) else 4)
 
 
-def test_tuning_twice_and_merging_without_tuning_are_errors(fresh: AnyBackbone) -> None:
+def test_tuned_twice_and_merged_in_vain_are_told(fresh: Backbone) -> None:
     tuned = tune(copy.deepcopy(fresh), EFFICIENT[0])
     with pytest.raises(ConfigError, match="already"):
         tune(tuned, EFFICIENT[0])

@@ -3,67 +3,18 @@
 Shape suffixes: B batch, T tokens, D width.
 """
 
-from typing import TYPE_CHECKING, cast
-
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
-from palate.models.decoder import KeyValue
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-_SAMPLED_WORDS = 4096
+from palate.models.attention_layout import KeyValue
+from palate.models.backbone import CausalReader
+from palate.models.backbones.pretrained import PretrainedBackbone, additive
+from palate.models.outputs import Prefix
 
 
-class CausalBackbone(nn.Module):
-    """A causal model that takes embeddings, as :class:`palate.models.decoder.Decoder` does.
-
-    ``model`` is the whole model with its language-model head: it can be saved, merged and exported
-    as it is. Inputs are scaled to a root mean square (RMS) of about 1 whatever the model was
-    trained with (see :func:`embedding_scale_of`): item embeddings then have the same RMS as word
-    embeddings.
-    """
-
-    embedding_scale: Tensor
-
-    def __init__(self, model: "PreTrainedModel") -> None:
-        """Wrap a model made by ``AutoModelForCausalLM``."""
-        super().__init__()
-        self.model = model
-        self.register_buffer("embedding_scale", embedding_scale_of(model))
-
-    @property
-    def width(self) -> int:
-        """Width of a token."""
-        return int(self.model.config.hidden_size)
-
-    @property
-    def num_layers(self) -> int:
-        """Number of layers, which is the number of entries of a key-value cache."""
-        return int(self.model.config.num_hidden_layers)
-
-    @property
-    def num_heads(self) -> int:
-        """Number of query heads; keys and values may have fewer."""
-        return int(self.model.config.num_attention_heads)
-
-    @property
-    def words(self) -> Float[Tensor, "vocabulary width"]:
-        """The table of word embeddings."""
-        return cast(Tensor, self.model.get_input_embeddings().weight)
-
-    def embed(self, tokens: Int[Tensor, "*any"]) -> Float[Tensor, "*any width"]:
-        """Return the scaled embeddings of ``tokens``."""
-        embedded: Tensor = self.model.get_input_embeddings()(tokens)
-        return embedded / self.embedding_scale
-
-    def word_logits(self, hidden: Float[Tensor, "*any width"]) -> Float[Tensor, "*any vocabulary"]:
-        """Return the logit of every word after each state, by the model's own head."""
-        head = head_of(self.model)
-        logits: Tensor = head(hidden.to(head.weight.dtype))
-        return logits.to(hidden.dtype)
+class CausalBackbone(CausalReader, PretrainedBackbone):
+    """A causal model that takes embeddings, as :class:`palate.models.decoder.Decoder` does."""
 
     def forward(
         self,
@@ -74,16 +25,7 @@ class CausalBackbone(nn.Module):
         past: list[KeyValue] | None = None,
         answer_from: int = 0,
     ) -> tuple[Float[Tensor, "batch query width"], list[KeyValue]]:
-        """Return the normalised hidden states, and every layer's keys and values of ``x``.
-
-        Args:
-            x: embeddings of the tokens.
-            positions: position of each token.
-            mask: True where a token (second to last axis) may attend to a key (last axis: ``past``
-                first, then the tokens themselves); None means causal, without ``past``.
-            past: keys and values of a prefix, of batch size 1 where all rows share it.
-            answer_from: first token whose hidden state is returned.
-        """
+        """Return hidden states, keys and values (see :class:`CausalReader`)."""
         # Imported late, so that the compact model does not wait for `transformers`.
         from palate.models.backbones.past import cache_after, own_of
 
@@ -100,32 +42,78 @@ class CausalBackbone(nn.Module):
         hidden: Tensor = read.last_hidden_state[:, answer_from:]
         return hidden.to(x.dtype), own_of(cache)
 
+    def continue_from(self, prefix: Prefix) -> "CausalBeams":
+        """Return the decoding state after the prompts of ``prefix``."""
+        return CausalBeams(self, prefix.past, prefix.visible, prefix.positions)
 
-def head_of(model: "PreTrainedModel") -> nn.Linear:
-    """Return the language-model head."""
-    return cast(nn.Linear, model.get_output_embeddings())  # type: ignore[no-untyped-call]
 
+class CausalBeams:
+    """Beams as tokens of one row of a causal model of ``transformers``.
 
-@torch.no_grad()
-def embedding_scale_of(model: "PreTrainedModel") -> Float[Tensor, ""]:
-    """Return the root mean square (RMS) of a model's word embeddings.
+    All beams of a user lie in one row of the batch, so that the prompt's keys and values are stored
+    once per user. With L tokens so far and K beams the cache of a user is::
 
-    It is rounded to a power of two: dividing and multiplying by that is exact.
+        prompt | token 1 of beams 1..K | ... | token L of beams 1..K | the K new tokens
+
+    The mask lets a beam see the prompt and, in each later block, only its own column. When the
+    search picks new beams, only the blocks after the prompt are reordered.
     """
-    embed = model.get_input_embeddings()
-    table = cast(Tensor, embed.weight)
-    sample = torch.arange(0, len(table), max(1, len(table) // _SAMPLED_WORDS), device=table.device)
-    root: Tensor = embed(sample).float().square().mean().sqrt()
-    return torch.exp2(root.clamp(min=1e-6).log2().round())
+
+    def __init__(
+        self,
+        backbone: CausalBackbone,
+        past: list[KeyValue],
+        visible: Bool[Tensor, "users time"],
+        positions: Int[Tensor, " users"],
+    ) -> None:
+        """Start after the prompts.
+
+        Args:
+            backbone: the model that read the prompts.
+            past: keys and values of the prompts, a pair per layer.
+            visible: False where a token of a prompt is padding.
+            positions: position of each user's next token.
+        """
+        self.backbone = backbone
+        self.past = past
+        self.visible = visible
+        self.positions = positions
+        self.length = 0
+
+    def step(
+        self, x: Float[Tensor, "users beams width"], parents: Int[Tensor, "users beams"]
+    ) -> Float[Tensor, "users beams width"]:
+        """Return the hidden state after one more token per beam (see :class:`Beams`)."""
+        users, beams = parents.shape
+        past = [(self._following(k, parents), self._following(v, parents)) for k, v in self.past]
+        # One identity matrix per block: beam k sees column k of each, the new tokens included.
+        alone = torch.eye(beams, dtype=torch.bool, device=x.device).repeat(1, self.length + 1)
+        prompt = self.visible[:, None, None].expand(-1, 1, beams, -1)
+        hidden, own = self.backbone(
+            x,
+            self.positions[:, None].expand(-1, beams),
+            mask=torch.cat([prompt, alone.expand(users, 1, -1, -1)], dim=3),
+            past=past,
+        )
+        self.past = [_longer(before, after) for before, after in zip(past, own, strict=True)]
+        self.positions = self.positions + 1
+        self.length += 1
+        states: Tensor = hidden
+        return states
+
+    def _following(
+        self, kept: Float[Tensor, "users heads past head"], parents: Int[Tensor, "users beams"]
+    ) -> Float[Tensor, "users heads following head"]:
+        """Return the prompt's part unchanged, and for each new beam the part of its parent."""
+        if not self.length:
+            return kept
+        time = self.visible.shape[1]
+        own = kept[:, :, time:].unflatten(2, (self.length, -1))
+        users, heads, length, _, width = own.shape
+        wanted = parents[:, None, None, :, None].expand(users, heads, length, -1, width)
+        return torch.cat([kept[:, :, :time], own.gather(3, wanted).flatten(2, 3)], dim=2)
 
 
-def additive(
-    mask: Bool[Tensor, "#batch 1 query key"], dtype: torch.dtype
-) -> Float[Tensor, "#batch 1 query key"]:
-    """Return the additive form of a mask: 0 where attention is allowed, else the least number.
-
-    Every attention implementation of ``transformers`` takes this form; not all take booleans.
-    """
-    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(
-        ~mask, torch.finfo(dtype).min
-    )
+def _longer(before: KeyValue, after: KeyValue) -> KeyValue:
+    keys, values = (torch.cat(both, dim=2) for both in zip(before, after, strict=True))
+    return keys, values

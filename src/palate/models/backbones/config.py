@@ -17,8 +17,9 @@ from torch import nn
 
 from palate.artifacts import hash_file, hash_text
 from palate.errors import ConfigError, MissingExtraError
-from palate.models.backbones.causal import CausalBackbone, head_of
+from palate.models.backbones.causal import CausalBackbone
 from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
+from palate.models.backbones.pretrained import PretrainedBackbone, head_of
 from palate.models.backbones.tuning import TuningConfig, tune
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class BackboneConfig(BaseModel):
     tuning: TuningConfig = Field(default_factory=TuningConfig)
 
 
-def load_backbone(config: BackboneConfig) -> CausalBackbone | EncoderDecoderBackbone:
+def load_backbone(config: BackboneConfig) -> PretrainedBackbone:
     """Load the pre-trained model and prepare it for its tuning.
 
     Raises:
@@ -68,9 +69,7 @@ def load_backbone(config: BackboneConfig) -> CausalBackbone | EncoderDecoderBack
     return _prepared(model, config)
 
 
-def check_backbone(
-    backbone: CausalBackbone | EncoderDecoderBackbone, *, vocabulary_size: int, copies: bool
-) -> None:
+def check_backbone(backbone: PretrainedBackbone, *, vocabulary_size: int, copies: bool) -> None:
     """Check that a backbone fits its tokenizer and the requested copying.
 
     Args:
@@ -86,14 +85,14 @@ def check_backbone(
             f"The backbone has {len(backbone.words)} words, its tokenizer {vocabulary_size}.",
             hint="Resize the embeddings of the checkpoint, or take the tokenizer it came with.",
         )
-    if copies and isinstance(backbone, EncoderDecoderBackbone):
+    if copies and not backbone.reads_candidates_in_place:
         raise ConfigError(
             "model.copies needs a decoder, and the backbone has an encoder.",
             hint="Take a causal checkpoint, or leave out model.copies.",
         )
 
 
-def empty_backbone(config: BackboneConfig, folder: Path) -> CausalBackbone | EncoderDecoderBackbone:
+def empty_backbone(config: BackboneConfig, folder: Path) -> PretrainedBackbone:
     """Build the model that the ``config.json`` in ``folder`` describes, without its weights.
 
     Raises:
@@ -147,15 +146,14 @@ def _kind(
     return AutoModelForSeq2SeqLM if found.is_encoder_decoder else AutoModelForCausalLM
 
 
-def _prepared(
-    model: "PreTrainedModel", config: BackboneConfig
-) -> CausalBackbone | EncoderDecoderBackbone:
+def _prepared(model: "PreTrainedModel", config: BackboneConfig) -> PretrainedBackbone:
     if config.gradient_checkpointing:
         from palate.models.backbones.recompute import recompute_layers
 
         recompute_layers(model)
     is_encoder_decoder = model.config.is_encoder_decoder
-    backbone = EncoderDecoderBackbone(model) if is_encoder_decoder else CausalBackbone(model)
+    kind = EncoderDecoderBackbone if is_encoder_decoder else CausalBackbone
+    backbone = kind(model)
     return tune(backbone, config.tuning, words=backbone.words / backbone.embedding_scale)
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
-from palate.models.decoder import KeyValue
+from palate.models.attention_layout import KeyValue
 
 
 class LayerPast(DynamicLayer):  # type: ignore[no-untyped-call]

@@ -16,12 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from palate.errors import ConfigError, MissingExtraError
-from palate.models.backbones.causal import CausalBackbone
-from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
-from palate.models.decoder import Decoder
+from palate.models.backbone import Backbone
 
-AnyBackbone = Decoder | CausalBackbone | EncoderDecoderBackbone
-Backbone = TypeVar("Backbone", bound=AnyBackbone)
+Tuned = TypeVar("Tuned", bound=Backbone)
 
 _SUBLAYER_ENDS = frozenset(
     ("o_proj", "down_proj", "c_proj", "o", "wo", "out_proj", "fc2", "out", "down", "dense_4h_to_h")
@@ -96,11 +93,11 @@ class SoftPrompt(nn.Module):
 
 
 def tune(
-    backbone: Backbone,
+    backbone: Tuned,
     config: TuningConfig,
     *,
     words: Float[Tensor, "vocabulary width"] | None = None,
-) -> Backbone:
+) -> Tuned:
     """Prepare ``backbone`` (in place) for training, with torch's current random state.
 
     Args:
@@ -124,7 +121,7 @@ def tune(
         case "adapter":
             _add_bottlenecks(backbone, config)
         case "soft-prompt":
-            prompt = SoftPrompt(config.num_tokens, _width(backbone), words)
+            prompt = SoftPrompt(config.num_tokens, backbone.width, words)
             backbone.add_module(_PROMPT, prompt)
         case "full" | "frozen":
             pass
@@ -142,7 +139,7 @@ def trainable_parameters(module: nn.Module) -> list[nn.Parameter]:
     return [weight for _, weight in _trained(module)]
 
 
-def merge(backbone: Backbone) -> Backbone:
+def merge(backbone: Tuned) -> Tuned:
     """Merge LoRA updates into the weights (in place); the outputs stay the same.
 
     Raises:
@@ -182,23 +179,13 @@ def _is_tuned(backbone: nn.Module) -> bool:
     )
 
 
-def _inner(backbone: AnyBackbone) -> nn.Module:
-    """Return the wrapped model; our decoder wraps none."""
-    return backbone if isinstance(backbone, Decoder) else backbone.model
-
-
-def _width(backbone: AnyBackbone) -> int:
-    """Return the width of a token; our decoder keeps it in its settings."""
-    return backbone.config.width if isinstance(backbone, Decoder) else backbone.width
-
-
-def _add_lora(backbone: AnyBackbone, config: TuningConfig) -> None:
+def _add_lora(backbone: Backbone, config: TuningConfig) -> None:
     if find_spec("peft") is None:
         raise MissingExtraError("peft", "hf")
     from peft import LoraConfig, inject_adapter_in_model
     from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as USUAL
 
-    model = _inner(backbone)
+    model = backbone.inner
     layers = _projections(model)
     kind = getattr(getattr(model, "config", None), "model_type", "")
     usual = USUAL.get(kind, sorted(_last_names(layers)))
@@ -217,8 +204,8 @@ def _add_lora(backbone: AnyBackbone, config: TuningConfig) -> None:
         weight.data = weight.data.float()
 
 
-def _add_bottlenecks(backbone: AnyBackbone, config: TuningConfig) -> None:
-    layers = _projections(_inner(backbone))
+def _add_bottlenecks(backbone: Backbone, config: TuningConfig) -> None:
+    layers = _projections(backbone.inner)
     names = _chosen(layers, config.targets)
     if not names:
         names = sorted(_SUBLAYER_ENDS & _last_names(layers))

@@ -6,11 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from palate.models.attention_layout import Backbone
+from palate.models.backbone import Backbone
+from palate.models.backbones.causal import CausalBeams
 from palate.models.backbones.config import BackboneConfig, load_backbone
-from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
+from palate.models.backbones.encoder_decoder import (
+    AnswerBeams,
+    EncoderDecoderBackbone,
+    ScaledT5Beams,
+)
 from palate.models.backbones.tuning import TuningConfig
-from palate.models.cached_decoding import AnswerBeams, CausalBeams, ScaledT5Beams, read_on
 from palate.models.outputs import Prefix
 
 U, T, D = 3, 5, 32
@@ -59,7 +63,7 @@ def test_each_beam_is_what_it_would_be_alone(
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.2)
     x, lengths = torch.randn(U, T, D), torch.tensor([5, 2, 4])
-    beams = read_on(backbone, _prefix(backbone, x, lengths))
+    beams = backbone.continue_from(_prefix(backbone, x, lengths))
     assert isinstance(beams, HOW[kind])
     said, before = torch.zeros(U, 1, 0, D), 1
     for width in BEAMS:
@@ -79,7 +83,7 @@ def test_half_precision_weights_are_restored_exactly(checkpoints: dict[str, Path
         config = BackboneConfig(path=str(checkpoints[kind]), dtype="bfloat16")
         backbone = load_backbone(config).eval()
         x = torch.randn(U, T, D)
-        beams = read_on(backbone, _prefix(backbone, x, torch.full((U,), T)))
+        beams = backbone.continue_from(_prefix(backbone, x, torch.full((U,), T)))
         hidden = beams.step(torch.randn(U, 2, D), torch.zeros(U, 2, dtype=torch.long))
         assert hidden.dtype == torch.float32
 
