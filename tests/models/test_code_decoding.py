@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from palate.models.code_decoding import BeamCache
-from palate.models.decoder import Decoder, DecoderConfig
+from palate.models.decoder import BeamCache, Decoder, DecoderConfig
 
 CONFIG = DecoderConfig(width=32, layers=3, heads=4, rope_theta=500.0)
 USERS, TIME = 3, 7

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from palate.models.attention_layout import Rows
 from palate.models.backbones.config import BackboneConfig, load_backbone
 from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
 
@@ -98,3 +99,13 @@ def test_recomputed_layers_give_the_same_gradients(folder: Path) -> None:
     assert len(gradients[0]) > 20
     for kept, recomputed in zip(*gradients, strict=True):
         torch.testing.assert_close(recomputed, kept)
+
+
+@torch.no_grad()
+def test_the_last_token_is_read_within_its_own_prefix(backbone: EncoderDecoderBackbone) -> None:
+    x, lengths = torch.randn(2, 5, backbone.width), torch.tensor([[2, 5], [3, -1]])
+    found = backbone.read_last(Rows(x, lengths))
+    for state, (row, length) in zip(found, [(0, 2), (0, 5), (1, 3)], strict=True):
+        visible = torch.ones(1, length, dtype=torch.bool)
+        alone = backbone.encode(x[row, :length][None], visible)[0, -1]
+        torch.testing.assert_close(state[0], alone, atol=1e-5, rtol=1e-5)
