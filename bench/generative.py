@@ -32,7 +32,6 @@ from palate.data.splitting import SplitName
 from palate.evaluation.report.tables import HEADLINE
 from palate.inference.request import Request
 from palate.recommender.recommender import Recommender
-from palate.training.system import LanguageModelSystem
 
 FORMS = ("set", "codes", "hybrid")
 
@@ -55,11 +54,8 @@ def main() -> None:
 
 def in_every_form(model: Recommender) -> Found:
     """Judge each form that the model answers in, on test."""
-    system = model.trained.system
     found = {}
-    for form in FORMS:
-        if not isinstance(system, LanguageModelSystem) or form not in system.forms:
-            continue
+    for form in model.trained.system.forms:
         asked = model.asking(Request(form=form))
         test = asked.evaluate("test")
         found[f"{form}, masked"] = dict(test.masked)

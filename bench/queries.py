@@ -30,7 +30,6 @@ from rich.table import Table
 
 from palate.evaluation.metrics import vector_diversity
 from palate.recommender.recommender import Recommender
-from palate.training.system import LanguageModelSystem
 
 
 def main() -> None:
@@ -54,8 +53,8 @@ def main() -> None:
 def accuracy_and_diversity(model: Recommender) -> Found:
     """Add to the usual figures how different the ten recommended items are by their texts."""
     found = accuracy(model)
-    parts = model.trained.system
-    if not isinstance(parts, LanguageModelSystem) or "text" not in parts.features.vectors:
+    parts = model.trained.language_model
+    if parts is None or "text" not in parts.features.vectors:
         return found
     lists = model.by_rows.recommend(model.dataset.cases("test").histories, 10)
     rows = np.stack([np.resize(ranking.item_rows, 10) for ranking in lists])

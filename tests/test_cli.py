@@ -446,7 +446,7 @@ def test_a_recipe_is_shown_whole(palate: Palate, monkeypatch: pytest.MonkeyPatch
         (("recommend", "model", "--user", "u1", "--task", "objective"), "purchase"),
         (("recommend", "model", "--user", "u1", "--task", "direct", "--prompt", "x"), "one of"),
         (("rate", "popular", "--user", "u1", "--item", ITEM), "gives no text answers"),
-        (("rate", "model", "--user", "u1", "--item", ITEM), "not trained to answer in words"),
+        (("rate", "model", "--user", "u1", "--item", ITEM), "gives no text answers"),
         (("rate", "model", "--user", "u1", "--item", "nothing"), "nothing"),
         (("rate", "model", "--item", ITEM), "needs somebody"),
         (("explain", "model", "--user", "nobody", "--item", ITEM), "nobody"),

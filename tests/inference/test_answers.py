@@ -210,7 +210,7 @@ def test_untrained_tasks_are_refused(tiny_shop: Dataset, popularity: Recommender
     silent = Recommender.train(
         tiny_shop, load_recipe("urm-small", ("training.epochs=1", "model.decoder.width=16"))
     )
-    with pytest.raises(NotTrainedError, match="not trained to answer in words"):
+    with pytest.raises(NotTrainedError, match="gives no text answers"):
         silent.summarise("Good.")
     assert len(silent.engine.rank(silent.history("u1"), [1, 2])) == 2
 

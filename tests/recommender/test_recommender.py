@@ -211,7 +211,7 @@ def test_a_baseline_is_saved_and_used_alike(popularity: Recommender, tmp_path: P
     loaded = Recommender.load(tmp_path / "model")
     histories = popularity.dataset.cases("test").histories
     _same(popularity.by_rows.recommend(histories, 10), loaded.by_rows.recommend(histories, 10))
-    assert loaded.tasks == ()
+    assert loaded.tasks == ("next-item",)
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "recipe.json", "tokenizer.json"])

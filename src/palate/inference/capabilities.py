@@ -10,9 +10,7 @@ from palate.inference.request import Request
 from palate.language.tasks import answered_with_items, prompt_families, slots_of
 from palate.language.tasks.next_item import NextItem
 from palate.language.tasks.next_title import NextTitle
-from palate.models.baselines import Popularity
 from palate.training.recipe import Form, Recipe, load_recipe, recipe_names
-from palate.training.system import LanguageModelSystem
 
 _WORDS_NEED = "urm"
 """Recipe suggested to users who want free-text prompts."""
@@ -31,36 +29,30 @@ class Capabilities:
             trained: the system with its dataset.
             forms: forms that are allowed; others are refused even if it was trained on them.
         """
-        system = trained.system
-        self._trained = trained
-        self._parts = system if isinstance(system, LanguageModelSystem) else None
-        trained_on = ("next-item",) if self._parts is None else self._parts.tasks
+        self._trained, self._system = trained, trained.system
+        trained_on = trained.system.tasks
         self.tasks: tuple[str, ...] = tuple(x for x in trained_on if answered_with_items(x))
         """Families answered with items."""
         self.in_words: tuple[str, ...] = tuple(x for x in trained_on if not answered_with_items(x))
         """Families answered with text."""
         self._offered = tuple(form for form in FORMS if form in forms)
-        answered: tuple[Form, ...] = ("set",) if self._parts is None else self._parts.forms
-        self.forms: tuple[Form, ...] = tuple(form for form in answered if form in self._offered)
+        self.forms: tuple[Form, ...] = tuple(x for x in self._system.forms if x in self._offered)
         """Forms in which it answers with items, the default first."""
 
     @property
     def reads_words(self) -> bool:
         """Whether a free-text prompt changes the answer."""
-        return self._parts is not None and self._parts.recipe.model.read_words
+        return self._system.reads_words
 
     @property
     def reads_new_items(self) -> bool:
         """Whether it can recommend an item that was not in the training catalogue."""
-        parts = self._parts
-        return parts is not None and (
-            parts.encoders.text is not None or parts.encoders.attributes is not None
-        )
+        return self._system.reads_new_items
 
     @property
     def compares_items(self) -> bool:
         """Whether it can compute the similarity of two items."""
-        return "set" in self.forms and not isinstance(self._trained.system, Popularity)
+        return "set" in self.forms and self._system.is_personal
 
     def check(self, request: Request) -> None:
         """Refuse a request that cannot be answered with items.
@@ -118,13 +110,8 @@ class Capabilities:
     @property
     def wordless(self) -> NotTrainedError:
         """The error of a system that answers no family with text."""
-        refusal = (
-            f"The baseline {self._name!r} gives no text answers."
-            if self._parts is None
-            else f"{self._name!r} was not trained to answer in words."
-        )
         return NotTrainedError(
-            refusal,
+            f"The {self._system.kind} {self._name!r} gives no text answers.",
             hint="Train a model that does: palate train DATASET MODEL --recipe palate",
         )
 
@@ -138,12 +125,9 @@ class Capabilities:
             return
         known = prompt_families()[family]
         to_do, shown_by = known.to_do, known.shown_by
-        if self._parts is None:
-            refusal = f"The baseline {self._name!r} gives no text answers: it cannot {to_do}."
-        elif not self.in_words:
-            refusal = f"{self._name!r} was not trained to answer in words: it cannot {to_do}."
-        else:
-            refusal = f"{self._name!r} was not trained to {to_do}."
+        refusal = f"The {self._system.kind} {self._name!r} was not trained to {to_do}."
+        if not self.in_words:
+            refusal = f"{str(self.wordless.message).rstrip('.')}: it cannot {to_do}."
         raise NotTrainedError(
             f"{refusal} It answers {', '.join((*self.tasks, *self.in_words))}.",
             hint=f"It takes data with {shown_by}. {_how_to_get(recipes_that_answer(family))}",
@@ -151,10 +135,10 @@ class Capabilities:
 
     def describe(self) -> dict[str, object]:
         """Return the capabilities as JSON values."""
-        trained, parts = self._trained, self._parts
+        trained = self._trained
         return {
             "recipe": trained.recipe.title,
-            "kind": "baseline" if parts is None else "language model",
+            "kind": self._system.kind,
             "dataset": trained.dataset.name,
             "forms": list(self.forms),
             "tasks": [{"family": family, "slots": self._choices(family)} for family in self.tasks],
@@ -169,7 +153,7 @@ class Capabilities:
             },
             "new_users": "cold-start" if "cold-start" in self.tasks else "popular",
             "events": list(trained.dataset.interactions.event_types),
-            "max_history": None if parts is None else parts.recipe.max_history,
+            "max_history": self._system.max_history,
             "cannot": self._cannot,
         }
 
@@ -203,7 +187,7 @@ class Capabilities:
     def _other_form(self, form: str) -> NotTrainedError:
         """Return the error for a form in which the model does not answer."""
         answered = ", ".join(self.forms) or "words alone"
-        if self._parts is not None and form in self._parts.forms:
+        if form in self._system.forms:
             return NotTrainedError(
                 f"{self._name!r} is not asked in the form {form!r} here; it answers in: "
                 f"{answered}.",

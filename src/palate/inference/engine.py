@@ -20,12 +20,14 @@ from jaxtyping import Float, Int
 
 from palate.data.dataset import Dataset
 from palate.errors import NotTrainedError
+from palate.inference.baseline_encoder import BaselineEncoder
 from palate.inference.capabilities import FORMS, Capabilities
 from palate.inference.catalogue import ItemCatalogue
 from palate.inference.catalogue_state import CatalogueState
 from palate.inference.grounded_answers import GroundedAnswers
 from palate.inference.history_encoder import HistoryEncoder
 from palate.inference.item_encoder import ItemEncoder
+from palate.inference.language_model_encoder import LanguageModelEncoder
 from palate.inference.model_folder import TrainedModel, load_versioned
 from palate.inference.ranking import nearest, rank, scores_of_all
 from palate.inference.reasons import reasons
@@ -37,7 +39,7 @@ from palate.inference.user_state import CacheCounts, UserState, UserStateCache, 
 from palate.language.tasks.choice import Choice
 from palate.language.tasks.yes_no import YesNo
 from palate.models.device import Device
-from palate.training.system import Blend, LanguageModelSystem
+from palate.training.system import Blend
 from palate.types import History, Ranking
 
 __all__ = ["Answer", "Engine", "Reason", "Request"]
@@ -70,19 +72,17 @@ class Engine:
         """
         self.trained, self.version = trained, version
         self.capabilities = Capabilities(trained, forms)
-        self._parts = trained.system if isinstance(trained.system, LanguageModelSystem) else None
-        if self._parts is not None:
-            self._parts.model.train(mode=False)
-        items = None if self._parts is None else ItemEncoder(self._parts)
+        model = trained.language_model
+        if model is not None:
+            model.model.train(mode=False)
+        items = None if model is None else ItemEncoder(model)
         self.catalogue = ItemCatalogue(trained.dataset.catalog, items)
         """Items by id and by row, and their updates."""
         self._texts = (
-            None
-            if self._parts is None or self._parts.model.text is None
-            else GroundedAnswers(trained, self._parts)
+            None if model is None or model.model.text is None else GroundedAnswers(trained, model)
         )
         titles = None if self._texts is None else TitleSearch(self._texts)
-        self._histories = HistoryEncoder(trained, titles)
+        self._histories = _encoder_of(trained, titles)
         self._cache = UserStateCache(cache_bytes)
 
     @classmethod
@@ -132,9 +132,7 @@ class Engine:
     @property
     def work(self) -> int:
         """Number of multiplications of one answer with a cached user state."""
-        model = None if self._parts is None else self._parts.model
-        of_item = 1 if model is None else model.width * max(model.config.num_queries, 1)
-        return len(self.catalogue) * of_item
+        return len(self.catalogue) * self.trained.system.work_per_item
 
     def describe(self) -> dict[str, object]:
         """Return its capabilities as JSON values."""
@@ -251,7 +249,7 @@ class Engine:
                 hint="A language model can, by ID and content: palate train DATASET MODEL "
                 "--recipe urm",
             )
-        if self._parts is None:
+        if self.trained.language_model is None:
             alone = Request(History(item_rows=np.asarray([item_row])), n)
             return self._answers(state, [alone], self._states(state, [alone]))[0]
         found = nearest(state, item_row, n)
@@ -404,3 +402,10 @@ class Engine:
             )
             for request, user, ranking in zip(requests, users, lists, strict=True)
         ]
+
+
+def _encoder_of(trained: TrainedModel, titles: TitleSearch | None) -> HistoryEncoder:
+    if trained.baseline is not None:
+        return BaselineEncoder(trained, trained.baseline)
+    assert trained.language_model is not None
+    return LanguageModelEncoder(trained, trained.language_model, titles)

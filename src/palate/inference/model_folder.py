@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -31,8 +30,7 @@ from palate.models.language_model import RecommendationModel
 from palate.models.trainable_state import load_trainable_state, trainable_state, tune_backbone
 from palate.training.build import entities_of, item_format_of
 from palate.training.recipe import LANGUAGE_MODEL_PARTS, Recipe
-from palate.training.system import Blend, LanguageModelSystem, Prior, RatingPrior
-from palate.types import History
+from palate.training.system import Blend, LanguageModelSystem, Prior, RatingPrior, System
 
 _WEIGHTS = "weights.safetensors"
 _ARCHITECTURE = "backbone"
@@ -46,12 +44,22 @@ class TrainedModel:
     name: str
     recipe: Recipe
     dataset: Dataset
-    system: LanguageModelSystem | Baseline
+    system: System
     log: Sequence[Mapping[str, object]]
     """The learning curve, one entry per validation."""
     seed: int
     epochs: tuple[int, ...] = ()
     """Best epoch of each stage on the validation split; empty for a counting baseline."""
+
+    @property
+    def language_model(self) -> LanguageModelSystem | None:
+        """The system, if it is a language model."""
+        return self.system if isinstance(self.system, LanguageModelSystem) else None
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """The system, if it is a baseline."""
+        return self.system if isinstance(self.system, Baseline) else None
 
     @property
     def fit(self) -> Fit:
@@ -69,12 +77,8 @@ def save_model(folder: Path, trained: TrainedModel, *, made_by: str = "python") 
         inputs={} if borrowed is None else {"backbone": content_of(borrowed)},
         seed=trained.seed,
         settings={
-            "tasks": list(trained.system.tasks)
-            if isinstance(trained.system, LanguageModelSystem)
-            else [],
-            "ratings": list(trained.system.ratings)
-            if isinstance(trained.system, LanguageModelSystem)
-            else [],
+            "tasks": list(trained.system.tasks),
+            "ratings": list(trained.system.ratings),
             "backbone": borrowed,
             "fit": trained.fit,
             "epochs": list(trained.epochs),
@@ -89,10 +93,10 @@ def save_model(folder: Path, trained: TrainedModel, *, made_by: str = "python") 
         lines = [json.dumps(dict(entry)) + "\n" for entry in trained.log]
         (temporary / "training.jsonl").write_text("".join(lines), encoding="utf-8")
         trained.dataset.save(temporary / "dataset", made_by=f"copy in model {trained.name}")
-        if isinstance(trained.system, LanguageModelSystem):
-            _save_parts(temporary, trained.system)
-        else:
-            trained.system.save(temporary / "baseline")
+        if trained.language_model is not None:
+            _save_parts(temporary, trained.language_model)
+        if trained.baseline is not None:
+            trained.baseline.save(temporary / "baseline")
 
 
 def load_model(folder: Path, device: Device | None = None) -> TrainedModel:
@@ -255,11 +259,10 @@ def _load_calibration(folder: Path) -> Calibration:
 
 def _borrowed(trained: TrainedModel) -> str | None:
     """Return the name of the backbone that must exist outside the folder, if any."""
-    system, backbone = trained.system, _findable(trained.recipe).model.backbone
-    needed = (
-        isinstance(system, LanguageModelSystem) and system.model.borrowed and backbone is not None
-    )
-    return backbone.path if needed and backbone is not None else None
+    model, backbone = trained.language_model, _findable(trained.recipe).model.backbone
+    if model is None or backbone is None or not model.model.borrowed:
+        return None
+    return backbone.path
 
 
 def _findable(recipe: Recipe) -> Recipe:
@@ -364,11 +367,7 @@ def _check_sizes(trained: TrainedModel) -> None:
     Raises:
         ArtifactError: when they are not.
     """
-    items, system = len(trained.dataset.catalog), trained.system
-    if isinstance(system, LanguageModelSystem):
-        found = len(system.features)
-    else:
-        found = system.score([History(item_rows=np.zeros(0, dtype=np.int64))]).shape[1]
+    items, found = len(trained.dataset.catalog), trained.system.num_items
     if found != items:
         raise ArtifactError(
             f"The model {trained.name!r} knows {found:,} items and its dataset has {items:,}.",

@@ -69,13 +69,9 @@ class PromptRunner:
     @cached_property
     def outputs_DI(self) -> Float[np.ndarray, "width items"]:  # noqa: N802 - shape suffix
         """Output vectors of the whole catalogue, as columns."""
-        if self.catalogue is not None:
-            outputs = self.catalogue.outputs
-        else:
-            self.parts.model.train(mode=False)
-            with torch.inference_mode():
-                outputs = self.parts.model.catalogue()
-        return np.ascontiguousarray(outputs.float().cpu().numpy().T)
+        if self.catalogue is None:
+            return np.ascontiguousarray(self.parts.item_vectors.T)
+        return np.ascontiguousarray(self.catalogue.outputs.float().cpu().numpy().T)
 
     def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
         """Return the score of every item: its logit plus the prior.

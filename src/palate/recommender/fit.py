@@ -10,7 +10,6 @@ from palate.data.dataset import Dataset
 from palate.data.split import Fit
 from palate.errors import ConfigError
 from palate.inference.model_folder import TrainedModel
-from palate.inference.prompt_runner import PromptRunner
 from palate.items.vectors import ItemVectors
 from palate.language.tasks.task import Wordings
 from palate.models.baselines import BaselineConfig, Fitting, fit_baseline
@@ -95,10 +94,10 @@ class TrainingRun:
 
     def refitted(self, found: Found) -> TrainedModel:
         """Train again from scratch on the larger training part, with the settings found before."""
-        larger, system = self.dataset.with_train_through(self.fit), found.trained.system
+        larger, system = self.dataset.with_train_through(self.fit), found.trained.language_model
         if self.recipe.baseline is not None:
             return self._fitted(self.recipe.baseline, larger, found.trained.epochs)
-        assert isinstance(system, LanguageModelSystem)
+        assert system is not None
         teacher, taught = self._teacher(), None
         if teacher is not None and found.teacher is not None:
             taught = Found(teacher.refitted(found.teacher))
@@ -223,12 +222,8 @@ def item_vectors(teacher: TrainedModel) -> ItemVectors:
     Raises:
         ConfigError: when the teacher is a baseline without item vectors.
     """
-    system = teacher.system
-    if isinstance(system, LanguageModelSystem):
-        values = PromptRunner(system).outputs_DI.T
-    elif system.item_vectors is not None:
-        values = system.item_vectors
-    else:
+    values = teacher.system.item_vectors
+    if values is None:
         raise ConfigError(
             f"The teacher {teacher.name!r} has no item vectors.",
             hint="Name one that has: sasrec, als, bpr.",
@@ -237,19 +232,19 @@ def item_vectors(teacher: TrainedModel) -> ItemVectors:
 
 
 def _beginning(start: TrainedModel, dataset: Dataset) -> Start:
-    if not isinstance(start.system, LanguageModelSystem):
+    if start.language_model is None:
         raise ConfigError(
             f"The baseline {start.name!r} has no weights to start from.",
             hint="Start from a language model: palate train DATASET MODEL --start OTHER",
         )
-    return Start(start.system, known_items(dataset.catalog, start.dataset.catalog))
+    return Start(start.language_model, known_items(dataset.catalog, start.dataset.catalog))
 
 
 def _hash_of_weights(start: TrainedModel | None) -> str:
     """Return a hash of the weights a run starts from."""
-    if start is None or not isinstance(start.system, LanguageModelSystem):
+    if start is None or start.language_model is None:
         return ""
-    weights = start.system.model.state_dict().values()
+    weights = start.language_model.model.state_dict().values()
     return hash_text("".join(hash_text(w.cpu().numpy().tobytes().hex()) for w in weights))
 
 

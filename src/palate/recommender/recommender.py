@@ -29,7 +29,6 @@ from palate.recommender.fit import TrainingRun
 from palate.recommender.lists import ItemList, ItemLists, ItemReason, RankedItem
 from palate.training.loop import Report
 from palate.training.recipe import Recipe, load_recipe
-from palate.training.system import LanguageModelSystem
 from palate.types import History, Ranking
 
 
@@ -132,8 +131,8 @@ class Recommender:
         Raises:
             ConfigError: when it has no LoRA updates.
         """
-        system = self.trained.system
-        if not isinstance(system, LanguageModelSystem):
+        system = self.trained.language_model
+        if system is None:
             raise ConfigError(
                 f"The baseline {self.name!r} has nothing to merge.",
                 hint="Merge a model that was tuned by LoRA.",
@@ -159,15 +158,14 @@ class Recommender:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The families of prompts it was trained on; none for a baseline."""
-        system = self.trained.system
-        return system.tasks if isinstance(system, LanguageModelSystem) else ()
+        """The families of prompts that it answers."""
+        return self.trained.system.tasks
 
     @property
     def prompts(self) -> Mapping[str, Wordings]:
         """Wordings of its training; those of the package for a baseline."""
-        system = self.trained.system
-        return system.prompts if isinstance(system, LanguageModelSystem) else load_prompts()
+        model = self.trained.language_model
+        return load_prompts() if model is None else model.prompts
 
     def history(self, user_id: str) -> History:
         """Return the whole history of a known user.

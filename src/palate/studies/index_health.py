@@ -21,7 +21,6 @@ from palate.items.codes.index import About, IndexConfig, IndexMaterial, ItemInde
 from palate.items.encoders import ItemEncoders, ItemsConfig
 from palate.items.vectors import ItemVectors, Progress
 from palate.recommender.recommender import Recommender
-from palate.training.system import LanguageModelSystem
 
 Modality = Literal["text", "image", "behaviour"]
 """Source of the vectors of learned codes."""
@@ -219,8 +218,9 @@ def _content(
 ) -> ItemVectors | None:
     """Return the vectors of a model's training, or those of newly fitted encoders."""
     if isinstance(source, Recommender):
-        if isinstance(source.trained.system, LanguageModelSystem):
-            return source.trained.system.features.vectors.get(modality)
+        model = source.trained.language_model
+        if model is not None:
+            return model.features.vectors.get(modality)
         return _content(source.dataset, modality, seed=seed, progress=progress)
     config = ItemsConfig(modalities=(modality,))
     encoders = ItemEncoders.fit(source.catalog, config, seed=seed)

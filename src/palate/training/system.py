@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int
+import torch
+from jaxtyping import Float, Int
 
 from palate.evaluation.calibration import Calibration, LevelCalibration
 from palate.evaluation.rating_baselines import ItemBiases
@@ -18,6 +20,66 @@ from palate.models.baselines import Baseline
 from palate.models.device import Device
 from palate.models.language_model import RecommendationModel
 from palate.training.recipe import Form, Recipe
+
+
+@runtime_checkable
+class System(Protocol):
+    """A trained system, whether a language model or a baseline: what it knows and can answer."""
+
+    @property
+    def kind(self) -> Literal["language model", "baseline"]:
+        """What it is, for people to read."""
+        ...
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Families of prompts that it answers."""
+        ...
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """Forms of its lists of items, the default one first."""
+        ...
+
+    @property
+    def num_items(self) -> int:
+        """Number of items that it was trained on."""
+        ...
+
+    @property
+    def item_vectors(self) -> Float[np.ndarray, "items width"] | None:
+        """Item vectors whose products with user vectors are the scores; None without vectors."""
+        ...
+
+    @property
+    def work_per_item(self) -> int:
+        """Multiplications for the score of one item, for an encoded user."""
+        ...
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether its scores depend on the history."""
+        ...
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether a free-text prompt changes the answer."""
+        ...
+
+    @property
+    def reads_new_items(self) -> bool:
+        """Whether it can recommend an item that was not in the training catalogue."""
+        ...
+
+    @property
+    def max_history(self) -> int | None:
+        """Number of newest events that it reads; None means all."""
+        ...
+
+    @property
+    def ratings(self) -> tuple[float, ...]:
+        """Rating levels of the events that it reads; empty where it reads none."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -95,9 +157,52 @@ class LanguageModelSystem:
         return self
 
     @property
+    def kind(self) -> Literal["language model"]:
+        """What it is, for people to read."""
+        return "language model"
+
+    @property
     def forms(self) -> tuple[Form, ...]:
         """The forms of answer that the model supports, the default one first."""
         return self.recipe.forms
+
+    @property
+    def num_items(self) -> int:
+        """Number of items that it was trained on."""
+        return len(self.features)
+
+    @property
+    def item_vectors(self) -> Float[np.ndarray, "items width"]:
+        """Output vectors of the catalogue."""
+        self.model.train(mode=False)
+        with torch.inference_mode():
+            vectors: np.ndarray = self.model.catalogue().float().cpu().numpy()
+        return vectors
+
+    @property
+    def work_per_item(self) -> int:
+        """Multiplications for the score of one item: a product with each user vector."""
+        return self.model.width * max(self.model.config.num_queries, 1)
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether its scores depend on the history."""
+        return True
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether a free-text prompt changes the answer."""
+        return self.recipe.model.read_words
+
+    @property
+    def reads_new_items(self) -> bool:
+        """Whether new items have vectors: by their text or their attributes."""
+        return self.encoders.text is not None or self.encoders.attributes is not None
+
+    @property
+    def max_history(self) -> int:
+        """Number of newest events that a prompt holds."""
+        return self.recipe.max_history
 
 
 @dataclass(frozen=True)

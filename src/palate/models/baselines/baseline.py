@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -39,6 +39,20 @@ class Baseline(ABC):
     settings: ClassVar[type[BaselineSettings]]
     """Type of the settings."""
 
+    kind: ClassVar[Literal["baseline"]] = "baseline"
+    tasks: ClassVar[tuple[str, ...]] = ("next-item",)
+    """Families of prompts that it answers: all baselines predict the next item, and no other."""
+    forms: ClassVar[tuple[Literal["set"], ...]] = ("set",)
+    """Forms of its lists of items: by a score of each item."""
+    work_per_item: ClassVar[int] = 1
+    is_personal: ClassVar[bool] = True
+    """Whether its scores depend on the history."""
+    reads_words: ClassVar[bool] = False
+    reads_new_items: ClassVar[bool] = False
+    max_history: ClassVar[int | None] = None
+    """A baseline reads whole histories."""
+    ratings: ClassVar[tuple[float, ...]] = ()
+
     @classmethod
     @abstractmethod
     def fit(
@@ -73,6 +87,12 @@ class Baseline(ABC):
         Raises:
             ArtifactError: when the folder holds no baseline, or a damaged one.
         """
+
+    @property
+    def num_items(self) -> int:
+        """Number of items of the catalogue."""
+        nobody = History(item_rows=np.zeros(0, dtype=np.int64))
+        return int(self.score([nobody]).shape[1])
 
     @property
     def item_vectors(self) -> Float[np.ndarray, "items width"] | None:

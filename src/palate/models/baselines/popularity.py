@@ -36,6 +36,7 @@ class Popularity(Baseline):
     """Ranks items by their share of the training events, the same for every user."""
 
     settings = PopularityConfig
+    is_personal = False
 
     config: PopularityConfig
     shares: Float[np.ndarray, " items"]
