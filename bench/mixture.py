@@ -40,7 +40,7 @@ from palate.language.queries import make_queries
 from palate.models.language_model import RecommendationModel
 from palate.recommender.recommender import Recommender
 from palate.simulation.world import World
-from palate.training.build import build_parts
+from palate.training.build import build_system
 from palate.training.loop import Run, train
 from palate.training.recipe import Recipe
 from palate.training.system import LanguageModelSystem
@@ -87,7 +87,7 @@ def alone(task: str, *, full: bool) -> tuple[str, ...]:
 
 def train_by_own_task(dataset: Dataset, recipe: Recipe, seed: int) -> Recommender:
     """Train; a model of one task stops early by that task, any other by the next item."""
-    parts, (mixture,) = build_parts(dataset, recipe, seed=seed)
+    parts, (mixture,) = build_system(dataset, recipe, seed=seed)
     task = parts.tasks[0] if len(parts.tasks) == 1 else "next-item"
     questions = task_cases(dataset, task, "valid")
     if task == "search":

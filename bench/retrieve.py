@@ -21,7 +21,7 @@ from palate.inference.model_folder import TrainedModel
 from palate.inference.ranking import best_rows
 from palate.inference.request import Request
 from palate.ranking import largest_products
-from palate.training.build import build_parts
+from palate.training.build import build_system
 from palate.training.recipe import load_recipe
 from palate.types import History
 
@@ -40,7 +40,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     recipe = load_recipe("urm", options.overrides)
     dataset = Dataset.load(real_data(options, "amazon14_beauty"))
-    parts, _ = build_parts(dataset, recipe, seed=1)
+    parts, _ = build_system(dataset, recipe, seed=1)
     engine = Engine(TrainedModel("urm", recipe, dataset, parts, [], 1), cache_bytes=0)
     width = len(engine.catalogue.state.outputs_DI)
 

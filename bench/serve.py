@@ -161,7 +161,7 @@ def serve_floor(model: Path, port: int) -> None:
     runner = PromptRunner(loaded.trained.system)
     ids = [str(x) for x in loaded.dataset.interactions.users.ids]
     histories = [loaded.dataset.history(user) for user in ids]
-    scale = float(runner.parts.model.scale)
+    scale = float(runner.system.model.scale)
     users = dict(zip(ids, runner.user_vectors(histories).numpy() * scale, strict=True))
     items = runner.outputs_DI
     names = [str(x) for x in loaded.dataset.catalog.vocabulary.ids]

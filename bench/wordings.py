@@ -46,7 +46,7 @@ def in_other_words(model: Recommender, most: int | None = None) -> Found:
     """Return the mean figure of each family over wordings that were trained on, and over others."""
     found: dict[str, dict[str, float]] = {"seen": {}, "unseen": {}}
     for family, metric in METRICS.items():
-        wordings = model.answers.parts.prompts[family]
+        wordings = model.answers.system.prompts[family]
         for kind, said in (("seen", wordings.seen[:NUM_SEEN]), ("unseen", wordings.unseen)):
             values = [_figure(model, family, metric, wording, most) for wording in said]
             found[kind][family] = float(np.mean(values))

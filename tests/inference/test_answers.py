@@ -216,7 +216,7 @@ def test_untrained_tasks_are_refused(tiny_shop: Dataset, popularity: Recommender
 
 
 def test_a_family_that_is_missing_is_named(speaker: Recommender) -> None:
-    parts = speaker.answers.parts
+    parts = speaker.answers.system
     one_task = parts.recipe.model_copy(
         update={"tasks": type(parts.recipe.tasks)(next_item=0, rating=1)}
     )
@@ -255,9 +255,9 @@ def test_calibration_is_kept_in_the_folder(speaker: Recommender, tmp_path: Path)
     speaker.save(tmp_path / "model")
     assert (tmp_path / "model" / "calibration.json").is_file()
     loaded = Recommender.load(tmp_path / "model")
-    assert loaded.answers.parts.calibration == speaker.answers.parts.calibration
-    assert loaded.answers.parts.calibration.slope > 0
-    ours, theirs = speaker.answers.parts.rating_prior, loaded.answers.parts.rating_prior
+    assert loaded.answers.system.calibration == speaker.answers.system.calibration
+    assert loaded.answers.system.calibration.slope > 0
+    ours, theirs = speaker.answers.system.rating_prior, loaded.answers.system.rating_prior
     assert ours is not None
     assert theirs is not None
     assert ours.calibration == theirs.calibration

@@ -17,7 +17,7 @@ from palate.inference.request import NOBODY, Request
 from palate.recommender.recommender import Recommender
 from palate.recommender.validation import _boost_to_share, with_blend
 from palate.simulation.world import World
-from palate.training.build import build_parts
+from palate.training.build import build_system
 from palate.training.recipe import load_recipe
 from palate.training.system import Blend, LanguageModelSystem
 from palate.types import History
@@ -37,7 +37,7 @@ def shop() -> Dataset:
 
 
 def _parts(shop: Dataset, *more: str, recipe: str = "liger") -> LanguageModelSystem:
-    parts, _ = build_parts(shop, load_recipe(recipe, [*SMALL, *more]), seed=1)
+    parts, _ = build_system(shop, load_recipe(recipe, [*SMALL, *more]), seed=1)
     for weight in parts.model.parameters():
         if weight.ndim > 1:
             torch.nn.init.normal_(weight, std=0.3)

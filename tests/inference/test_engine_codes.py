@@ -16,7 +16,7 @@ from palate.inference.prompt_runner import PromptRunner
 from palate.inference.request import Request
 from palate.ranking import mask_scores, top_rankings
 from palate.simulation.world import World
-from palate.training.build import build_parts
+from palate.training.build import build_system
 from palate.training.recipe import load_recipe
 from palate.training.system import Blend, LanguageModelSystem
 from palate.types import History, Ranking
@@ -37,7 +37,7 @@ def shop() -> Dataset:
 def _live(shop: Dataset, recipe: str = "urm-codes", *more: str) -> Engine:
     """A model that learned nothing, whose weights are large enough to differ everywhere."""
     loaded = load_recipe(recipe, [*SMALL, *more])
-    parts, _ = build_parts(shop, loaded, seed=1)
+    parts, _ = build_system(shop, loaded, seed=1)
     torch.manual_seed(0)
     for weight in parts.model.parameters():
         if weight.ndim > 1:

@@ -21,7 +21,7 @@ from palate.language.tasks.rating import Rating
 from palate.language.tasks.task import Example
 from palate.recommender.recommender import Recommender
 from palate.simulation.world import World
-from palate.training.build import build_parts
+from palate.training.build import build_system
 from palate.training.recipe import Recipe, load_recipe
 from palate.training.system import LanguageModelSystem
 
@@ -61,7 +61,7 @@ def next_titles(shop: Dataset) -> Question:
 
 
 def _parts(engine: TextEngine) -> LanguageModelSystem:
-    return engine.runner.parts
+    return engine.runner.system
 
 
 def test_the_inner_positions_are_learned(engine: TextEngine) -> None:
@@ -130,7 +130,7 @@ def test_a_saved_model_answers_the_same(
 
 @pytest.mark.parametrize("name", ["p5", "recsysllm"])
 def test_bidirectional_rows_predict_at_their_end(shop: Dataset, name: str) -> None:
-    _, mixtures = build_parts(shop, _briefly(load_recipe(name, SMALL)), seed=1)
+    _, mixtures = build_system(shop, _briefly(load_recipe(name, SMALL)), seed=1)
     for mixture in mixtures:
         for batch in mixture.batches(0):
             assert batch is not None
@@ -152,7 +152,7 @@ def test_p5_learns_its_five_families_and_answers_in_codes(shop: Dataset) -> None
 
 def test_ptum_learns_behaviour_and_then_the_next_item(shop: Dataset) -> None:
     recipe = _briefly(load_recipe("ptum", SMALL))
-    _, [first, second] = build_parts(shop, recipe, seed=1)
+    _, [first, second] = build_system(shop, recipe, seed=1)
     assert [task.name for task in first.tasks] == ["masked", "next-behaviours"]
     assert [task.name for task in second.tasks] == ["next-item"]
     assert len(Recommender.train(shop, recipe, seed=1).trained.log) == 2

@@ -11,7 +11,7 @@ from palate import Dataset
 from palate.inference.prompt_runner import CatalogueVectors, PromptRunner
 from palate.inference.request import Request
 from palate.simulation.world import World
-from palate.training.build import build_parts
+from palate.training.build import build_system
 from palate.training.recipe import load_recipe
 from palate.training.system import LanguageModelSystem, Prior
 from palate.types import History
@@ -26,7 +26,7 @@ def shop() -> Dataset:
 def parts(shop: Dataset) -> LanguageModelSystem:
     """Fresh weights: what is compared here holds whatever was learned."""
     recipe = load_recipe("urm-small", ["items.text.dim=16", "model.decoder.width=32"])
-    built = build_parts(shop, recipe, seed=0)[0]
+    built = build_system(shop, recipe, seed=0)[0]
     built.model.train(mode=False)
     return built
 
@@ -113,7 +113,7 @@ def test_the_prior_is_added_to_the_items_it_was_fitted_with(
 def test_a_staged_model_reads_as_many_events_as_its_last_stage(shop: Dataset) -> None:
     stage = "stages=[{tasks={next_item=1, max_history=3}, training={epochs=1}}]"
     recipe = load_recipe("urm-small", [stage, "model.decoder.width=16", "model.decoder.heads=2"])
-    engine = PromptRunner(build_parts(shop, recipe, seed=1)[0])
+    engine = PromptRunner(build_system(shop, recipe, seed=1)[0])
     longest = max(shop.cases("test").histories, key=len)
     assert len(longest) > 3
     np.testing.assert_allclose(engine.score([longest]), engine.score([longest.last(3)]), atol=1e-5)

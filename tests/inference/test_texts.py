@@ -43,7 +43,7 @@ def engine(trained: Recommender) -> TextEngine:
 
 
 def _parts(engine: TextEngine) -> LanguageModelSystem:
-    return engine.runner.parts
+    return engine.runner.system
 
 
 def _ratings(shop: Dataset, engine: TextEngine) -> list[Example]:

@@ -23,7 +23,7 @@ from palate.simulation.world import World
 from palate.studies.report_entries import report_entry
 from palate.studies.sensitivity import measure_sensitivity
 from palate.studies.task_evaluation import evaluate_task
-from palate.training.build import build_parts
+from palate.training.build import build_system
 from palate.training.loop import Report, Run, best_epoch, train
 from palate.training.recipe import Recipe, load_recipe
 from palate.training.system import LanguageModelSystem
@@ -95,7 +95,7 @@ def test_a_refit_trains_a_fixed_number_of_epochs_on_more_data(
     epochs = best_epoch(found.trained.log)
     assert refit.trained.epochs == found.trained.epochs == (epochs,)
     larger = shop.with_train_through(fit)
-    parts, (mixture,) = build_parts(larger, _recipe(), seed=1)
+    parts, (mixture,) = build_system(larger, _recipe(), seed=1)
     train(parts.model, Run(mixture, _recipe().training, None, "by hand", epochs=epochs))
     assert _same(_weights(refit), dict(parts.model.state_dict()))
     assert not _same(_weights(refit), _weights(found))

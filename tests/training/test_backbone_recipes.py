@@ -12,7 +12,7 @@ from palate.models.backbones.tuning import TuningConfig
 from palate.models.trainable_state import merged, trainable_state
 from palate.recommender.recommender import Recommender
 from palate.simulation.world import World
-from palate.training.build import build_parts
+from palate.training.build import build_system
 from palate.training.config import Stage, TrainingConfig
 from palate.training.loop import Report, Run, _compiled, train
 from palate.training.recipe import Recipe, load_recipe
@@ -44,7 +44,7 @@ def _trained(
     shop: Dataset, recipe: Recipe, report: Callable[[Report], None] | None = None
 ) -> tuple[LanguageModelSystem, set[str]]:
     """Return what a recipe left, and the names of the weights that moved."""
-    parts, mixtures = build_parts(shop, recipe, seed=1)
+    parts, mixtures = build_system(shop, recipe, seed=1)
     before = _state(parts)
     for stage, mixture in zip(recipe.resolved_stages, mixtures, strict=True):
         run = Run(mixture, stage.training, lambda _: 0.0, "run", report=report)
@@ -92,7 +92,7 @@ def test_a_trained_backbone_is_no_longer_borrowed(
 
 
 def test_the_tokenizer_is_that_of_the_backbone(shop: Dataset, pretrained: dict[str, Path]) -> None:
-    parts, _ = build_parts(shop, _recipe(f"model.backbone.path={pretrained['llama']}"), seed=0)
+    parts, _ = build_system(shop, _recipe(f"model.backbone.path={pretrained['llama']}"), seed=0)
     assert parts.model.words is None
     assert parts.model.num_words >= len(parts.tokenizer)
     assert parts.tokenizer.decode(parts.tokenizer.encode("next item")) == "next item"
@@ -103,7 +103,7 @@ def test_item_tokens_have_about_the_scale_of_word_embeddings(
 ) -> None:
     for kind in ("llama", "t5"):
         recipe = _recipe(f"model.backbone.path={pretrained[kind]}")
-        model = build_parts(shop, recipe, seed=0)[0].model.eval()
+        model = build_system(shop, recipe, seed=0)[0].model.eval()
         with torch.no_grad():
             items = model.items(torch.arange(30)).tokens.norm(dim=1).mean()
             words = model.embed_words(torch.arange(model.num_words)).norm(dim=1).mean()
@@ -130,7 +130,7 @@ def test_a_stage_may_tune_what_another_learned(shop: Dataset) -> None:
         ),
     )
     recipe = recipe.model_copy(update={"stages": stages})
-    parts, mixtures = build_parts(shop, recipe, seed=1)
+    parts, mixtures = build_system(shop, recipe, seed=1)
     states = []
     for stage, mixture in zip(recipe.resolved_stages, mixtures, strict=True):
         train(parts.model, Run(mixture, stage.training, lambda _: 0.0, "run"))
@@ -157,7 +157,7 @@ def test_tuning_starts_from_another_model(shop: Dataset) -> None:
         if "lora_" not in name:
             assert torch.equal(weight, known.state_dict()[name.replace(".base_layer", "")])
     # What was tuned is folded in where somebody goes on from there without it.
-    parts, _ = build_parts(shop, _recipe(), seed=1, start=Start(_system(second)))
+    parts, _ = build_system(shop, _recipe(), seed=1, start=Start(_system(second)))
     folded = merged(_system(second).model).decoder.state_dict()
     for name, weight in parts.model.decoder.state_dict().items():
         assert torch.equal(weight, folded[name])
@@ -169,7 +169,7 @@ def test_a_tokenizer_with_too_many_tokens_is_refused(
     from palate.models.language_model import RecommendationModel
 
     recipe = _recipe(f"model.backbone.path={pretrained['llama']}")
-    parts, _ = build_parts(shop, recipe, seed=1)
+    parts, _ = build_system(shop, recipe, seed=1)
     with pytest.raises(ConfigError, match="its tokenizer 9999"):
         RecommendationModel(recipe.model, parts.features, vocabulary_size=9999, num_event_types=1)
 
@@ -177,7 +177,7 @@ def test_a_tokenizer_with_too_many_tokens_is_refused(
 def test_accumulated_batches_are_one_step_of_their_mean(shop: Dataset) -> None:
     config = TrainingConfig(epochs=1, tokens_per_batch=256, accumulate=4, clip=1e9)
     recipe = _recipe("model.decoder.dropout=0.0").model_copy(update={"training": config})
-    parts, (mixture,) = build_parts(shop, recipe, seed=1)
+    parts, (mixture,) = build_system(shop, recipe, seed=1)
     steps = []
     batches = len(mixture.plan(0))
 
@@ -200,7 +200,7 @@ def test_a_killed_run_with_accumulation_resumes_exactly(shop: Dataset, tmp_path:
     recipe = _recipe().model_copy(update={"training": config})
 
     def run(folder: Path, most: int | None) -> dict[str, torch.Tensor]:
-        parts, (mixture,) = build_parts(shop, recipe, seed=1)
+        parts, (mixture,) = build_system(shop, recipe, seed=1)
 
         def report(at: Report) -> None:
             if at.step == most:
@@ -228,8 +228,8 @@ def test_time_and_memory_of_a_run_are_estimated_once(shop: Dataset) -> None:
 
 
 def test_few_shots_are_some_of_the_users(shop: Dataset) -> None:
-    _, (mixture,) = build_parts(shop, _recipe("training.num_users=5"), seed=1)
-    _, (again,) = build_parts(shop, _recipe("training.num_users=5"), seed=1)
+    _, (mixture,) = build_system(shop, _recipe("training.num_users=5"), seed=1)
+    _, (again,) = build_system(shop, _recipe("training.num_users=5"), seed=1)
     assert len(mixture.sequences) == 5
     assert [s.item_rows.tolist() for s in mixture.sequences] == [
         s.item_rows.tolist() for s in again.sequences
@@ -268,7 +268,7 @@ def test_lc_rec_learns_codes_and_titles_together(
     recipe = load_recipe(
         "lc-rec", [*_small(*more), codes, "training.epochs=1", "codes.beams=12", *more]
     )
-    parts, (mixture,) = build_parts(shop, recipe, seed=1)
+    parts, (mixture,) = build_system(shop, recipe, seed=1)
     assert parts.item_format.item_parts == ("codes",)
     assert [task.wording_family for task in mixture.tasks] == [
         *("next-item", "next-item", "search", "title", "next-title")

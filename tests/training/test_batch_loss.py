@@ -10,7 +10,7 @@ from palate.models.language_model import RecommendationModel
 from palate.models.references import mentioned
 from palate.simulation.world import World
 from palate.training.batch_loss import batch_loss
-from palate.training.build import build_parts
+from palate.training.build import build_system
 from palate.training.config import TrainingConfig
 from palate.training.recipe import load_recipe
 
@@ -32,7 +32,7 @@ def shop() -> Dataset:
 
 
 def _model_and_batch(world: Dataset) -> tuple[RecommendationModel, Batch]:
-    parts, (mixture,) = build_parts(world, load_recipe("urm", SMALL), seed=0)
+    parts, (mixture,) = build_system(world, load_recipe("urm", SMALL), seed=0)
     batch = next(iter(mixture.batches(0)))
     return parts.model.eval(), batch
 

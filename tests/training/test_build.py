@@ -18,7 +18,7 @@ from palate.language.tasks.objective import Objective
 from palate.language.tasks.scenario import Scenario
 from palate.language.tasks.search import Search
 from palate.simulation.world import World
-from palate.training.build import build_parts
+from palate.training.build import build_system
 from palate.training.recipe import Recipe, load_recipe
 
 
@@ -33,7 +33,7 @@ def _recipe(*settings: str) -> Recipe:
 
 
 def test_all_tasks_of_the_recipe_are_learned(tiny_world: Dataset) -> None:
-    parts, (mixture,) = build_parts(tiny_world, _recipe(), seed=0)
+    parts, (mixture,) = build_system(tiny_world, _recipe(), seed=0)
     assert parts.tasks == (
         "next-item",
         "objective",
@@ -55,7 +55,7 @@ def test_titles_are_read_up_to_the_recipes_number_of_words(tiny_world: Dataset) 
     reads = "model.item_format=['title', 'item']"
     for most in (1, 3):
         recipe = _recipe(reads, f"model.title_words={most}", "model.fusion.title_reader={layers=1}")
-        parts, _ = build_parts(tiny_world, recipe, seed=0)
+        parts, _ = build_system(tiny_world, recipe, seed=0)
         assert parts.item_format.titles is not None
         assert parts.item_format.titles.shape == (len(tiny_world.catalog), most)
         assert parts.features.words is not None
@@ -64,7 +64,7 @@ def test_titles_are_read_up_to_the_recipes_number_of_words(tiny_world: Dataset) 
 
 def test_a_task_without_a_share_is_left_out(tiny_world: Dataset) -> None:
     recipe = _recipe("tasks.search=0", "tasks.direct=0")
-    parts, (mixture,) = build_parts(tiny_world, recipe, seed=0)
+    parts, (mixture,) = build_system(tiny_world, recipe, seed=0)
     assert "search" not in parts.tasks
     assert "direct" not in parts.tasks
     assert mixture.batch_builder.query_vectors is None
@@ -83,7 +83,7 @@ def test_a_task_that_the_data_does_not_allow_is_left_out(tiny_world: Dataset) ->
             scenarios=(),
         ),
     )
-    parts, _ = build_parts(bare, _recipe(), seed=0)
+    parts, _ = build_system(bare, _recipe(), seed=0)
     assert parts.tasks == ("next-item", "direct", "cold-start")
     assert parts.encoders.text is None
 
@@ -97,7 +97,7 @@ def _bare(catalog: Catalog) -> Catalog:
 
 def test_same_seed_same_model(tiny_world: Dataset) -> None:
     one, two, other = (
-        build_parts(tiny_world, _recipe(), seed=seed)[0].model.state_dict() for seed in (1, 1, 2)
+        build_system(tiny_world, _recipe(), seed=seed)[0].model.state_dict() for seed in (1, 1, 2)
     )
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert not all(torch.equal(one[name], other[name]) for name in one)
@@ -106,7 +106,7 @@ def test_same_seed_same_model(tiny_world: Dataset) -> None:
 @pytest.mark.parametrize("recipe_setting", ["items.modalities=[]", "model.fusion.use_id=false"])
 def test_items_may_be_ids_alone_or_content_alone(tiny_world: Dataset, recipe_setting: str) -> None:
     recipe = load_recipe("urm-small", ["model.decoder.width=16", recipe_setting])
-    parts, (mixture,) = build_parts(tiny_world, recipe, seed=0)
+    parts, (mixture,) = build_system(tiny_world, recipe, seed=0)
     assert len(parts.features) == 30
     assert next(iter(mixture.batches(0))) is not None
 
@@ -115,7 +115,7 @@ def test_codes_may_be_learned_from_text_and_behaviour_together(tiny_world: Datas
     index = "codes.index={kind='residual-kmeans', levels=2, size=4}"
     said = 'answers=["set", "codes"]'
     text, both = (
-        build_parts(tiny_world, _recipe(said, index, f"codes.vectors={kind}"), seed=0)[0].index
+        build_system(tiny_world, _recipe(said, index, f"codes.vectors={kind}"), seed=0)[0].index
         for kind in ("text", "text+behaviour")
     )
     assert text is not None

@@ -10,7 +10,7 @@ from torch import Tensor
 from palate.errors import ArtifactError
 from palate.models.language_model import RecommendationModel
 from palate.simulation.world import World
-from palate.training.build import build_parts
+from palate.training.build import build_system
 from palate.training.loop import Report, Run, Validate, best_epoch, train
 from palate.training.recipe import load_recipe
 from palate.training.system import LanguageModelSystem
@@ -42,7 +42,7 @@ def make_run() -> MakeRun:
         name: str = "run",
     ) -> tuple[LanguageModelSystem, Run]:
         recipe = load_recipe("urm-small", [*SETTINGS, *settings])
-        parts, (mixture,) = build_parts(world, recipe, seed=0)
+        parts, (mixture,) = build_system(world, recipe, seed=0)
         run = Run(
             mixture, recipe.training, validate, name, folder=folder, report=report, epochs=epochs
         )

@@ -14,7 +14,7 @@ from palate.errors import ConfigError
 from palate.items.codes.product import ProductConfig, ProductQuantiser
 from palate.recommender.recommender import Recommender
 from palate.simulation.world import World
-from palate.training.build import build_parts
+from palate.training.build import build_system
 from palate.training.recipe import load_recipe
 from palate.training.system import LanguageModelSystem, Start
 from palate.training.warm_start import known_items, meanings, nearest_codes
@@ -37,7 +37,7 @@ def _parts(
     shop: Dataset, recipe: str, *more: str, start: LanguageModelSystem | None = None
 ) -> LanguageModelSystem:
     begun = None if start is None else Start(start)
-    return build_parts(shop, load_recipe(recipe, [*SMALL, *more]), seed=1, start=begun)[0]
+    return build_system(shop, load_recipe(recipe, [*SMALL, *more]), seed=1, start=begun)[0]
 
 
 def test_weights_that_belong_to_no_item_are_transferred() -> None:
@@ -63,7 +63,7 @@ def test_items_that_were_known_keep_their_embeddings() -> None:
     first = _parts(shop, "urm-small")
     rows = np.where(np.arange(30) % 3 == 0, -1, np.arange(30)[::-1])
     recipe = load_recipe("urm-small", SMALL)
-    second, _ = build_parts(shop, recipe, seed=2, start=Start(first, rows))
+    second, _ = build_system(shop, recipe, seed=2, start=Start(first, rows))
     assert first.model.fusion.id is not None
     assert second.model.fusion.id is not None
     known, ours = first.model.fusion.id.weight, second.model.fusion.id.weight
@@ -114,7 +114,7 @@ def test_codes_are_matched_across_a_rotated_codebook() -> None:
 def test_frozen_parts_keep_their_weights() -> None:
     shop = _shop(1, 30)
     recipe = load_recipe("unisrec", [*SMALL, "training.frozen=['decoder', 'user']"])
-    fresh, _ = build_parts(shop, recipe, seed=4)
+    fresh, _ = build_system(shop, recipe, seed=4)
     trained = Recommender.train(shop, recipe, seed=4).trained.system
     assert isinstance(trained, LanguageModelSystem)
     before, after = fresh.model.state_dict(), trained.model.state_dict()

@@ -30,10 +30,10 @@ class _Facts:
 class GroundedAnswers:
     """Creates text answers over one state of the catalogue."""
 
-    def __init__(self, trained: TrainedModel, parts: LanguageModelSystem) -> None:
-        """Use the trained ``parts``, which are never modified."""
-        self._dataset, self._parts = trained.dataset, parts
-        self._knowledge = Knowledge(parts, trained.dataset)
+    def __init__(self, trained: TrainedModel, system: LanguageModelSystem) -> None:
+        """Use a trained model, which is never modified."""
+        self._dataset, self._system = trained.dataset, system
+        self._knowledge = Knowledge(system, trained.dataset)
         self._facts = _Facts(None, trained.dataset.catalog, None)
 
     def over(self, state: CatalogueState) -> TextAnswers:
@@ -52,13 +52,13 @@ class GroundedAnswers:
         )
 
     def _with_biases(self, num_items: int) -> LanguageModelSystem:
-        """Return the parts with a bias for every item, 0 for new items."""
-        prior = self._parts.rating_prior
+        """Return the model with a bias for every item, 0 for new items."""
+        prior = self._system.rating_prior
         if prior is None or num_items <= len(prior.biases.items):
-            return self._parts
+            return self._system
         items = np.pad(prior.biases.items, (0, num_items - len(prior.biases.items)))
         longer = replace(prior, biases=replace(prior.biases, items=items))
-        return replace(self._parts, rating_prior=longer)
+        return replace(self._system, rating_prior=longer)
 
     def _facts_of(self, state: CatalogueState) -> _Facts:
         """Return the facts of the item descriptions in ``state``."""

@@ -29,19 +29,19 @@ _logger = logging.getLogger(__name__)
 class ItemEncoder:
     """Encodes item descriptions with the encoders of a trained model."""
 
-    def __init__(self, parts: LanguageModelSystem) -> None:
-        """Take the trained ``parts``, which are never modified."""
-        self._parts = parts
+    def __init__(self, system: LanguageModelSystem) -> None:
+        """Take a trained model, which is never modified."""
+        self._system = system
 
     @property
     def codes(self) -> Codes | None:
         """Codes of the trained items; None where the model does not use codes."""
-        index = self._parts.index
-        return index.codes if index is not None and "codes" in self._parts.forms else None
+        index = self._system.index
+        return index.codes if index is not None and "codes" in self._system.forms else None
 
     def trained(self) -> tuple[CatalogueVectors, Bool[np.ndarray, " items"]]:
         """Return the vectors of the training catalogue, and which items are readable."""
-        model, features = self._parts.model, self._parts.features
+        model, features = self._system.model, self._system.features
         rows = torch.arange(len(features), device=model.queries.device)
         with torch.inference_mode():
             tables = [model.items(part) for part in rows.split(_ROWS_AT_ONCE)]
@@ -58,11 +58,11 @@ class ItemEncoder:
 
         A trained item keeps its ID embedding; a new item is encoded from its content alone.
         """
-        parts = self._parts
-        trained = rows < len(parts.features)
+        system = self._system
+        trained = rows < len(system.features)
         features = self._features(np.where(trained, rows, -1), views)
-        id_rows = torch.from_numpy(np.where(trained, rows, -1)).to(parts.model.queries.device)
-        model = parts.model.with_features(features, id_rows).to(id_rows.device)
+        id_rows = torch.from_numpy(np.where(trained, rows, -1)).to(system.model.queries.device)
+        model = system.model.with_features(features, id_rows).to(id_rows.device)
         with torch.inference_mode():
             table = model.items(torch.arange(len(rows), device=id_rows.device))
         return CatalogueVectors(table.tokens, table.outputs), self._readable(features)
@@ -72,7 +72,11 @@ class ItemEncoder:
 
         New items get codes only if the codes were learned from texts.
         """
-        index, config, text = self._parts.index, self._parts.recipe.codes, self._parts.encoders.text
+        index, config, text = (
+            self._system.index,
+            self._system.recipe.codes,
+            self._system.encoders.text,
+        )
         if not views or index is None or config is None or text is None:
             return codes
         if index.quantiser is None or not config.vectors.startswith("text"):
@@ -91,7 +95,7 @@ class ItemEncoder:
 
     def _features(self, rows: Int[np.ndarray, " items"], views: Sequence[ItemView]) -> ItemFeatures:
         """Return features: text and attributes recomputed, the rest as trained (row -1: none)."""
-        features, encoders = self._parts.features, self._parts.encoders
+        features, encoders = self._system.features, self._system.encoders
         catalog = catalog_of(views)
         known = rows >= 0
         vectors = {
@@ -110,17 +114,17 @@ class ItemEncoder:
             if attributes is not None and features.attributes is not None
             else None,
             num_attributes=features.num_attributes,
-            codes=codes_read(self._parts.recipe, self._parts.index, vectors),
+            codes=codes_read(self._system.recipe, self._system.index, vectors),
             num_codes=features.num_codes,
             words=self._titles(catalog) if features.words is not None else None,
         )
 
     def _titles(self, catalog: Catalog) -> Int[np.ndarray, "items words"]:
-        most = self._parts.recipe.model.title_words
-        return title_words(catalog.titles(), self._parts.tokenizer, most)
+        most = self._system.recipe.model.title_words
+        return title_words(catalog.titles(), self._system.tokenizer, most)
 
     def _readable(self, features: ItemFeatures) -> Bool[np.ndarray, " items"]:
-        found = features.has_id & self._parts.recipe.model.fusion.use_id
+        found = features.has_id & self._system.recipe.model.fusion.use_id
         for block in features.vectors.values():
             found = found | block.present
         if features.words is not None and features.words.shape[1]:

@@ -94,7 +94,7 @@ def save_model(folder: Path, trained: TrainedModel, *, made_by: str = "python") 
         (temporary / "training.jsonl").write_text("".join(lines), encoding="utf-8")
         trained.dataset.save(temporary / "dataset", made_by=f"copy in model {trained.name}")
         if trained.language_model is not None:
-            _save_parts(temporary, trained.language_model)
+            _save_system(temporary, trained.language_model)
         if trained.baseline is not None:
             trained.baseline.save(temporary / "baseline")
 
@@ -121,7 +121,7 @@ def _read(folder: Path, manifest: Manifest, device: Device) -> TrainedModel:
         dataset=dataset,
         system=load_baseline(folder / "baseline")
         if recipe.baseline is not None
-        else _load_parts(folder, recipe, dataset, manifest).on(device),
+        else _load_system(folder, recipe, dataset, manifest).on(device),
         log=[json.loads(line) for line in lines],
         seed=manifest.seed or 0,
         epochs=_epochs(manifest),
@@ -155,26 +155,28 @@ def _tasks(manifest: Manifest) -> tuple[str, ...]:
     return tuple(str(name) for name in names)
 
 
-def _save_parts(folder: Path, parts: LanguageModelSystem) -> None:
-    _save_weights(folder, parts.model)
-    parts.features.save(folder / "features.safetensors")
-    parts.tokenizer.save(folder / "tokenizer.json")
-    parts.encoders.save(folder / "encoders")
-    if parts.prior is not None:
-        parts.prior.baseline.save(folder / "prior")
+def _save_system(folder: Path, system: LanguageModelSystem) -> None:
+    _save_weights(folder, system.model)
+    system.features.save(folder / "features.safetensors")
+    system.tokenizer.save(folder / "tokenizer.json")
+    system.encoders.save(folder / "encoders")
+    if system.prior is not None:
+        system.prior.baseline.save(folder / "prior")
         (folder / "prior.json").write_text(
-            json.dumps({"weight": parts.prior.weight}) + "\n", encoding="utf-8"
+            json.dumps({"weight": system.prior.weight}) + "\n", encoding="utf-8"
         )
-    if YesNo.name in parts.tasks:
-        calibration = json.dumps(asdict(parts.calibration))
+    if YesNo.name in system.tasks:
+        calibration = json.dumps(asdict(system.calibration))
         (folder / "calibration.json").write_text(calibration + "\n", encoding="utf-8")
-    for name, prior in (("rating", parts.rating_prior), ("liking", parts.like_prior)):
+    for name, prior in (("rating", system.rating_prior), ("liking", system.like_prior)):
         if prior is not None:
             _save_biases(folder, name, prior)
-    if parts.index is not None:
-        (folder / "blend.json").write_text(json.dumps(asdict(parts.blend)) + "\n", encoding="utf-8")
-        parts.index.save(folder / "codes", About("codes of the model's items"))
-    prompts = {family: asdict(wordings) for family, wordings in parts.prompts.items()}
+    if system.index is not None:
+        (folder / "blend.json").write_text(
+            json.dumps(asdict(system.blend)) + "\n", encoding="utf-8"
+        )
+        system.index.save(folder / "codes", About("codes of the model's items"))
+    prompts = {family: asdict(wordings) for family, wordings in system.prompts.items()}
     (folder / "prompts.json").write_text(json.dumps(prompts, indent=2) + "\n", encoding="utf-8")
 
 
@@ -183,7 +185,7 @@ def _ratings(manifest: Manifest) -> tuple[float, ...]:
     return tuple(float(level) for level in levels) if isinstance(levels, list) else ()
 
 
-def _load_parts(
+def _load_system(
     folder: Path, recipe: Recipe, dataset: Dataset, manifest: Manifest
 ) -> LanguageModelSystem:
     features = ItemFeatures.load(folder / "features.safetensors")

@@ -50,19 +50,19 @@ class PromptRunner:
 
     def __init__(
         self,
-        parts: LanguageModelSystem,
+        system: LanguageModelSystem,
         request: Request | None = None,
         catalogue: CatalogueVectors | None = None,
     ) -> None:
-        """Take the trained ``parts``; ``request`` gives the wording of every prompt.
+        """Take a trained model; ``request`` gives the wording of every prompt.
 
         Args:
-            parts: the model with its prompts and encoders.
+            system: the model with its prompts and encoders.
             request: supplies wording, slots and context; its history and filters are ignored.
             catalogue: item vectors; histories and scores then use its rows instead of the rows
                 of the training catalogue.
         """
-        self.parts = parts
+        self.system = system
         self.request = request or Request()
         self.catalogue = catalogue
 
@@ -70,7 +70,7 @@ class PromptRunner:
     def outputs_DI(self) -> Float[np.ndarray, "width items"]:  # noqa: N802 - shape suffix
         """Output vectors of the whole catalogue, as columns."""
         if self.catalogue is None:
-            return np.ascontiguousarray(self.parts.item_vectors.T)
+            return np.ascontiguousarray(self.system.item_vectors.T)
         return np.ascontiguousarray(self.catalogue.outputs.float().cpu().numpy().T)
 
     def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
@@ -78,7 +78,7 @@ class PromptRunner:
 
         The logit is the largest product of the item's vector with any of the user vectors.
         """
-        users = self.user_vectors(histories) * self.parts.model.scale
+        users = self.user_vectors(histories) * self.system.model.scale
         scores = largest_products(users.numpy(), self.outputs_DI)
         added = self.prior_scores(histories)
         if added is not None:
@@ -92,7 +92,7 @@ class PromptRunner:
 
         The prior reads no words, so it applies only to plain next-item requests.
         """
-        prior, num_trained = self.parts.prior, len(self.parts.features)
+        prior, num_trained = self.system.prior, len(self.system.features)
         plain = self.request.prompt is None and self.request.family == "next-item"
         if prior is None or not plain:
             return None
@@ -111,7 +111,7 @@ class PromptRunner:
 
         ``contexts`` gives each history its own context, in place of that of the request.
         """
-        model = self.parts.model
+        model = self.system.model
         shape = (len(histories), max(model.config.num_queries, 1), model.width)
         result = torch.empty(shape)
         for users, batch in self._batches(histories, contexts, model.config.num_queries):
@@ -137,7 +137,7 @@ class PromptRunner:
             left_out: excluded rows of each history; None excludes the items of the history.
             contexts: as for :meth:`user_vectors`.
         """
-        model, codes = self.parts.model, self.parts.recipe.codes
+        model, codes = self.system.model, self.system.recipe.codes
         assert codes is not None
         beams = max(codes.beams, n)
         device = model.queries.device
@@ -165,8 +165,8 @@ class PromptRunner:
 
     @cached_property
     def _table(self) -> PrefixTable:
-        assert self.parts.index is not None
-        return PrefixTable.of(self.parts.index.codes, device=self.parts.model.queries.device)
+        assert self.system.index is not None
+        return PrefixTable.of(self.system.index.codes, device=self.system.model.queries.device)
 
     def _batches(
         self,
@@ -176,7 +176,7 @@ class PromptRunner:
         most: int = _BEAMS_AT_ONCE,
     ) -> Iterator[tuple[Int[np.ndarray, " users"], Batch]]:
         """Yield batches of prompts of similar length, one prediction each, at most so many."""
-        model = self.parts.model
+        model = self.system.model
         if model.training:
             model.train(mode=False)
         instruction, examples, batch_builder = self._worded(contexts or [self.request.context])
@@ -197,7 +197,7 @@ class PromptRunner:
 
     def with_items(self, batch: Batch) -> tuple[Batch, ItemTable]:
         """Return the batch and its item vectors, from the catalogue vectors where available."""
-        model = self.parts.model
+        model = self.system.model
         if self.catalogue is None:
             return batch, model.items(mentioned(batch, model.num_items), batch.descriptions)
         numbered, needed = numbered_items(batch)
@@ -210,17 +210,17 @@ class PromptRunner:
 
     @cached_property
     def _max_history(self) -> int:
-        return self.parts.recipe.max_history
+        return self.system.recipe.max_history
 
     def _worded(self, contexts: Sequence[str]) -> tuple[str, list[Example], BatchBuilder]:
         """Return the instruction, an example to fill per context, and a batch builder."""
-        request, parts = self.request, self.parts
+        request, system = self.request, self.system
         wording = (
-            parts.prompts[request.family].seen[request.wording].format(**request.slots)
+            system.prompts[request.family].seen[request.wording].format(**request.slots)
             if request.prompt is None
             else request.prompt
         )
-        vectors = parts.encoders.query_vectors(contexts) if request.family == "search" else None
+        vectors = system.encoders.query_vectors(contexts) if request.family == "search" else None
         nothing = History(item_rows=np.zeros(0, np.int64))
         examples = [
             Example(
@@ -235,5 +235,5 @@ class PromptRunner:
         return (
             wording,
             examples,
-            BatchBuilder(parts.tokenizer, vectors, parts.item_format, parts.ratings),
+            BatchBuilder(system.tokenizer, vectors, system.item_format, system.ratings),
         )

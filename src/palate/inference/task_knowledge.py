@@ -18,9 +18,9 @@ from palate.trust.grounding import Grounds
 class Knowledge:
     """Data behind text answers, computed lazily and once, since that is slow."""
 
-    def __init__(self, parts: LanguageModelSystem, dataset: Dataset) -> None:
+    def __init__(self, system: LanguageModelSystem, dataset: Dataset) -> None:
         """Compute nothing yet; each part is computed on first use."""
-        self._parts, self._dataset = parts, dataset
+        self._system, self._dataset = system, dataset
 
     @cached_property
     def reviews(self) -> Reviews | None:
@@ -37,13 +37,13 @@ class Knowledge:
     def material(self) -> Material:
         """The material of tasks, without queries."""
         no_queries = QueryPool((), np.zeros(len(self._dataset.catalog) + 1, dtype=np.int64))
-        return Material(self._dataset, no_queries, self.reviews, self._parts.ratings)
+        return Material(self._dataset, no_queries, self.reviews, self._system.ratings)
 
     @cached_property
     def tasks(self) -> Mapping[str, Task]:
         """The tasks the model was trained on, except search."""
         return {
             task.name: task
-            for stage in self._parts.recipe.resolved_stages
+            for stage in self._system.recipe.resolved_stages
             for task in chosen_tasks(self.material, stage.tasks)[0]
         }

@@ -79,9 +79,9 @@ class TextAnswers:
         """
         self.texts = TextEngine(runner)
         self.runner = runner
-        self.parts = runner.parts
+        self.system = runner.system
         self.dataset = dataset
-        self.knowledge = knowledge or Knowledge(runner.parts, dataset)
+        self.knowledge = knowledge or Knowledge(runner.system, dataset)
         self._catalog = catalog or dataset.catalog
         self._grounds = grounds
 
@@ -116,7 +116,7 @@ class TextAnswers:
                 return task
         raise NotTrainedError(
             f"This model was not trained to {kind.to_do}; "
-            f"it answers {', '.join(self.parts.tasks)}.",
+            f"it answers {', '.join(self.system.tasks)}.",
             hint="Train one that can, from data that shows how: "
             "palate train DATASET MODEL --recipe palate",
         )
@@ -125,7 +125,7 @@ class TextAnswers:
         self, task: Task, examples: Sequence[Example], wording: str | None = None
     ) -> Question:
         """Return the prompts with ``wording``, by default the first one of the task's family."""
-        return Question(wording or self.parts.prompts[task.wording_family].seen[0], examples)
+        return Question(wording or self.system.prompts[task.wording_family].seen[0], examples)
 
     # --- Ratings
 
@@ -145,7 +145,7 @@ class TextAnswers:
         task = self.task(Rating)
         words = [task.words_of(level) for level in task.levels]
         chances = self.texts.choose(self.question(task, examples, wording), words)
-        prior = self.parts.rating_prior
+        prior = self.system.rating_prior
         if calibrated and prior is not None:
             known = above_mean(prior.biases, examples)
             chances = prior.calibration.applied(chances, known)
@@ -173,7 +173,7 @@ class TextAnswers:
             NotTrainedError: when the model was trained on neither.
             ConfigError: when it chooses, and an item has no title to choose it by.
         """
-        if YesNo.name not in self.parts.tasks and Choice.name in self.parts.tasks:
+        if YesNo.name not in self.system.tasks and Choice.name in self.system.tasks:
             return self._shares(history, item_rows)
         task = self.task(YesNo)
         chances = self.calibrated_like_probabilities([task.ask(history, item_rows)])
@@ -196,9 +196,9 @@ class TextAnswers:
         comes next, the log-odds of the recommendation scores.
         """
         chances = self.like_probabilities(examples, wording).astype(np.float64)
-        prior = self.parts.like_prior
+        prior = self.system.like_prior
         if prior is None:
-            fitted = self.parts.calibration
+            fitted = self.system.calibration
             return fitted.applied(chances, self.log_odds(examples) if fitted.trust else None)
         known = above_mean(prior.biases, examples)
         return prior.calibration.applied(no_and_yes(chances), known)[:, 1]
@@ -225,9 +225,9 @@ class TextAnswers:
     @property
     def _by_vectors(self) -> PromptRunner | None:
         """A runner of the same model for next-item vectors; None where it has none."""
-        if "set" not in self.parts.forms or NextItem.name not in self.parts.tasks:
+        if "set" not in self.system.forms or NextItem.name not in self.system.tasks:
             return None
-        return PromptRunner(self.parts, catalogue=self.runner.catalogue)
+        return PromptRunner(self.system, catalogue=self.runner.catalogue)
 
     def choices(self, examples: Sequence[Example], wording: str | None = None) -> list[Ranking]:
         """Rank the candidates of each :class:`Choice` prompt by log-probability of their titles.

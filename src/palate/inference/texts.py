@@ -48,15 +48,17 @@ class TextEngine:
         Raises:
             NotTrainedError: when the model was trained on no task that is answered in words.
         """
-        parts = runner.parts
-        if parts.model.text is None:
+        system = runner.system
+        if system.model.text is None:
             raise NotTrainedError(
                 "This model was not trained to answer in words; "
-                f"it answers {', '.join(parts.tasks)}.",
+                f"it answers {', '.join(system.tasks)}.",
                 hint="Train one that can: palate train DATASET MODEL --recipe palate",
             )
         self.runner = runner
-        self.batch_builder = BatchBuilder(parts.tokenizer, None, parts.item_format, parts.ratings)
+        self.batch_builder = BatchBuilder(
+            system.tokenizer, None, system.item_format, system.ratings
+        )
 
     def score_options(
         self, question: Question, options: Sequence[Sequence[str]]
@@ -66,7 +68,7 @@ class TextEngine:
         The end mark counts as part of an option, so that options of different lengths are compared
         as whole answers. The prompt is read once for all its options.
         """
-        tokenizer, found = self.runner.parts.tokenizer, [np.zeros(0, np.float32)] * len(options)
+        tokenizer, found = self.runner.system.tokenizer, [np.zeros(0, np.float32)] * len(options)
         most = max((len(of_prompt) for of_prompt in options), default=0)
         for chosen, batch in self._batches(question, max(_PROMPTS_AT_ONCE // max(most, 1), 1)):
             if not any(options[prompt] for prompt in chosen):
@@ -91,7 +93,7 @@ class TextEngine:
         Options of a single word are scored in one pass; longer ones in one pass each. The
         predictions of all prompts are concatenated.
         """
-        tokens = self.runner.parts.tokenizer.encode_batch(list(options))
+        tokens = self.runner.system.tokenizer.encode_batch(list(options))
         if all(len(words) == 1 for words in tokens):
             logs = self._first_words(question, [words[0] for words in tokens])
         else:
@@ -141,7 +143,7 @@ class TextEngine:
                 scorer = ModelTitles(
                     model,
                     model.prefix(read, table),
-                    end=self.runner.parts.tokenizer.end,
+                    end=self.runner.system.tokenizer.end,
                     most_words=titles.num_levels - 1,
                 )
                 rows, scores = beam_search(scorer, titles, beams=beams, n=n, seen=gone)
@@ -202,9 +204,9 @@ class TextEngine:
                 minimum_risk(drafts, quoted, trust=sampling.trust)
                 for *drafts, quoted in zip(*each, beside, strict=True)
             ]
-        trie = None if trie is None else trie.to(self.runner.parts.model.queries.device)
-        tokenizer = self.runner.parts.tokenizer
-        marks = Marks.of(tokenizer, self.runner.parts.model.num_words)
+        trie = None if trie is None else trie.to(self.runner.system.model.queries.device)
+        tokenizer = self.runner.system.tokenizer
+        marks = Marks.of(tokenizer, self.runner.system.model.num_words)
         texts = [""] * len(question.examples)
         for chosen, batch in self._batches(question):
             with torch.inference_mode():
@@ -217,13 +219,13 @@ class TextEngine:
         return texts
 
     def _read(self, batch: Batch) -> tuple[RecommendationModel, Batch, ItemTable]:
-        return self.runner.parts.model, *self.runner.with_items(batch)
+        return self.runner.system.model, *self.runner.with_items(batch)
 
     def _batches(
         self, question: Question, at_once: int = _PROMPTS_AT_ONCE
     ) -> Iterator[tuple[Int[np.ndarray, " predictions"], Batch]]:
         """Yield batches of prompts of similar length, with the numbers of their predictions."""
-        model, examples = self.runner.parts.model, question.examples
+        model, examples = self.runner.system.model, question.examples
         if model.training:
             model.train(mode=False)
         counts = np.asarray([len(example.prefix_lengths) for example in examples])

@@ -94,7 +94,7 @@ class TitleSearch:
             rows = np.intersect1d(rows, np.asarray(search.candidates, dtype=np.int64))
         if not len(rows):
             return None
-        device = answers.parts.model.queries.device
+        device = answers.system.model.queries.device
         table = PrefixTable.of(titles.codes, device=device, rows=rows)
         self._table = (state, search, table)
         return table
@@ -106,7 +106,7 @@ class TitleSearch:
             codes = title_codes(
                 [texts.batch_builder.target(words) for words in tokens],
                 end=texts.batch_builder.tokenizer.end,
-                num_words=answers.parts.model.num_words,
+                num_words=answers.system.model.num_words,
             )
             named = np.asarray([row for row, title in enumerate(titles) if title], np.int64)
             self._titles = _Titles(state.views, codes, named)

@@ -25,7 +25,7 @@ from palate.recommender.validation import (
 )
 from palate.training.baseline_trainer import GradientTrainer
 from palate.training.batches import Mixture
-from palate.training.build import build_parts
+from palate.training.build import build_system
 from palate.training.loop import Report, Run, best_epoch, train
 from palate.training.recipe import Recipe, load_recipe
 from palate.training.step import PlainStep
@@ -84,28 +84,28 @@ class TrainingRun:
             return Found(self._fitted(self.recipe.baseline, dataset))
         teacher = self._teacher()
         taught = None if teacher is None else teacher.found()
-        parts, mixtures = self._built(dataset, taught)
-        logs = self._learned(parts, mixtures)
-        parts = with_blend(with_prior(parts, dataset, seed), dataset, seed)
-        parts = with_calibration(parts, dataset, seed)
+        system, mixtures = self._built(dataset, taught)
+        logs = self._learned(system, mixtures)
+        system = with_blend(with_prior(system, dataset, seed), dataset, seed)
+        system = with_calibration(system, dataset, seed)
         log, epochs = [entry for each in logs for entry in each], tuple(map(best_epoch, logs))
-        trained = TrainedModel(self.name, self.recipe, dataset, parts, log, seed, epochs)
+        trained = TrainedModel(self.name, self.recipe, dataset, system, log, seed, epochs)
         return Found(trained, taught)
 
     def refitted(self, found: Found) -> TrainedModel:
         """Train again from scratch on the larger training part, with the settings found before."""
-        larger, system = self.dataset.with_train_through(self.fit), found.trained.language_model
+        larger, before = self.dataset.with_train_through(self.fit), found.trained.language_model
         if self.recipe.baseline is not None:
             return self._fitted(self.recipe.baseline, larger, found.trained.epochs)
-        assert system is not None
+        assert before is not None
         teacher, taught = self._teacher(), None
         if teacher is not None and found.teacher is not None:
             taught = Found(teacher.refitted(found.teacher))
-        parts, mixtures = self._built(larger, taught)
+        system, mixtures = self._built(larger, taught)
         again = replace(self, folder=self.folder / "refit" if self.folder else None)
-        again._learned(parts, mixtures, found.trained.epochs)
-        parts = with_weights_of(parts, system, larger, self.seed)
-        return replace(found.trained, dataset=larger, system=parts)
+        again._learned(system, mixtures, found.trained.epochs)
+        system = with_weights_of(system, before, larger, self.seed)
+        return replace(found.trained, dataset=larger, system=system)
 
     def _fitted(
         self, config: BaselineConfig, dataset: Dataset, epochs: Sequence[int] | None = None
@@ -136,7 +136,7 @@ class TrainingRun:
         self, dataset: Dataset, taught: Found | None
     ) -> tuple[LanguageModelSystem, list[Mixture]]:
         """Return a new model, and the training mixture of each stage."""
-        parts, mixtures = build_parts(
+        system, mixtures = build_system(
             dataset,
             self.recipe,
             seed=self.seed,
@@ -146,7 +146,7 @@ class TrainingRun:
             cache=self.folder / "vectors" if self.folder else None,
             progress=self.encoding,
         )
-        return parts.on(self.device), mixtures
+        return system.on(self.device), mixtures
 
     def _teacher(self) -> "TrainingRun | None":
         """Return the training run of the recipe's teacher, if it has one."""
@@ -165,7 +165,7 @@ class TrainingRun:
 
     def _learned(
         self,
-        parts: LanguageModelSystem,
+        system: LanguageModelSystem,
         mixtures: list[Mixture],
         epochs: Sequence[int] | None = None,
     ) -> list[Sequence[Mapping[str, object]]]:
@@ -173,14 +173,14 @@ class TrainingRun:
 
         With ``epochs`` (one number per stage) each stage runs so long, without validation.
         """
-        origin, logs = self._origin(parts), list[Sequence[Mapping[str, object]]]()
+        origin, logs = self._origin(system), list[Sequence[Mapping[str, object]]]()
         if epochs is not None:
             origin += [self.fit, list(epochs)]
         work, stages = self.folder, self.recipe.resolved_stages
         for number, (stage, mixture) in enumerate(zip(stages, mixtures, strict=True)):
             validate = None
             if epochs is None:
-                validate = validation(self.dataset, parts, stage, mixture, self.seed)
+                validate = validation(self.dataset, system, stage, mixture, self.seed)
             run = Run(
                 batches=mixture,
                 config=stage.training,
@@ -192,7 +192,7 @@ class TrainingRun:
                 epochs=None if epochs is None else epochs[number],
                 step=PlainStep(stage.training.clip, self.device.trains_in_bfloat16),
             )
-            logs.append(train(parts.model, run))
+            logs.append(train(system.model, run))
         return logs
 
     def _as_refit(self) -> Callable[[Report], None] | None:
@@ -208,11 +208,11 @@ class TrainingRun:
         recipe, start = self.recipe.decisive, _hash_of_weights(self.start)
         return [recipe, self.seed, fingerprint(self.dataset), start]
 
-    def _origin(self, parts: LanguageModelSystem) -> list[object]:
+    def _origin(self, system: LanguageModelSystem) -> list[object]:
         """Return the full key of the run, including prompts."""
         origin = self._decided_by()
         if self.prompts is not None:
-            origin.append({family: asdict(texts) for family, texts in parts.prompts.items()})
+            origin.append({family: asdict(texts) for family, texts in system.prompts.items()})
         return origin
 
 

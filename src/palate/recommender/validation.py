@@ -91,18 +91,18 @@ class Validation:
 
 
 def validation(
-    dataset: Dataset, parts: LanguageModelSystem, stage: StagePlan, mixture: Mixture, seed: int
+    dataset: Dataset, system: LanguageModelSystem, stage: StagePlan, mixture: Mixture, seed: int
 ) -> Validation:
     """Return the validation of a stage during training."""
     names = tuple(task.wording_family for task in mixture.tasks)
-    parts = replace(
-        parts,
-        recipe=parts.recipe.alone(stage),
+    system = replace(
+        system,
+        recipe=system.recipe.alone(stage),
         tasks=names,
         item_format=mixture.batch_builder.item_format,
     )
-    by_items = _by_items(dataset, parts, seed) if stage.by_items else None
-    return Validation(by_items, _in_words(dataset, parts, mixture, seed))
+    by_items = _by_items(dataset, system, seed) if stage.by_items else None
+    return Validation(by_items, _in_words(dataset, system, mixture, seed))
 
 
 def next_item_validation(dataset: Dataset, seed: int) -> Callable[[Score], float]:
@@ -111,14 +111,14 @@ def next_item_validation(dataset: Dataset, seed: int) -> Callable[[Score], float
     return lambda score: ndcg_of([score], [1.0], cases)[0]
 
 
-def _by_items(dataset: Dataset, parts: LanguageModelSystem, seed: int) -> Validate:
-    searched = parts.forms[0] == "codes"
+def _by_items(dataset: Dataset, system: LanguageModelSystem, seed: int) -> Validate:
+    searched = system.forms[0] == "codes"
     most = _SEARCHED_USERS if searched else _VALIDATION_USERS
     cases = dataset.cases("valid").sample(most, np.random.default_rng(seed))
-    request = _main_request(parts, dataset)
+    request = _main_request(system, dataset)
 
     def validate(model: RecommendationModel) -> float:
-        runner = PromptRunner(replace(parts, model=model), request)
+        runner = PromptRunner(replace(system, model=model), request)
         if searched:
             return ndcg_of_lists(runner.find_by_codes(cases.histories, _CUTOFF), cases)
         return ndcg_of([runner.score], [1.0], cases)[0]
@@ -127,10 +127,10 @@ def _by_items(dataset: Dataset, parts: LanguageModelSystem, seed: int) -> Valida
 
 
 def _in_words(
-    dataset: Dataset, parts: LanguageModelSystem, mixture: Mixture, seed: int
+    dataset: Dataset, system: LanguageModelSystem, mixture: Mixture, seed: int
 ) -> list[Validate]:
     """Return the validation of each text task with targets in the validation split."""
-    if not parts.recipe.tasks.in_words:
+    if not system.recipe.tasks.in_words:
         return []
     rng = np.random.default_rng(seed)
     events = held_out_events(dataset, "valid")
@@ -142,52 +142,52 @@ def _in_words(
     for task in mixture.tasks:
         examples = [e for _, e in held_out_examples(task, chosen, reviews, rng)]
         if examples:
-            question = Question(parts.prompts[task.wording_family].seen[0], examples)
-            judges.append(_chance_of_words(parts, question))
+            question = Question(system.prompts[task.wording_family].seen[0], examples)
+            judges.append(_chance_of_words(system, question))
     return judges
 
 
-def _chance_of_words(parts: LanguageModelSystem, question: Question) -> Validate:
+def _chance_of_words(system: LanguageModelSystem, question: Question) -> Validate:
     def validate(model: RecommendationModel) -> float:
-        engine = TextEngine(PromptRunner(replace(parts, model=model)))
+        engine = TextEngine(PromptRunner(replace(system, model=model)))
         return float(np.exp(engine.log_likelihood(question)))
 
     return validate
 
 
-def _main_request(parts: LanguageModelSystem, dataset: Dataset) -> Request:
+def _main_request(system: LanguageModelSystem, dataset: Dataset) -> Request:
     """Return the request for validation: the next item if the model was trained on it."""
-    answered = [name for name in parts.tasks if answered_with_items(name)]
+    answered = [name for name in system.tasks if answered_with_items(name)]
     usual = [name for name in (NextItem.name, NextBehaviours.name) if name in answered]
     family = [*usual, *answered][0]
     return Request(family=family, slots=usual_slots(family, dataset))
 
 
-def with_prior(parts: LanguageModelSystem, dataset: Dataset, seed: int) -> LanguageModelSystem:
+def with_prior(system: LanguageModelSystem, dataset: Dataset, seed: int) -> LanguageModelSystem:
     """Fit the recipe's prior, with the weight that is best on the validation split."""
-    config = parts.recipe.prior
+    config = system.recipe.prior
     cases = dataset.cases("valid").sample(_VALIDATION_USERS, np.random.default_rng(seed))
-    if config is None or NextItem.name not in parts.tasks or not len(cases):
-        return parts
+    if config is None or NextItem.name not in system.tasks or not len(cases):
+        return system
     baseline = fit_baseline(config.baseline, dataset.sequences, len(dataset.catalog), Fitting(seed))
-    values = ndcg_of([PromptRunner(parts).score, baseline.score], config.weights, cases)
+    values = ndcg_of([PromptRunner(system).score, baseline.score], config.weights, cases)
     best = int(np.argmax(values))
     _logger.info("prior weight %g: validation NDCG@10 %.4f", config.weights[best], values[best])
-    return replace(parts, prior=Prior(baseline, config.weights[best]))
+    return replace(system, prior=Prior(baseline, config.weights[best]))
 
 
-def with_blend(parts: LanguageModelSystem, dataset: Dataset, seed: int) -> LanguageModelSystem:
+def with_blend(system: LanguageModelSystem, dataset: Dataset, seed: int) -> LanguageModelSystem:
     """Tune hybrid answers on the validation split: the blend weight, then the new-item boost.
 
     The boost is a fraction of the boost that gives new items exposure in proportion to the
     catalogue.
     """
-    config = parts.recipe.codes
+    config = system.recipe.codes
     cases = dataset.cases("valid").sample(_BLENDED_USERS, np.random.default_rng(seed))
-    if config is None or "hybrid" not in parts.forms or not len(cases):
-        return parts
-    request = replace(_main_request(parts, dataset), n=_CUTOFF, form="hybrid")
-    engine = Engine(TrainedModel("", parts.recipe, dataset, parts, [], seed))
+    if config is None or "hybrid" not in system.forms or not len(cases):
+        return system
+    request = replace(_main_request(system, dataset), n=_CUTOFF, form="hybrid")
+    engine = Engine(TrainedModel("", system.recipe, dataset, system, [], seed))
     requests = [replace(request, history=history) for history in cases.histories]
 
     def best_of(blends: Sequence[Blend]) -> Blend:
@@ -197,22 +197,22 @@ def with_blend(parts: LanguageModelSystem, dataset: Dataset, seed: int) -> Langu
         return blends[best]
 
     chosen = best_of([Blend(weight) for weight in config.blend_weights])
-    if not parts.features.has_id.all():
-        most = _boost_to_share(parts, request, cases.histories[:_USERS_WEIGHED])
+    if not system.features.has_id.all():
+        most = _boost_to_share(system, request, cases.histories[:_USERS_WEIGHED])
         chosen = best_of([Blend(chosen.weight, share * most) for share in config.boost_fractions])
-    return replace(parts, blend=chosen)
+    return replace(system, blend=chosen)
 
 
 def _boost_to_share(
-    parts: LanguageModelSystem, request: Request, histories: Sequence[History]
+    system: LanguageModelSystem, request: Request, histories: Sequence[History]
 ) -> float:
     """Return the boost that gives new items exposure in proportion to the catalogue.
 
     A model with item IDs prefers trained items, so that without a boost new items are hardly
     recommended; with a much larger boost they would fill the lists.
     """
-    new = ~parts.features.has_id
-    scores = mask_scores(PromptRunner(parts, request).score(histories), histories)
+    new = ~system.features.has_id
+    scores = mask_scores(PromptRunner(system, request).score(histories), histories)
 
     def too_few(boost: float) -> bool:
         rows, _ = top_rows(np.where(new, scores + np.float32(boost), scores), _CUTOFF)
@@ -228,9 +228,9 @@ def _boost_to_share(
 
 
 def with_weights_of(
-    parts: LanguageModelSystem, found: LanguageModelSystem, dataset: Dataset, seed: int
+    system: LanguageModelSystem, found: LanguageModelSystem, dataset: Dataset, seed: int
 ) -> LanguageModelSystem:
-    """Return ``parts`` with the blend weights and calibrations of ``found``.
+    """Return ``system`` with the blend weights and calibrations of ``found``.
 
     The prior's baseline and the item biases are fitted again to the training part of ``dataset``,
     with the same settings.
@@ -248,7 +248,7 @@ def with_weights_of(
         baseline = fit_baseline(config.baseline, dataset.sequences, items, Fitting(seed))
         prior = replace(prior, baseline=baseline)
     return replace(
-        parts,
+        system,
         prior=prior,
         blend=found.blend,
         calibration=found.calibration,
@@ -258,20 +258,20 @@ def with_weights_of(
 
 
 def with_calibration(
-    parts: LanguageModelSystem, dataset: Dataset, seed: int
+    system: LanguageModelSystem, dataset: Dataset, seed: int
 ) -> LanguageModelSystem:
     """Calibrate yes-or-no and rating probabilities on the validation split."""
-    if not {YesNo.name, Rating.name}.intersection(parts.tasks):
-        return parts
-    answers = TextAnswers(PromptRunner(parts), dataset)
+    if not {YesNo.name, Rating.name}.intersection(system.tasks):
+        return system
+    answers = TextAnswers(PromptRunner(system), dataset)
     rng = np.random.default_rng(seed)
     events = held_out_events(dataset, "valid")
     chosen = [events[place] for place in rng.permutation(len(events))[:_VALIDATION_USERS]]
-    return _rating_by_biases(_saying_yes(parts, answers, chosen, rng), answers, chosen, rng)
+    return _rating_by_biases(_saying_yes(system, answers, chosen, rng), answers, chosen, rng)
 
 
 def _saying_yes(
-    parts: LanguageModelSystem,
+    system: LanguageModelSystem,
     answers: TextAnswers,
     events: Sequence[HeldOut],
     rng: np.random.Generator,
@@ -279,7 +279,7 @@ def _saying_yes(
     task = answers.tasks.get(YesNo.name)
     examples = [] if task is None else [e for _, e in held_out_examples(task, events, None, rng)]
     if not examples:
-        return parts
+        return system
     labels = np.asarray([answer == YES for example in examples for answer in example.target_texts])
     like_probabilities = answers.like_probabilities(examples).astype(np.float64)
     if isinstance(task, YesNo) and task.threshold is not None:
@@ -287,24 +287,24 @@ def _saying_yes(
         known, places = above_mean(biases, examples), labels.astype(np.int64)
         drawn = fit_levels(no_and_yes(like_probabilities), known, places)
         _logger.info("liking: slope %.3f, trust in biases %.3f", drawn.slope, drawn.trust)
-        return replace(parts, like_prior=RatingPrior(biases, drawn))
+        return replace(system, like_prior=RatingPrior(biases, drawn))
     found = fit_calibration(like_probabilities, labels, answers.log_odds(examples))
     _logger.info("calibration: slope %.3f, trust in scores %.3f", found.slope, found.trust)
-    return replace(parts, calibration=found)
+    return replace(system, calibration=found)
 
 
 def _rating_by_biases(
-    parts: LanguageModelSystem,
+    system: LanguageModelSystem,
     answers: TextAnswers,
     events: Sequence[HeldOut],
     rng: np.random.Generator,
 ) -> LanguageModelSystem:
     task = answers.tasks.get(Rating.name)
     if not isinstance(task, Rating):
-        return parts
+        return system
     examples = [e for _, e in held_out_examples(task, events, None, rng)]
     if not examples:
-        return parts
+        return system
     biases, words = fit_item_biases(answers.dataset), [task.words_of(x) for x in task.levels]
     rated = answers.ratings(examples, calibrated=False)
     found = fit_levels(
@@ -313,7 +313,7 @@ def _rating_by_biases(
         np.asarray([words.index(example.target_texts[0]) for example in examples]),
     )
     _logger.info("rating calibration: slope %.3f, trust in biases %.3f", found.slope, found.trust)
-    return replace(parts, rating_prior=RatingPrior(biases, found))
+    return replace(system, rating_prior=RatingPrior(biases, found))
 
 
 def ndcg_of(

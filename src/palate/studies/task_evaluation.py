@@ -285,10 +285,10 @@ def _of_texts(
     figures = {
         name: score_texts(texts, target_texts, aspects=aspects) for name, texts in systems.items()
     }
-    wanted = sheet.answers.parts.encoders.query_vectors(target_texts)
+    wanted = sheet.answers.system.encoders.query_vectors(target_texts)
     if wanted is not None:
         for name, texts in systems.items():
-            vectors = sheet.answers.parts.encoders.query_vectors(texts)
+            vectors = sheet.answers.system.encoders.query_vectors(texts)
             assert vectors is not None
             figures[name]["embedding_similarity"] = embedding_similarity(vectors, wanted)
     return figures

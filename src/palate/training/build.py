@@ -68,7 +68,7 @@ def entities_of(recipe: Recipe, dataset: Dataset, tokenizer: Tokenizer) -> Entit
     return EntityTrie.of_titles(dataset.catalog.titles(), tokenizer)
 
 
-def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
+def build_system(  # noqa: PLR0913 - what to learn, and what to begin with
     dataset: Dataset,
     recipe: Recipe,
     *,
@@ -92,7 +92,9 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
         progress: called with the number of encoded items and the total.
     """
     catalog, sequences = dataset.catalog, dataset.sequences
-    encoders = start.parts.encoders if start else ItemEncoders.fit(catalog, recipe.items, seed=seed)
+    encoders = (
+        start.system.encoders if start else ItemEncoders.fit(catalog, recipe.items, seed=seed)
+    )
     features = item_features(
         catalog, sequences, encoders, recipe.items, seed=seed, cache=cache, progress=progress
     )
@@ -100,7 +102,7 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
         features = replace(features, vectors={**features.vectors, "behaviour": behaviour})
     prompts = prompts or load_prompts()
     reviews = read_reviews(dataset) if recipe.generates_text else None
-    tokenizer = _tokenizer(recipe, start.parts if start else None)
+    tokenizer = _tokenizer(recipe, start.system if start else None)
     if tokenizer is None:
         tokenizer = Tokenizer.train(_words(dataset, prompts, reviews, recipe))
     index = _index(dataset, recipe.codes, features, seed) if recipe.codes is not None else None
@@ -122,7 +124,7 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
         _initialise_codes(model)
     if start is not None:
         _warm_start(model, index, start)
-    parts = LanguageModelSystem(
+    system = LanguageModelSystem(
         recipe=recipe,
         model=model,
         features=features,
@@ -134,13 +136,13 @@ def build_parts(  # noqa: PLR0913 - what to learn, and what to begin with
         index=index,
         ratings=ratings,
     )
-    mixtures = [_mixture(parts, each, dataset, reviews, seed) for each in recipe.resolved_stages]
+    mixtures = [_mixture(system, each, dataset, reviews, seed) for each in recipe.resolved_stages]
     names = dict.fromkeys(task.wording_family for mixture in mixtures for task in mixture.tasks)
-    return replace(parts, tasks=tuple(names)), mixtures
+    return replace(system, tasks=tuple(names)), mixtures
 
 
 def _mixture(
-    parts: LanguageModelSystem,
+    system: LanguageModelSystem,
     stage: StagePlan,
     dataset: Dataset,
     reviews: Reviews | None,
@@ -148,37 +150,37 @@ def _mixture(
 ) -> Mixture:
     """Return the tasks of a stage with the sequences and prompts that it is trained on."""
     pool = make_queries(dataset.catalog, stage.tasks.queries_per_item, seed=seed)
-    tasks, shares = chosen_tasks(Material(dataset, pool, reviews, parts.ratings), stage.tasks)
-    item_format = item_format_of(stage, dataset, parts.tokenizer, parts.index)
-    own = _own_formats(parts, stage, dataset, tasks)
-    slots = _slots(stage, parts.index)
-    vectors = _query_vectors(parts.encoders, pool, tasks)
+    tasks, shares = chosen_tasks(Material(dataset, pool, reviews, system.ratings), stage.tasks)
+    item_format = item_format_of(stage, dataset, system.tokenizer, system.index)
+    own = _own_formats(system, stage, dataset, tasks)
+    slots = _slots(stage, system.index)
+    vectors = _query_vectors(system.encoders, pool, tasks)
     return Mixture(
         sequences=_some_users(dataset.sequences, stage.training.num_users, seed),
         tasks=tasks,
         shares=shares,
-        prompts=parts.prompts,
-        batch_builder=BatchBuilder(parts.tokenizer, vectors, item_format, parts.ratings),
+        prompts=system.prompts,
+        batch_builder=BatchBuilder(system.tokenizer, vectors, item_format, system.ratings),
         tokens_per_batch=stage.training.tokens_per_batch,
         token_costs=[
             task.token_cost(own.get(n, item_format), slots) for n, task in enumerate(tasks)
         ],
         seed=seed,
-        curriculum=_curriculum(parts, stage, dataset, vectors),
+        curriculum=_curriculum(system, stage, dataset, vectors),
         own_formats=own,
         one_prefix=stage.model.bidirectional_rows,
     )
 
 
 def _curriculum(
-    parts: LanguageModelSystem, stage: StagePlan, dataset: Dataset, vectors: np.ndarray | None
+    system: LanguageModelSystem, stage: StagePlan, dataset: Dataset, vectors: np.ndarray | None
 ) -> Curriculum | None:
     """Return the easier prompts at the start of a stage; None if the stage has none."""
     if stage.curriculum is None:
         return None
     easier = stage.with_item_format(stage.curriculum)
-    item_format = item_format_of(easier, dataset, parts.tokenizer, parts.index)
-    batch_builder = BatchBuilder(parts.tokenizer, vectors, item_format, parts.ratings)
+    item_format = item_format_of(easier, dataset, system.tokenizer, system.index)
+    batch_builder = BatchBuilder(system.tokenizer, vectors, item_format, system.ratings)
     return Curriculum(batch_builder, stage.training.epochs)
 
 
@@ -190,12 +192,12 @@ def _some_users(sequences: Sequence[History], num_users: int, seed: int) -> Sequ
 
 
 def _own_formats(
-    parts: LanguageModelSystem, stage: StagePlan, dataset: Dataset, tasks: Sequence[Task]
+    system: LanguageModelSystem, stage: StagePlan, dataset: Dataset, tasks: Sequence[Task]
 ) -> dict[int, ItemFormat]:
     """Return the item formats, by number of the task, of tasks that do not use the stage's own."""
     return {
         number: item_format_of(
-            stage.with_item_format(task.history_format), dataset, parts.tokenizer, parts.index
+            stage.with_item_format(task.history_format), dataset, system.tokenizer, system.index
         )
         for number, task in enumerate(tasks)
         if task.history_format
@@ -248,7 +250,7 @@ def _initialise_codes(model: RecommendationModel) -> None:
 
 
 def _warm_start(model: RecommendationModel, index: ItemIndex | None, start: Start) -> None:
-    known, known_index = start.parts.model, start.parts.index
+    known, known_index = start.system.model, start.system.index
     of_items, knew = model.fusion.id, known.fusion.id
     if start.rows is not None and of_items is not None and knew is not None:
         warm_start_rows(of_items.weight, knew.weight, start.rows)

@@ -209,7 +209,7 @@ class LanguageModelSystem:
 class Start:
     """A trained model to start training from."""
 
-    parts: LanguageModelSystem
+    system: LanguageModelSystem
     rows: Int[np.ndarray, " items"] | None = None
     """Row of each item in the trained model, -1 for new items (see
     :func:`palate.training.warm_start.known_items`); only known items keep their embeddings."""
