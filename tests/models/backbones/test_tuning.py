@@ -67,7 +67,9 @@ def _share(backbone: nn.Module) -> float:
 
 
 @pytest.mark.parametrize("config", EFFICIENT, ids=lambda config: config.kind)
-def test_little_is_trained_and_it_starts_as_nothing(fresh: Backbone, config: TuningConfig) -> None:
+def test_few_weights_are_trained_and_they_start_without_effect(
+    fresh: Backbone, config: TuningConfig
+) -> None:
     tuned = tune(copy.deepcopy(fresh), config)
     assert 0 < _share(tuned) < 0.3
     with torch.no_grad():
@@ -75,7 +77,7 @@ def test_little_is_trained_and_it_starts_as_nothing(fresh: Backbone, config: Tun
 
 
 @pytest.mark.parametrize("config", EFFICIENT, ids=lambda config: config.kind)
-def test_what_was_trained_is_saved_alone(fresh: Backbone, config: TuningConfig) -> None:
+def test_only_trained_weights_are_saved(fresh: Backbone, config: TuningConfig) -> None:
     trained = _trained(fresh, config)
     state = _state(trained)
     assert set(state).isdisjoint(dict(fresh.named_parameters()))
@@ -112,7 +114,7 @@ def test_full_trains_everything_and_frozen_nothing(fresh: Backbone) -> None:
     assert set(_state(nn.ModuleList([frozen, projector]))) == {"1.weight", "1.bias"}
 
 
-def test_a_soft_prompt_is_words_at_first_and_learned_alone(fresh: Backbone) -> None:
+def test_a_soft_prompt_starts_as_words_and_is_trained_alone(fresh: Backbone) -> None:
     words = torch.randn(9, 32)
     config = TuningConfig(kind="soft-prompt", num_tokens=5)
     assert prefix(fresh) is None
@@ -160,7 +162,7 @@ def test_adapters_stand_at_the_end_of_each_sublayer(fresh: Backbone) -> None:
     assert found == (10 if isinstance(tuned, EncoderDecoderBackbone) else 4)
 
 
-def test_tuned_twice_and_merged_in_vain_are_told(fresh: Backbone) -> None:
+def test_tuning_twice_and_merging_without_tuning_are_errors(fresh: Backbone) -> None:
     tuned = tune(copy.deepcopy(fresh), EFFICIENT[0])
     with pytest.raises(ConfigError, match="already"):
         tune(tuned, EFFICIENT[0])
