@@ -436,7 +436,7 @@ def test_a_recipe_is_shown_whole(palate: Palate, monkeypatch: pytest.MonkeyPatch
         (("evaluate", "shop"), "holds a dataset, not a model"),
         (("evaluate", "popular", "--json", "popular/recipe.json/a.json"), "a.json"),
         (("recommend", "model", "--user", "nobody"), "nobody"),
-        (("recommend", "model", "--history", "nothing"), "nothing"),
+        (("recommend", "model", "--user", "u1", "--candidates", "nothing"), "nothing"),
         (("recommend", "model"), "needs somebody"),
         (("recommend", "popular", "--user", "u1", "--prompt", "x"), "reads no words"),
         (("recommend", "model", "--user", "u1", "--filter", "colour=red"), "price<20"),

@@ -5,6 +5,7 @@ models that answer by vectors, by codes, by titles and in words.
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -76,6 +77,8 @@ class Answers:
     fallback: str | None
     why: list[list[tuple[str, float]]] | None = None
     """For each item the events that weighed most, and how much."""
+    missing: list[str] = field(default_factory=list)
+    """Items of the history that are not in the catalogue."""
 
 
 class Python:
@@ -113,7 +116,8 @@ class Python:
             reasons=3,
         )
         why = [[(one.item_id, one.weight) for one in item.reasons] for item in found]
-        return Answers(found.item_ids, [item.score for item in found], found.fallback, why)
+        scores, missing = [item.score for item in found], list(found.missing_ids)
+        return Answers(found.item_ids, scores, found.fallback, why, missing)
 
     def search(self, words: str, user: str | None) -> Answers:
         found = self.recommender.search(words, 6, user=user)
@@ -164,7 +168,8 @@ class CommandLine:
         answers = _answers(rows, why="because")
         notes = [line for line in said.splitlines() if line.startswith("fallback ")]
         assert len(notes) == (answers.fallback is not None), said
-        return answers
+        notes = [line for line in said.splitlines() if "not in the catalogue" in line]
+        return replace(answers, missing=[x for line in notes for x in re.findall("'(.*?)'", line)])
 
     @staticmethod
     def somebody(user: str | None, history: Sequence[str] | None) -> list[object]:
@@ -205,8 +210,8 @@ class Http:
             body |= {"exclude_seen": question.exclude_seen, "diversity": question.diversity}
             body |= {"filter": _filter_body(question.filters), "exclude": list(question.exclude)}
             found = self.post("recommend", **body)
-        assert found["missing_ids"] == []
-        return _answers(found["items"], why="why", fallback=found["fallback"])
+        answers = _answers(found["items"], why="why", fallback=found["fallback"])
+        return replace(answers, missing=found["missing_ids"])
 
     def search(self, words: str, user: str | None) -> Answers:
         found = self.post("search", query=words, n=6, user_id=user)
@@ -229,7 +234,8 @@ class Mcp:
         history = None if question.history is None else list(question.history)
         arguments = {"user_id": question.user, "history": history, "prompt": question.prompt}
         found = self.call("recommend", n=question.n, explain=True, **arguments)
-        return _answers(found["items"], why="why", fallback=found["fallback"])
+        answers = _answers(found["items"], why="why", fallback=found["fallback"])
+        return replace(answers, missing=found["missing_ids"])
 
     def search(self, words: str, user: str | None) -> Answers:
         found = self.call("search", query=words, user_id=user, n=6)
@@ -343,6 +349,23 @@ def answered_everywhere(doors: Doors, question: Question, *, by_mcp: bool = True
     for answers in [*others, *([doors.mcp.recommend(question)] if by_mcp else [])]:
         same(answers, expected)
         assert answers.fallback == expected.fallback
+        assert answers.missing == expected.missing == []
+    return expected
+
+
+def answered_with_unknown(doors: Doors, question: Question, missing: list[str]) -> Answers:
+    """Ask at every door with unknown items; each names them, and all answer alike."""
+    with pytest.warns(UserWarning, match=missing[0]):
+        expected = doors.python.recommend(question)
+    assert expected.missing == missing
+    for answers in (
+        doors.command_line.recommend(question),
+        doors.http.recommend(question),
+        doors.mcp.recommend(question),
+    ):
+        same(answers, expected)
+        assert answers.fallback == expected.fallback
+        assert answers.missing == missing
     return expected
 
 
@@ -395,11 +418,20 @@ def test_an_empty_history_is_answered_alike_with_the_same_fallback(
     answers = answered_everywhere(doors, Question())
     assert answers.fallback == fallback
     assert answers.why == [[]] * 6
-    http = doors.http
-    for body in ({"user_id": "somebody new"}, {"history": ["no such item"]}):
-        found = http.post("recommend", n=6, **body)
-        assert [item["item_id"] for item in found["items"]] == answers.ids
-        assert found["fallback"] == fallback
+    found = doors.http.post("recommend", n=6, user_id="somebody new")
+    assert [item["item_id"] for item in found["items"]] == answers.ids
+    assert found["fallback"] == fallback
+    unknown = Question(history=("no such item", "nor this one"))
+    same(answered_with_unknown(doors, unknown, list(unknown.history or ())), answers)
+
+
+@every_model
+@pytest.mark.parametrize("user", ["u2", None])
+def test_unknown_items_of_a_session_are_named_and_left_out(doors: Doors, user: str | None) -> None:
+    first, second = ids_of(doors, [3, 7])
+    question = Question(user=user, history=(first, "no such item", second))
+    answers = answered_with_unknown(doors, question, ["no such item"])
+    same(answers, doors.python.recommend(replace(question, history=(first, second))))
 
 
 @pytest.mark.parametrize(

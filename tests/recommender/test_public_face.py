@@ -124,11 +124,28 @@ def test_every_other_request_takes_ids_too(speaker: Recommender) -> None:
     assert speaker.rate(None, first, history=[second]).levels == speaker.rate("u1", first).levels
 
 
+def test_unknown_items_of_a_history_are_named_and_left_out(speaker: Recommender) -> None:
+    first, second = _ids(speaker, "u1")[:2]
+    expected = speaker.recommend(history=[first, second], n=3)
+    with pytest.warns(UserWarning, match="'gone'"):
+        mixed = speaker.recommend(history=[first, "gone", (second, None)], n=3)
+    assert expected.missing_ids == ()
+    assert mixed.missing_ids == ("gone",)
+    assert mixed.item_ids == expected.item_ids
+    with pytest.warns(UserWarning, match="'gone'"):
+        several = speaker.recommend(histories=[[first, second], ["gone"]], n=3)
+    assert [one.missing_ids for one in several] == [(), ("gone",)]
+    assert several[1].item_ids == speaker.recommend(history=[], n=3).item_ids
+    with pytest.warns(UserWarning, match="'gone'"):
+        rated = speaker.rate(None, first, history=["gone", second])
+    assert rated.value == speaker.rate(None, first, history=[second]).value
+
+
 @pytest.mark.parametrize(
     ("kind", "ask"),
     [
         (UnknownUserError, lambda m: m.recommend("nobody at all")),
-        (UnknownItemError, lambda m: m.recommend(history=["no such item"])),
+        (UnknownItemError, lambda m: m.recommend("u1", candidates=["no such item"])),
         (UnknownItemError, lambda m: m.rate("u1", "no such item")),
         (ConfigError, lambda m: m.recommend()),
         (ConfigError, lambda m: m.recommend("u1", n=0)),

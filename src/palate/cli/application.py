@@ -73,14 +73,24 @@ def check_folder(path: Path | None, kind: str) -> None:
 
 
 def somebody(loaded: "Recommender", user: str | None, history: Sequence[str] | None) -> "History":
-    """Return the history of a known user, of somebody new, or of a known user who did more."""
-    ids = item_ids(history or (), loaded.dataset.catalog.vocabulary)
+    """Return the history of a known user, of somebody new, or of a known user who did more.
+
+    Items that are not in the catalogue are left out, and named on standard error.
+    """
+    from palate.inference.item_events import ItemEvent, unknown_items
+    from palate.inference.request import NOBODY
+
     if user is None and history is None:
         raise ConfigError(
             "This needs somebody to answer for.",
             hint="Give --user ID, or --history ID,ID,... (--history '' for somebody new).",
         )
-    return loaded.history_of(ids, after=None if user is None else loaded.history(user))
+    known = NOBODY if user is None else loaded.history(user)
+    ids = item_ids(history or (), loaded.dataset.catalog.vocabulary)
+    whole, missing = loaded.engine.history_of([ItemEvent(item_id) for item_id in ids], known)
+    if missing:
+        say(unknown_items(missing), err=True)
+    return whole
 
 
 def item_ids(options: Sequence[str], known: "Vocabulary") -> list[str]:

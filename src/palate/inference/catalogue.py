@@ -19,7 +19,6 @@ from palate.inference.filters import ItemFilter, parse_filter
 from palate.inference.item_encoder import ItemEncoder
 from palate.inference.item_view import ItemView
 from palate.inference.title_index import TitleIndex
-from palate.types import History
 
 
 class ItemCatalogue:
@@ -139,24 +138,6 @@ class ItemCatalogue:
             index = self._index = (state.changes, TitleIndex.of(rows, views))
         return index[1].find(words, most)
 
-    # Sessions
-
-    def history_of(self, item_ids: Sequence[str], after: History | None = None) -> History:
-        """Return a history of these items, oldest first.
-
-        Args:
-            item_ids: the items.
-            after: earlier history of a known user; the new events then have unknown event types,
-                ratings and times.
-
-        Raises:
-            UnknownItemError: naming the first id that the catalogue does not hold.
-        """
-        rows = self.known_rows(item_ids)
-        if after is None or not len(after):
-            return History(item_rows=rows)
-        return after.extended(bare_events(rows)) if len(rows) else after
-
     # Changes
 
     def update(self, changes: Sequence[ItemRecord | DeletedItem]) -> int:
@@ -201,15 +182,3 @@ class ItemCatalogue:
             in_stock=record.in_stock,
             has_image=row is not None and self.state.views[row].has_image,
         )
-
-
-def bare_events(item_rows: Int[np.ndarray, " events"]) -> History:
-    """Return events with known items and nothing else."""
-    events = len(item_rows)
-    return History(
-        item_rows=item_rows,
-        event_types=np.full(events, -1, dtype=np.int64),
-        ratings=np.full(events, np.nan, dtype=np.float32),
-        timestamps=np.full(events, -1, dtype=np.int64),
-        scenarios=np.full(events, -1, dtype=np.int64),
-    )

@@ -27,11 +27,12 @@ from palate.inference.catalogue_state import CatalogueState
 from palate.inference.grounded_answers import GroundedAnswers
 from palate.inference.history_encoder import HistoryEncoder
 from palate.inference.item_encoder import ItemEncoder
+from palate.inference.item_events import ItemEvent, history_of
 from palate.inference.language_model_encoder import LanguageModelEncoder
 from palate.inference.model_folder import TrainedModel, load_versioned
 from palate.inference.ranking import nearest, rank, scores_of_all
 from palate.inference.reasons import reasons
-from palate.inference.request import Answer, Reason, Request
+from palate.inference.request import NOBODY, Answer, Reason, Request
 from palate.inference.text_answers import TextAnswers
 from palate.inference.text_results import Explained, Rated
 from palate.inference.title_search import TitleSearch
@@ -144,6 +145,19 @@ class Engine:
             "items_answered": len(state) - len(state.hidden_rows),
             "items_unreadable": int((~state.readable & ~state.deleted).sum()),
         }
+
+    # --- Histories
+
+    def history_of(
+        self, events: Sequence[ItemEvent], after: History = NOBODY
+    ) -> tuple[History, list[str]]:
+        """Return the history with these events, oldest first, and the ids of unknown items.
+
+        Events of items that are not in the catalogue are dropped; if nothing is left, a request
+        with this history has the fallback of an unknown user. An event type that is not in the
+        data counts as unknown.
+        """
+        return history_of(self.catalogue, self.dataset.interactions.event_types, events, after)
 
     # --- Lists of items
 

@@ -1,14 +1,12 @@
-"""Converts the events of a caller, with ids, into a history with catalogue rows."""
+"""Events as Python callers write them: an item id, or a tuple that begins with one."""
 
 import datetime as dt
 from collections.abc import Sequence
 from typing import TypeAlias
 
-import numpy as np
-
 from palate.errors import ConfigError
 from palate.inference.engine import Engine
-from palate.types import History
+from palate.inference.item_events import ItemEvent
 
 Time: TypeAlias = int | float | dt.datetime | None
 """Seconds since 1970, or a time with its zone; None if unknown."""
@@ -27,39 +25,28 @@ Event: TypeAlias = (
 _FIELDS = 4
 
 
-def history_of_events(engine: Engine, events: Sequence[Event], after: History | None) -> History:
-    """Return the history with these events, oldest first.
-
-    Args:
-        engine: supplies catalogue rows and event types.
-        events: the events.
-        after: earlier history of a known user.
+def item_events(engine: Engine, events: Sequence[Event]) -> list[ItemEvent]:
+    """Return the events of a caller with named fields.
 
     Raises:
         ConfigError: when an event has a wrong format, or its type is not in the data.
-        UnknownItemError: names the first item that is not in the catalogue.
     """
     if isinstance(events, str):
         raise ConfigError(
             f"A history is a list of items; the text {events!r} was given.",
             hint=f'Write history=["{events}"].',
         )
-    checked = [_checked(event) for event in events]
-    if all(len(event) == 1 for event in checked):
-        return engine.catalogue.history_of([event[0] for event in checked], after)
     types = engine.dataset.interactions.event_types
-    padded = [(*event, *(None,) * (_FIELDS - len(event))) for event in checked]
-    rows = engine.catalogue.known_rows([event[0] for event in padded])
-    later = History(
-        item_rows=rows,
-        event_types=np.asarray([_code(event[1], types) for event in padded], dtype=np.int64),
-        ratings=np.asarray(
-            [np.nan if event[2] is None else event[2] for event in padded], dtype=np.float32
-        ),
-        timestamps=np.asarray([_seconds(event[3]) for event in padded], dtype=np.int64),
-        scenarios=np.full(len(rows), -1, dtype=np.int64),
-    )
-    return later if after is None or not len(after) else after.extended(later)
+    padded = [(*event, *(None,) * (_FIELDS - len(event))) for event in map(_checked, events)]
+    return [
+        ItemEvent(
+            item_id,
+            _known_type(event_type, types),
+            None if rating is None else float(rating),
+            _seconds(time),
+        )
+        for item_id, event_type, rating, time in padded
+    ]
 
 
 def _checked(event: object) -> tuple:  # type: ignore[type-arg]  # of one to four fields
@@ -75,26 +62,22 @@ def _checked(event: object) -> tuple:  # type: ignore[type-arg]  # of one to fou
     )
 
 
-def _code(event_type: str | None, types: Sequence[str]) -> int:
-    if event_type is None:
-        return -1
-    if event_type not in types:
+def _known_type(event_type: str | None, types: Sequence[str]) -> str | None:
+    if event_type is not None and event_type not in types:
         raise ConfigError(
             f"There is no event type {event_type!r} in the data.",
             hint=f"There are: {', '.join(types)}. Give None where it is not known.",
         )
-    return list(types).index(event_type)
+    return event_type
 
 
-def _seconds(time: Time) -> int:
-    """Return whole seconds since 1970; -1 if unknown."""
-    if time is None:
-        return -1
-    if isinstance(time, dt.datetime):
-        if time.tzinfo is None:
-            raise ConfigError(
-                f"The time {time.isoformat()} has no zone.",
-                hint="Write datetime(..., tzinfo=timezone.utc), or seconds since 1970.",
-            )
-        return int(time.timestamp())
-    return int(time)
+def _seconds(time: Time) -> float | None:
+    """Return seconds since 1970; None if unknown."""
+    if not isinstance(time, dt.datetime):
+        return None if time is None else float(time)
+    if time.tzinfo is None:
+        raise ConfigError(
+            f"The time {time.isoformat()} has no zone.",
+            hint="Write datetime(..., tzinfo=timezone.utc), or seconds since 1970.",
+        )
+    return time.timestamp()

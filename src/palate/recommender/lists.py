@@ -63,6 +63,8 @@ class ItemList(Sequence[RankedItem]):
     fallback: str | None = None
     """Fallback that answered: ``cold-start`` or ``popular`` for an unknown user, ``titles`` for a
     search that only matched titles."""
+    missing_ids: tuple[str, ...] = ()
+    """Items of the given history that are not in the catalogue; the list is made without them."""
 
     @property
     def item_ids(self) -> list[str]:

@@ -1,5 +1,6 @@
 """Python interface of Palate: train, load, recommend, search, explain, evaluate."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,6 +16,7 @@ from palate.evaluation.protocol import evaluate
 from palate.evaluation.result import Evaluation
 from palate.inference.engine import Engine
 from palate.inference.filters import ItemFilter
+from palate.inference.item_events import ItemEvent, unknown_items
 from palate.inference.model_folder import TrainedModel, load_versioned, save_model
 from palate.inference.request import NOBODY, Answer, Reason, Request
 from palate.inference.text_answers import TextAnswers
@@ -24,7 +26,7 @@ from palate.language.tasks.task import Wordings
 from palate.language.tasks.yes_no import YesNo
 from palate.models.device import Precision, choose_device
 from palate.models.trainable_state import merged
-from palate.recommender.events import Event, history_of_events
+from palate.recommender.events import Event, item_events
 from palate.recommender.fit import TrainingRun
 from palate.recommender.lists import ItemList, ItemLists, ItemReason, RankedItem
 from palate.training.loop import Report
@@ -185,7 +187,8 @@ class Recommender:
         Raises:
             UnknownItemError: names the first id that is not in the catalogue.
         """
-        return self.engine.catalogue.history_of(item_ids, after)
+        self.engine.catalogue.known_rows(item_ids)
+        return self.engine.history_of([ItemEvent(x) for x in item_ids], after or NOBODY)[0]
 
     def asking(self, request: Request) -> "Recommender":
         """Return the same model with other request settings: task, form, or free-text prompt.
@@ -223,7 +226,8 @@ class Recommender:
             users: the id of a user, or several ids.
             n: length of each list.
             history: events, oldest first: item ids, or tuples of an id with its event type, rating
-                and time. With a user they follow the history of that user.
+                and time. With a user they follow the history of that user. Events of unknown items
+                are dropped: a warning and ``missing_ids`` of the list name them.
             histories: several histories, in place of ``users``.
             candidates: ids of the items to choose from; None means the whole catalogue.
             exclude: ids of items to exclude.
@@ -235,7 +239,8 @@ class Recommender:
 
         Raises:
             UnknownUserError: names the first user that is not in the dataset.
-            UnknownItemError: names the first item that is not in the catalogue.
+            UnknownItemError: names the first candidate or excluded item that is not in the
+                catalogue.
             ConfigError: when neither user nor history is given, or a filter cannot be parsed.
 
         Example:
@@ -254,14 +259,12 @@ class Recommender:
             filter=self._filter(filters),
             diversity=diversity,
         )
-        named, people = self._people(users, history, histories)
-        requests = [
-            replace(request, history=one, user_id=user)
-            for user, one in zip(named, people, strict=True)
-        ]
+        people = self._people(users, history, histories)
+        requests = [replace(request, history=one.history, user_id=one.user_id) for one in people]
+        answers = self.engine.answer(requests)
         lists = [
-            self._listed(request, answer, reasons)
-            for request, answer in zip(requests, self.engine.answer(requests), strict=True)
+            self._listed(request, answer, reasons, one.missing_ids)
+            for request, answer, one in zip(requests, answers, people, strict=True)
         ]
         single = histories is None and (users is None or isinstance(users, str))
         return lists[0] if single else ItemLists(tuple(lists))
@@ -282,10 +285,12 @@ class Recommender:
         Raises:
             NotTrainedError: when the model cannot answer with items.
         """
+        somebody = self._somebody(user, history)
         request = Request(
-            self._somebody(user, history), _positive(n), filter=self._filter(filters), user_id=user
+            somebody.history, _positive(n), filter=self._filter(filters), user_id=user
         )
-        return self._listed(request, self.engine.search(words, request), 0)
+        answer = self.engine.search(words, request)
+        return self._listed(request, answer, 0, somebody.missing_ids)
 
     def similar(self, item_id: str, n: int = 10) -> ItemList:
         """Return the items most similar to one.
@@ -308,9 +313,10 @@ class Recommender:
             NotTrainedError: when the model cannot read one of them.
         """
         rows = self._rows(item_ids, "item_ids")
-        found = self.engine.rank(self._somebody(user, history), rows)
-        request = Request(user_id=user)
-        return self._listed(request, Answer(found.item_rows, found.scores, self.version), 0)
+        somebody = self._somebody(user, history)
+        ranking = self.engine.rank(somebody.history, rows)
+        answer = Answer(ranking.item_rows, ranking.scores, self.version)
+        return self._listed(Request(user_id=user), answer, 0, somebody.missing_ids)
 
     def why(
         self,
@@ -324,7 +330,7 @@ class Recommender:
 
         The item is scored again without each of the newest events.
         """
-        request = replace(self._request, history=self._somebody(user, history))
+        request = replace(self._request, history=self._somebody(user, history).history)
         row = self.engine.catalogue.row_of(item_id)
         return self._named(request, self.engine.reasons(request, [row], n)[0])
 
@@ -348,7 +354,7 @@ class Recommender:
             NotTrainedError: when the model was not trained to rate.
         """
         row = self.engine.catalogue.row_of(item_id)
-        return self.engine.rate(self._somebody(user, history), row)
+        return self.engine.rate(self._somebody(user, history).history, row)
 
     def explain(
         self,
@@ -368,7 +374,8 @@ class Recommender:
             NotTrainedError: when the model was not trained to explain.
         """
         row = self.engine.catalogue.row_of(item_id)
-        return self.engine.explain(self._somebody(user, history), row, aspect, ground=ground)
+        somebody = self._somebody(user, history)
+        return self.engine.explain(somebody.history, row, aspect, ground=ground)
 
     def summarise(self, text: str) -> str:
         """Return a short title for a review.
@@ -384,7 +391,7 @@ class Recommender:
         Raises:
             NotTrainedError: when the model was not trained to describe users.
         """
-        return self.engine.profile(self._somebody(user, history))
+        return self.engine.profile(self._somebody(user, history).history)
 
     # --- By rows, for evaluation
 
@@ -403,7 +410,7 @@ class Recommender:
         users: str | Sequence[str] | None,
         history: Sequence[Event] | None,
         histories: Sequence[Sequence[Event]] | None,
-    ) -> tuple[list[str | None], list[History]]:
+    ) -> "list[_Somebody]":
         """Return the user ids and histories of a request."""
         if histories is not None:
             if users is not None or history is not None:
@@ -411,14 +418,14 @@ class Recommender:
                     "Both histories and a user or a history were given.",
                     hint="Give histories=[...] alone, or a user with history=[...].",
                 )
-            return [None] * len(histories), [self._somebody(None, one) for one in histories]
+            return [self._somebody(None, one) for one in histories]
         if users is None and history is None:
             raise ConfigError(
                 "Neither a user nor a history was given.",
                 hint='Give a user, recommend("u42"), or history=["i7"]; [] is somebody new.',
             )
         if users is None or isinstance(users, str):
-            return [users], [self._somebody(users, history)]
+            return [self._somebody(users, history)]
         if not isinstance(users, Sequence) or not all(isinstance(user, str) for user in users):
             raise ConfigError(
                 f"A user is an id, and users are a list of ids; {users!r} was given.",
@@ -428,14 +435,17 @@ class Recommender:
             raise ConfigError(
                 "One history was given with several users.", hint="Ask for one user at a time."
             )
-        return list(users), [self.history(user) for user in users]
+        return [_Somebody(user, self.history(user)) for user in users]
 
-    def _somebody(self, user: str | None, history: Sequence[Event] | None) -> History:
+    def _somebody(self, user: str | None, history: Sequence[Event] | None) -> "_Somebody":
         """Return the history of a known user, if any, followed by ``history``."""
-        known = None if user is None else self.history(user)
+        known = NOBODY if user is None else self.history(user)
         if history is None:
-            return NOBODY if known is None else known
-        return history_of_events(self.engine, history, known)
+            return _Somebody(user, known)
+        whole, missing = self.engine.history_of(item_events(self.engine, history), known)
+        if missing:
+            warnings.warn(unknown_items(missing), stacklevel=3)
+        return _Somebody(user, whole, tuple(missing))
 
     def _rows(self, item_ids: Sequence[str], name: str) -> Int[np.ndarray, " items"]:
         """Return the rows of items, all of which must exist."""
@@ -453,7 +463,9 @@ class Recommender:
             filters = [filters]
         return self.engine.catalogue.filter(filters) if filters else None
 
-    def _listed(self, request: Request, answer: Answer, reasons: int) -> ItemList:
+    def _listed(
+        self, request: Request, answer: Answer, reasons: int, missing_ids: tuple[str, ...] = ()
+    ) -> ItemList:
         """Return an answer with ids in place of rows."""
         rows = answer.rows.tolist()
         why = self.engine.reasons(request, rows, reasons) if reasons else [[] for _ in rows]
@@ -470,7 +482,7 @@ class Recommender:
                 zip(views, answer.scores.tolist(), why, strict=True), start=1
             )
         )
-        return ItemList(items, request.user_id, answer.fallback)
+        return ItemList(items, request.user_id, answer.fallback, missing_ids)
 
     def _named(self, request: Request, found: Sequence[Reason]) -> tuple[ItemReason, ...]:
         """Return reasons with the items of their events."""
@@ -515,6 +527,16 @@ class Recommender:
     def scores_everything(self) -> bool:
         """Whether one pass scores the whole catalogue; searches for codes or titles do not."""
         return self.form == "set"
+
+
+@dataclass(frozen=True)
+class _Somebody:
+    """For whom a request is: a user, a session, or both."""
+
+    user_id: str | None
+    history: History
+    missing_ids: tuple[str, ...] = ()
+    """Items of the session that are not in the catalogue."""
 
 
 @dataclass(frozen=True)
