@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from palate.data.item_record import DeletedItem, ItemRecord
-from palate.serving.store.records import Event, StoredEvent
+from palate.serving.store import Event, Store, StoredEvent
 
 
 @dataclass
-class MemoryStore:
+class MemoryStore(Store):
     """What histories and pools ask of a store, in memory."""
 
     events: list[Event] = field(default_factory=list)

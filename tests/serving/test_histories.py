@@ -4,14 +4,13 @@ import threading
 from collections.abc import Sequence
 
 import numpy as np
-import pytest
 from memory_store import MemoryStore
 from numpy.testing import assert_array_equal
 
 from palate import Dataset
 from palate.data.item_record import ItemRecord
 from palate.inference.engine import Engine, Request
-from palate.serving.histories import Histories, history_of
+from palate.serving.histories import Histories
 from palate.serving.store.records import Event, StoredEvent
 
 
@@ -136,12 +135,3 @@ def test_memory_is_bounded_by_the_users_seen_last(
     assert len(histories) == 3
     assert histories.known("b") is None
     assert histories.known("a") is not None
-
-
-@pytest.mark.parametrize("event_type", ["purchase", "never seen"])
-def test_a_session_is_a_history_of_nobody(engine: Engine, event_type: str) -> None:
-    items = [engine.catalogue.view(2).item_id, "unknown", engine.catalogue.view(9).item_id]
-    history = history_of(engine, [Event("x", i, event_type, None, 2e9) for i in items])
-    assert history.item_rows.tolist() == [2, 9]
-    assert history.user_row is None
-    assert len(engine.answer([Request(history, 4)])[0].rows) == 4

@@ -164,7 +164,7 @@ def test_events_reach_every_model_in_its_own_rows(pool: ModelPool, model_folders
         assert served.histories.of("new").item_rows.tolist() == [
             served.engine.catalogue.row_of(item_id)
         ]
-    pool.forget("new")
+    pool.forget_all_of({"new"})
     assert all(served.histories.known("new") is None for served in pool.models)
     assert all(served.engine.cache.entries == 0 for served in pool.models)
 

@@ -9,6 +9,7 @@ import pytest
 
 from palate.errors import ConfigError
 from palate.serving import retention
+from palate.serving.background import repeat
 from palate.serving.overload import StoreUnavailable
 from palate.serving.retention import Retention
 from palate.serving.store import Event, EventWriter, RecommendationRecord, Store
@@ -74,7 +75,7 @@ def test_a_store_that_fails_is_asked_again(monkeypatch: pytest.MonkeyPatch, kept
     monkeypatch.setattr(Store, "forget_recommendations", failing)
 
     async def awhile() -> None:
-        running = asyncio.create_task(Retention(kept, every=0.001).run())
+        running = asyncio.create_task(repeat(Retention(kept).sweep, 0.001, "sweep"))
         while times < 3:
             await asyncio.sleep(0.001)
         running.cancel()

@@ -4,7 +4,8 @@ import pytest
 
 pytest.importorskip("prometheus_client", reason="palate[serve] is not installed")
 
-from palate.serving.telemetry import Clicks, Gauges, Metrics, RequestContext
+from palate.serving.store import ClickThrough
+from palate.serving.telemetry import Gauges, Metrics, RequestContext
 
 
 def answered(metrics: Metrics, seconds: float, *, status: int = 200, **seen: str) -> None:
@@ -45,7 +46,7 @@ def test_what_others_hold_is_read_when_somebody_scrapes() -> None:
         queue=lambda: 3,
         caches=lambda: (8, 2),
         models=lambda: [{"name": "URM", "version": "m1", "share": "1"}],
-        clicks=lambda: [Clicks("m1", shown=4, clicked=1)],
+        clicks=lambda: [ClickThrough("m1", shown=4, clicked=1, clicks=1)],
     )
     metrics.in_flight = 5
     lines = metrics.exposition().decode().splitlines()

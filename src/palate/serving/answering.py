@@ -1,13 +1,14 @@
-"""From a request for items to the bytes of its answer.
+"""Answers requests for items: from the checked body of a request to the bytes of its response.
 
-The hot path, a known user without ``explain``, does as little as it can: one look-up of the
-history, one request to the batcher, one join of bytes written before.
+The hot path, a known user without ``explain``, does as little as possible: it looks the history up,
+sends one request to the batcher, and joins bytes that were made before.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 import orjson
@@ -16,17 +17,16 @@ from starlette.responses import Response
 from palate.errors import ConfigError, NotTrainedError
 from palate.inference.engine import Engine
 from palate.inference.filters import ItemFilter
+from palate.inference.item_events import ItemEvent
 from palate.inference.request import NOBODY, Answer, Reason, Request
-from palate.serving.histories import history_of
-from palate.serving.id_generator import IdGenerator
 from palate.serving.overload import Overloaded
 from palate.serving.pool import ModelPool, Served
-from palate.serving.recorder import Given, Recorder
-from palate.serving.rendering import Renderer
+from palate.serving.recorder import GivenAnswer, Recorder
+from palate.serving.rendering import JSON_HEADERS, Renderer, json_response
 from palate.serving.schemas import (
-    Asked,
     ExplainBody,
     FilterBody,
+    ItemsBody,
     RankBody,
     RateBody,
     RecommendBody,
@@ -34,194 +34,183 @@ from palate.serving.schemas import (
     SessionEvent,
     SimilarQuery,
 )
-from palate.serving.store import Event
-from palate.serving.telemetry import RequestContext
+from palate.serving.telemetry import RequestContext, new_id
 from palate.types import History
 
 Result = TypeVar("Result")
 
 _REASONS = 3
-_MOST_ASIDE = 64
-"""Explanations and the like that may wait; they share one thread, beside that of the batches."""
-_HEADERS = {"content-type": "application/json"}
+_MOST_SLOW = 64
+"""Number of explanations and the like that may wait; they share one thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Somebody:
+    """For whom a request is: the model that answers, and the history in its rows."""
+
+    served: Served
+    history: History
+    missing_ids: Sequence[str]
+    """Items of the session that the model's catalogue does not hold."""
 
 
 class Answering:
     """Answers every kind of request for items."""
 
     def __init__(self, pool: ModelPool, recorder: Recorder) -> None:
-        """Ask the models of ``pool`` and remember what was answered in ``recorder``."""
+        """Ask the models of ``pool``, and have ``recorder`` record the answers."""
         self._pool, self._recorder = pool, recorder
         self._renderers: dict[str, Renderer] = {}
-        self._numbering = IdGenerator()
-        self._aside = ThreadPoolExecutor(1, thread_name_prefix="palate-aside")
-        self._num_aside = 0
+        self._slow = ThreadPoolExecutor(1, thread_name_prefix="palate-slow")
+        self.num_slow = 0
+        """Number of computations that run or wait in the thread of :meth:`run_slow`."""
 
     def close(self) -> None:
-        """End the thread."""
-        self._aside.shutdown(cancel_futures=True)
+        """End the thread of slow computations."""
+        self._slow.shutdown(cancel_futures=True)
 
-    async def recommend(self, visit: RequestContext, body: RecommendBody) -> Response:
+    async def recommend(self, context: RequestContext, body: RecommendBody) -> Response:
         """Answer with the best items of the catalogue."""
-        served = self._chosen(body.user_id, body.model)
-        visit.model = served.engine.version
-        history, missing = await self._history(served, body.user_id, body.history)
-        exclude, unknown = served.engine.catalogue.rows_of(body.exclude)
+        somebody = await self._somebody(context, body.user_id, body.model, body.history)
+        exclude, unknown = somebody.served.engine.catalogue.rows_of(body.exclude)
         request = _request(
             body,
-            history,
+            somebody.history,
             n=body.n,
             exclude=exclude,
             filter=_filter(body.filter),
             exclude_seen=body.exclude_seen,
             diversity=body.diversity,
         )
-        found = await served.batcher.ask(request)
-        whys = await self._whys(served, request, found) if body.explain else None
-        return self._answer(visit, served, request, found, whys, [*missing, *unknown])
+        return await self._list(context, somebody, request, unknown, explain=body.explain)
 
-    async def rank(self, visit: RequestContext, body: RankBody) -> Response:
+    async def rank(self, context: RequestContext, body: RankBody) -> Response:
         """Answer with the candidates in order."""
-        served = self._chosen(body.user_id, body.model)
-        visit.model = served.engine.version
-        history, missing = await self._history(served, body.user_id, body.history)
-        rows, unknown = served.engine.catalogue.rows_of(body.candidates)
-        request = _request(
-            body,
-            history,
-            n=body.n or len(body.candidates),
-            candidates=rows,
-            exclude_seen=False,
-        )
-        found = await served.batcher.ask(request)
-        whys = await self._whys(served, request, found) if body.explain else None
-        return self._answer(visit, served, request, found, whys, [*missing, *unknown])
+        somebody = await self._somebody(context, body.user_id, body.model, body.history)
+        rows, unknown = somebody.served.engine.catalogue.rows_of(body.candidates)
+        n = body.n or len(body.candidates)
+        request = _request(body, somebody.history, n=n, candidates=rows, exclude_seen=False)
+        return await self._list(context, somebody, request, unknown, explain=body.explain)
 
-    async def search(self, visit: RequestContext, body: SearchBody) -> Response:
-        """Answer with items by words; by their titles where the model was not taught to search."""
-        served = self._chosen(body.user_id, body.model)
-        visit.model = served.engine.version
-        history = await self._stored(served, body.user_id)
-        engine = served.engine
-        plain = Request(history, body.n, filter=_filter(body.filter), user_id=body.user_id)
+    async def search(self, context: RequestContext, body: SearchBody) -> Response:
+        """Answer with items by words; by titles if the model was not trained to search."""
+        somebody = await self._somebody(context, body.user_id, body.model)
+        engine = somebody.served.engine
+        plain = Request(somebody.history, body.n, filter=_filter(body.filter), user_id=body.user_id)
         if "search" in engine.tasks:
             request = engine.searching(body.query, plain)
         else:
-            request = await self.aside(engine.searching, body.query, plain)
-        found = await served.batcher.ask(request)
-        return self._answer(visit, served, request, found, None, [])
+            request = await self.run_slow(engine.searching, body.query, plain)
+        return await self._list(context, somebody, request)
 
-    async def similar(self, visit: RequestContext, item_id: str, asked: SimilarQuery) -> Response:
-        """Answer with the nearest items of an item."""
-        served = self._chosen(None, asked.model)
-        visit.model = served.engine.version
-        engine = served.engine
+    async def similar(self, context: RequestContext, item_id: str, query: SimilarQuery) -> Response:
+        """Answer with the items nearest to one item."""
+        somebody = await self._somebody(context, None, query.model)
+        engine = somebody.served.engine
         engine.catalogue.item(item_id)
-        found = await self.aside(engine.similar, engine.catalogue.row_of(item_id), asked.n)
-        return self._answer(visit, served, Request(), found, None, [])
+        row = engine.catalogue.row_of(item_id)
+        answer = await self.run_slow(engine.similar, row, query.n)
+        return self._response(context, somebody, Request(), answer, None)
 
-    async def explain(self, visit: RequestContext, body: ExplainBody) -> Response:
-        """Answer with the events that weighed most for one item, and in words where asked to."""
-        served = self._chosen(body.user_id, body.model)
-        visit.model = served.engine.version
-        engine = served.engine
+    async def explain(self, context: RequestContext, body: ExplainBody) -> Response:
+        """Answer with the most important events for one item, and with a text if requested."""
+        somebody = await self._somebody(context, body.user_id, body.model, body.history)
+        engine, history = somebody.served.engine, somebody.history
+        row = engine.catalogue.row_of(body.item_id)
+        text = None
         if body.form == "text":
             _check_text(engine)
-        history, missing = await self._history(served, body.user_id, body.history)
-        row = engine.catalogue.row_of(body.item_id)
-        request = Request(history)
-        said = (
-            await self.aside(engine.explain, history, row, body.aspect or "")
-            if body.form == "text"
-            else None
-        )
-        (reasons,) = await self.aside(engine.reasons, request, [row], body.n)
-        told = {
+            text = await self.run_slow(engine.explain, history, row, body.aspect or "")
+        (reasons,) = await self.run_slow(engine.reasons, Request(history), [row], body.n)
+        fields = {
             "item_id": body.item_id,
-            "why": _told(served, history, reasons),
-            "text": None if said is None else said.text,
-            "mended": None if said is None else said.was_edited,
-            "quoted": None if said is None else said.quoted,
+            "why": _reason_fields(engine, history, reasons),
+            "text": None if text is None else text.text,
+            "mended": None if text is None else text.was_edited,
+            "quoted": None if text is None else text.quoted,
         }
-        return _single(visit, engine, told, None if said is None else said.fallback, missing)
+        return _single(context, somebody, fields, None if text is None else text.fallback)
 
-    async def rate(self, visit: RequestContext, body: RateBody) -> Response:
-        """Answer with the rating that somebody would give an item."""
-        served = self._chosen(body.user_id, body.model)
-        visit.model = served.engine.version
-        engine = served.engine
+    async def rate(self, context: RequestContext, body: RateBody) -> Response:
+        """Answer with the rating that a user would give an item."""
+        somebody = await self._somebody(context, body.user_id, body.model, body.history)
+        engine = somebody.served.engine
         engine.capabilities.check_words("rating")
-        history, missing = await self._history(served, body.user_id, body.history)
         engine.catalogue.item(body.item_id)
-        rated = await self.aside(engine.rate, history, engine.catalogue.row_of(body.item_id))
-        told = {
+        row = engine.catalogue.row_of(body.item_id)
+        rated = await self.run_slow(engine.rate, somebody.history, row)
+        fields = {
             "item_id": body.item_id,
             "rating": round(rated.value, 4),
             "likeliest": rated.likeliest,
             "chances": rated.by_level,
         }
-        return _single(visit, engine, told, None, missing)
+        return _single(context, somebody, fields, None)
 
-    async def aside(self, function: Callable[..., Result], *arguments: object) -> Result:
-        """Return what a longer computation gives, done in a thread of its own.
+    async def run_slow(self, function: Callable[..., Result], *arguments: object) -> Result:
+        """Return the result of a slow computation, done in a thread beside that of the batches.
 
         Raises:
-            Overloaded: when too many wait for it.
+            Overloaded: when too many computations wait.
         """
-        if self._num_aside >= _MOST_ASIDE:
+        if self.num_slow >= _MOST_SLOW:
             raise Overloaded("Too many explanations are being computed.")
-        self._num_aside += 1
+        self.num_slow += 1
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._aside, function, *arguments)
+            return await loop.run_in_executor(self._slow, function, *arguments)
         finally:
-            self._num_aside -= 1
-
-    @property
-    def num_aside(self) -> int:
-        """How many wait for the thread."""
-        return self._num_aside
+            self.num_slow -= 1
 
     def forget(self, version: str) -> None:
-        """Drop what is kept of a model that is no longer loaded."""
+        """Drop the rendered items of a model that is not loaded any more."""
         self._renderers.pop(version, None)
 
-    def _chosen(self, user_id: str | None, model: str | None) -> Served:
-        """Return the model that answers: the one asked for, or the user's by the shares."""
-        if model is None:
-            return self._pool.choose(user_id)
+    async def _somebody(
+        self,
+        context: RequestContext,
+        user_id: str | None,
+        model: str | None,
+        session: Sequence[str | SessionEvent] | None = None,
+    ) -> _Somebody:
+        """Choose the model; return it with the stored history, followed by the session."""
+        served = self._pool.choose(user_id) if model is None else self._named(model)
+        context.model = served.engine.version
+        stored = NOBODY
+        if user_id is not None:
+            known = served.histories.known(user_id)
+            # Only a user who was not seen lately costs a read of the store.
+            if known is None:
+                known = await asyncio.to_thread(served.histories.of, user_id)
+            stored = known
+        if not session:
+            return _Somebody(served, stored, [])
+        events = [_item_event(event) for event in session]
+        return _Somebody(served, *served.engine.history_of(events, stored))
+
+    def _named(self, model: str) -> Served:
+        """Return the loaded model of a name or a version."""
         named = [one for one in self._pool.models if one.engine.name == model]
         return named[0] if len(named) == 1 else self._pool.of_version(model)
 
-    async def _stored(self, served: Served, user_id: str | None) -> History:
-        """Return what is stored of a user; only somebody not asked about lately costs a read."""
-        if user_id is None:
-            return NOBODY
-        known = served.histories.known(user_id)
-        return await asyncio.to_thread(served.histories.of, user_id) if known is None else known
-
-    async def _history(
+    async def _list(
         self,
-        served: Served,
-        user_id: str | None,
-        told: Sequence[str | SessionEvent] | None,
-    ) -> tuple[History, list[str]]:
-        """Return what the asker did, first what is stored, and the ids nobody knows."""
-        stored = await self._stored(served, user_id)
-        if not told:
-            return stored, []
-        ids = [one if isinstance(one, str) else one.item_id for one in told]
-        rows, missing = served.engine.catalogue.rows_of(ids)
-        if not len(stored) and all(isinstance(one, str) for one in told):
-            return History(item_rows=rows), missing
-        session = history_of(served.engine, [_session_event(one) for one in told])
-        return stored.extended(session) if len(stored) else session, missing
-
-    async def _whys(
-        self, served: Served, request: Request, found: Answer
-    ) -> list[list[Mapping[str, object]]]:
-        reasons = await self.aside(served.engine.reasons, request, found.rows.tolist(), _REASONS)
-        return [_told(served, request.history, one) for one in reasons]
+        context: RequestContext,
+        somebody: _Somebody,
+        request: Request,
+        unknown: Sequence[str] = (),
+        *,
+        explain: bool = False,
+    ) -> Response:
+        """Answer a request with a list of items, with the reasons of each if requested."""
+        engine = somebody.served.engine
+        answer = await somebody.served.batcher.ask(request)
+        reasons = None
+        if explain:
+            rows = answer.rows.tolist()
+            each = await self.run_slow(engine.reasons, request, rows, _REASONS)
+            reasons = [_reason_fields(engine, request.history, one) for one in each]
+        return self._response(context, somebody, request, answer, reasons, unknown)
 
     def _renderer(self, served: Served) -> Renderer:
         version = served.engine.version
@@ -230,28 +219,29 @@ class Answering:
             renderer = self._renderers[version] = Renderer(served.engine, served.changes)
         return renderer
 
-    def _answer(
+    def _response(
         self,
-        visit: RequestContext,
-        served: Served,
+        context: RequestContext,
+        somebody: _Somebody,
         request: Request,
-        found: Answer,
-        whys: Sequence[Sequence[Mapping[str, object]]] | None,
-        missing: Sequence[str],
+        answer: Answer,
+        reasons: Sequence[Sequence[Mapping[str, object]]] | None,
+        unknown: Sequence[str] = (),
     ) -> Response:
-        """Write the answer, and remember that it was given."""
-        recommendation_id = self._numbering.next()
-        items = self._renderer(served).items(found.rows, found.scores, whys)
-        visit.fallback = found.fallback or ""
+        """Write the response, and record the answer."""
+        recommendation_id = new_id()
+        served, missing = somebody.served, [*somebody.missing_ids, *unknown]
+        items = self._renderer(served).items(answer.rows, answer.scores, reasons)
+        context.fallback = answer.fallback or ""
         self._recorder.add(
-            Given(
+            GivenAnswer(
                 recommendation_id,
                 request.user_id,
                 served.engine,
-                found.rows,
+                answer.rows,
                 time.time(),
-                visit.route,
-                found.fallback,
+                context.route,
+                answer.fallback,
             )
         )
         return Response(
@@ -259,26 +249,24 @@ class Answering:
             b'"items":%b,"missing_ids":%b}'
             % (
                 recommendation_id.encode(),
-                found.version.encode(),
-                _took_ms(visit),
-                orjson.dumps(found.fallback),
+                answer.version.encode(),
+                context.took_ms,
+                orjson.dumps(answer.fallback),
                 items,
-                orjson.dumps(missing) if missing else b"[]",
+                orjson.dumps(missing),
             ),
-            headers=_HEADERS,
+            headers=JSON_HEADERS,
         )
 
 
-def _session_event(told: str | SessionEvent) -> Event:
-    """Return an event that is not stored; a type that is not told counts as an unknown one."""
-    if isinstance(told, str):
-        told = SessionEvent(item_id=told)
-    kind = told.event_type or "unknown"
-    return Event("session", told.item_id, kind, told.value, told.timestamp or 0.0)
+def _item_event(event: str | SessionEvent) -> ItemEvent:
+    if isinstance(event, str):
+        return ItemEvent(event)
+    return ItemEvent(event.item_id, event.event_type, event.value, event.timestamp)
 
 
-def _request(body: Asked, history: History, **more: object) -> Request:
-    """Return the request that the shared fields of a request put."""
+def _request(body: ItemsBody, history: History, **more: object) -> Request:
+    """Return the engine's request for the fields that several bodies share."""
     if body.prompt is not None and (body.task is not None or body.slots):
         raise ConfigError("Both a task and a free prompt were given.", hint="Give one of the two.")
     return Request(
@@ -305,13 +293,11 @@ def _filter(body: FilterBody | None) -> ItemFilter | None:
     )
 
 
-def _told(
-    served: Served, history: History, reasons: Sequence[Reason]
+def _reason_fields(
+    engine: Engine, history: History, reasons: Sequence[Reason]
 ) -> list[Mapping[str, object]]:
-    """Return reasons with the names of their events' items."""
-    views = served.engine.catalogue.views(
-        [int(history.item_rows[reason.event]) for reason in reasons]
-    )
+    """Return reasons with the items of their events."""
+    views = engine.catalogue.views([int(history.item_rows[reason.event]) for reason in reasons])
     return [
         {
             "item_id": view.item_id,
@@ -323,7 +309,7 @@ def _told(
 
 
 def _check_text(engine: Engine) -> None:
-    """Refuse a text of a model that writes none; its measured reasons are there all the same.
+    """Refuse a text from a model that writes none, though it can still name events.
 
     Raises:
         NotTrainedError: naming the recipes that can.
@@ -337,21 +323,19 @@ def _check_text(engine: Engine) -> None:
 
 
 def _single(
-    visit: RequestContext,
-    engine: Engine,
-    told: Mapping[str, object],
+    context: RequestContext,
+    somebody: _Somebody,
+    fields: Mapping[str, object],
     fallback: str | None,
-    missing: Sequence[str],
 ) -> Response:
-    """Return what is told of one item, with what every answer carries."""
-    visit.fallback = fallback or ""
-    more = {"model_version": engine.version, "took_ms": _took_ms(visit), "fallback": fallback}
-    return _json({**told, **more, "missing_ids": missing})
-
-
-def _took_ms(visit: RequestContext) -> float:
-    return round(1e3 * (time.perf_counter() - visit.started), 3)
-
-
-def _json(value: object) -> Response:
-    return Response(orjson.dumps(value), headers=_HEADERS)
+    """Return the response about one item, with the fields that every response has."""
+    context.fallback = fallback or ""
+    return json_response(
+        {
+            **fields,
+            "model_version": somebody.served.engine.version,
+            "took_ms": round(context.took_ms, 3),
+            "fallback": fallback,
+            "missing_ids": somebody.missing_ids,
+        }
+    )

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,11 +15,11 @@ from palate import __version__
 from palate.errors import ConfigError
 from palate.serving.auth import is_loopback
 from palate.serving.documentation import openapi_of
-from palate.serving.http_io import answer
 from palate.serving.limits import Limits
-from palate.serving.middleware import Middleware, visit_of
+from palate.serving.middleware import Middleware, context_of
 from palate.serving.page import PageFile, page_files, swagger_files
 from palate.serving.problems import invalid_fields, problem, problem_response
+from palate.serving.rendering import json_response
 from palate.serving.retention import DAYS_KEPT
 from palate.serving.routes import (
     feedback,
@@ -46,7 +45,7 @@ _HINTS = {
 
 @dataclass(frozen=True)
 class ServeSettings:
-    """What `palate serve` is told."""
+    """Settings of `palate serve`."""
 
     models: Mapping[Path, float]
     """Model folders, each with its share of the traffic."""
@@ -54,18 +53,18 @@ class ServeSettings:
     host: str = "127.0.0.1"
     port: int = 8000
     first_key: str | None = field(default=None, repr=False)
-    """The first admin key, from PALATE_API_KEY; without it only this machine is answered."""
+    """The first admin key, from PALATE_API_KEY; without it only this machine can connect."""
     limits: Limits = field(default_factory=Limits)
     days_kept: float = DAYS_KEPT
-    """How long an answer is remembered, and can be clicked."""
+    """Number of days during which a click on an answer is counted."""
 
 
 def create_app(settings: ServeSettings, *, log: RequestLog | None = None) -> FastAPI:
-    """Return the application: the models are loaded and the store is open when this returns.
+    """Return the application, with its models loaded and its store open.
 
     Raises:
         ArtifactError: when a model folder is damaged.
-        ConfigError: when the store cannot be used, or other machines would be let in without a key.
+        ConfigError: when the store cannot be used, or other machines could connect without a key.
     """
     if not settings.first_key and not is_loopback(settings.host):
         raise ConfigError(
@@ -98,12 +97,12 @@ def create_app(settings: ServeSettings, *, log: RequestLog | None = None) -> Fas
         openapi_url=None,
         redirect_slashes=False,
         strict_content_type=False,
-        # Metrics and logs are the door's; spans are those that the operator asks for.
+        # Metrics and logs come from the middleware, spans from the operator's settings.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.service = service
     app.add_middleware(Lane, routes=[*recommendations.router.routes, *feedback.router.routes])
-    # Added last, it stands first.
+    # Added last, it is the outermost.
     app.add_middleware(Middleware, metrics=service.metrics, log=log, limits=settings.limits)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
@@ -115,11 +114,11 @@ def create_app(settings: ServeSettings, *, log: RequestLog | None = None) -> Fas
 
 
 def _add_pages(app: FastAPI) -> None:
-    """Add the pages for people: they hold no data of their own, so they ask for no key."""
+    """Add the HTML pages, which need no key because they hold no data."""
 
     @app.get("/openapi.json", include_in_schema=False)
     async def document() -> Response:
-        return answer(app.openapi())
+        return json_response(app.openapi())
 
     for path, file in {**page_files(), **swagger_files()}.items():
         _add_file(app, path, file)
@@ -137,24 +136,23 @@ def _add_file(app: FastAPI, path: str, file: PageFile) -> None:
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
-    """Say what FastAPI found wrong in a path or a query."""
+    """Refuse a wrong path or query in the common form."""
     assert isinstance(error, RequestValidationError)
-    found = [(one["loc"], one["type"], one["msg"]) for one in error.errors()]
-    return problem(invalid_fields(found), visit_of(request).request_id)
+    fields = [(one["loc"], one["type"], one["msg"]) for one in error.errors()]
+    return problem(invalid_fields(fields), context_of(request).request_id)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    """Give the refusals of the router the one form."""
+    """Refuse an unknown route or method in the common form."""
     assert isinstance(error, HTTPException)
     return problem_response(
         error.status_code,
-        f"{error.detail}: {request.method} {_shown(request.url.path)}.",
+        f"{error.detail}: {request.method} {_shortened(request.url.path)}.",
         hint=_HINTS.get(error.status_code, ""),
-        request_id=visit_of(request).request_id,
+        request_id=context_of(request).request_id,
         headers=error.headers,
     )
 
 
-def _shown(path: Any) -> str:  # noqa: ANN401 - a path of any length
-    text = str(path)
-    return text if len(text) <= 200 else f"{text[:200]}..."
+def _shortened(path: str) -> str:
+    return path if len(path) <= 200 else f"{path[:200]}..."

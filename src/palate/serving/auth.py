@@ -1,9 +1,9 @@
-"""Who may do what: keys with scopes, and a limit on guessing.
+"""Authorisation: API keys with scopes, and a limit on guessing.
 
-A key is compared by its SHA-256 digest alone, so that neither its length nor its first letters
-show in the time an answer takes. An address that has sent too many wrong keys is refused until its
-window is over, except for keys that the same address used rightly before: somebody else's mistakes
-behind the same proxy lock nobody out, and a guess still cannot be tested.
+Only the SHA-256 digests of keys are compared, so that the time of an answer depends neither on the
+length of a key nor on its first letters. An address that sent too many wrong keys is refused for
+the rest of a minute, except with keys that it used before: so the mistakes of others behind the
+same proxy lock nobody out, and a guess still cannot be tested.
 """
 
 import asyncio
@@ -14,60 +14,35 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
 
 from palate.serving.problems import Forbidden, TooManyTries, Unauthorised
-
-Scope = Literal["read", "write", "admin"]
+from palate.serving.store.records import ApiKey, Scope
 
 _LEVEL: Mapping[str, int] = {"read": 1, "write": 2, "admin": 3}
 _FRESH_SECONDS = 5.0
-"""How long a key is believed after it was looked up: a key revoked elsewhere dies this soon."""
+"""How long a looked-up key stays valid: a key that another process revoked dies after this time."""
 _REMEMBERED = 10_000
+"""Number of addresses, and of keys, that are remembered."""
 
 Headers = Iterable[tuple[bytes, bytes]]
 
 
-@runtime_checkable
-class VerifiesKeys(Protocol):
-    """The part of a store that knows keys."""
-
-    def verify(self, secret: str) -> "KnownKey | None":
-        """Return the key of a secret, None where it is unknown or revoked."""
-        ...
-
-
-@runtime_checkable
-class KnownKey(Protocol):
-    """A key, without its secret."""
-
-    @property
-    def key_id(self) -> str:
-        """What logs call it."""
-        ...
-
-    @property
-    def scopes(self) -> frozenset[Scope]:
-        """What it allows."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who was let in."""
+    """The owner of an accepted key."""
 
     key_id: str
     level: int
     until: float
-    """When the key must be looked up again, on the monotonic clock."""
+    """Time on the monotonic clock at which the key must be looked up again."""
 
 
 ANYBODY = Caller("open", _LEVEL["admin"], float("inf"))
-"""Who calls a service that asks for no key."""
+"""The caller of a service without keys."""
 
 
 class Throttle:
-    """Counts wrong keys per address in windows of a minute."""
+    """Counts wrong keys per address, in windows of a minute."""
 
     def __init__(
         self,
@@ -76,12 +51,12 @@ class Throttle:
         seconds: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Allow so many wrong ``tries`` per ``seconds``."""
+        """Allow ``tries`` wrong keys per ``seconds``."""
         self._tries, self._seconds, self._clock = tries, seconds, clock
         self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def wait(self, address: str) -> float:
-        """Return the seconds for which the address is refused, 0 where it is not."""
+        """Return for how many seconds the address is still refused; 0 if it is not."""
         start, count = self._seen.get(_network(address), (0.0, 0))
         left = start + self._seconds - self._clock()
         return left if count >= self._tries and left > 0 else 0.0
@@ -98,18 +73,18 @@ class Throttle:
 
 
 class Gate:
-    """Lets callers in by the key they show."""
+    """Admits callers by their keys."""
 
     def __init__(
         self,
-        keys: VerifiesKeys,
+        verify: Callable[[str], ApiKey | None],
         *,
         first_key: str | None,
         throttle: Throttle | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Ask ``keys`` about every key but the first; without a first key anybody is let in."""
-        self._keys = keys
+        """Look keys up with ``verify``, except the first; without a first key admit anybody."""
+        self._verify = verify
         self._first = None if first_key is None else _digest(first_key.encode())
         self._throttle = throttle or Throttle(clock=clock)
         self._clock = clock
@@ -117,20 +92,20 @@ class Gate:
 
     @property
     def is_open(self) -> bool:
-        """Whether no key is asked for."""
+        """Whether the service needs no key."""
         return self._first is None
 
     async def admit(self, headers: Headers, address: str, needed: Scope) -> Caller:
-        """Return who calls.
+        """Return the caller of a request.
 
         Args:
-            headers: of the request, names in lower case.
-            address: of the client.
+            headers: the headers of the request, with names in lower case.
+            address: the address of the client.
             needed: the scope of the route.
 
         Raises:
             Unauthorised: without a key, or with a wrong one.
-            Forbidden: when the key does not reach the scope, or a foreign page asks.
+            Forbidden: when the key lacks the scope, or the page of another site asks.
             TooManyTries: after too many wrong keys.
         """
         if self._first is None:
@@ -145,7 +120,7 @@ class Gate:
         return caller
 
     def forget(self) -> None:
-        """Look every key up again: one was revoked."""
+        """Look every key up again, because one was revoked."""
         self._known.clear()
 
     async def _caller(self, secret: bytes | None, address: str) -> Caller:
@@ -175,7 +150,7 @@ class Gate:
         until = self._clock() + _FRESH_SECONDS
         if self._first is not None and hmac.compare_digest(digest, self._first):
             return Caller("first", _LEVEL["admin"], until)
-        key = await asyncio.to_thread(self._keys.verify, secret.decode("utf-8", "replace"))
+        key = await asyncio.to_thread(self._verify, secret.decode("utf-8", "replace"))
         if key is None:
             return None
         level = max((_LEVEL[scope] for scope in key.scopes), default=0)
@@ -183,7 +158,7 @@ class Gate:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach an address to listen on."""
+    """Tell whether an address can only be reached from this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -195,7 +170,7 @@ def _digest(secret: bytes) -> bytes:
 
 
 def _secret(headers: Headers) -> bytes | None:
-    """Return the key of a request; a bearer token is read too, as Prometheus sends one."""
+    """Return the key of a request; Prometheus sends it as a bearer token."""
     for name, value in headers:
         if name == b"x-api-key":
             return value
@@ -205,17 +180,17 @@ def _secret(headers: Headers) -> bytes | None:
 
 
 def _refuse_foreign_pages(headers: Headers) -> None:
-    """Keep other sites, open in a browser on this machine, away from a service without keys."""
-    found = dict(headers)
-    host = found.get(b"host", b"localhost").decode("latin-1")
+    """Refuse pages of other sites, opened in a browser on this machine, if there are no keys."""
+    by_name = dict(headers)
+    host = by_name.get(b"host", b"localhost").decode("latin-1")
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
     if not is_loopback(name.strip("[]").lower()):
         raise Forbidden(
             f"A service without keys answers this machine alone, not {host[:100]!r}.",
             hint="Set PALATE_API_KEY and start it again.",
         )
-    origin = found.get(b"origin")
-    if origin is not None and origin.partition(b"://")[2] != found.get(b"host"):
+    origin = by_name.get(b"origin")
+    if origin is not None and origin.partition(b"://")[2] != by_name.get(b"host"):
         raise Forbidden(
             "Another site's page may not use a service without keys.",
             hint="Set PALATE_API_KEY and start it again.",
@@ -223,7 +198,7 @@ def _refuse_foreign_pages(headers: Headers) -> None:
 
 
 def _network(address: str) -> str:
-    """Return the address, or for IPv6 its /64, which one client has to itself."""
+    """Return an IPv4 address, or the /64 network of an IPv6 address, which one client has."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -1,9 +1,9 @@
-"""Requests that arrive together are answered together: one pass of the model, no waiting for more.
+"""Batching: requests that arrive together share one forward pass, and never wait for more.
 
-A request whose history was read before costs a product and a selection: it is answered on the
-event loop, with all that arrived in the same turn. The others go to one thread that reads whatever
-has gathered while it was busy; an idle thread starts at once. The queue is bounded, everybody has a
-deadline, and who hangs up leaves the queue.
+A request with a cached user state costs a matrix product and a selection: it is answered on the
+event loop, together with the others of the same turn. The rest go to one thread, which takes
+everything that arrived while it was busy; an idle thread starts at once. The queue is bounded,
+every request has a deadline, and a request whose client hung up leaves the queue.
 """
 
 import asyncio
@@ -17,20 +17,20 @@ from palate.inference.request import Answer, Request
 from palate.serving.overload import Overloaded
 
 _INLINE_WORK = 20_000_000
-"""Multiplications that may hold the event loop at a time: a few milliseconds."""
+"""Multiplications that may block the event loop at a time: a few milliseconds."""
 
 
 @runtime_checkable
 class SupportsAnswer(Protocol):
-    """What is asked: a :class:`~palate.inference.engine.Engine`."""
+    """The part of an :class:`~palate.inference.engine.Engine` that a batcher uses."""
 
     @property
     def work(self) -> int:
-        """Multiplications of one answer that needs no pass of the model."""
+        """Number of multiplications of one answer without a forward pass."""
         ...
 
     def check(self, request: Request) -> None:
-        """Refuse what cannot be answered."""
+        """Refuse a request that cannot be answered."""
         ...
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
@@ -38,31 +38,31 @@ class SupportsAnswer(Protocol):
         ...
 
     def answer_known(self, requests: Sequence[Request]) -> list[Answer | None]:
-        """Return the answers that need no pass of the model, None for the others."""
+        """Return the answers that need no forward pass, None for the others."""
         ...
 
 
 @dataclass(frozen=True)
 class BatchingLimits:
-    """How much is taken on."""
+    """Limits of one batcher."""
 
     max_batch: int = 64
-    """Requests read in one pass."""
+    """Number of requests in one forward pass."""
     max_waiting: int = 1_024
-    """Requests in the queue; more are refused."""
+    """Number of requests in the queue; further ones are refused."""
     deadline: float = 5.0
-    """Seconds after which somebody who waits is told to come back."""
+    """Seconds after which a waiting request is refused."""
 
 
 class Batcher:
-    """Asks one engine for many who do not know of each other; used from one event loop."""
+    """Groups the requests to one engine into batches; used from one event loop."""
 
     def __init__(self, engine: SupportsAnswer, limits: BatchingLimits | None = None) -> None:
-        """Ask ``engine``; a thread of its own is started by the first request that needs it."""
+        """Ask ``engine``; the first request that needs a thread starts it."""
         self.engine = engine
         self._limits = limits or BatchingLimits()
         self._arrived: list[_Waiting] = []
-        # A dictionary, for who hangs up must leave it at once and cost nothing.
+        # A dictionary, so that a request whose client hung up is removed in constant time.
         self._queue: dict[int, _Waiting] = {}
         self._alone: deque[_Waiting] = deque()
         self._thread: ThreadPoolExecutor | None = None
@@ -75,17 +75,13 @@ class Batcher:
         """Number of requests in the queue."""
         return len(self._arrived) + len(self._queue) + len(self._alone)
 
-    async def ask(self, request: Request, *, deadline: float | None = None) -> Answer:
+    async def ask(self, request: Request) -> Answer:
         """Return the answer to one request.
-
-        Args:
-            request: what is asked.
-            deadline: seconds to wait at most, in place of the limit of all.
 
         Raises:
             Overloaded: when the queue is full, or the answer did not come in time.
             NotTrainedError: when the model cannot answer it.
-            ConfigError: when it is not put as its family asks.
+            ConfigError: when it lacks what its family needs.
         """
         self.engine.check(request)
         if self.waiting >= self._limits.max_waiting:
@@ -96,8 +92,7 @@ class Batcher:
             self._idle.clear()
             loop.call_soon(self._take)
         self._arrived.append(waiting)
-        seconds = self._limits.deadline if deadline is None else deadline
-        timer = loop.call_later(seconds, waiting.give_up, seconds)
+        timer = loop.call_later(self._limits.deadline, waiting.give_up, self._limits.deadline)
         try:
             return await waiting.answer
         finally:
@@ -105,14 +100,14 @@ class Batcher:
             self._queue.pop(id(waiting), None)
 
     async def close(self) -> None:
-        """Wait until nobody waits, then end the thread; whoever comes late is answered still."""
+        """Wait until no request waits, then end the thread; a later request starts a new one."""
         await self._idle.wait()
         if self._thread is not None:
             self._thread.shutdown(wait=False)
             self._thread = None
 
     def _take(self) -> None:
-        """Answer what arrived in this turn of the loop; queue what the model has to read for."""
+        """Answer the requests of this turn of the loop; queue those that need a forward pass."""
         arrived, self._arrived = self._arrived, []
         here = [waiting for waiting in arrived if not waiting.answer.done()]
         at_once = _INLINE_WORK // max(self.engine.work, 1)
@@ -127,7 +122,7 @@ class Batcher:
         self._wake()
 
     def _answer_known(self, some: Sequence["_Waiting"], at_once: int) -> list["_Waiting"]:
-        """Answer what needs no pass of the model; return the others."""
+        """Answer the requests that need no forward pass; return the others."""
         unread = []
         for start in range(0, len(some), at_once):
             part = some[start : start + at_once]
@@ -140,7 +135,7 @@ class Batcher:
         return unread
 
     def _wake(self) -> None:
-        """Give the thread what has gathered, if it has nothing to do."""
+        """Give the next batch to the thread, if the thread is idle."""
         batch = [] if self._busy else self._next_batch()
         if batch:
             self._busy = True
@@ -173,7 +168,7 @@ class Batcher:
             for waiting, answer in zip(batch, done.result(), strict=True):
                 waiting.tell(answer)
         elif len(batch) > 1:
-            # One request that cannot be answered must not take the others down with it.
+            # One request that fails must not fail the others: each is tried alone.
             self._alone.extend(batch)
         else:
             batch[0].fail(error)
@@ -183,13 +178,13 @@ class Batcher:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
-    """A request and who waits for its answer."""
+    """A request, and the future of its answer."""
 
     request: Request
     answer: "asyncio.Future[Answer]"
 
     def tell(self, answer: Answer) -> None:
-        """Give the answer, unless nobody waits any more."""
+        """Set the answer, unless the request was given up."""
         if not self.answer.done():
             self.answer.set_result(answer)
 

@@ -1,9 +1,9 @@
-"""How much of people's bodies is in memory at once, and where they are parsed.
+"""Reads and parses request bodies within bounds of memory.
 
-Small bodies are parsed where they arrive. A large one is parsed in a thread, so that nobody waits
-for it, and few at a time, so that there is room for what they become; what a bulk becomes stays
-until it is stored, so one is taken at a time. All large bodies together may take so much memory and
-no more.
+Small bodies are parsed on the event loop. A large body is parsed in a thread, so that other
+requests do not wait, and only a few at a time, to leave memory for the parsed values. The rows of a
+bulk stay in memory until they are stored, so bulks are taken one at a time. All large bodies
+together have a bound.
 """
 
 import asyncio
@@ -11,39 +11,39 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from palate.serving.json_rows import Raw
+from palate.serving.json_rows import RawBytes
 from palate.serving.limits import Headers, Limits, Receive, read_body
 from palate.serving.overload import Overloaded
 
 Result = TypeVar("Result")
 
 _SMALL = 64 * 2**10
-"""Bytes of a body that is parsed on the event loop at once: a millisecond's work."""
+"""Bytes of a body that is parsed on the event loop: a millisecond of work."""
 _PARSED_AT_ONCE = 2
 
 
 class Bodies:
-    """Reads and parses the bodies of one service; used from its event loop."""
+    """Reads and parses the bodies of one service, on its event loop."""
 
     def __init__(self, limits: Limits) -> None:
-        """Hold no more than ``limits`` allow."""
+        """Keep within ``limits``."""
         self._limits = limits
         self._parsing = asyncio.Semaphore(_PARSED_AT_ONCE)
         self._bulk = asyncio.Semaphore(1)
         self.num_bytes = 0
-        """Bytes of large bodies that are in memory now."""
+        """Bytes of the large bodies that are in memory now."""
 
     @asynccontextmanager
     async def received(
         self, receive: Receive, headers: Headers, *, most: int, seconds: float
-    ) -> AsyncIterator[Raw]:
-        """Give a whole body; when the block ends it is not needed any more.
+    ) -> AsyncIterator[RawBytes]:
+        """Give a whole body, which must not be used after the block.
 
         Raises:
             TooLarge: when it is longer than ``most`` bytes.
             BodyTimeout: when it takes longer than ``seconds`` to arrive.
             ClientGoneError: when it ends early.
-            Overloaded: when too much of other bodies is in memory.
+            Overloaded: when other bodies take too much memory.
         """
         held = 0
 
@@ -60,19 +60,21 @@ class Bodies:
         finally:
             self.num_bytes -= held
 
-    async def parsed(self, body: Raw, parse: Callable[[Raw], Result]) -> Result:
-        """Return what ``parse`` makes of a body, without keeping others waiting."""
+    async def parsed(self, body: RawBytes, parse: Callable[[RawBytes], Result]) -> Result:
+        """Return the parsed body; other requests do not wait for it."""
         if len(body) <= _SMALL:
             return parse(body)
         async with self._turn(self._parsing, self._limits.body_seconds):
             return await asyncio.to_thread(parse, body)
 
     @asynccontextmanager
-    async def bulk(self, body: Raw, parse: Callable[[Raw], Result]) -> AsyncIterator[Result]:
-        """Give what ``parse`` makes of a bulk; the next one waits until the block ends.
+    async def bulk(
+        self, body: RawBytes, parse: Callable[[RawBytes], Result]
+    ) -> AsyncIterator[Result]:
+        """Give the parsed bulk; the next bulk is parsed after the block has ended.
 
         Raises:
-            Overloaded: when those before take too long.
+            Overloaded: when earlier bulks take too long.
         """
         async with self._turn(self._bulk, self._limits.bulk_seconds):
             yield await asyncio.to_thread(parse, body)

@@ -1,7 +1,7 @@
-"""How large a body can be and still be right, read off the schema of what is wanted.
+"""Bounds on the size of a valid body, computed from the schema of the request.
 
-A body is measured against these bounds before anything is made of it. Whatever is larger is wrong
-for certain, and to say so costs neither the time nor the memory of finding out how wrong.
+A body is compared with these bounds before it is parsed. A larger body is certainly invalid, and
+refusing it costs neither the time nor the memory of finding every fault.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,38 +12,38 @@ from typing import Any
 from pydantic import BaseModel
 
 _ESCAPED = 12
-"""Most bytes of one character in JSON: a pair of surrogates, each as ``\\uXXXX``."""
+"""Maximum bytes of one character in JSON: a pair of surrogates, each as ``\\uXXXX``."""
 _SCALAR = 64
-"""Most bytes of a number, a time or a word such as ``false``."""
+"""Maximum bytes of a number, a time or a word such as ``false``."""
 _LAYOUT = 64
-"""Bytes of white space that go with one mark, where a body is indented for people to read."""
+"""Bytes of white space per mark in an indented body."""
 _SPARE_BYTES = 4_096
 _SPARE_MARKS = 1_000
-"""What a body may have beyond the bounds, so that a slip is named: a misspelt field, not a size."""
+"""Tolerance above the bounds, so that a message names a misspelt field rather than a size."""
 
 Schema = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """The most of each that the JSON of a body can have."""
+    """The maximum sizes of the JSON of a valid body."""
 
     marks: int
-    """Commas and opening brackets outside strings: about the number of its values."""
+    """Number of commas and opening brackets outside strings, about the number of values."""
     num_bytes: int
 
 
 @cache
 def bounds_of(kind: type[BaseModel]) -> Bounds:
-    """Return the bounds of a body; every list, map and text in it must have one of its own.
+    """Return the bounds of a body; every list, map and text in its schema must have a bound.
 
     Raises:
-        TypeError: naming the field without a bound, which is a mistake of ours.
+        TypeError: naming a field of the schema that has no bound.
     """
     schema = kind.model_json_schema()
-    found = _bounds(schema, schema.get("$defs", {}), kind.__name__)
-    marks = found.marks + _SPARE_MARKS
-    return Bounds(marks, found.num_bytes + _LAYOUT * found.marks + _SPARE_BYTES)
+    exact = _bounds(schema, schema.get("$defs", {}), kind.__name__)
+    num_bytes = exact.num_bytes + _LAYOUT * exact.marks + _SPARE_BYTES
+    return Bounds(exact.marks + _SPARE_MARKS, num_bytes)
 
 
 def _bounds(schema: Schema, named: Schema, place: str) -> Bounds:
@@ -67,11 +67,11 @@ def _bounds(schema: Schema, named: Schema, place: str) -> Bounds:
 
 
 def _object(fields: Mapping[str, Schema], named: Schema, place: str) -> Bounds:
-    parts = [_bounds(one, named, f"{place}.{name}") for name, one in fields.items()]
+    values = [_bounds(one, named, f"{place}.{name}") for name, one in fields.items()]
     names = sum(4 + _ESCAPED * len(name) for name in fields)
     return Bounds(
-        len(parts) + sum(part.marks for part in parts),
-        names + sum(part.num_bytes for part in parts),
+        len(values) + sum(value.marks for value in values),
+        names + sum(value.num_bytes for value in values),
     )
 
 
@@ -93,12 +93,12 @@ def _times(count: int, each: Bounds) -> Bounds:
     return Bounds(max(count, 1) + count * each.marks, 2 + count * (1 + each.num_bytes))
 
 
-def _largest(parts: Sequence[Bounds]) -> Bounds:
-    return Bounds(max(part.marks for part in parts), max(part.num_bytes for part in parts))
+def _largest(some: Sequence[Bounds]) -> Bounds:
+    return Bounds(max(one.marks for one in some), max(one.num_bytes for one in some))
 
 
 def _bound(schema: Schema, name: str, place: str) -> int:
-    found = schema.get(name)
-    if not isinstance(found, int):
+    bound = schema.get(name)
+    if not isinstance(bound, int):
         raise TypeError(f"{place} has no {name}: nothing bounds it")
-    return found
+    return bound

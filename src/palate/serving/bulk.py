@@ -1,8 +1,8 @@
-"""Many rows in one body: a JSON array, JSON lines or Parquet, each row checked by itself.
+"""Bulk bodies: many rows as a JSON array, JSON lines or Parquet.
 
-Whatever the form, rows come one at a time, as bytes, and go through one loop: it counts them,
-checks each, and makes of it what is stored, so that no row but the last is in memory as it came. It
-ends at the first row that is wrong.
+In each format the rows come one at a time, as bytes, and pass through one loop that counts them,
+checks each, and makes the stored value of it, so that only one row at a time is in memory as bytes.
+The loop ends at the first wrong row.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +11,7 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from palate.serving.bounds import bounds_of
-from palate.serving.json_rows import Raw, array_rows, is_array, line_rows, too_long
+from palate.serving.json_rows import RawBytes, array_rows, is_array, line_rows, too_long
 from palate.serving.objects import parse_object
 from palate.serving.parquet import parquet_rows
 from palate.serving.problems import Invalid, TooLarge, WrongMediaType
@@ -30,46 +30,46 @@ MEDIA_TYPES: Mapping[str, str] = {
 }
 
 LONGEST_ROW = 2 * 2**20
-"""Bytes of one row: as many as one item or user may have that comes alone."""
+"""Bytes of one row, as many as an item or user may have in a body of its own."""
 _MOST_LINES = 2 * MAX_BULK_ROWS
-"""Lines that are looked at, blank ones included."""
+"""Number of lines, including blank ones."""
 
-Rows = Iterator[tuple[str, Raw]]
-"""Where each row stands, in words, and the row as JSON."""
+Rows = Iterator[tuple[str, RawBytes]]
+"""The place of each row in words, and the row as JSON."""
 
 
 def parse_rows(
-    body: Raw,
+    body: RawBytes,
     media_type: str,
     kind: type[Row],
     make: Callable[[Row], Made],
     *,
     most: int = MAX_BULK_ROWS,
 ) -> list[Made]:
-    """Return what is made of the rows of a body, of all or of none.
+    """Return the values that ``make`` makes of all rows of a body.
 
     Raises:
-        Invalid: naming the first row that is wrong, and what is wrong in it.
+        Invalid: naming the first wrong row, and what is wrong in it.
         TooLarge: when there are more than ``most`` rows, or one is too long.
-        WrongMediaType: when the body is of a type that is not read.
+        WrongMediaType: when the body has another type.
     """
-    found: list[Made] = []
+    values: list[Made] = []
     longest = min(LONGEST_ROW, bounds_of(kind).num_bytes)
     for place, row in _rows(body, media_type, kind, longest):
         if len(row) > longest:
             raise too_long(longest)
-        if len(found) == most:
+        if len(values) == most:
             raise TooLarge(
                 f"The body holds more than {most:,} rows; so many are read at once.",
                 hint="Send it in parts.",
             )
-        found.append(make(parse_object(row, kind, place)))
-    if not found:
+        values.append(make(parse_object(row, kind, place)))
+    if not values:
         raise Invalid("The body holds no row.", hint="Send at least one.")
-    return found
+    return values
 
 
-def _rows(body: Raw, media_type: str, kind: type[BaseModel], longest: int) -> Rows:
+def _rows(body: RawBytes, media_type: str, kind: type[BaseModel], longest: int) -> Rows:
     match media_type:
         case "application/json":
             return _json_rows(body, longest)
@@ -86,8 +86,8 @@ def _rows(body: Raw, media_type: str, kind: type[BaseModel], longest: int) -> Ro
             )
 
 
-def _json_rows(body: Raw, longest: int) -> Rows:
-    """Give one object, or the elements of an array."""
+def _json_rows(body: RawBytes, longest: int) -> Rows:
+    """Return one object, or the elements of an array."""
     if is_array(body):
         return ((f"row {number}", row) for number, row in enumerate(array_rows(body, longest), 1))
     return iter([("", body)])

@@ -1,6 +1,7 @@
-"""How often answers are followed, counted now and again: nobody waits for it but the first to ask.
+"""Click-through by model, counted from time to time in the background.
 
-To count a month of answers takes longer the more there are; the figures are as old as that allows.
+Counting a month of answers takes longer the more there are, so the figures may be some seconds old.
+Only the first caller waits for them.
 """
 
 import asyncio
@@ -9,31 +10,30 @@ import time
 from collections.abc import Sequence
 
 from palate.errors import PalateError
-from palate.serving.store import Store
-from palate.serving.telemetry import Clicks
+from palate.serving.store import ClickThrough, Store
 
 _logger = logging.getLogger(__name__)
 
 _DAYS = 30
 _DAY = 86_400.0
 _SECONDS = 15.0
-"""How old the figures may be, where counting is quick."""
+"""Age of the figures at which they are counted again, if counting is quick."""
 _REST = 20.0
-"""So many times as long as counting took, nothing is counted."""
+"""The pause after a count is at least this many times as long as the count took."""
 
 
 class ClickCounter:
-    """The click-through of each model over the last month."""
+    """Click-through of each model over the last month."""
 
     def __init__(self, store: Store) -> None:
-        """Count in ``store``; nothing is counted before somebody asks."""
+        """Count in ``store``; the first count starts with the first call of :meth:`refresh`."""
         self._store = store
         self._due = float("-inf")
         self._counting: asyncio.Task[None] | None = None
-        self.figures: Sequence[Clicks] = ()
+        self.figures: Sequence[ClickThrough] = ()
 
     async def refresh(self) -> None:
-        """See that it is counted anew where the figures are old; the first to ask waits."""
+        """Start a new count if the figures are old; only the first call waits for it."""
         if time.monotonic() < self._due:
             return
         first = self._counting is None
@@ -43,11 +43,11 @@ class ClickCounter:
             await self._counting
 
     async def close(self) -> None:
-        """Let go of what is being counted."""
+        """Cancel a count that is under way."""
         if self._counting is None:
             return
         self._counting.cancel()
-        # A task of a loop that has stopped, as tests leave them, can be waited for no more.
+        # A task whose event loop has stopped, as in tests, cannot be awaited any more.
         if self._counting.get_loop() is asyncio.get_running_loop():
             await asyncio.gather(self._counting, return_exceptions=True)
 
@@ -55,8 +55,8 @@ class ClickCounter:
         began = time.monotonic()
         try:
             since = time.time() - _DAYS * _DAY
-            found = await asyncio.to_thread(self._store.click_through, since)
-            self.figures = [Clicks(x.model_version, x.shown, x.clicked) for x in found.values()]
+            by_model = await asyncio.to_thread(self._store.click_through, since)
+            self.figures = list(by_model.values())
         except PalateError as error:
             _logger.warning("clicks could not be counted: %s", error)
         finally:

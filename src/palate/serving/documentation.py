@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI derives from the routes, and what it cannot see."""
+"""The OpenAPI document: what FastAPI derives from the routes, and the request bodies."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -54,7 +54,7 @@ _PROBLEM: Mapping[str, Any] = {
 
 
 def openapi_of(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI document of the application, made once."""
+    """Return the OpenAPI document of the application; it is made once."""
     if app.openapi_schema:
         return app.openapi_schema
     document = get_openapi(
@@ -70,18 +70,24 @@ def openapi_of(app: FastAPI) -> dict[str, Any]:
         "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}
     }
     refusal = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    for path, _, operation in _operations(document):
+    for path, operation in _operations(document):
         answers = operation["responses"]
         answers.pop("422", None)
-        answers["4XX"] = {"description": "A refusal; the message says why.", "content": refusal}
-        answers["503"] = {"description": "Busy: see Retry-After.", "content": refusal}
+        answers["4XX"] = {
+            "description": "The request is refused; the message says why.",
+            "content": refusal,
+        }
+        answers["503"] = {
+            "description": "The service is busy or stopping; try again after Retry-After seconds.",
+            "content": refusal,
+        }
         if path.startswith("/v1") or path == "/metrics":
             operation["security"] = [{"key": []}]
     app.openapi_schema = document
     return document
 
 
-def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, item in document["paths"].items():
-        for method, operation in item.items():
-            yield path, method, operation
+def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            yield path, operation

@@ -1,26 +1,23 @@
-"""How routes read requests and write answers: one way in, one way out, both documented."""
+"""How routes read requests and write responses, and how both are documented."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated, Any, TypeVar
 
-import orjson
 from fastapi import Depends, Path
 from pydantic import BaseModel, BeforeValidator
 from starlette.requests import Request
-from starlette.responses import Response
 
-from palate.serving.auth import Scope
 from palate.serving.bounds import bounds_of
 from palate.serving.bulk import parse_rows
-from palate.serving.json_rows import Raw
-from palate.serving.limits import refuse_encoded
-from palate.serving.middleware import SLASH, visit_of
+from palate.serving.json_rows import RawBytes
+from palate.serving.middleware import SLASH, context_of
 from palate.serving.objects import parse_object
-from palate.serving.problems import WrongMediaType
+from palate.serving.problems import BadRequest, WrongMediaType
 from palate.serving.schemas import Id
 from palate.serving.service import Service
+from palate.serving.store.records import Scope
 
 Body = TypeVar("Body", bound=BaseModel)
 Made = TypeVar("Made")
@@ -28,33 +25,26 @@ Made = TypeVar("Made")
 _JSON = "application/json"
 
 PathId = Annotated[Id, BeforeValidator(lambda text: text.replace(SLASH, "/")), Path()]
-"""An id in a path; a slash within it travels as ``%2F``."""
-
-JSON_HEADERS = {"content-type": _JSON}
+"""An id in a path; a slash within it is sent as ``%2F``."""
 
 
 def service_of(request: Request) -> Service:
-    """Return the service that the application was made for."""
+    """Return the service of the application."""
     service: Service = request.app.state.service
     return service
 
 
-def needs(scope: Scope) -> Any:  # noqa: ANN401 - what FastAPI calls a dependency has no type
-    """Return the dependency of a route that asks for a key of this scope."""
+def needs(scope: Scope) -> Any:  # noqa: ANN401 - a dependency of FastAPI has no type
+    """Return the dependency of a route that needs a key with this scope."""
 
     async def admitted(request: Request) -> None:
-        visit = visit_of(request)
+        context = context_of(request)
         gate = service_of(request).gate
-        caller = await gate.admit(request.scope["headers"], visit.client, scope)
-        visit.key_id = caller.key_id
+        caller = await gate.admit(request.scope["headers"], context.client, scope)
+        context.key_id = caller.key_id
 
     admitted.__name__ = f"needs_{scope}"
     return Depends(admitted)
-
-
-def answer(value: object, status: int = 200) -> Response:
-    """Return plain values as JSON."""
-    return Response(orjson.dumps(value), status_code=status, headers=JSON_HEADERS)
 
 
 async def read(request: Request, kind: type[Body]) -> Body:
@@ -68,13 +58,18 @@ async def read(request: Request, kind: type[Body]) -> Body:
     return await read_as(request, partial(parse_object, kind=kind), most)
 
 
-async def read_as(request: Request, parse: Callable[[Raw], Made], most: int) -> Made:
-    """Return what ``parse`` makes of a body of JSON of at most ``most`` bytes.
+async def read_as(request: Request, parse: Callable[[RawBytes], Made], most: int) -> Made:
+    """Return a parsed body of JSON of at most ``most`` bytes.
 
     Raises:
         TooLarge: when it is over the limit.
+        WrongMediaType: when it is not declared as JSON, such as a form of another site.
     """
-    refuse_other_types(request)
+    if (media := _media_type(request)) != _JSON:
+        raise WrongMediaType(
+            f"The body is {media[:100]!r}; this route reads {_JSON}.",
+            hint=f"Send Content-Type: {_JSON}",
+        )
     service = service_of(request)
     limits, headers = service.limits, request.scope["headers"]
     most = min(most, limits.body_bytes)
@@ -88,17 +83,16 @@ async def read_as(request: Request, parse: Callable[[Raw], Made], most: int) -> 
 async def bulk_rows(
     request: Request, kind: type[Body], make: Callable[[Body], Made]
 ) -> AsyncIterator[list[Made]]:
-    """Give what is made of the rows of a bulk, all checked; the next bulk waits for the block.
+    """Give the checked rows of a bulk; the next bulk is parsed after the block has ended.
 
     Raises:
         Invalid: naming the first wrong row.
         TooLarge: when it is over the limit.
     """
     service = service_of(request)
-    limits, headers, media = service.limits, request.scope["headers"], media_type(request)
-    refuse_encoded(headers)
+    limits, headers, media = service.limits, request.scope["headers"], _media_type(request)
 
-    def parse(body: Raw) -> list[Made]:
+    def parse(body: RawBytes) -> list[Made]:
         return parse_rows(body, media, kind, make)
 
     async with (
@@ -110,33 +104,25 @@ async def bulk_rows(
         yield rows
 
 
-def media_type(request: Request) -> str:
-    """Return the type of a body, without its parameters; JSON where none is said."""
-    for name, value in request.scope["headers"]:
-        if name == b"content-type":
-            text: str = value.partition(b";")[0].strip().lower().decode("latin-1")
-            return text
-    return _JSON
-
-
-def refuse_other_types(request: Request) -> None:
-    """Refuse a body that is not said to be JSON; a foreign form cannot pass for it.
+def _media_type(request: Request) -> str:
+    """Return the media type of a body, without its parameters; JSON if there is none.
 
     Raises:
-        WrongMediaType: when it is said to be something else.
+        BadRequest: when the body is compressed: its size does not bound what it unpacks to.
     """
-    refuse_encoded(request.scope["headers"])
-    if (found := media_type(request)) != _JSON:
-        raise WrongMediaType(
-            f"The body is {found[:100]!r}; this route reads {_JSON}.",
-            hint=f"Send Content-Type: {_JSON}",
-        )
+    media = _JSON
+    for name, value in reversed(request.scope["headers"]):  # of several the first counts
+        if name == b"content-encoding" and value.lower() != b"identity":
+            raise BadRequest("Compressed bodies are not read.", hint="Send it as it is.")
+        if name == b"content-type":
+            media = value.partition(b";")[0].strip().lower().decode("latin-1")
+    return media
 
 
 def body_of(*kinds: type[BaseModel], also: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return the OpenAPI description of a body that is one of ``kinds``.
 
-    ``also`` names further media types, each with what is in it.
+    ``also`` maps further media types to their descriptions.
     """
     refs = [{"$ref": f"#/components/schemas/{kind.__name__}"} for kind in kinds]
     content: dict[str, Any] = {_JSON: {"schema": refs[0] if len(refs) == 1 else {"anyOf": refs}}}
@@ -148,7 +134,7 @@ def body_of(*kinds: type[BaseModel], also: Mapping[str, str] | None = None) -> d
 
 
 def answers(description: str, example: object = None, status: int = 200) -> dict[int | str, Any]:
-    """Return the OpenAPI description of a route's success."""
+    """Return the OpenAPI description of a successful response."""
     content: dict[str, Any] = {"schema": {"type": "object"}}
     if example is not None:
         content["example"] = example

@@ -1,8 +1,9 @@
-"""JSON measured and cut into rows before anything is made of it.
+"""Counts the values of a JSON text and splits it into rows, without parsing it.
 
-To parse a list of millions of empty objects takes gigabytes, and keeps every other thread waiting
-while it lasts. Here the text alone is looked at, a piece at a time: its marks are counted, or found
-where one row ends and the next begins. Whether a row is JSON at all is found when it is parsed.
+Parsing a list of millions of empty objects takes gigabytes and blocks all other threads meanwhile.
+This module scans only the text, a piece at a time, for marks: the brackets and commas outside
+strings. Marks give the number of values, and the places where rows end. Whether a row is valid JSON
+is found later, when the row is parsed.
 """
 
 import re
@@ -14,52 +15,51 @@ from jaxtyping import Bool, Int, UInt8
 from palate.serving.problems import Invalid, TooLarge
 
 _CHUNK = 2**18
-"""Bytes looked at together: a millisecond's work."""
+"""Bytes that are scanned in one step: a millisecond of work."""
 _OPENS, _CLOSES, _COMMA = 1, 2, 3
 _QUOTE, _BACKSLASH = ord('"'), ord("\\")
-_LINE_FEED = ord("\n")
-_ENDS_LINE = np.frombuffer(b"\n\r", dtype=np.uint8)
 
 _KIND = np.zeros(256, dtype=np.uint8)
-"""What a byte outside a string is."""
+"""The kind of each byte outside a string; 0 is none."""
 _KIND[list(b"[{")] = _OPENS
 _KIND[list(b"]}")] = _CLOSES
 _KIND[ord(",")] = _COMMA
 _STEP = np.array([0, 1, -1, 0], dtype=np.int32)
-"""By how much each kind makes the text deeper."""
+"""The change of depth at a mark of each kind."""
 
 _ARRAY = re.compile(rb"\s{0,4096}\[")
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 
-Raw = bytes | bytearray
-"""A text as it came."""
+RawBytes = bytes | bytearray
+"""Bytes of a body as received, before they are parsed."""
 Bytes = UInt8[np.ndarray, " bytes"]
 Places = Int[np.ndarray, " places"]
 Kinds = UInt8[np.ndarray, " places"]
 
 
-def num_marks(text: Raw, most: int) -> int:
+def num_marks(text: RawBytes, most: int) -> int:
     """Return the number of commas and opening brackets outside strings, or one above ``most``."""
-    # Those inside strings too are counted in no time, and are seldom too many.
+    # This fast count includes marks inside strings, and rarely exceeds ``most``.
     rough = sum(text.count(mark) for mark in (b",", b"[", b"{"))
     if rough <= most:
         return rough
-    scanner, found = _Scanner(), 0
+    scanner, marks = _Scanner(), 0
     data = np.frombuffer(text, dtype=np.uint8)
     for start in range(0, len(data), _CHUNK):
         _, kinds = scanner.marks(data[start : start + _CHUNK])
-        found += int((kinds != _CLOSES).sum())
-        if found > most:
+        marks += int((kinds != _CLOSES).sum())
+        if marks > most:
             return most + 1
-    return found
+    return marks
 
 
-def is_array(text: Raw) -> bool:
-    """Tell whether a JSON text is an array, by its first letter."""
+def is_array(text: RawBytes) -> bool:
+    """Tell whether a JSON text is an array, by its first character."""
     return _ARRAY.match(text) is not None
 
 
-def array_rows(text: Raw, longest: int) -> Iterator[Raw]:
-    """Give the elements of a JSON array one by one, each unparsed; ``text`` is one.
+def array_rows(text: RawBytes, longest: int) -> Iterator[RawBytes]:
+    """Return the elements of a JSON array one by one, not parsed.
 
     Raises:
         Invalid: when the array does not end, or something follows it.
@@ -72,41 +72,36 @@ def array_rows(text: Raw, longest: int) -> Iterator[Raw]:
             row = text[start:place]
             is_last = text[place : place + 1] == b"]"
             if is_last and start == first and not row.strip():
-                return  # an array of nothing
+                return  # an empty array
             yield row
             start = place + 1
         if reached - start > longest:
             raise too_long(longest)
 
 
-def line_rows(text: Raw, longest: int, most: int) -> Iterator[tuple[int, Raw]]:
-    """Give the lines of a text one by one with their numbers; blank ones are left out.
+def line_rows(text: RawBytes, longest: int, most: int) -> Iterator[tuple[int, RawBytes]]:
+    """Return the lines of a text that are not blank one by one, with their numbers.
 
     Raises:
         TooLarge: when a line is much longer than ``longest`` bytes, or there are more than
-            ``most``, those that are blank included.
+            ``most``, including blank ones.
     """
-    data = np.frombuffer(text, dtype=np.uint8)
     start = number = 0
-    for begin in range(0, len(data), _CHUNK):
-        chunk = data[begin : begin + _CHUNK]
-        for place in (np.flatnonzero(np.isin(chunk, _ENDS_LINE)) + begin).tolist():
-            # Of the two characters that end a line in some files, the first ended it.
-            if not (text[place] == _LINE_FEED and text[place - 1 : place] == b"\r"):
-                number += 1
-            if number > most:
-                raise TooLarge(f"There are more than {most:,} lines.", hint="Send it in parts.")
-            if line := text[start:place].strip():
-                yield number, line
-            start = place + 1
-        if begin + len(chunk) - start > longest:
+    while start < len(text):
+        # A search of bounded length, which blocks other threads only for a moment.
+        end = _LINE_END.search(text, start, start + longest + _CHUNK)
+        if end is None and len(text) - start > longest:
             raise too_long(longest)
-    if line := text[start:].strip():
-        yield number + 1, line
+        number += 1
+        if number > most:
+            raise TooLarge(f"There are more than {most:,} lines.", hint="Send it in parts.")
+        if line := text[start : end.start() if end else len(text)].strip():
+            yield number, line
+        start = end.end() if end else len(text)
 
 
 def _array_cuts(data: Bytes, start: int) -> Iterator[tuple[Places, int]]:
-    """Give the places of the commas between elements and of the end, and how far was looked."""
+    """Return the places of the commas between elements and of the end, and the scanned length."""
     scanner = _Scanner(depth=1)
     for begin in range(start, len(data), _CHUNK):
         chunk = data[begin : begin + _CHUNK]
@@ -129,19 +124,19 @@ _HINT = "Send the whole of it, from [ to ]."
 
 
 class _Scanner:
-    """Goes through a text chunk by chunk and remembers what it is in the middle of."""
+    """Scans a text chunk by chunk, and keeps its state between chunks."""
 
     def __init__(self, depth: int = 0) -> None:
-        """Begin outside any string, inside so many brackets."""
+        """Begin outside any string, inside ``depth`` brackets."""
         self._depth = depth
         self._in_string = False
         self._escapes = False
-        """Whether the last chunk ended with a backslash that takes away the meaning of the next."""
+        """Whether the last chunk ended with a backslash that escapes the next character."""
 
     def marks(self, chunk: Bytes) -> tuple[Places, Kinds]:
         """Return the places and kinds of the brackets and commas that are outside strings."""
         quotes = self._quotes(chunk)
-        # Behind an odd number of quotes the text is within a string.
+        # After an odd number of quotes the text is inside a string.
         inside = np.bitwise_xor.accumulate(quotes.view(np.uint8))
         if self._in_string:
             inside ^= 1
@@ -152,14 +147,14 @@ class _Scanner:
         return places, kinds[places]
 
     def depths(self, kinds: Kinds) -> Int[np.ndarray, " places"]:
-        """Return how many brackets are open behind each mark."""
+        """Return how many brackets are open after each mark."""
         depths: np.ndarray = self._depth + np.cumsum(_STEP[kinds])
         if len(depths):
             self._depth = int(depths[-1])
         return depths
 
     def _quotes(self, chunk: Bytes) -> Bool[np.ndarray, " bytes"]:
-        """Return where strings begin and end: at the quotes that no backslash escapes."""
+        """Return where strings begin and end: the quotes that no backslash escapes."""
         quotes: np.ndarray = chunk == _QUOTE
         slashes = np.flatnonzero(chunk == _BACKSLASH)
         if self._escapes:
@@ -167,8 +162,8 @@ class _Scanner:
         if not len(slashes):
             self._escapes = False
             return quotes
-        # Of a run of backslashes every second one escapes what follows, the first of them to begin
-        # with; where one before the chunk escaped the first, the second is the first.
+        # In a run of backslashes the first, third, ... escape the next character; if the previous
+        # chunk ended with an escape, the second, fourth, ... do.
         begins = np.diff(slashes, prepend=-2) != 1
         offsets = slashes - np.maximum.accumulate(np.where(begins, slashes, 0))
         if self._escapes and slashes[0] == 0:

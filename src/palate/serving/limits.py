@@ -1,51 +1,48 @@
-"""What one client may cost: sizes of bodies, time, requests and connections at once."""
+"""Limits: sizes of bodies, time, and the numbers of requests and connections."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from palate.serving.problems import BadRequest, BodyTimeout, TooLarge
+from palate.serving.problems import BodyTimeout, TooLarge
 
 Receive = Callable[[], Awaitable[Any]]
-"""ASGI's own type: a message is a dictionary of anything."""
+"""ASGI's own type: a message is a dictionary with values of any type."""
+Headers = list[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of the service; a request over one gets a 4xx or 503 that names it."""
+    """The limits of a service; a request over one gets a 4xx or 503 that names it."""
 
     body_bytes: int = 2 * 2**20
     bulk_bytes: int = 64 * 2**20
     body_seconds: float = 15.0
-    """For a whole body to arrive."""
+    """Time for a whole body to arrive."""
     bulk_seconds: float = 120.0
     memory_bytes: int = 256 * 2**20
-    """Of all large bodies that are in memory at once; more get 503."""
+    """Size of all large bodies in memory together; further ones get 503."""
     in_flight: int = 256
-    """Requests being answered at once; more get 503."""
+    """Number of requests at a time; further ones get 503."""
     streams: int = 16
-    """Event streams open at once."""
+    """Number of open event streams."""
     connections: int = 2_048
 
 
 class ClientGoneError(Exception):
-    """The client hung up before its request was whole; there is nobody to answer."""
-
-
-def _nothing(_: int) -> None:
-    """Do nothing about what arrived."""
+    """The client hung up before its request was complete."""
 
 
 async def read_body(
     receive: Receive,
-    headers: "Headers",
+    headers: Headers,
     *,
     most: int,
     seconds: float,
-    arrived: Callable[[int], None] = _nothing,
+    arrived: Callable[[int], None],
 ) -> bytes | bytearray:
-    """Return the body of a request; ``arrived`` is told each time how much of it is there.
+    """Return the body of a request; ``arrived`` gets the number of bytes after each part.
 
     Raises:
         TooLarge: when it is longer than ``most`` bytes.
@@ -66,13 +63,10 @@ async def read_body(
         ) from None
 
 
-Headers = list[tuple[bytes, bytes]]
-
-
 async def _all_parts(
     receive: Receive, most: int, arrived: Callable[[int], None]
 ) -> bytes | bytearray:
-    # A body of many parts grows where it is: to join them would copy all of it in one go.
+    # A body of many parts grows in place: joining the parts would copy all of it in one step.
     whole = bytearray()
     message = await receive()
     while message["type"] == "http.request":
@@ -95,17 +89,6 @@ def _too_large(most: int) -> TooLarge:
     return TooLarge(
         f"The body is larger than {most:,} bytes.",
         hint="Send less at a time.",
-        # What is left of the body is not read: the connection cannot be used again.
+        # The rest of the body is not read, so the connection cannot be used again.
         headers={"Connection": "close"},
     )
-
-
-def refuse_encoded(headers: Headers) -> None:
-    """Refuse a compressed body: its size says nothing about what it becomes.
-
-    Raises:
-        BadRequest: when the body is compressed.
-    """
-    for name, value in headers:
-        if name == b"content-encoding" and value.lower() != b"identity":
-            raise BadRequest("Compressed bodies are not read.", hint="Send it as it is.")

@@ -1,9 +1,9 @@
-"""The model as tools of an assistant, by the Model Context Protocol over standard input and output.
+"""The service as tools of an assistant: the Model Context Protocol on standard input and output.
 
-Each tool is one sentence around the same service that answers over HTTP, so that both doors check,
-answer and refuse alike.
+Every tool calls the same service as HTTP, so that both check, answer and refuse alike.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
@@ -17,10 +17,10 @@ from starlette.responses import Response
 from palate import __version__
 from palate.errors import MissingExtraError, PalateError
 from palate.serving.problems import NotFound, invalid
+from palate.serving.routes.feedback import event_of
 from palate.serving.schemas import EventBody, ExplainBody, RecommendBody, SearchBody
 from palate.serving.service import Service
 from palate.serving.startup import open_service
-from palate.serving.store import Event
 from palate.serving.telemetry import RequestContext, log_as_json
 
 try:
@@ -33,11 +33,11 @@ Body = TypeVar("Body", bound=BaseModel)
 Result = TypeVar("Result")
 
 Reply = dict[str, Any]
-"""JSON of many shapes; the assistant reads it as it is."""
+"""JSON fields, which the assistant reads as text."""
 
 _ABOUT = (
-    "Recommends items of one shop to its users. Ask `recommend` with a user id, or with the ids of "
-    "items somebody liked; `search` finds item ids by words. Tell what people chose with "
+    "Recommends items of one shop to its users. Call `recommend` with a user id, or with the ids "
+    "of items somebody liked; `search` finds item ids by words. Store what people chose with "
     "`record_feedback`: it changes the next recommendation."
 )
 
@@ -54,12 +54,12 @@ def run_mcp(model: Path, db: str) -> None:
         ArtifactError: when the folder is damaged.
         ConfigError: when the store cannot be used.
     """
-    log_as_json()  # to standard error: standard output belongs to the protocol
+    log_as_json()  # to standard error, since standard output belongs to the protocol
     mcp_server(open_service({model: 1.0}, db)).run()
 
 
 def mcp_server(service: Service) -> MCPServer[None]:
-    """Return the tools around a service."""
+    """Return the tools of a service."""
 
     @asynccontextmanager
     async def running(_: MCPServer[None]) -> AsyncIterator[None]:
@@ -76,7 +76,7 @@ def mcp_server(service: Service) -> MCPServer[None]:
 
 
 def _add_lists(server: MCPServer[None], service: Service) -> None:
-    """Add the tools that answer with items."""
+    """Add the tools that return lists of items."""
     answering = service.answering
 
     @server.tool()
@@ -89,10 +89,13 @@ def _add_lists(server: MCPServer[None], service: Service) -> None:
         ] = None,
         explain: Annotated[bool, Field(description="Say why, by events of the history.")] = True,
     ) -> Reply:
-        """Recommend items to a user, or to anybody by what they chose so far."""
-        asked = {"user_id": user_id, "history": history, "n": n, "prompt": prompt}
-        body = _checked(RecommendBody, asked | {"explain": explain})
-        return await _reply(answering.recommend(_visit("recommend"), body))
+        """Recommend items to a user, or to anybody by the items they chose so far.
+
+        `missing_ids` names items of the history that the shop does not have.
+        """
+        fields = {"user_id": user_id, "history": history, "n": n, "prompt": prompt}
+        body = _checked(RecommendBody, fields | {"explain": explain})
+        return await _reply(answering.recommend(_context("recommend"), body))
 
     @server.tool()
     async def search(
@@ -100,13 +103,13 @@ def _add_lists(server: MCPServer[None], service: Service) -> None:
         user_id: UserId = None,
         n: Count = 10,
     ) -> Reply:
-        """Find items by words; with a user, what they like comes first."""
+        """Find items by words, personalised for a user if one is given."""
         body = _checked(SearchBody, {"query": query, "user_id": user_id, "n": n})
-        return await _reply(answering.search(_visit("search"), body))
+        return await _reply(answering.search(_context("search"), body))
 
 
 def _add_explanation(server: MCPServer[None], service: Service) -> None:
-    """Add the tool that says why."""
+    """Add the tool that explains."""
 
     @server.tool()
     async def explain(
@@ -114,82 +117,75 @@ def _add_explanation(server: MCPServer[None], service: Service) -> None:
         user_id: UserId = None,
         history: Liked = None,
         aspect: Annotated[
-            str | None, Field(description="What a text is to speak of; not every model writes one.")
+            str | None,
+            Field(description="The aspect that a text is about; not every model writes texts."),
         ] = None,
     ) -> Reply:
-        """Say which events of somebody's history weigh most for an item, and in words if it can."""
-        asked = {"item_id": item_id, "user_id": user_id, "history": history, "aspect": aspect}
+        """Name the most important events for an item, and explain it in words if possible."""
+        fields = {"item_id": item_id, "user_id": user_id, "history": history, "aspect": aspect}
         if aspect is not None or "explanation" in service.main.capabilities.in_words:
-            asked["form"] = "text"
-        body = _checked(ExplainBody, asked)
-        return await _reply(service.answering.explain(_visit("explain"), body))
+            fields["form"] = "text"
+        body = _checked(ExplainBody, fields)
+        return await _reply(service.answering.explain(_context("explain"), body))
 
 
 def _add_records(server: MCPServer[None], service: Service) -> None:
-    """Add the tools that read and write what the shop knows."""
+    """Add the tools that read an item and store an event."""
 
     @server.tool()
     async def item_details(item_id: ItemId) -> Reply:
-        """Return everything the shop says of an item."""
-        return await _told(_item(service, item_id))
+        """Return all fields of an item."""
+        return await _or_tool_error(_item(service, item_id))
 
     @server.tool()
     async def record_feedback(
-        user_id: Annotated[str, Field(description="Who did it.")],
+        user_id: Annotated[str, Field(description="The user who did it.")],
         item_id: ItemId,
         event_type: Annotated[str, Field(description="view, click, purchase, ...")] = "click",
         recommendation_id: Annotated[
-            str | None, Field(description="Of the answer that showed the item.")
+            str | None, Field(description="The id of the answer that showed the item.")
         ] = None,
     ) -> Reply:
-        """Store what somebody did with an item, for good; it changes the next recommendation."""
-        asked = {"user_id": user_id, "item_id": item_id, "event_type": event_type}
-        body = _checked(EventBody, asked | {"recommendation_id": recommendation_id})
-        return await _told(_stored(service, body))
+        """Store an event of a user with an item; it changes the next recommendation."""
+        fields = {"user_id": user_id, "item_id": item_id, "event_type": event_type}
+        body = _checked(EventBody, fields | {"recommendation_id": recommendation_id})
+        return await _or_tool_error(_stored(service, body))
 
 
 async def _item(service: Service, item_id: str) -> Reply:
-    found = await service.item(item_id)
-    if found is None:
+    item = await asyncio.to_thread(service.listing.item, item_id)
+    if item is None:
         raise NotFound(f"There is no item {item_id[:100]!r}.", hint="Find one with search.")
-    return found
+    return item
 
 
 async def _stored(service: Service, body: EventBody) -> Reply:
-    event = Event(
-        user_id=body.user_id,
-        item_id=body.item_id,
-        event_type=body.event_type,
-        value=None,
-        timestamp=time.time(),
-        recommendation_id=body.recommendation_id,
-    )
-    (outcome,) = await service.feedback([event], "accumulate")
+    (outcome,) = await service.feedback([event_of(body, time.time())], "accumulate")
     return {"outcome": outcome, "missing_ids": service.missing({body.item_id})}
 
 
-def _visit(tool: str) -> RequestContext:
+def _context(tool: str) -> RequestContext:
     return RequestContext(
         request_id="", client="mcp", started=time.perf_counter(), route=f"mcp:{tool}"
     )
 
 
-def _checked(kind: type[Body], asked: Mapping[str, object]) -> Body:
-    """Return the arguments of a tool under the same rules as a request."""
+def _checked(kind: type[Body], fields: Mapping[str, object]) -> Body:
+    """Return the arguments of a tool, validated by the rules of a request."""
     try:
-        return kind.model_validate({name: x for name, x in asked.items() if x is not None})
+        return kind.model_validate({name: x for name, x in fields.items() if x is not None})
     except ValidationError as error:
         raise _refusal(invalid(error)) from None
 
 
 async def _reply(answer: Awaitable[Response]) -> Reply:
-    response = await _told(answer)
-    found: Reply = orjson.loads(response.body)
-    return found
+    response = await _or_tool_error(answer)
+    reply: Reply = orjson.loads(response.body)
+    return reply
 
 
-async def _told(work: Awaitable[Result]) -> Result:
-    """Return what comes of some work; what Palate refuses, the assistant is told in words."""
+async def _or_tool_error(work: Awaitable[Result]) -> Result:
+    """Return the result of some work; a refusal becomes an error that the assistant can read."""
     try:
         return await work
     except PalateError as error:

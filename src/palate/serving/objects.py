@@ -1,4 +1,4 @@
-"""One JSON object, checked: measured first, then parsed, then looked at field by field."""
+"""Parses one JSON object: its size is checked first, then it is parsed and validated."""
 
 from typing import TypeVar
 
@@ -6,20 +6,20 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from palate.serving.bounds import bounds_of
-from palate.serving.json_rows import Raw, num_marks
+from palate.serving.json_rows import RawBytes, num_marks
 from palate.serving.problems import Invalid, invalid
 
 Body = TypeVar("Body", bound=BaseModel)
 
 _SMALL = 2_048
-"""Bytes that cost nothing to speak of, whatever is in them."""
+"""Bytes of a text that is cheap to parse whatever it holds."""
 
 
-def parse_object(text: Raw, kind: type[Body], place: str = "") -> Body:
-    """Return a JSON object as a ``kind``; ``place`` says where it stands, if among others.
+def parse_object(text: RawBytes, kind: type[Body], place: str = "") -> Body:
+    """Return a JSON object as a ``kind``; ``place`` names the row, if there are several.
 
-    What is wrong costs no more than what is right: a text of more values than a ``kind`` can have
-    is refused unparsed, and one that nests deeper than 1,024 brackets by the parser.
+    A wrong text costs no more than a right one: a text with more values than a ``kind`` can have is
+    refused before it is parsed, and the parser refuses more than 1,024 nested brackets.
 
     Raises:
         Invalid: naming what is wrong.
@@ -28,11 +28,11 @@ def parse_object(text: Raw, kind: type[Body], place: str = "") -> Body:
     return check_object(load(text, place), kind, place)
 
 
-def measure(text: Raw, kind: type[BaseModel], place: str = "") -> None:
-    """Refuse a text of more values than a ``kind`` can have; it is not parsed for that.
+def measure(text: RawBytes, kind: type[BaseModel], place: str = "") -> None:
+    """Refuse, without parsing, a text with more values than a ``kind`` can have.
 
     Raises:
-        Invalid: when it holds more than any ``kind`` does.
+        Invalid: when it has more values.
     """
     most = bounds_of(kind).marks
     if len(text) > _SMALL and num_marks(text, most) > most:
@@ -42,11 +42,11 @@ def measure(text: Raw, kind: type[BaseModel], place: str = "") -> None:
         )
 
 
-def load(text: Raw, place: str = "") -> object:
-    """Return what a JSON text says.
+def load(text: RawBytes, place: str = "") -> object:
+    """Return the value of a JSON text.
 
     Raises:
-        Invalid: when it is no JSON.
+        Invalid: when the text is not JSON.
     """
     try:
         return orjson.loads(text)
@@ -58,7 +58,7 @@ def load(text: Raw, place: str = "") -> object:
 
 
 def check_object(value: object, kind: type[Body], place: str = "") -> Body:
-    """Return what a JSON text says as a ``kind``.
+    """Return a parsed JSON value as a ``kind``.
 
     Raises:
         Invalid: naming what is wrong.

@@ -1,4 +1,4 @@
-"""Rows of a Parquet file, read by another process (see :mod:`palate.serving.parquet_child`)."""
+"""Reads the rows of a Parquet file in another process (:mod:`palate.serving.parquet_child`)."""
 
 import contextlib
 import os
@@ -14,31 +14,33 @@ import orjson
 from pydantic import BaseModel
 
 import palate
-from palate.serving.json_rows import Raw
+from palate.serving.json_rows import RawBytes
 from palate.serving.objects import measure
 from palate.serving.problems import Invalid, TooLarge
 from palate.serving.schemas import MAX_BULK_ROWS
 
 _MEMORY = 768 * 2**20
-"""Bytes that the reading process may take, the libraries it loads included."""
+"""Memory of the reading process in bytes, including its libraries."""
 _MOST_BYTES = 128 * 2**20
-"""Bytes of all rows as JSON."""
+"""Maximum bytes of all rows as JSON."""
 _SECONDS = 60.0
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT", "PYTHONHOME")
-"""Of the environment; keys and passwords are none of the other process's business."""
+"""Environment variables of the reading process: it gets no keys and no passwords."""
 
 
-def parquet_rows(body: Raw, kind: type[BaseModel], longest: int) -> Iterator[tuple[str, bytes]]:
-    """Give the rows of a Parquet file one by one as JSON objects, without what is null.
+def parquet_rows(
+    body: RawBytes, kind: type[BaseModel], longest: int
+) -> Iterator[tuple[str, bytes]]:
+    """Return the rows of a Parquet file one by one as JSON objects without nulls.
 
-    Of a row that is longer than ``longest`` bytes only the beginning is given.
+    A row that is longer than ``longest`` bytes is cut.
 
     Raises:
         Invalid: when the file cannot be read.
         TooLarge: when it holds too much.
     """
     with _child(sorted(kind.model_fields)) as (process, into, out_of):
-        with contextlib.suppress(BrokenPipeError):  # why it ended is asked below
+        with contextlib.suppress(BrokenPipeError):  # the reason is read below
             into.write(body)
             into.close()
         _check(out_of.readline(2**16))
@@ -67,21 +69,21 @@ def _check(first: bytes) -> None:
 
 
 def _plain(line: bytes, kind: type[BaseModel]) -> bytes:
-    """Leave out what is null, for in a table every row has every column; open what is JSON."""
+    """Remove nulls, since a table has every column in every row; parse attributes from JSON."""
     measure(line, kind)
     row = {name: value for name, value in orjson.loads(line).items() if value is not None}
     attributes = row.get("attributes")
     if isinstance(attributes, str):
         text = attributes.encode()
         measure(text, kind)
-        with contextlib.suppress(orjson.JSONDecodeError):  # what is none is refused with its row
+        with contextlib.suppress(orjson.JSONDecodeError):  # validation of the row refuses it
             row["attributes"] = orjson.loads(text)
     return orjson.dumps(row)
 
 
 @contextmanager
 def _child(columns: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes], IO[bytes]]]:
-    """Run the reading process, and give what it reads and writes; it ends with the block."""
+    """Run the reading process during a block; give it with its input and output."""
     numbers = [str(number) for number in (MAX_BULK_ROWS, _MOST_BYTES, _MEMORY)]
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
     environment |= {"PYTHONPATH": str(Path(palate.__file__).parents[1]), "POLARS_MAX_THREADS": "1"}

@@ -1,11 +1,10 @@
-"""A process of its own that turns a Parquet file into JSON lines: ``python -m`` runs it.
+"""A separate process that converts a Parquet file to JSON lines; ``python -m`` runs it.
 
-A file of 64 MiB can unpack to hundreds of gigabytes, and what is wrong in it is found by compiled
-code that may end the process. So it is not the service that reads it, but this: little memory is
-given to it, and all that can happen is that it ends.
+A file of 64 MiB can unpack to hundreds of gigabytes, and a damaged one may crash the compiled code
+that reads it. This process has a limit of memory, and if it crashes, the service goes on.
 
-Arguments: most rows, most bytes to write, memory in bytes, then the columns that are known. The
-file comes by standard input. The first line of standard output is ``{}``, or a refusal with
+Arguments: maximum number of rows, maximum bytes of output, memory in bytes, then the known columns.
+The file comes from standard input. The first line of standard output is ``{}``, or a refusal with
 ``status``, ``message`` and ``hint``; the rows follow.
 """
 
@@ -18,7 +17,7 @@ _ROWS_AT_ONCE = 200
 
 
 def limit_memory(num_bytes: int) -> None:
-    """Give this process no more memory than that, where the system can be told so."""
+    """Limit the memory of this process, if the system supports it."""
     try:
         import resource
     except ImportError:  # Windows
@@ -28,7 +27,7 @@ def limit_memory(num_bytes: int) -> None:
 
 
 def refusal(names: list[str], num_rows: int, known: list[str], most: int) -> Mapping[str, object]:
-    """Return why a table is not read, empty where it is."""
+    """Return the reason why a table is refused, empty if it is not."""
     if unknown := sorted(set(names) - set(known)):
         shown = ", ".join(unknown)[:200]
         return {

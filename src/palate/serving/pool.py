@@ -1,7 +1,7 @@
-"""The models in service: loaded beside each other, probed before they are asked, swapped unseen.
+"""The loaded models: each is tested before it answers, and can be swapped while others answer.
 
-Whoever asks takes a :class:`Served` and keeps it until the answer is there, so that a model that
-was replaced meanwhile still finishes what it began.
+A request holds its :class:`Served` until it is answered, so that a model that is replaced meanwhile
+still finishes its requests.
 """
 
 import hashlib
@@ -10,73 +10,61 @@ import threading
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from palate.data.item_record import DeletedItem, ItemRecord
-from palate.errors import ArtifactError, ConfigError, NotTrainedError, UnknownItemError
+from palate.errors import ConfigError, NotTrainedError
 from palate.inference.engine import Engine
-from palate.inference.request import NOBODY, Request
-from palate.serving.batching import Batcher, BatchingLimits
-from palate.serving.histories import EventStore, Histories
-from palate.serving.store.records import Event, Outcome
-from palate.types import History
+from palate.inference.self_test import self_test
+from palate.serving.batching import Batcher
+from palate.serving.histories import Histories
+from palate.serving.store import Event, Outcome, Store
 
 _logger = logging.getLogger(__name__)
 
 SERVED_FORMS = ("set", "codes", "hybrid")
 """Forms of answer that are quick enough for a service: not the search for titles, word by word."""
 
-_SHOWN_AT_ONCE = 20_000
+_CHANGES_AT_ONCE = 20_000
 _GOLDEN = 0.6180339887498949
 """Steps of this size visit every part of 0..1 evenly, whatever the shares are."""
 
 
-@runtime_checkable
-class LiveStore(EventStore, Protocol):
-    """The part of the store that models in service need."""
-
-    def changed_items(self, since: int) -> tuple[Sequence[ItemRecord | DeletedItem], int]:
-        """Return the items changed after a change number, and the newest number."""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
 class Served:
-    """A model in service, with all that is in its rows."""
+    """A loaded model, its batcher, and the histories in its catalogue rows."""
 
     engine: Engine
     batcher: Batcher
     histories: Histories
     share: float
-    """Part of the traffic it gets, against the shares of the others."""
+    """Its weight when traffic is divided among the models."""
     folder: Path
     changes: int
-    """The store's change number up to which its items are known to be those of the store."""
+    """The store's change number up to which its catalogue is up to date."""
 
 
 class ModelPool:
-    """The models in service; the tuple of them is replaced as a whole, never changed.
+    """The loaded models; their tuple is replaced as a whole, never modified.
 
-    Loading takes seconds and is meant for a thread; everything else returns at once.
+    Loading takes seconds and belongs in a thread; everything else returns at once.
     """
 
     def __init__(
         self,
-        store: LiveStore,
+        store: Store,
         *,
-        limits: BatchingLimits | None = None,
         load: Callable[[Path], Engine] | None = None,
     ) -> None:
         """Serve the users and items of ``store``."""
-        self._store, self._limits, self._load = store, limits, load or load_engine
+        self._store, self._load = store, load or load_engine
         self._changing = threading.Lock()
         self._turn = 0.0
         self.models: tuple[Served, ...] = ()
 
     def load(self, folder: Path, share: float = 1.0) -> Served:
-        """Load a model beside those in service and give it a share of the traffic.
+        """Load a model beside the others and give it a share of the traffic.
 
         Raises:
             ArtifactError: when the folder is not a model, is damaged, or does not answer.
@@ -85,7 +73,7 @@ class ModelPool:
         return self.add(self._load(folder), folder, share)
 
     def add(self, engine: Engine, folder: Path, share: float = 1.0) -> Served:
-        """Put a loaded model beside those in service and give it a share of the traffic.
+        """Add an engine to the others and give it a share of the traffic.
 
         Raises:
             ArtifactError: when it does not answer.
@@ -103,21 +91,21 @@ class ModelPool:
         return served
 
     def swap(self, folder: Path, replacing: str | None = None) -> Served:
-        """Load a model and let it take the place, and the share, of one in service.
+        """Load a model that takes the place, and the share, of a loaded one.
 
-        Whatever goes wrong, the old one stays in service. It finishes what it was asked; then
-        ``await old.batcher.close()`` ends its thread, or its owner drops it.
+        If anything fails, the old model stays. Otherwise the old model still finishes its requests;
+        then ``await old.batcher.close()`` ends its thread.
 
         Args:
             folder: the new model.
-            replacing: version of the one to replace; None where there is only one.
+            replacing: version of the model to replace; None if there is only one.
 
         Raises:
             ArtifactError: when the folder is not a model, is damaged, or does not answer.
             ConfigError: when it is not clear which model is to be replaced.
         """
         with self._changing:
-            old = self._one(replacing)
+            old = self.of_version(replacing)
             served = self._prepared(self._load(folder), folder, old.share)
             self.models = tuple(served if other is old else other for other in self.models)
         _logger.info("model %s replaces %s", served.engine.version, old.engine.version)
@@ -125,13 +113,13 @@ class ModelPool:
         return served
 
     def remove(self, version: str) -> Served:
-        """Take a model out of service; the last one has to stay.
+        """Take a model out of service, but never the last one.
 
         Raises:
             ConfigError: when there is no such model, or no other.
         """
         with self._changing:
-            old = self._one(version)
+            old = self.of_version(version)
             if len(self.models) == 1:
                 raise ConfigError("The only model has to stay.", hint="Swap it for another.")
             self.models = tuple(other for other in self.models if other is not old)
@@ -144,15 +132,15 @@ class ModelPool:
             ConfigError: when there is no such model, or the share is negative.
         """
         with self._changing:
-            old = self._one(version)
+            old = self.of_version(version)
             new = replace(old, share=_checked(share))
             self.models = tuple(new if other is old else other for other in self.models)
 
     def choose(self, user_id: str | None) -> Served:
-        """Return who answers a user: always the same one while the shares stay as they are.
+        """Return the model that answers a user, always the same as long as the shares are.
 
-        A user has a fixed place in 0..1, and the shares are laid out there in order of loading.
-        Visitors without an id are dealt out by share.
+        A hash gives each user a fixed place in 0..1, which the shares divide in the order of
+        loading. Requests without a user id are divided evenly by the shares.
 
         Raises:
             NotTrainedError: when no model is in service.
@@ -170,61 +158,15 @@ class ModelPool:
         ends = np.cumsum([served.share for served in models])
         return models[min(int(np.searchsorted(ends, place * ends[-1], "right")), len(models) - 1)]
 
-    def of_version(self, version: str) -> Served:
-        """Return the model in service of a version.
+    def of_version(self, version: str | None) -> Served:
+        """Return the loaded model of a version; None means the only model.
 
         Raises:
-            ConfigError: when there is none.
+            ConfigError: when there is no such model, or more than one.
         """
-        return self._one(version)
-
-    def sync(self) -> int:
-        """Bring the items of all models up to the store; return how many rows changed."""
-        with self._changing:
-            rows = 0
-            models = []
-            for served in self.models:
-                changes, newest = self._store.changed_items(served.changes)
-                rows += _shown(served.engine, changes)
-                models.append(
-                    served if newest == served.changes else replace(served, changes=newest)
-                )
-            self.models = tuple(models)
-        return rows
-
-    def append(self, event: Event, outcome: Outcome = "stored") -> None:
-        """Let every model's histories know of an event that the store has acknowledged."""
-        for served in self.models:
-            served.histories.append(event, outcome)
-
-    def forget(self, user_id: str) -> None:
-        """Drop all that is in memory of a user who was erased from the store."""
-        for served in self.models:
-            served.histories.forget(user_id)
-        self.forget_user_states()
-
-    def forget_all_of(self, erased: Container[str]) -> None:
-        """Drop all that is in memory of each user who is among the ``erased``."""
-        for served in self.models:
-            served.histories.forget_all_of(erased)
-        self.forget_user_states()
-
-    def forget_user_states(self) -> None:
-        """Drop all that the models made of anybody's history."""
-        for served in self.models:
-            served.engine.forget_user_states()
-
-    def _prepared(self, engine: Engine, folder: Path, share: float) -> Served:
-        changes, newest = self._store.changed_items(0)
-        _shown(engine, changes)
-        probe(engine)
-        histories = Histories(self._store, engine)
-        return Served(engine, Batcher(engine, self._limits), histories, share, folder, newest)
-
-    def _one(self, version: str | None) -> Served:
-        found = [s for s in self.models if version is None or s.engine.version == version]
-        if len(found) == 1:
-            return found[0]
+        models = [s for s in self.models if version is None or s.engine.version == version]
+        if len(models) == 1:
+            return models[0]
         versions = ", ".join(served.engine.version for served in self.models) or "none"
         raise ConfigError(
             "It is not clear which model is meant."
@@ -233,9 +175,46 @@ class ModelPool:
             hint=f"Versions in service: {versions}.",
         )
 
+    def sync(self) -> int:
+        """Apply the changed items of the store to all models; return how many rows changed."""
+        with self._changing:
+            rows = 0
+            models = []
+            for served in self.models:
+                changes, newest = self._store.changed_items(served.changes)
+                rows += _update_catalogue(served.engine, changes)
+                models.append(
+                    served if newest == served.changes else replace(served, changes=newest)
+                )
+            self.models = tuple(models)
+        return rows
+
+    def append(self, event: Event, outcome: Outcome = "stored") -> None:
+        """Append an event that the store has acknowledged to the histories of every model."""
+        for served in self.models:
+            served.histories.append(event, outcome)
+
+    def forget_all_of(self, erased: Container[str]) -> None:
+        """Drop from memory all data of users who were erased from the store."""
+        for served in self.models:
+            served.histories.forget_all_of(erased)
+        self.forget_user_states()
+
+    def forget_user_states(self) -> None:
+        """Drop the cached user states of all models."""
+        for served in self.models:
+            served.engine.forget_user_states()
+
+    def _prepared(self, engine: Engine, folder: Path, share: float) -> Served:
+        changes, newest = self._store.changed_items(0)
+        _update_catalogue(engine, changes)
+        self_test(engine)
+        histories = Histories(self._store, engine)
+        return Served(engine, Batcher(engine), histories, share, folder, newest)
+
 
 def load_engine(folder: Path) -> Engine:
-    """Read a model folder, to be asked in the forms that are quick enough.
+    """Read a model folder, limited to the forms of answers that are quick enough.
 
     Raises:
         ArtifactError: when the folder is not a model, or is damaged.
@@ -252,57 +231,13 @@ def load_engine(folder: Path) -> Engine:
     return engine
 
 
-def _shown(engine: Engine, changes: Sequence[ItemRecord | DeletedItem]) -> int:
-    """Show a model what changed, a part at a time; return how many rows changed.
+def _update_catalogue(engine: Engine, changes: Sequence[ItemRecord | DeletedItem]) -> int:
+    """Apply changed items to a model, a part at a time; return how many rows changed.
 
-    Many items at once would keep others from the interpreter for as long as one step of reading
-    them all takes.
+    One large update would hold the interpreter lock, and so all other threads, for a long step.
     """
-    parts = range(0, len(changes), _SHOWN_AT_ONCE)
-    return sum(engine.catalogue.update(changes[at : at + _SHOWN_AT_ONCE]) for at in parts)
-
-
-def probe(engine: Engine) -> None:
-    """Ask a model for somebody known and for somebody new before it is put into service.
-
-    Raises:
-        ArtifactError: when an answer is empty, or holds what is no number.
-    """
-    interactions = engine.dataset.interactions
-    somebody = interactions.history(0) if interactions.num_users else NOBODY
-    family = "next-item" if "next-item" in engine.tasks else None
-    asked = [NOBODY, somebody.last(50)] if family else []
-    try:
-        answers = engine.answer([Request(history, 5) for history in asked])
-    except (RuntimeError, ValueError, IndexError, UnknownItemError) as error:
-        raise _silent(engine, str(error)) from error
-    for answer in answers:
-        if not len(answer.rows):
-            raise _silent(engine, "it recommends nothing")
-        if not np.isfinite(answer.scores).all():
-            raise _silent(engine, "its scores are no numbers")
-    for answer in answers[:1]:
-        _probe_words(engine, somebody.last(50), int(answer.rows[0]))
-
-
-def _probe_words(engine: Engine, somebody: History, item_row: int) -> None:
-    """Ask for what is answered in words; what is slow to make for it is made here."""
-    try:
-        if "rating" in engine.capabilities.in_words and not np.isfinite(
-            engine.rate(somebody, item_row).value
-        ):
-            raise _silent(engine, "its ratings are no numbers")
-        if "explanation" in engine.capabilities.in_words:
-            engine.explain(somebody, item_row)
-    except (RuntimeError, ValueError, IndexError) as error:
-        raise _silent(engine, str(error)) from error
-
-
-def _silent(engine: Engine, why: str) -> ArtifactError:
-    return ArtifactError(
-        f"The model {engine.name!r} does not answer: {why}.",
-        hint="Train it again with: palate train DATASET MODEL",
-    )
+    parts = range(0, len(changes), _CHANGES_AT_ONCE)
+    return sum(engine.catalogue.update(changes[at : at + _CHANGES_AT_ONCE]) for at in parts)
 
 
 def _checked(share: float) -> float:

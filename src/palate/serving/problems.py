@@ -1,7 +1,7 @@
-"""Errors as HTTP: the text of a :class:`~palate.errors.PalateError`, a status, and what to do.
+"""Errors as HTTP responses: a :class:`~palate.errors.PalateError` gets a status.
 
-Every answer that is no success has the body
-``{"error": {"message", "hint", "request_id"}}``, whatever part of the service refused.
+Every refusal has the body ``{"error": {"message", "hint", "request_id"}}``, whichever part of the
+service refused.
 """
 
 import math
@@ -23,19 +23,19 @@ from palate.errors import (
 )
 from palate.serving.overload import Overloaded, StoreUnavailable
 
-_SHOWN = 5
-"""Wrong fields named in one message; more would bury the first."""
+_NAMED = 5
+"""Number of wrong fields that a message names."""
 
 
-class HttpProblem(PalateError):  # noqa: N818 - a refusal, of which each kind has its name
-    """A refusal that belongs to HTTP alone: its status, and headers that go with it."""
+class HttpProblem(PalateError):  # noqa: N818 - each kind of refusal has its own name
+    """A refusal that only HTTP has, with its status and its headers."""
 
     status = 400
 
     def __init__(
         self, message: str, *, hint: str = "", headers: Mapping[str, str] | None = None
     ) -> None:
-        """Keep the ``headers`` beside the text."""
+        """Keep the message, and the ``headers`` of the response."""
         super().__init__(message, hint=hint)
         self.headers = dict(headers or {})
 
@@ -50,7 +50,7 @@ class Unauthorised(HttpProblem):
     status = 401
 
     def __init__(self, message: str) -> None:
-        """Say how a key is given."""
+        """Add a hint that says how to send a key."""
         super().__init__(
             message,
             hint="Send your key in the header X-API-Key.",
@@ -59,13 +59,13 @@ class Unauthorised(HttpProblem):
 
 
 class Forbidden(HttpProblem):
-    """A good key that may not do this."""
+    """The key lacks the scope."""
 
     status = 403
 
 
 class NotFound(HttpProblem):
-    """Nothing is stored or loaded under this name."""
+    """Nothing has this id or name."""
 
     status = 404
 
@@ -77,7 +77,7 @@ class Conflict(HttpProblem):
 
 
 class BodyTimeout(HttpProblem):
-    """A client that sends its body too slowly."""
+    """The client sends its body too slowly."""
 
     status = 408
 
@@ -141,10 +141,8 @@ def problem(error: PalateError, request_id: str) -> Response:
 def _headers(error: PalateError) -> dict[str, str]:
     if isinstance(error, HttpProblem):
         return error.headers
-    if isinstance(error, Overloaded):
+    if isinstance(error, Overloaded | StoreUnavailable):
         return {"Retry-After": str(math.ceil(error.retry_after))}
-    if isinstance(error, StoreUnavailable):
-        return {"Retry-After": "5"}
     return {}
 
 
@@ -156,7 +154,7 @@ def problem_response(
     request_id: str,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return the one body every refusal has."""
+    """Return a refusal in the common form."""
     body = {"error": {"message": message, "hint": hint, "request_id": request_id}}
     return Response(
         orjson.dumps(body),
@@ -167,29 +165,29 @@ def problem_response(
 
 
 def invalid(error: ValidationError, *place: str) -> Invalid:
-    """Return what pydantic found wrong as one message; ``place`` says where, if among others."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return invalid_fields([((*place, *one["loc"]), one["type"], one["msg"]) for one in found])
+    """Return pydantic's errors as one message; ``place`` names the row, if there are several."""
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    return invalid_fields([((*place, *one["loc"]), one["type"], one["msg"]) for one in errors])
 
 
 def invalid_fields(wrong: Sequence[tuple[Sequence[int | str], str, str]]) -> Invalid:
     """Return wrong fields (place, kind, text) as one message."""
-    said = []
-    for place, kind, text in wrong[:_SHOWN]:
+    lines: list[str] = []
+    for place, kind, text in wrong[:_NAMED]:
         name = ".".join(str(part) for part in place if not _is_branch(part))[:200]
         text = "there is no such field" if kind == "extra_forbidden" else _lower(text)
         line = f"{name}: {text}" if name else text
-        if line not in said:
-            said.append(line)
-    more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        if line not in lines:
+            lines.append(line)
+    more = f"; and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
     return Invalid(
-        f"The request cannot be used: {'; '.join(said)}{more}.",
+        f"The request cannot be used: {'; '.join(lines)}{more}.",
         hint="The fields of each request are described at /docs.",
     )
 
 
 def _is_branch(part: int | str) -> bool:
-    """Tell the name pydantic gives to one branch of a union from the name of a field."""
+    """Tell whether this is pydantic's name for a branch of a union, not the name of a field."""
     return isinstance(part, str) and ("[" in part or part in {"str", "float", "bool", "int"})
 
 

@@ -1,9 +1,9 @@
-"""HTTP over one connection, with a bound for whatever a client can send too much of or too slowly.
+"""HTTP over one connection, with bounds on the size and the time of everything a client sends.
 
-It is uvicorn's own protocol with bounds added: uvicorn alone takes headers without end, and waits
-for ever for the rest of a header, of a body, or for a client that does not read its answer. Its
-other parser, h11, bounds a header that is not whole yet, but not one that comes in one piece, and
-takes thirty times as long for each: 0.3 ms against 0.01.
+This is uvicorn's own protocol with bounds added: uvicorn alone accepts headers without a limit, and
+waits without a limit for the rest of a header or a body, or for a client that does not read its
+response. Its other parser, h11, bounds an incomplete header, but not one that arrives in one piece,
+and needs thirty times as long for each request: 0.3 ms instead of 0.01.
 """
 
 import asyncio
@@ -18,30 +18,30 @@ from palate.serving.limits import Limits
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """HTTP over one connection, with a deadline for each thing a client can be slow at.
+    """HTTP over one connection, with a deadline for each step of a slow client.
 
-    Headers are bounded, those of all requests that wait on the connection together: a client that
-    sends more is refused, and what it still sends is thrown away unread.
+    The headers of all requests that wait on the connection have a common bound: a client that sends
+    more is refused, and the rest of its data is discarded.
     """
 
     header_seconds = 10.0
     request_seconds = 150.0
-    """For header and body together; the routes have shorter ones of their own."""
+    """Deadline of header and body together; routes have shorter deadlines of their own."""
     drain_seconds = 30.0
-    """For a client to read something of an answer that waits for it."""
+    """Time within which a client must read at least a part of a waiting response."""
     linger_seconds = 2.0
-    """For a client to read why it was refused."""
+    """Time for a client to read why it was refused."""
     most_connections = Limits.connections
     most_head_bytes = 64 * 2**10
-    """Of address and headers."""
+    """Size of the address and the headers."""
     most_url_bytes = 8 * 2**10
 
     _deadline: asyncio.TimerHandle | None = None
     _unread = 0
     _head_bytes = 0
-    """Of all requests that are not answered yet, with what keeping them takes beside."""
+    """Size of the headers of all requests without a response, with the overhead of keeping them."""
     _unseen_bytes = 0
-    """That came since the parser last had anything to say of them."""
+    """Bytes that arrived since the last callback of the parser."""
     _refusal: tuple[int, str, str] | None = None
     """Status, message and hint with which this connection ends."""
     _is_deaf = False
@@ -49,13 +49,13 @@ class PatientProtocol(HttpToolsProtocol):
     _is_lingering = False
 
     def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - uvicorn's own
-        """Begin with nothing sent."""
+        """Start with an empty connection."""
         super().__init__(*arguments, **named)
         self._heads: deque[int] = deque()
-        """The parts of ``_head_bytes``, one per request, oldest first."""
+        """The share of each request in ``_head_bytes``, oldest first."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first request; refuse where there are too many connections."""
+        """Wait for the first request; refuse the connection if there are too many."""
         super().connection_made(transport)
         if len(self.connections) > self.most_connections:
             transport.write(_FULL)
@@ -64,7 +64,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._wait(self.header_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadline with the connection, and let go of what refers back to it."""
+        """Cancel the deadline, and remove the references back to this connection."""
         self._wait(None)
         super().connection_lost(exc)
         for cycle in (self.cycle, *(waiting for waiting, _ in self.pipeline)):
@@ -72,22 +72,22 @@ class PatientProtocol(HttpToolsProtocol):
                 cycle.transport = self.transport
 
     def data_received(self, data: bytes) -> None:
-        """Read on, unless the connection was refused."""
-        # In small parts, for of each only the end can be unknown to the parser's callbacks.
+        """Pass data to the parser, unless the connection was refused."""
+        # In small parts: of each part, only the end can be unknown to the parser's callbacks.
         for start in range(0, len(data), _PART):
             if self._is_deaf or (start and self._has_changed_protocol()):
                 return
             part = data[start : start + _PART]
             self._unseen_bytes += len(part)
             super().data_received(part)
-            # What the parser keeps to itself is the beginning of a header, or of what comes after
-            # the last part of a body; it has no bound of its own.
+            # The parser itself keeps the beginning of a header, or of the trailer of a body, for
+            # which it has no bound.
             if self._unseen_bytes > self.most_head_bytes and not self._is_deaf:
                 self._refusal = _HEAD_TOO_LARGE
                 self.send_400_response("")
 
     def _has_changed_protocol(self) -> bool:
-        """Tell whether a request asked for another protocol: what follows it is not HTTP/1.1."""
+        """Tell whether a request switched the protocol, so that HTTP/1.1 ends here."""
         return bool(self.parser.should_upgrade()) and not self._is_in_body
 
     def on_message_begin(self) -> None:
@@ -100,21 +100,21 @@ class PatientProtocol(HttpToolsProtocol):
         self._wait(self.header_seconds)
 
     def on_response_complete(self) -> None:
-        """A request is answered: its header is not kept any more."""
+        """Release the header of a request that was answered."""
         if self._heads:
             self._head_bytes -= self._heads.popleft()
         if not self._is_lingering:
             super().on_response_complete()
 
     def on_url(self, url: bytes) -> None:
-        """Take a part of the address."""
+        """Count a part of the address."""
         self._spend(len(url))
         super().on_url(url)
         if len(self.url) > self.most_url_bytes:
             self._refuse(_URL_TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, or one of those that may follow a body."""
+        """Count a header, or a trailer of a body."""
         self._spend(len(name) + len(value) + _HEADER_BYTES)
         super().on_header(name, value)
 
@@ -128,26 +128,26 @@ class PatientProtocol(HttpToolsProtocol):
             self.cycle.transport = _Closing(self)  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body; the routes bound the whole."""
+        """Pass on a part of the body, which the routes bound."""
         self._unseen_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole: from here on it is the service that takes its time."""
+        """End the deadline: the request is complete, and the client waits for the service."""
         self._unseen_bytes = 0
         self._is_in_body = False
         self._wait(None)
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """End the connection because of what came, saying why where that can still be said."""
+        """End the connection because of bad data, with a refusal if one can still be sent."""
         self._is_deaf = True
         status, message, hint = self._refusal or _UNREADABLE
-        if self._is_in_body:  # of a request that is answered already, or never can be
+        if self._is_in_body:  # of a request that has a response already, or never gets one
             self.transport.abort()
             return
         if self.cycle is not None and not self.cycle.response_complete:
-            # What was asked before is answered first, and the connection closed after it.
+            # The earlier request is answered first; the connection is closed after it.
             self._wait(None)
             self.cycle.keep_alive = False
             return
@@ -155,17 +155,17 @@ class PatientProtocol(HttpToolsProtocol):
         self._linger()
 
     def end(self) -> None:
-        """Close the connection after an answer, once the client could read it."""
+        """Close the connection after a response, once the client could read it."""
         if self._is_in_body or self._is_deaf:
             self._linger()
         else:
             self.transport.close()
 
     def _linger(self) -> None:
-        """Say that nothing more comes, and throw away what still does, for a while.
+        """Send the end of the stream, and discard further data for a while.
 
-        To close at once, with something unread, would make the system throw away what the client
-        has not read yet: why it was refused.
+        If the connection were closed with unread data, the operating system would discard the
+        refusal that the client has not read yet.
         """
         self._is_deaf = self._is_lingering = True
         if self.transport.is_closing():
@@ -175,7 +175,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._wait(self.linger_seconds)
 
     def _spend(self, num_bytes: int) -> None:
-        """Count what a header takes; refuse it where it is too much."""
+        """Count the size of a header; refuse the request if it is too large."""
         self._unseen_bytes = 0
         self._head_bytes += num_bytes
         if self._heads:
@@ -189,7 +189,7 @@ class PatientProtocol(HttpToolsProtocol):
         raise ValueError(refusal[1])
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection; drop one whose client no longer reads."""
+        """Close an idle connection; abort one whose client has stopped reading."""
         waiting = self.transport.get_write_buffer_size()
         if not waiting:
             super().timeout_keep_alive_handler()
@@ -212,7 +212,7 @@ class PatientProtocol(HttpToolsProtocol):
 
 
 class _Closing:
-    """The transport as one request and its answer see it: it is closed with care."""
+    """The transport of one request, which closes only after the client could read the response."""
 
     __slots__ = ("_protocol", "is_closing", "write")
 
@@ -226,10 +226,10 @@ class _Closing:
 
 
 _PART = 16 * 2**10
-"""Bytes given to the parser at a time."""
+"""Bytes that the parser gets at a time."""
 _REQUEST_BYTES = 512
 _HEADER_BYTES = 32
-"""What keeping a request, or one header, takes beside the bytes that were sent: about so much."""
+"""Approximate overhead of keeping a request, or one header, beside the bytes that were sent."""
 
 _HEAD_TOO_LARGE = (
     431,
@@ -241,11 +241,11 @@ _URL_TOO_LONG = (
     f"The address is longer than {PatientProtocol.most_url_bytes:,} bytes.",
     "Send what is long in the body.",
 )
-_UNREADABLE = (400, "What came cannot be read as HTTP/1.1.", "Send it again, as HTTP/1.1.")
+_UNREADABLE = (400, "The data is not valid HTTP/1.1.", "Send the request as HTTP/1.1.")
 
 
 def _refused(status: int, message: str, hint: str, more: bytes = b"") -> bytes:
-    """Return a whole refusal, in the one form, from below the application."""
+    """Return a complete refusal in the common form, for use below the application."""
     body = orjson.dumps({"error": {"message": message, "hint": hint, "request_id": ""}})
     return (
         b"HTTP/1.1 %d %b\r\nconnection: close\r\ncontent-type: application/json\r\n"

@@ -1,7 +1,7 @@
-"""Remembers which answers were given, without making anybody wait for the disk.
+"""Records which answers were given, without making a request wait for the disk.
 
-An answer that was not written before the machine died is an answer nobody can click any more: these
-records may be lost, events may not.
+These records may be lost when the machine dies, events may not: clicks on an answer without a
+record are not counted.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ _logger = logging.getLogger(__name__)
 
 _MOST = 50_000
 _AT_ONCE = 200
-"""Answers of one transaction: few enough that making them holds up nobody noticeably."""
+"""Answers per transaction: few enough that building the records delays no request noticeably."""
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """One answer, as the route leaves it; made into a record off the path of the request."""
+class GivenAnswer:
+    """An answer as the route returns it; it becomes a record after the request has ended."""
 
     recommendation_id: str
     user_id: str | None
@@ -42,30 +42,26 @@ class Recorder:
     """A buffer of answers in front of the store."""
 
     def __init__(self, store: Store, *, every: float = 0.5) -> None:
-        """Write to ``store`` so often, in seconds."""
+        """Write to ``store`` every ``every`` seconds."""
         self._store, self._every = store, every
-        self._waiting: list[Given] = []
+        self._waiting: list[GivenAnswer] = []
         self._lock = asyncio.Lock()
         self.lost = 0
-        """Answers that were not recorded, because the store could not keep up or failed."""
+        """Answers that were not recorded because the store was too slow or failed."""
 
-    def add(self, given: Given) -> None:
-        """Remember an answer soon."""
+    def add(self, answer: GivenAnswer) -> None:
+        """Queue an answer for writing."""
         if len(self._waiting) < _MOST:
-            self._waiting.append(given)
+            self._waiting.append(answer)
         else:
             self.lost += 1
 
-    def forget(self, user_id: str) -> None:
-        """Drop answers to a user that were not written yet."""
-        self._waiting = [given for given in self._waiting if given.user_id != user_id]
-
     def forget_all_of(self, erased: Container[str]) -> None:
-        """Drop answers to all who were erased that were not written yet."""
-        self._waiting = [given for given in self._waiting if given.user_id not in erased]
+        """Drop answers to erased users that were not written yet."""
+        self._waiting = [one for one in self._waiting if one.user_id not in erased]
 
     async def run(self) -> None:
-        """Write whatever has gathered, until cancelled."""
+        """Write the queued answers again and again, until cancelled."""
         while True:
             await asyncio.sleep(self._every)
             await self.flush()
@@ -82,18 +78,18 @@ class Recorder:
                     _logger.warning("%d answers were not recorded: %s", len(part), error)
                     return
 
-    def _write(self, part: Sequence[Given]) -> None:
+    def _write(self, part: Sequence[GivenAnswer]) -> None:
         self._store.record_recommendations(
             [
                 RecommendationRecord(
-                    recommendation_id=given.recommendation_id,
-                    user_id=given.user_id,
-                    model_version=given.engine.version,
-                    item_ids=[view.item_id for view in given.engine.catalogue.views(given.rows)],
-                    created_at=given.created_at,
-                    route=given.route,
-                    fallback=given.fallback,
+                    recommendation_id=answer.recommendation_id,
+                    user_id=answer.user_id,
+                    model_version=answer.engine.version,
+                    item_ids=[view.item_id for view in answer.engine.catalogue.views(answer.rows)],
+                    created_at=answer.created_at,
+                    route=answer.route,
+                    fallback=answer.fallback,
                 )
-                for given in part
+                for answer in part
             ]
         )

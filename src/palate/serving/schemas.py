@@ -1,10 +1,10 @@
-"""What clients send: every field typed and bounded, unknown fields refused.
+"""Schemas of the requests: every field has a type and a bound, and unknown fields are refused.
 
-These models are only read from, once per request; answers are written as plain dictionaries,
-because checking one's own answer on the hot path costs more than making it. What is wrong costs no
-more than what is right: a list ends at its first wrong element, a map or an object with too many
-fields is refused before they are looked at, and every list, map and text has a bound
-(:mod:`palate.serving.bounds` adds them up).
+Responses have no schemas here: they are written as plain dictionaries, because validating them
+would cost more than making them. A wrong request costs no more than a right one: validation of a
+list ends at the first wrong element, a map or an object with too many fields is refused before its
+fields are validated, and every list, map and text has a bound (:mod:`palate.serving.bounds` adds
+them up).
 """
 
 from collections.abc import Collection
@@ -34,8 +34,9 @@ MAX_EVENTS = 10_000
 MAX_BULK_ROWS = 100_000
 MAX_PROMPT = 2_000
 _LATEST = 10_000_000_000.0
-"""Unix seconds of the year 2286: a larger number was meant as milliseconds."""
-_SHOWN = 5
+"""Unix seconds of the year 2286; a larger number is probably in milliseconds."""
+_NAMED = 5
+"""Number of unknown fields that a message names."""
 
 _NO_NUL = r"^[^\x00]*$"
 _NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
@@ -47,17 +48,17 @@ def _checked_id(text: str) -> str:
     return text
 
 
-def _unix_seconds(told: object) -> object:
-    """Return a point in time as Unix seconds; what is none is refused in one sentence."""
-    seconds = told
-    if isinstance(told, str):
+def _unix_seconds(value: object) -> object:
+    """Convert a time to Unix seconds; anything else is refused in one sentence."""
+    seconds = value
+    if isinstance(value, str):
         try:
-            moment = datetime.fromisoformat(told)
+            moment = datetime.fromisoformat(value)
         except ValueError:
             moment = None
         seconds = moment.timestamp() if moment is not None and moment.tzinfo is not None else None
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if told is not None and not (is_number and 0 <= seconds <= _LATEST):  # type: ignore[operator]
+    if value is not None and not (is_number and 0 <= seconds <= _LATEST):  # type: ignore[operator]
         raise PydanticCustomError(
             "time",
             "give seconds or ISO 8601 with a zone, as 1704067200 or 2024-01-01T00:00:00Z",
@@ -66,16 +67,16 @@ def _unix_seconds(told: object) -> object:
 
 
 def _at_most(most: int) -> BeforeValidator:
-    """Return what refuses a map before its entries are looked at."""
+    """Return a validator that refuses a large map before its entries are validated."""
 
-    def counted(told: object) -> object:
-        if isinstance(told, dict) and len(told) > most:
+    def counted(value: object) -> object:
+        if isinstance(value, dict) and len(value) > most:
             raise PydanticCustomError(
                 "too_many",
                 "{count} entries came; {most} are taken",
-                {"count": len(told), "most": most},
+                {"count": len(value), "most": most},
             )
-        return told
+        return value
 
     return BeforeValidator(counted)
 
@@ -87,7 +88,7 @@ Id = Annotated[
         {"type": "string", "minLength": 1, "maxLength": LONGEST_ID, "pattern": _NO_CONTROL}
     ),
 ]
-"""An id of the client's own making: see :func:`palate.data.ids.id_fault`."""
+"""An id that the client chose (see :func:`palate.data.ids.id_fault`)."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=_NO_CONTROL)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_NO_NUL)]
 Title = Annotated[str, StringConstraints(max_length=2_000, pattern=_NO_NUL)]
@@ -108,12 +109,15 @@ Time = Annotated[
     ),
 ]
 """Unix seconds, or ISO 8601 with a time zone."""
+Labels = Annotated[list[Label], Field(max_length=100, fail_fast=True)]
+Share = Annotated[float, Field(ge=0, le=1_000)]
+PageSize = Annotated[int, Field(ge=1, le=1_000)]
 Attribute = StrictBool | FiniteFloat | Description | None
 Attributes = Annotated[dict[Name, Attribute], Field(max_length=200), _at_most(200)]
 
 
-class Request(BaseModel):
-    """Extra fields refused, no NaN or infinity, no conversion between types."""
+class StrictModel(BaseModel):
+    """Refuses unknown fields, NaN and infinity, and values of another type."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, allow_inf_nan=False, hide_input_in_errors=True
@@ -121,25 +125,25 @@ class Request(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _known(cls, told: Any) -> Any:  # noqa: ANN401 - whatever came
-        """Refuse unknown fields together, by one message, before any field is looked at."""
-        if isinstance(told, dict) and not told.keys() <= cls.model_fields.keys():
-            unknown = sorted(told.keys() - cls.model_fields.keys())
+    def _known(cls, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+        """Refuse all unknown fields in one message, before any field is validated."""
+        if isinstance(value, dict) and not value.keys() <= cls.model_fields.keys():
+            unknown = sorted(value.keys() - cls.model_fields.keys())
             raise PydanticCustomError(
                 "unknown_fields",
                 "there is no field {unknown}; the fields are {known}",
                 {"unknown": _listed(unknown), "known": ", ".join(cls.model_fields)},
             )
-        return told
+        return value
 
 
 def _listed(names: Collection[str]) -> str:
-    shown = ", ".join(repr(name[:50]) for name in list(names)[:_SHOWN])
-    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN:,} more"
+    shown = ", ".join(repr(name[:50]) for name in list(names)[:_NAMED])
+    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED:,} more"
 
 
-class ItemBody(Request):
-    """What the shop knows of one item; the id stands in the path or beside it."""
+class ItemBody(StrictModel):
+    """An item without its id, which is in the path."""
 
     title: Title | None = None
     description: Description | None = None
@@ -153,50 +157,50 @@ class ItemBody(Request):
 
 
 class ItemWithId(ItemBody):
-    """One item of a bulk upsert."""
+    """An item of a bulk upsert."""
 
     item_id: Id
 
 
-class UserBody(Request):
-    """What is known of one user beside the events."""
+class UserBody(StrictModel):
+    """A user without the id and the events."""
 
     attributes: Attributes = Field(default_factory=dict)
 
 
 class UserWithId(UserBody):
-    """One user of a bulk upsert."""
+    """A user of a bulk upsert."""
 
     user_id: Id
 
 
-class EventBody(Request):
-    """One thing a user did."""
+class EventBody(StrictModel):
+    """An event of a user."""
 
     user_id: Id
     item_id: Id
     event_type: Name = "view"
-    value: FiniteFloat | None = Field(None, description="A rating, an amount; optional.")
+    value: FiniteFloat | None = Field(None, description="A rating or an amount; optional.")
     timestamp: Time | None = Field(
-        None, description="Unix seconds, or ISO 8601 with a time zone; now where left out."
+        None, description="Unix seconds, or ISO 8601 with a time zone; by default now."
     )
     idempotency_key: Id | None = Field(
-        None, description="The same key again changes nothing: safe to send twice."
+        None, description="An event with a key that was sent before is not stored again."
     )
     recommendation_id: Id | None = Field(
-        None, description="Of the recommendation that led here: counted as a click."
+        None, description="Id of the recommendation that led here, which counts as clicked."
     )
 
 
-class FeedbackBody(Request):
-    """Many events at once, stored all together or not at all."""
+class FeedbackBody(StrictModel):
+    """Several events, of which all are stored or none."""
 
     events: Annotated[list[EventBody], Field(min_length=1, max_length=MAX_EVENTS, fail_fast=True)]
     mode: Literal["accumulate", "overwrite"] = "accumulate"
 
 
-class SessionEvent(Request):
-    """One event of a session that is not stored."""
+class SessionEvent(StrictModel):
+    """An event of a session; it is not stored."""
 
     item_id: Id
     event_type: Name | None = None
@@ -207,18 +211,14 @@ class SessionEvent(Request):
 Session = Annotated[list[Id | SessionEvent], Field(max_length=MAX_HISTORY, fail_fast=True)]
 
 
-class FilterBody(Request):
-    """Which items may be answered."""
+class FilterBody(StrictModel):
+    """Conditions on the recommended items."""
 
-    categories: Annotated[list[Label], Field(max_length=100, fail_fast=True)] = Field(
-        default_factory=list
-    )
-    brands: Annotated[list[Label], Field(max_length=100, fail_fast=True)] = Field(
-        default_factory=list
-    )
+    categories: Labels = Field(default_factory=list)
+    brands: Labels = Field(default_factory=list)
     price_min: Price | None = None
     price_max: Price | None = None
-    in_stock: bool | None = Field(None, description="True: only what can be had.")
+    in_stock: bool | None = Field(None, description="True: only items in stock.")
 
     @model_validator(mode="after")
     def _ordered(self) -> "FilterBody":
@@ -228,13 +228,20 @@ class FilterBody(Request):
         return self
 
 
-class Asked(Request):
-    """Who asks, and in which words: shared by every request for items."""
+class SomebodyBody(StrictModel):
+    """For whom a request is, and which model answers it."""
 
     user_id: Id | None = None
     history: Session | None = Field(
-        None, description="Item ids or events, oldest first; follows the stored history if any."
+        None,
+        description="Item ids or events, oldest first; they follow the stored history of the user.",
     )
+    model: Label | None = Field(None, description="Name or version of a loaded model.")
+
+
+class ItemsBody(SomebodyBody):
+    """The fields of every request for a list by a prompt."""
+
     task: Name | None = Field(None, description="A family of prompts; see GET /v1/models.")
     slots: Annotated[dict[Name, Name], Field(max_length=10), _at_most(10)] = Field(
         default_factory=dict
@@ -242,33 +249,32 @@ class Asked(Request):
     context: Annotated[str, StringConstraints(max_length=MAX_PROMPT, pattern=_NO_NUL)] = ""
     prompt: Prompt | None = Field(None, description="Say in words what is wanted.")
     form: Name | None = Field(
-        None, description="How the model answers; see GET /v1/models. Left out: its usual way."
+        None, description="The form of the answer; see GET /v1/models. By default the model's own."
     )
-    explain: bool = Field(False, description="Add the events that weighed most to each item.")
-    model: Label | None = Field(None, description="A loaded model by name or version.")
+    explain: bool = Field(False, description="Add to each item the most important events.")
 
 
-class RecommendBody(Asked):
-    """Items from the whole catalogue."""
+class RecommendBody(ItemsBody):
+    """A request for the best items of the catalogue."""
 
     n: Annotated[int, Field(ge=1, le=MAX_N)] = 10
     filter: FilterBody | None = None
     exclude_seen: bool = True
     exclude: Annotated[list[Id], Field(max_length=MAX_CANDIDATES)] = Field(
-        default_factory=list, description="Items that are not to be answered."
+        default_factory=list, description="Ids of items to exclude."
     )
     diversity: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
-class RankBody(Asked):
-    """Given items, put in order."""
+class RankBody(ItemsBody):
+    """A request to order given items."""
 
     candidates: Annotated[list[Id], Field(min_length=1, max_length=MAX_CANDIDATES, fail_fast=True)]
     n: Annotated[int, Field(ge=1, le=MAX_CANDIDATES)] | None = None
 
 
-class SearchBody(Request):
-    """Items by words, for somebody or for anybody."""
+class SearchBody(StrictModel):
+    """A request for items by words, for a user or for anybody."""
 
     query: Prompt
     user_id: Id | None = None
@@ -277,18 +283,15 @@ class SearchBody(Request):
     model: Label | None = None
 
 
-class ExplainBody(Request):
-    """Why this item, for this person."""
+class ExplainBody(SomebodyBody):
+    """A request for the reasons of one item."""
 
     item_id: Id
-    user_id: Id | None = None
-    history: Session | None = None
     n: Annotated[int, Field(ge=1, le=20)] = 3
     form: Literal["events", "text"] = Field(
-        "events", description="The events that weighed most alone, or with them a text."
+        "events", description="The most important events alone, or a text as well."
     )
-    aspect: Aspect | None = Field(None, description="What the text is to speak of, in a word.")
-    model: Label | None = None
+    aspect: Aspect | None = Field(None, description="The aspect that the text is about, in a word.")
 
     @model_validator(mode="after")
     def _aspect_of_a_text(self) -> "ExplainBody":
@@ -297,37 +300,30 @@ class ExplainBody(Request):
         return self
 
 
-class RateBody(Request):
-    """Which rating this person would give."""
+class RateBody(SomebodyBody):
+    """A request for a predicted rating."""
 
     item_id: Id
-    user_id: Id | None = None
-    history: Session | None = Field(
-        None, description="Item ids or events, oldest first; follows the stored history if any."
-    )
-    model: Label | None = None
 
 
-class ModelBody(Request):
+class ModelBody(StrictModel):
     """A model folder on the server's own disk."""
 
     folder: Annotated[str, StringConstraints(min_length=1, max_length=4_096, pattern=_NO_NUL)]
-    share: Annotated[float, Field(ge=0, le=1_000)] = Field(
-        1.0, description="Part of the traffic, against the shares of the others."
-    )
-    swap: bool = Field(False, description="Take the place, and the share, of a loaded model.")
+    share: Share = Field(1.0, description="Its weight when traffic is divided among the models.")
+    swap: bool = Field(False, description="Take the place and the share of a loaded model.")
     replaces: Label | None = Field(
-        None, description="Version of the model to swap out; needed where there are several."
+        None, description="Version of the model to replace; needed if there are several."
     )
 
 
-class ShareBody(Request):
-    """How much of the traffic a model gets."""
+class ShareBody(StrictModel):
+    """The share of traffic of a model."""
 
-    share: Annotated[float, Field(ge=0, le=1_000)]
+    share: Share
 
 
-class KeyBody(Request):
+class KeyBody(StrictModel):
     """A new key."""
 
     name: Name
@@ -336,55 +332,40 @@ class KeyBody(Request):
     ]
 
 
-class Paging(Request):
-    """One page of a long list."""
+class Query(StrictModel):
+    """Parameters of a query; their values are texts, which are converted."""
 
-    model_config = ConfigDict(extra="forbid", strict=False, frozen=True)
+    model_config = ConfigDict(strict=False)
+
+
+class Paging(Query):
+    """One page of a long list; ``q`` selects items by title, or users by the start of their id."""
 
     cursor: Annotated[str, StringConstraints(max_length=1_024, pattern=_NO_NUL)] | None = None
-    limit: Annotated[int, Field(ge=1, le=1_000)] = 100
-
-
-class ItemPaging(Paging):
-    """One page of the items, or those whose title holds ``q``."""
-
+    limit: PageSize = 100
     q: Annotated[str, StringConstraints(max_length=200, pattern=_NO_NUL)] | None = None
 
 
-class FacetsQuery(Request):
-    """How many categories and brands."""
+class FacetsQuery(Query):
+    """The number of categories and brands."""
 
-    model_config = ConfigDict(extra="forbid", strict=False, frozen=True)
-
-    limit: Annotated[int, Field(ge=1, le=1_000)] = 100
+    limit: PageSize = 100
 
 
-class SimilarQuery(Request):
-    """How many neighbours of an item."""
-
-    model_config = ConfigDict(extra="forbid", strict=False, frozen=True)
+class SimilarQuery(Query):
+    """The number of similar items, and which model answers."""
 
     n: Annotated[int, Field(ge=1, le=MAX_N)] = 10
     model: Label | None = None
 
 
-class UserPaging(Paging):
-    """One page of the users, or those whose id begins with ``q``."""
+class HistoryQuery(Query):
+    """The number of newest events."""
 
-    q: Annotated[str, StringConstraints(max_length=200, pattern=_NO_NUL)] | None = None
-
-
-class HistoryQuery(Request):
-    """How much of a history."""
-
-    model_config = ConfigDict(extra="forbid", strict=False, frozen=True)
-
-    limit: Annotated[int, Field(ge=1, le=1_000)] = 200
+    limit: PageSize = 200
 
 
-class FollowQuery(Request):
-    """Where the stream of events begins."""
-
-    model_config = ConfigDict(extra="forbid", strict=False, frozen=True)
+class FollowQuery(Query):
+    """The sequence number after which the stream of events begins."""
 
     after: Annotated[int, Field(ge=0, le=2**62)] | None = None

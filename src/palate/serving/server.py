@@ -1,4 +1,4 @@
-"""Running the application: uvicorn with deadlines for slow clients, and logs as JSON lines."""
+"""Runs the application with uvicorn, with deadlines for slow clients and logs as JSON lines."""
 
 import gc
 import os
@@ -14,11 +14,11 @@ from palate.serving.telemetry import log_as_json, trace
 _GRACE_SECONDS = 20
 _KEEP_ALIVE_SECONDS = 15
 _SWITCH_SECONDS = 0.001
-"""How long a thread of the background may hold up the event loop; Python's own choice is five."""
+"""How long a background thread may block the event loop; Python's default is 0.005."""
 
 
 def serve(settings: ServeSettings) -> None:
-    """Serve until told to stop; requests in flight are finished then.
+    """Serve until stopped; requests in flight are finished.
 
     Raises:
         ArtifactError: when a model folder is damaged.
@@ -31,8 +31,8 @@ def serve(settings: ServeSettings) -> None:
     if exporter != "none":
         trace(app, exporter)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    # What is loaded by now stays for good. To look through half a million objects for garbage, now
-    # and again, would stop all answers for a quarter of a second each time.
+    # The objects loaded so far live as long as the process. Frozen, they are not searched for
+    # garbage, which would stop all answers for a quarter of a second each time.
     gc.collect()
     gc.freeze()
     config = uvicorn.Config(

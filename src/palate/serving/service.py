@@ -1,20 +1,17 @@
-"""The service behind the routes: store, models and people's histories, kept in step."""
+"""The service behind the routes: keeps the store, the models and the histories consistent."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
 
-from palate.errors import PalateError, UnknownItemError
 from palate.inference.engine import Engine
-from palate.inference.facets import Facets
-from palate.inference.item_view import ItemView
+from palate.inference.recommendability import UpsertResult, upsert_result
 from palate.serving.answering import Answering
 from palate.serving.auth import Gate
-from palate.serving.background import to_the_end
+from palate.serving.background import repeat, to_the_end
 from palate.serving.bodies import Bodies
 from palate.serving.clicks import ClickCounter
 from palate.serving.erasure import ErasureFollower
@@ -24,22 +21,22 @@ from palate.serving.overload import Overloaded
 from palate.serving.pool import ModelPool, Served
 from palate.serving.recorder import Recorder
 from palate.serving.retention import DAYS_KEPT, Retention
-from palate.serving.store import Event, EventWriter, ItemRecord, Store
+from palate.serving.store import ClickThrough, Event, EventWriter, ItemRecord, Store
 from palate.serving.store.records import Mode, Outcome
 from palate.serving.telemetry import Gauges, Metrics
-from palate.serving.upserts import Upserted, upserted
-
-Result = TypeVar("Result")
 
 _logger = logging.getLogger(__name__)
 
+_RETENTION_SECONDS = 600.0
+_ERASURE_SECONDS = 0.5
 _FOLLOW_SECONDS = 2.0
+"""How often each background work is done."""
 _LEAVE_SECONDS = 15.0
-"""Longer than any request takes from choosing a model to asking it."""
+"""Longer than any request takes between choosing a model and sending it the request."""
 
 
 class Service:
-    """Everything a route can ask for. Whatever touches the disk runs in a thread."""
+    """Everything that changes the store, the models or the histories; slow work runs in threads."""
 
     def __init__(
         self,
@@ -50,7 +47,7 @@ class Service:
         limits: Limits,
         days_kept: float = DAYS_KEPT,
     ) -> None:
-        """Take the parts, and how long answers are remembered; models come into the pool."""
+        """Start without models; answers are recorded for ``days_kept`` days."""
         self.store, self.gate, self.metrics, self.limits = store, gate, metrics, limits
         self.bodies = Bodies(limits)
         self.writer = EventWriter(store)
@@ -61,11 +58,11 @@ class Service:
         self.answering = Answering(self.pool, self.recorder)
         self.listing = Listing(store, self.pool)
         self.streams = 0
-        """Event streams that are open."""
+        """Number of open event streams."""
         self.closing = False
         self._changing = asyncio.Lock()
-        self._leaving: list[Served] = []
-        """Models that were replaced, and may still be asked by who chose them before."""
+        self._replaced: list[Served] = []
+        """Models out of service that may still get a request that chose them before."""
         self.clicks = ClickCounter(store)
         metrics.gauges = Gauges(
             queue=lambda: self.queue_length,
@@ -74,19 +71,19 @@ class Service:
             clicks=lambda: self.clicks.figures,
         )
 
-    # Its life.
+    # --- Life cycle
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keep the background work going; write what waits when it ends."""
+        """Run the background work; at the end, write everything that waits and close the store."""
         tasks = [
             asyncio.create_task(work)
             for work in (
                 self.recorder.run(),
-                self._retention.run(),
-                self.erasures.run(),
-                self._follow(),
-                self._see_off(),
+                repeat(self._retention.sweep, _RETENTION_SECONDS, "delete old answers"),
+                repeat(self.erasures.follow, _ERASURE_SECONDS, "follow the erasures"),
+                repeat(self._follow, _FOLLOW_SECONDS, "follow the items"),
+                self._close_replaced(),
             )
         ]
         try:
@@ -99,27 +96,23 @@ class Service:
             await self.clicks.close()
             await self.recorder.flush()
             self.answering.close()
-            for served in [*self._leaving, *self.pool.models]:
+            for served in [*self._replaced, *self.models]:
                 await served.batcher.close()
             await asyncio.to_thread(self.writer.close)
             await asyncio.to_thread(self.store.close)
 
-    async def call(self, function: Callable[..., Result], *arguments: object) -> Result:
-        """Return what a function of the store gives, called in a thread."""
-        return await asyncio.to_thread(function, *arguments)
-
     async def check(self) -> None:
-        """Return when questions can be answered.
+        """Check that requests can be answered.
 
         Raises:
-            Overloaded: when no model is loaded, or the service is going down.
+            Overloaded: when no model is loaded, or the service is stopping.
             StoreUnavailable: when the store does not answer.
         """
         if self.closing or not self.models:
             raise Overloaded("No model is loaded.", retry_after=5)
-        await self.call(self.store.ping)
+        await asyncio.to_thread(self.store.ping)
 
-    # Models.
+    # --- Models
 
     @property
     def models(self) -> Sequence[Served]:
@@ -128,36 +121,36 @@ class Service:
 
     @property
     def main(self) -> Engine:
-        """The model whose catalogue is listed: the first."""
-        return self.pool.models[0].engine
+        """The first model, whose catalogue is listed."""
+        return self.models[0].engine
 
     @property
     def queue_length(self) -> int:
-        """Questions that wait for a model."""
-        return sum(one.batcher.waiting for one in self.models) + self.answering.num_aside
+        """Number of requests that wait for a model."""
+        return sum(one.batcher.waiting for one in self.models) + self.answering.num_slow
 
     async def load(self, folder: Path, *, share: float) -> str:
         """Load a model beside the others; return its version.
 
         Raises:
-            ArtifactError: when the folder cannot be loaded; nothing has changed then.
+            ArtifactError: when the folder cannot be loaded; nothing has changed.
         """
         async with self._changing:
-            served = await self.call(self.pool.load, folder, share)
+            served = await asyncio.to_thread(self.pool.load, folder, share)
         _logger.info("model %s loaded from %s", served.engine.version, folder)
         return served.engine.version
 
     async def swap(self, folder: Path, replaced: str | None) -> str:
-        """Load a model and let it take the place of another; return its version.
+        """Load a model that takes the place of another; return its version.
 
         Raises:
-            ArtifactError: when the folder cannot be loaded; nothing has changed then.
+            ArtifactError: when the folder cannot be loaded; nothing has changed.
             ConfigError: when it is not clear which model is to be replaced.
         """
         async with self._changing:
             before = self.models
-            served = await self.call(self.pool.swap, folder, replaced)
-            self._leave(before)
+            served = await asyncio.to_thread(self.pool.swap, folder, replaced)
+            self._retire(before)
         return served.engine.version
 
     async def remove(self, version: str) -> None:
@@ -169,111 +162,43 @@ class Service:
         async with self._changing:
             before = self.models
             self.pool.remove(version)
-            self._leave(before)
+            self._retire(before)
 
     def described(self) -> list[dict[str, object]]:
-        """Return what each model can and cannot answer."""
+        """Return the capabilities and the share of each model."""
         return [one.engine.describe() | {"share": one.share} for one in self.models]
 
-    def _leave(self, before: Sequence[Served]) -> None:
+    def _retire(self, before: Sequence[Served]) -> None:
+        """Have the models closed later that were loaded before and are not any more."""
         staying = {one.batcher for one in self.models}
-        for one in before:
-            if one.batcher not in staying:
-                self._leaving.append(one)
+        self._replaced += [one for one in before if one.batcher not in staying]
 
-    # Items.
+    # --- Items
 
-    async def items(
-        self, cursor: str | None, limit: int, wanted: str | None
-    ) -> tuple[list[dict[str, object]], str | None]:
-        """Return a page of items."""
-        return await self.call(self.listing.items, cursor, limit, wanted)
-
-    async def facets(self, most: int) -> Facets:
-        """Return what the catalogue can be filtered by."""
-        return await self.call(self.main.catalogue.facets, most)
-
-    async def record(self, item_id: str) -> ItemRecord | None:
-        """Return an item as the store would hold it, None where there is none."""
-        return await self.call(self._record, item_id)
-
-    async def item(self, item_id: str) -> dict[str, object] | None:
-        """Return all that is known of an item, None where there is none."""
-        return await self.call(self._item, item_id)
-
-    def _record(self, item_id: str) -> ItemRecord | None:
-        record, view = self.store.get_item(item_id), self._view(item_id)
-        if record is not None or view is None:
-            return record
-        return ItemRecord(
-            item_id=item_id,
-            title=view.title,
-            description=view.description,
-            brand=view.brand,
-            categories=view.categories,
-            price=view.price,
-            in_stock=view.in_stock,
-        )
-
-    def _item(self, item_id: str) -> dict[str, object] | None:
-        record, view = self._record(item_id), self._view(item_id)
-        if record is None:
-            return None
-        said = {name: x for name, x in asdict(record).items() if name != "updated"}
-        return said | {"has_image": view is not None and view.has_image}
-
-    def _view(self, item_id: str) -> ItemView | None:
-        try:
-            return self.main.catalogue.item(item_id)
-        except UnknownItemError:
-            return None
-
-    async def image(self, item_id: str) -> bytes | None:
-        """Return the picture of an item, None where it has none.
-
-        Raises:
-            UnknownItemError: when there is no such item.
-        """
-        return await self.call(self.main.catalogue.image, item_id)
-
-    async def upsert_items(self, records: Sequence[ItemRecord]) -> Upserted:
-        """Store items and show them to every model; return which of them it can recommend."""
+    async def upsert_items(self, records: Sequence[ItemRecord]) -> UpsertResult:
+        """Store items and update every model; return which of them the main model recommends."""
         async with self._changing:
-            await self.call(self.store.upsert_items, records)
-            await self.call(self.pool.sync)
-        return await self.call(upserted, self.main, records)
+            await asyncio.to_thread(self.store.upsert_items, records)
+            await asyncio.to_thread(self.pool.sync)
+        return await asyncio.to_thread(upsert_result, self.main, records)
 
     async def delete_item(self, item_id: str) -> bool:
-        """Delete an item; tell whether there was one."""
-        if await self.record(item_id) is None:
+        """Delete an item; tell whether it existed."""
+        if await asyncio.to_thread(self.listing.record, item_id) is None:
             return False
         async with self._changing:
-            await self.call(self.store.delete_item, item_id)
-            await self.call(self.pool.sync)
+            await asyncio.to_thread(self.store.delete_item, item_id)
+            await asyncio.to_thread(self.pool.sync)
         return True
 
     def missing(self, item_ids: Collection[str]) -> list[str]:
         """Return the ids that the main model does not know."""
         return sorted(self.main.catalogue.rows_of(list(item_ids))[1])
 
-    # Users.
-
-    async def users(
-        self, cursor: str | None, limit: int, wanted: str | None
-    ) -> tuple[list[dict[str, object]], str | None]:
-        """Return a page of users."""
-        return await self.call(self.listing.users, cursor, limit, wanted)
-
-    async def user(self, user_id: str) -> dict[str, object] | None:
-        """Return what is known of a user beside the events, None where there is nobody."""
-        return await self.call(self.listing.user, user_id)
-
-    async def past(self, user_id: str, limit: int) -> list[dict[str, object]]:
-        """Return what a user did, oldest first."""
-        return await self.call(self.listing.past, user_id, limit)
+    # --- Users
 
     async def feedback(self, events: Sequence[Event], mode: Mode) -> list[Outcome]:
-        """Store events for good; the next question sees them."""
+        """Store events durably; the next request uses them."""
         outcomes = await self.writer.add(events, mode)
         for event, outcome in zip(events, outcomes, strict=True):
             self.pool.append(event, outcome)
@@ -281,49 +206,34 @@ class Service:
         return outcomes
 
     async def erase(self, user_id: str) -> dict[str, object]:
-        """Remove everything about a user; return what was removed."""
-        learned = await self.call(self.listing.num_learned, user_id)
-        # Answers that wait to be recorded must not come back after the user is gone.
+        """Erase a user everywhere; return what was removed."""
+        learned = await asyncio.to_thread(self.listing.num_learned, user_id)
+        # Answers that wait to be recorded must not be written after the user was erased.
         await self.recorder.flush()
-        erased = await self.call(self.store.erase_user, user_id)
-        self.recorder.forget(user_id)
-        self.pool.forget(user_id)
+        erased = await asyncio.to_thread(self.store.erase_user, user_id)
+        self.recorder.forget_all_of({user_id})
+        await asyncio.to_thread(self.pool.forget_all_of, {user_id})
         return asdict(erased) | {"training_events": learned}
 
     async def export(self, user_id: str) -> dict[str, object]:
-        """Return everything that is known of a user."""
+        """Return all data of a user."""
         await self.recorder.flush()
-        stored = await self.call(self.store.export_user, user_id)
-        return stored | {"training_events": await self.call(self.listing.learned, user_id)}
+        stored = await asyncio.to_thread(self.store.export_user, user_id)
+        return stored | {"training_events": await asyncio.to_thread(self.listing.learned, user_id)}
 
-    # Figures.
-
-    async def before_newest(self, count: int) -> int:
-        """Return the sequence number after which the newest ``count`` events come, about."""
-        return max(0, await self.call(self.store.newest_sequence) - count)
+    # --- Figures
 
     async def summary(self) -> dict[str, object]:
-        """Return what the operator's page draws."""
+        """Return the figures of the operator's page."""
         await self.clicks.refresh()
-        counts = await self.call(self.store.counts)
-        clicks = {one.version: one for one in self.clicks.figures}
-        models = []
-        for described in self.described():
-            one = clicks.get(str(described["version"]))
-            shown, clicked = (one.shown, one.clicked) if one else (0, 0)
-            models.append(
-                described
-                | {
-                    "shown": shown,
-                    "clicked": clicked,
-                    "click_through": clicked / shown if shown else None,
-                }
-            )
+        counts = await asyncio.to_thread(self.store.counts)
+        clicks = {one.model_version: one for one in self.clicks.figures}
+        models = [one | _click_figures(clicks.get(str(one["version"]))) for one in self.described()]
         hits, misses = self._cache_counts
         return self.metrics.summary() | {
             "models": models,
             "counts": asdict(counts),
-            "health": await self.call(self.listing.health),
+            "health": await asyncio.to_thread(self.listing.health),
             "queue_length": self.queue_length,
             "events_waiting": self.writer.num_waiting,
             "answers_not_recorded": self.recorder.lost,
@@ -342,27 +252,28 @@ class Service:
         counts = [one.engine.cache for one in self.models]
         return sum(one.hits for one in counts), sum(one.misses for one in counts)
 
-    # What goes on in the background.
+    # --- Background work
 
     async def _follow(self) -> None:
-        """Take what other processes changed in the store."""
-        while True:
-            await asyncio.sleep(_FOLLOW_SECONDS)
-            try:
-                async with self._changing:
-                    await to_the_end(self.pool.sync)
-            except PalateError as error:
-                _logger.warning("the store could not be followed: %s", error)
+        """Apply the changes of items that other processes made in the store."""
+        async with self._changing:
+            await to_the_end(self.pool.sync)
 
-    async def _see_off(self) -> None:
-        """Close a replaced model when nobody who chose it before can still ask it."""
+    async def _close_replaced(self) -> None:
+        """Close models out of service once no request can still choose them, until cancelled."""
         while True:
-            leaving = list(self._leaving)
+            replaced = list(self._replaced)
             await asyncio.sleep(_LEAVE_SECONDS)
-            for one in leaving:
+            for one in replaced:
                 await one.batcher.close()
-                self._leaving.remove(one)
+                self._replaced.remove(one)
                 version = one.engine.version
                 if version not in {other.engine.version for other in self.models}:
                     self.answering.forget(version)
                     self.metrics.forget_model(version)
+
+
+def _click_figures(clicks: ClickThrough | None) -> dict[str, object]:
+    if clicks is None or not clicks.shown:
+        return {"shown": 0, "clicked": 0, "click_through": None}
+    return {"shown": clicks.shown, "clicked": clicks.clicked, "click_through": clicks.rate}

@@ -1,4 +1,4 @@
-"""Opening the service: whatever is wrong is said before anything is made."""
+"""Starts the service; settings are checked before anything is created."""
 
 import os
 import socket
@@ -26,8 +26,8 @@ def open_service(
 ) -> Service:
     """Return a service over model folders, each with its share of the traffic, and a store.
 
-    The address of the store is read first and the models next, so that a slip of the pen costs no
-    waiting and a model that cannot be served leaves no database behind.
+    The address of the store is checked first and the models are loaded next, so that a typing error
+    is reported at once, and a model that cannot be served leaves no new database behind.
 
     Raises:
         ArtifactError: when a model folder is damaged.
@@ -38,7 +38,7 @@ def open_service(
     store = Store.open(db)
     service = Service(
         store,
-        gate=Gate(store.keys, first_key=first_key),
+        gate=Gate(store.keys.verify, first_key=first_key),
         metrics=Metrics(),
         limits=limits or Limits(),
         days_kept=days_kept,
@@ -49,16 +49,16 @@ def open_service(
 
 
 def check_port(host: str, port: int) -> None:
-    """Return when somebody could listen there: known before the models are read.
+    """Check, before the models are loaded, that the service can listen there.
 
     Raises:
-        ConfigError: when the port is in use, or the address is none of this machine.
+        ConfigError: when the port is in use, or the address does not belong to this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
-        number = error.errno or 0  # below 0 where it is the name that was not found
+        number = error.errno or 0  # negative if the name was not found
         why = os.strerror(number) if number > 0 else str(error.strerror)
         raise ConfigError(
             f"Nothing can listen on {host} at port {port}: {why.lower()}.",

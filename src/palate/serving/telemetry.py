@@ -1,15 +1,16 @@
-"""What the service tells about itself: metrics, one log line per request, traces."""
+"""Telemetry: metrics, one log line per request, and traces."""
 
 import asyncio
 import json
 import logging
+import secrets
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 import numpy as np
 import orjson
@@ -26,6 +27,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from palate.errors import ConfigError, MissingExtraError
+from palate.serving.store.records import ClickThrough
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -34,16 +36,16 @@ if TYPE_CHECKING:
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _RECENT = 20_000
-"""Requests kept for the operator's percentiles and charts."""
+"""Number of requests kept for the percentiles and charts of the operator's page."""
 
 
 UNMATCHED = "unmatched"
-"""The route of a request that none took."""
+"""Route of a request that no route matched."""
 
 
 @dataclass(slots=True)
 class RequestContext:
-    """One request on its way through: routes fill in what the log and the metrics will say."""
+    """The context of one request; routes fill in fields for the log and the metrics."""
 
     request_id: str
     client: str
@@ -55,9 +57,19 @@ class RequestContext:
     fallback: str = ""
     status: int = 0
 
+    @property
+    def took_ms(self) -> float:
+        """Milliseconds since the request arrived."""
+        return 1e3 * (time.perf_counter() - self.started)
 
-class _Past(NamedTuple):
-    """What is kept of a request for the operator."""
+
+def new_id() -> str:
+    """Return an id for a request or an answer: 96 random bits, which never repeat in practice."""
+    return secrets.token_hex(12)
+
+
+class _Finished(NamedTuple):
+    """The fields of a request that the operator's page needs."""
 
     at: float
     route: str
@@ -66,43 +78,28 @@ class _Past(NamedTuple):
     by_fallback: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Clicks:
-    """What became of the answers of one model version."""
-
-    version: str
-    shown: int
-    clicked: int
-
-    @property
-    def rate(self) -> float:
-        """The share of answers that were followed."""
-        return self.clicked / self.shown if self.shown else 0.0
-
-
 @dataclass(frozen=True)
 class Gauges:
-    """Values that others hold, read when somebody scrapes."""
+    """Functions that read the values of other objects when metrics are scraped."""
 
     queue: Callable[[], int] = lambda: 0
-    """Questions that wait for a forward pass."""
+    """Number of requests that wait for a forward pass."""
     caches: Callable[[], tuple[int, int]] = lambda: (0, 0)
-    """Hits and misses of the cache of user vectors."""
+    """Hits and misses of the user-state cache."""
     models: Callable[[], Sequence[Mapping[str, str]]] = tuple
     """Name, version and share of each loaded model."""
-    clicks: Callable[[], Sequence[Clicks]] = tuple
+    clicks: Callable[[], Sequence[ClickThrough]] = tuple
 
 
 class Metrics(Collector):
-    """Counts requests and shows the counts to Prometheus and to the operator's page."""
+    """Counts requests, for Prometheus and for the operator's page."""
 
     def __init__(self) -> None:
-        """Start from nothing."""
+        """Start all counts at zero."""
         self.gauges = Gauges()
         self.in_flight = 0
-        # Recent requests one by one: the operator's percentiles are exact, those of a histogram
-        # are not.
-        self._recent: deque[_Past] = deque(maxlen=_RECENT)
+        # The percentiles of the operator's page are exact, unlike those of a histogram.
+        self._recent: deque[_Finished] = deque(maxlen=_RECENT)
         own = self._registry = CollectorRegistry(auto_describe=False)
         self._latency = Histogram(
             "palate_request_seconds",
@@ -120,34 +117,38 @@ class Metrics(Collector):
         self.events = Counter("palate_feedback_events", "Events acknowledged.", registry=own)
         in_flight = Gauge("palate_requests_in_flight", "Requests being answered.", registry=own)
         in_flight.set_function(lambda: self.in_flight)
-        queue = Gauge("palate_queue_length", "Questions waiting for the model.", registry=own)
+        queue = Gauge("palate_queue_length", "Requests that wait for a model.", registry=own)
         queue.set_function(lambda: self.gauges.queue())
         own.register(self)
         ProcessCollector(registry=own)
 
-    def add(self, visit: RequestContext, seconds: float) -> None:
+    def add(self, context: RequestContext, seconds: float) -> None:
         """Count one answered request."""
-        self._latency.labels(visit.route, visit.model).observe(seconds)
-        self._requests.labels(visit.route, visit.status).inc()
-        if visit.fallback:
-            self._fallbacks.labels(visit.model, visit.fallback).inc()
+        self._latency.labels(context.route, context.model).observe(seconds)
+        self._requests.labels(context.route, context.status).inc()
+        if context.fallback:
+            self._fallbacks.labels(context.model, context.fallback).inc()
         self._recent.append(
-            _Past(time.time(), visit.route, seconds, bool(visit.model), bool(visit.fallback))
+            _Finished(
+                time.time(), context.route, seconds, bool(context.model), bool(context.fallback)
+            )
         )
 
     def forget_model(self, version: str) -> None:
-        """Drop the series of a model that is no longer loaded."""
+        """Drop the series of a model that is not loaded any more."""
         self._latency.remove_by_labels({"model": version})
 
     def exposition(self) -> bytes:
-        """Return everything in the text format of Prometheus."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
-        """Give the metrics whose values others hold, for each model that is loaded now."""
+        """Return the metrics of :class:`Gauges`, for each loaded model."""
         hits, misses = self.gauges.caches()
-        yield CounterMetricFamily("palate_cache_hits", "User vectors found ready.", value=hits)
-        yield CounterMetricFamily("palate_cache_misses", "User vectors computed.", value=misses)
+        yield CounterMetricFamily(
+            "palate_cache_hits", "User states found in the cache.", value=hits
+        )
+        yield CounterMetricFamily("palate_cache_misses", "User states computed.", value=misses)
         info = InfoMetricFamily("palate_model", "Loaded models.", labels=["version"])
         for one in self.gauges.models():
             info.add_metric([one["version"]], {"name": one["name"], "share": one["share"]})
@@ -156,16 +157,16 @@ class Metrics(Collector):
             "palate_recommendations_shown", "Answers recorded.", labels=["model"]
         )
         rate = GaugeMetricFamily(
-            "palate_click_through_rate", "Answers that were followed.", labels=["model"]
+            "palate_click_through_rate", "Share of answers that were clicked.", labels=["model"]
         )
         for clicks in self.gauges.clicks():
-            shown.add_metric([clicks.version], clicks.shown)
-            rate.add_metric([clicks.version], clicks.rate)
+            shown.add_metric([clicks.model_version], clicks.shown)
+            rate.add_metric([clicks.model_version], clicks.rate)
         yield shown
         yield rate
 
     def summary(self, *, minutes: int = 60) -> dict[str, object]:
-        """Return what the operator's page draws: by route, and minute by minute."""
+        """Return the figures of the operator's page, by route and by minute."""
         now = time.time()
         recent = [one for one in self._recent if one.at > now - 60 * minutes]
         routes = {one.route for one in recent}
@@ -190,7 +191,7 @@ def _totals(counter: Counter) -> list[tuple[Mapping[str, str], int]]:
     return [(x.labels, int(x.value)) for x in samples if x.name.endswith("_total")]
 
 
-def _percentiles(requests: Sequence[_Past]) -> dict[str, object]:
+def _percentiles(requests: Sequence[_Finished]) -> dict[str, object]:
     if not requests:
         return {"requests": 0, "p50_ms": None, "p95_ms": None, "p99_ms": None, "fallbacks": 0}
     seconds = np.asarray([one.seconds for one in requests])
@@ -204,10 +205,10 @@ def _percentiles(requests: Sequence[_Past]) -> dict[str, object]:
     }
 
 
-def _by_minute(requests: Sequence[_Past], now: float, minutes: int) -> list[dict[str, object]]:
+def _by_minute(requests: Sequence[_Finished], now: float, minutes: int) -> list[dict[str, object]]:
     """Return one row per minute of answers by a model, the newest last."""
     last = int(now // 60)
-    parts: dict[int, list[_Past]] = {}
+    parts: dict[int, list[_Finished]] = {}
     for one in requests:
         if one.by_model:
             parts.setdefault(int(one.at // 60), []).append(one)
@@ -217,48 +218,35 @@ def _by_minute(requests: Sequence[_Past], now: float, minutes: int) -> list[dict
     ]
 
 
-@runtime_checkable
-class Stream(Protocol):
-    """What lines are written to."""
-
-    def write(self, text: str, /) -> int:
-        """Take some text."""
-        ...
-
-    def flush(self) -> None:
-        """Pass it on."""
-        ...
-
-
 class RequestLog:
-    """One JSON line per request, written together a few times a second.
+    """One JSON line per request; lines are written together a few times a second.
 
-    A line holds no body, no key, no path and no query: ids of people stay out of the log.
+    A line has no body, key, path or query, so that ids of users stay out of the log.
     """
 
-    def __init__(self, stream: Stream | None = None, *, every: float = 0.25) -> None:
-        """Write to ``stream`` (standard error) at most so often, in seconds."""
+    def __init__(self, stream: TextIO | None = None, *, every: float = 0.25) -> None:
+        """Write to ``stream`` (standard error if None) every ``every`` seconds at most."""
         self._stream, self._every = stream, every
         self._lines: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
-    def add(self, visit: RequestContext, seconds: float, method: str) -> None:
-        """Note one answered request."""
+    def add(self, context: RequestContext, seconds: float, method: str) -> None:
+        """Add a line about an answered request."""
         self._lines.append(
             orjson.dumps(
                 {
                     "time": round(time.time(), 3),
                     "event": "request",
-                    "request_id": visit.request_id,
+                    "request_id": context.request_id,
                     "method": method,
-                    "route": visit.route,
-                    "status": visit.status,
+                    "route": context.route,
+                    "status": context.status,
                     "took_ms": round(1e3 * seconds, 3),
-                    "model": visit.model,
-                    "fallback": visit.fallback,
-                    "key": visit.key_id,
-                    "client": visit.client,
+                    "model": context.model,
+                    "fallback": context.fallback,
+                    "key": context.key_id,
+                    "client": context.client,
                 }
             )
         )
@@ -266,19 +254,19 @@ class RequestLog:
             self._timer = asyncio.get_running_loop().call_later(self._every, self._later)
 
     def _later(self) -> None:
-        # In a thread: a full pipe must not hold the event loop.
+        # In a thread: a full pipe must not block the event loop.
         self._timer = None
         asyncio.get_running_loop().run_in_executor(None, self.flush)
 
     def close(self) -> None:
-        """Write what has gathered; the event loop is about to end."""
+        """Write the waiting lines, before the event loop ends."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         self.flush()
 
     def flush(self) -> None:
-        """Write what has gathered."""
+        """Write the waiting lines."""
         lines, self._lines = self._lines, []
         if lines:
             stream = self._stream or sys.stderr
@@ -287,7 +275,7 @@ class RequestLog:
 
 
 class JsonLines(logging.Formatter):
-    """Every other log record as one JSON line too."""
+    """Formats every other log record as a JSON line."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -311,12 +299,12 @@ def log_as_json(level: int = logging.INFO) -> None:
 
 
 def trace(app: "FastAPI", exporter: str) -> "TracerProvider":
-    """Give every request a span of OpenTelemetry; return what holds the spans.
+    """Give every request a span of OpenTelemetry; return the provider of the spans.
 
     Args:
         app: the application.
-        exporter: ``console`` prints spans; ``otlp`` sends them to where OpenTelemetry's own
-            variables say.
+        exporter: ``console`` prints spans; ``otlp`` sends them to the address in OpenTelemetry's
+            own variables.
 
     Raises:
         ConfigError: when there is no such exporter.

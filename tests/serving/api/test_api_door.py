@@ -156,7 +156,7 @@ async def _receive_from(messages: list[dict], wait: float = 0.0) -> bytes:
         await asyncio.sleep(wait)
         return messages.pop(0)
 
-    return await read_body(receive, [], most=10, seconds=0.05)
+    return await read_body(receive, [], most=10, seconds=0.05, arrived=lambda _: None)
 
 
 def _part(body: bytes, *, more: bool) -> dict:

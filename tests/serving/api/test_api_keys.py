@@ -3,7 +3,6 @@
 import asyncio
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 from fastapi.testclient import TestClient
@@ -12,24 +11,23 @@ from palate.errors import ConfigError
 from palate.serving.app import ServeSettings, create_app
 from palate.serving.auth import Gate, Throttle, is_loopback
 from palate.serving.problems import Forbidden, TooManyTries, Unauthorised
+from palate.serving.store import ApiKey
 
 OPEN_ROUTES = {"/health/live", "/health/ready"}
 
 
-@dataclass(frozen=True)
-class Known:
-    key_id: str
-    scopes: frozenset[str]
+def _key(secret: str, scope: str) -> ApiKey:
+    return ApiKey(secret, secret, frozenset({scope}), created_at=0.0)
 
 
 class Book:
     """A store of keys that counts how often it is asked."""
 
     def __init__(self, **keys: str) -> None:
-        self.keys = {secret: Known(secret, frozenset({scope})) for secret, scope in keys.items()}
+        self.keys = {secret: _key(secret, scope) for secret, scope in keys.items()}
         self.asked = 0
 
-    def verify(self, secret: str) -> Known | None:
+    def __call__(self, secret: str) -> ApiKey | None:
         self.asked += 1
         return self.keys.get(secret)
 
@@ -87,7 +85,7 @@ def test_a_key_is_looked_up_again_after_a_while_and_at_once_when_one_is_revoked(
     clock.now += 6
     with pytest.raises(Unauthorised):
         _admit(gate, "secret")
-    book.keys["secret"] = Known("secret", frozenset({"read"}))
+    book.keys["secret"] = _key("secret", "read")
     _admit(gate, "secret")
     book.keys.clear()
     gate.forget()

@@ -1,32 +1,35 @@
-"""Whether the service lives, is ready, and how it fares."""
+"""Health checks and metrics."""
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from palate.serving.http_io import answer, answers, needs, service_of
+from palate.serving.http_io import answers, needs, service_of
+from palate.serving.rendering import json_response
 
 router = APIRouter(tags=["operation"])
 
 
 @router.get(
-    "/health/live", summary="Is the process alive?", responses=answers("It is.", {"status": "ok"})
+    "/health/live",
+    summary="Is the process alive?",
+    responses=answers("It is alive.", {"status": "ok"}),
 )
 async def live() -> Response:
-    """Answer as long as the event loop turns; restart the service when it does not."""
-    return answer({"status": "ok"})
+    """Answer as long as the event loop runs; restart the service when this fails."""
+    return json_response({"status": "ok"})
 
 
 @router.get(
     "/health/ready",
-    summary="Can it answer questions?",
-    responses=answers("It can.", {"status": "ok", "models": 1})
-    | {503: {"description": "Not now: the message says why."}},
+    summary="Can it answer requests?",
+    responses=answers("It is ready.", {"status": "ok", "models": 1})
+    | {503: {"description": "It is not ready; the message says why."}},
 )
 async def ready(request: Request) -> Response:
-    """Answer when a model is loaded and the store can be reached; send no traffic before."""
+    """Check that a model is loaded and the store answers; send no traffic while this fails."""
     service = service_of(request)
     await service.check()
-    return answer({"status": "ok", "models": len(service.models)})
+    return json_response({"status": "ok", "models": len(service.models)})
 
 
 @router.get(
@@ -37,7 +40,7 @@ async def ready(request: Request) -> Response:
     responses={200: {"description": "Prometheus text.", "content": {"text/plain": {}}}},
 )
 async def metrics(request: Request) -> Response:
-    """Return latency by route and model, fallbacks, caches, queue and click-through.
+    """Return latency by route and model, fallbacks, cache, queue and click-through.
 
     Prometheus sends the key as ``authorization: {credentials: KEY}``.
     """

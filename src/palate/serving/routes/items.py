@@ -1,5 +1,6 @@
-"""Items: what the shop offers, one at a time or by the thousand."""
+"""Items: one at a time or in bulk."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Annotated
@@ -10,7 +11,6 @@ from palate.data.item_record import ItemRecord
 from palate.serving.bulk import MEDIA_TYPES
 from palate.serving.http_io import (
     PathId,
-    answer,
     answers,
     body_of,
     bulk_rows,
@@ -18,18 +18,19 @@ from palate.serving.http_io import (
     read,
     service_of,
 )
-from palate.serving.middleware import visit_of
+from palate.serving.middleware import context_of
 from palate.serving.problems import Conflict, NotFound
+from palate.serving.rendering import json_response
 from palate.serving.schemas import (
     FacetsQuery,
     ItemBody,
-    ItemPaging,
     ItemWithId,
+    Paging,
     SimilarQuery,
 )
 
-# Before ``/{item_id}`` in this file, for routes are tried in their order: an item whose id is
-# "facets" is listed, found and recommended, but its own address is taken.
+# Routes match in the order of this file, so ``/facets`` comes before ``/{item_id}``: an item with
+# the id "facets" can be listed and recommended, but not read at its own address.
 router = APIRouter(prefix="/v1/items", tags=["items"])
 
 _EXAMPLE = {
@@ -62,10 +63,11 @@ _FACETS = {
     dependencies=[needs("read")],
     responses=answers("A page of items.", {"items": [_EXAMPLE], "next_cursor": "m100"}),
 )
-async def list_items(request: Request, asked: Annotated[ItemPaging, Query()]) -> Response:
-    """Go through the whole catalogue; with ``q``, items whose title holds those letters."""
-    rows, cursor = await service_of(request).items(asked.cursor, asked.limit, asked.q)
-    return answer({"items": rows, "next_cursor": cursor})
+async def list_items(request: Request, query: Annotated[Paging, Query()]) -> Response:
+    """List the catalogue; with `q`, the items whose title, brand or category has those words."""
+    listing = service_of(request).listing
+    rows, cursor = await asyncio.to_thread(listing.items, query.cursor, query.limit, query.q)
+    return json_response({"items": rows, "next_cursor": cursor})
 
 
 @router.post(
@@ -78,8 +80,8 @@ async def list_items(request: Request, asked: Annotated[ItemPaging, Query()]) ->
 async def upsert_items(request: Request) -> Response:
     """Take one item, an array, JSON lines or Parquet; all are stored or none.
 
-    What the model can read of an item makes it recommendable when this returns;
-    `not_recommendable` says which are not, and why: the first hundred of them.
+    When this returns, every item is recommendable of which the model can read something;
+    `not_recommendable` names the others with the reason, a hundred at most.
     """
     async with bulk_rows(request, ItemWithId, lambda row: _record(row.item_id, row)) as records:
         return await _upserted(request, records)
@@ -87,26 +89,26 @@ async def upsert_items(request: Request) -> Response:
 
 @router.get(
     "/facets",
-    summary="What the items can be filtered by",
+    summary="Categories, brands and prices to filter by",
     dependencies=[needs("read")],
     responses=answers("Categories and brands, the most frequent first, and prices.", _FACETS),
 )
-async def get_facets(request: Request, asked: Annotated[FacetsQuery, Query()]) -> Response:
-    """Count the catalogue's categories, brands and prices, for a filter to offer.
+async def get_facets(request: Request, query: Annotated[FacetsQuery, Query()]) -> Response:
+    """Count the categories, brands and prices of the catalogue.
 
-    Labels that differ in case alone are one, as they are to a filter; `num_categories` and
-    `num_brands` count those beyond `limit` too. `price` is null where no item has one.
+    Labels that differ only in case count as one, as in filters; `num_categories` and `num_brands`
+    also count those beyond `limit`. `price` is null if no item has a price.
     """
-    found = await service_of(request).facets(asked.limit)
-    return answer(
+    facets = await asyncio.to_thread(service_of(request).main.catalogue.facets, query.limit)
+    return json_response(
         {
-            "items": found.items,
-            "in_stock": found.in_stock,
-            "categories": found.categories.most,
-            "num_categories": found.categories.total,
-            "brands": found.brands.most,
-            "num_brands": found.brands.total,
-            "price": found.price,
+            "items": facets.items,
+            "in_stock": facets.in_stock,
+            "categories": facets.categories.most,
+            "num_categories": facets.categories.total,
+            "brands": facets.brands.most,
+            "num_brands": facets.brands.total,
+            "price": facets.price,
         }
     )
 
@@ -118,11 +120,11 @@ async def get_facets(request: Request, asked: Annotated[FacetsQuery, Query()]) -
     responses=answers("The item.", _EXAMPLE),
 )
 async def get_item(request: Request, item_id: PathId) -> Response:
-    """Return what is known of an item."""
-    found = await service_of(request).item(item_id)
-    if found is None:
+    """Return all fields of an item."""
+    item = await asyncio.to_thread(service_of(request).listing.item, item_id)
+    if item is None:
         raise _unknown(item_id)
-    return answer(found)
+    return json_response(item)
 
 
 @router.put(
@@ -133,7 +135,7 @@ async def get_item(request: Request, item_id: PathId) -> Response:
     responses=answers("The item was stored.", _UPSERTED),
 )
 async def put_item(request: Request, item_id: PathId) -> Response:
-    """Store an item; fields that are left out are empty from now on."""
+    """Store an item; fields that are not in the body become empty."""
     body = await read(request, ItemBody)
     return await _upserted(request, [_record(item_id, body)])
 
@@ -146,14 +148,13 @@ async def put_item(request: Request, item_id: PathId) -> Response:
     responses=answers("The item was stored.", _UPSERTED),
 )
 async def patch_item(request: Request, item_id: PathId) -> Response:
-    """Change the fields that are given; the rest of the item stays as it is."""
+    """Change the fields in the body; the other fields stay."""
     body = await read(request, ItemBody)
-    service = service_of(request)
-    before = await service.record(item_id)
+    before = await asyncio.to_thread(service_of(request).listing.record, item_id)
     if before is None:
         raise _unknown(item_id)
-    told = {name: getattr(body, name) for name in body.model_fields_set}
-    return await _upserted(request, [replace(before, **told)])
+    changed = {name: getattr(body, name) for name in body.model_fields_set}
+    return await _upserted(request, [replace(before, **changed)])
 
 
 @router.delete(
@@ -163,22 +164,22 @@ async def patch_item(request: Request, item_id: PathId) -> Response:
     responses=answers("It is never recommended again.", {"deleted": "i1"}),
 )
 async def delete_item(request: Request, item_id: PathId) -> Response:
-    """Delete an item; events of the past that name it stay."""
+    """Delete an item; past events with this item stay."""
     if not await service_of(request).delete_item(item_id):
         raise _unknown(item_id)
-    return answer({"deleted": item_id})
+    return json_response({"deleted": item_id})
 
 
 @router.get(
     "/{item_id}/image",
-    summary="The picture of an item",
+    summary="The image of an item",
     dependencies=[needs("read")],
     response_class=Response,
     responses={200: {"description": "PNG or JPEG.", "content": {"image/*": {}}}},
 )
 async def get_image(request: Request, item_id: PathId) -> Response:
-    """Return the picture; 404 where there is none."""
-    image = await service_of(request).image(item_id)
+    """Return the image; 404 if the item has none."""
+    image = await asyncio.to_thread(service_of(request).main.catalogue.image, item_id)
     if image is None:
         raise NotFound(f"The item {item_id!r} has no picture.", hint="Draw a cover instead.")
     kind = _IMAGE_TYPES.get(image[:2])
@@ -198,28 +199,19 @@ _IMAGE_TYPES = {b"\x89P": "image/png", b"\xff\xd8": "image/jpeg"}
     responses=answers("The nearest items, nearest first."),
 )
 async def similar_items(
-    request: Request, item_id: PathId, asked: Annotated[SimilarQuery, Query()]
+    request: Request, item_id: PathId, query: Annotated[SimilarQuery, Query()]
 ) -> Response:
-    """Return the items whose vectors are nearest to that of the given one."""
-    return await service_of(request).answering.similar(visit_of(request), item_id, asked)
+    """Return the items whose vectors are nearest to the vector of this item."""
+    return await service_of(request).answering.similar(context_of(request), item_id, query)
 
 
 async def _upserted(request: Request, records: Sequence[ItemRecord]) -> Response:
-    """Store items and say what became of them."""
-    return answer(asdict(await service_of(request).upsert_items(records)))
+    """Store items and return the result."""
+    return json_response(asdict(await service_of(request).upsert_items(records)))
 
 
 def _record(item_id: str, body: ItemBody) -> ItemRecord:
-    return ItemRecord(
-        item_id=item_id,
-        title=body.title,
-        description=body.description,
-        brand=body.brand,
-        categories=tuple(body.categories),
-        price=body.price,
-        in_stock=body.in_stock,
-        attributes=body.attributes,
-    )
+    return ItemRecord(**dict(body) | {"item_id": item_id})
 
 
 def _unknown(item_id: str) -> NotFound:

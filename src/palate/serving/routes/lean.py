@@ -1,7 +1,7 @@
-"""The routes asked most often: past all that FastAPI would do for them first.
+"""The most frequent routes, which skip most of FastAPI's work.
 
-They take nothing but the request and check its body themselves. To find such a route among all, and
-to solve what it needs, would take FastAPI longer, for every request, than the answer takes.
+They take only the request and check its body themselves. For each request FastAPI would need longer
+to match such a route and to resolve its parameters than the answer takes.
 """
 
 from collections.abc import Callable, Coroutine, Iterable
@@ -17,13 +17,13 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class LeanRoute(APIRoute):
-    """Calls its dependencies, then its endpoint, each with the request alone.
+    """A route that calls its dependencies, then its endpoint, each with the request alone.
 
-    The route is described in the OpenAPI document like any other.
+    The OpenAPI document describes it like any other route.
     """
 
     def get_route_handler(self) -> Handler:
-        """Return what answers a request."""
+        """Return the handler of a request."""
         first = [one.dependency for one in self.dependencies if one.dependency is not None]
         endpoint = self.endpoint
 
@@ -37,13 +37,13 @@ class LeanRoute(APIRoute):
 
 
 class Lane:
-    """The ASGI layer before the router: a lean route is looked up, anything else goes on.
+    """The ASGI layer before the router: it answers lean routes and passes on everything else.
 
-    Other methods of the same path go on too, so that the router alone says what is wrong with them.
+    Other methods of the same path are passed on too, so that the router refuses them.
     """
 
     def __init__(self, app: ASGIApp, *, routes: Iterable[BaseRoute]) -> None:
-        """Stand before ``app``, which has ``routes``; those with an id in their path are left."""
+        """Wrap ``app``, which has ``routes``; those with a parameter in their path are not lean."""
         self._app = app
         self._lean: dict[tuple[str, str], tuple[LeanRoute, Handler]] = {
             (method, route.path): (route, route.get_route_handler())
@@ -53,11 +53,11 @@ class Lane:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request of a lean route; leave any other to the router."""
-        found = scope["type"] == "http" and self._lean.get((scope["method"], scope["path"]))
-        if not found:
+        """Answer a request of a lean route; pass any other to the router."""
+        lean = scope["type"] == "http" and self._lean.get((scope["method"], scope["path"]))
+        if not lean:
             await self._app(scope, receive, send)
             return
-        scope["route"], handled = found
+        scope["route"], handled = lean
         response = await handled(Request(scope, receive, send))
         await response(scope, receive, send)

@@ -1,10 +1,11 @@
-"""Models: what is loaded, what it can answer, and how another takes its place."""
+"""Models: list, load, swap and remove them, and divide the traffic among them."""
 
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
-from palate.serving.http_io import PathId, answer, answers, body_of, needs, read, service_of
+from palate.serving.http_io import PathId, answers, body_of, needs, read, service_of
+from palate.serving.rendering import json_response
 from palate.serving.schemas import ModelBody, ShareBody
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
@@ -15,7 +16,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
     summary="The loaded models",
     dependencies=[needs("read")],
     responses=answers(
-        "Each model with what it can and cannot answer, and the recipe that could.",
+        "Each model with what it can answer, and the recipes for what it cannot.",
         {
             "open": False,
             "models": [
@@ -32,9 +33,9 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
     ),
 )
 async def list_models(request: Request) -> Response:
-    """Return each loaded model; ``open`` tells whether the service asks for keys."""
+    """Return the loaded models; `open` is true if the service needs no keys."""
     service = service_of(request)
-    return answer({"open": service.gate.is_open, "models": service.described()})
+    return json_response({"open": service.gate.is_open, "models": service.described()})
 
 
 @router.post(
@@ -46,10 +47,9 @@ async def list_models(request: Request) -> Response:
     status_code=201,
 )
 async def load_model(request: Request) -> Response:
-    """Load a folder beside the others and check it; then give it its share, or let it take over.
+    """Load and test a model; it then gets a share of the traffic, or replaces another model.
 
-    Requests in flight are finished by the model that began them; a folder that cannot be loaded
-    changes nothing.
+    The old model finishes the requests it has; if the folder cannot be loaded, nothing changes.
     """
     body = await read(request, ModelBody)
     service, folder = service_of(request), Path(body.folder)
@@ -57,30 +57,30 @@ async def load_model(request: Request) -> Response:
         version = await service.swap(folder, body.replaces)
     else:
         version = await service.load(folder, share=body.share)
-    return answer({"loaded": version}, 201)
+    return json_response({"loaded": version}, 201)
 
 
 @router.put(
     "/{version}",
-    summary="Change how much of the traffic a model gets",
+    summary="Change the share of traffic of a model",
     dependencies=[needs("admin")],
     openapi_extra=body_of(ShareBody),
-    responses=answers("The share counts from now on.", {"version": "1f2e", "share": 0.1}),
+    responses=answers("The share was changed.", {"version": "1f2e", "share": 0.1}),
 )
 async def share_model(request: Request, version: PathId) -> Response:
-    """Change a share; a user stays with one model as long as the shares stay as they are."""
+    """Change a share; as long as the shares stay the same, a user stays with one model."""
     body = await read(request, ShareBody)
     service_of(request).pool.set_share(version, body.share)
-    return answer({"version": version, "share": body.share})
+    return json_response({"version": version, "share": body.share})
 
 
 @router.delete(
     "/{version}",
     summary="Take a model out of service",
     dependencies=[needs("admin")],
-    responses=answers("It finishes what it was asked.", {"removed": "1f2e3d4c5b6a7988"}),
+    responses=answers("The model finishes the requests it has.", {"removed": "1f2e3d4c5b6a7988"}),
 )
 async def remove_model(request: Request, version: PathId) -> Response:
-    """Take a model out of service; the last one has to stay."""
+    """Take a model out of service; the last model cannot be removed."""
     await service_of(request).remove(version)
-    return answer({"removed": version})
+    return json_response({"removed": version})

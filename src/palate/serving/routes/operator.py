@@ -1,4 +1,4 @@
-"""What the operator's page shows: figures, and the events as they come."""
+"""Data of the operator's page: figures, and a stream of events."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,8 +8,9 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
 
-from palate.serving.http_io import answer, answers, needs, service_of
+from palate.serving.http_io import answers, needs, service_of
 from palate.serving.overload import Overloaded
+from palate.serving.rendering import json_response
 from palate.serving.schemas import FollowQuery
 from palate.serving.service import Service
 from palate.serving.store.records import StoredEvent
@@ -18,8 +19,10 @@ router = APIRouter(prefix="/v1/operator", tags=["operation"])
 
 _EVERY_SECONDS = 1.0
 _AT_ONCE = 200
+_FIRST_EVENTS = 20
+"""Number of newest events with which a stream begins."""
 _QUIET_SECONDS = 15.0
-"""After so long without an event a comment is sent, so that proxies keep the stream open."""
+"""Time without events after which a comment is sent, so that proxies keep the stream open."""
 
 
 @router.get(
@@ -29,25 +32,25 @@ _QUIET_SECONDS = 15.0
     responses=answers("The figures of the last hour."),
 )
 async def summary(request: Request) -> Response:
-    """Return what the operator's page draws."""
-    return answer(await service_of(request).summary())
+    """Return the figures of the operator's page."""
+    return json_response(await service_of(request).summary())
 
 
 @router.get(
     "/events",
-    summary="Events as they come",
+    summary="Stream of events",
     dependencies=[needs("admin")],
     response_class=StreamingResponse,
     responses={200: {"description": "Server-sent events.", "content": {"text/event-stream": {}}}},
 )
-async def follow(request: Request, asked: Annotated[FollowQuery, Query()]) -> Response:
-    """Stream stored events as server-sent events, from the newest few on, or from ``after``."""
+async def follow(request: Request, query: Annotated[FollowQuery, Query()]) -> Response:
+    """Stream stored events as server-sent events, after number `after` or from the newest few."""
     service = service_of(request)
     if service.streams >= service.limits.streams:
         raise Overloaded("Too many event streams are open.", retry_after=10)
-    start = asked.after
+    start = query.after
     if start is None:
-        start = await service.before_newest(20)
+        start = max(0, await asyncio.to_thread(service.store.newest_sequence) - _FIRST_EVENTS)
     return StreamingResponse(
         _stream(service, start),
         media_type="text/event-stream",
@@ -61,10 +64,10 @@ async def _stream(service: Service, after: int) -> AsyncIterator[bytes]:
     try:
         yield b": palate\n\n"
         while not service.closing:
-            events = await service.call(service.store.recent_events, after, _AT_ONCE)
+            events = await asyncio.to_thread(service.store.recent_events, after, _AT_ONCE)
             for event in events:
                 after = max(after, event.sequence)
-                yield _told(event)
+                yield _server_sent(event)
             quiet = 0.0 if events else quiet + _EVERY_SECONDS
             if quiet >= _QUIET_SECONDS:
                 quiet = 0.0
@@ -74,7 +77,7 @@ async def _stream(service: Service, after: int) -> AsyncIterator[bytes]:
         service.streams -= 1
 
 
-def _told(stored: StoredEvent) -> bytes:
+def _server_sent(stored: StoredEvent) -> bytes:
     event = stored.event
     data = orjson.dumps(
         {

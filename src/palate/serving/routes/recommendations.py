@@ -1,9 +1,9 @@
-"""Recommendations: items for somebody, in any of the ways a model can be asked."""
+"""Recommendations: lists of items, reasons, explanations and ratings."""
 
 from fastapi import APIRouter, Request, Response
 
 from palate.serving.http_io import answers, body_of, needs, read, service_of
-from palate.serving.middleware import visit_of
+from palate.serving.middleware import context_of
 from palate.serving.routes.lean import LeanRoute
 from palate.serving.schemas import ExplainBody, RankBody, RateBody, RecommendBody, SearchBody
 
@@ -40,34 +40,35 @@ _SINGLE = {
 
 @router.post(
     "/recommend",
-    summary="Recommend items to somebody",
+    summary="Recommend items",
     dependencies=[needs("read")],
     openapi_extra=body_of(RecommendBody),
     responses=answers(
-        "The best items, best first; `fallback` says when not the model chose them.", _EXAMPLE
+        "The best items, best first; `fallback` is set if the model did not choose them.", _EXAMPLE
     ),
 )
 async def recommend(request: Request) -> Response:
-    """Answer a user, a session's history, or both; a user's newest event counts at once.
+    """Recommend for a user, for the history of a session, or for both.
 
-    `why` is there with `explain`; `missing_ids` names items of the history that no one knows.
-    Echo `recommendation_id` in the feedback: click-through by model is measured by it.
+    The newest event of a user counts immediately. `explain` adds `why` to each item. `missing_ids`
+    names items of the history and of `exclude` that are not in the catalogue: they are left out.
+    Send `recommendation_id` with the feedback, so that click-through by model can be measured.
     """
     body = await read(request, RecommendBody)
-    return await service_of(request).answering.recommend(visit_of(request), body)
+    return await service_of(request).answering.recommend(context_of(request), body)
 
 
 @router.post(
     "/rank",
-    summary="Put given items in order for somebody",
+    summary="Rank given items",
     dependencies=[needs("read")],
     openapi_extra=body_of(RankBody),
     responses=answers("The candidates, best first.", _EXAMPLE),
 )
 async def rank(request: Request) -> Response:
-    """Order candidates; those that cannot be ranked are in `missing_ids`."""
+    """Rank candidates; `missing_ids` names those that are not in the catalogue."""
     body = await read(request, RankBody)
-    return await service_of(request).answering.rank(visit_of(request), body)
+    return await service_of(request).answering.rank(context_of(request), body)
 
 
 @router.post(
@@ -75,15 +76,15 @@ async def rank(request: Request) -> Response:
     summary="Find items by words",
     dependencies=[needs("read")],
     openapi_extra=body_of(SearchBody),
-    responses=answers("What answers the words, best first.", _EXAMPLE),
+    responses=answers("The items that fit the words, best first.", _EXAMPLE),
 )
 async def search(request: Request) -> Response:
-    """Find items by meaning; with a user, what they like comes first.
+    """Find items by meaning, personalised for a user if one is given.
 
-    A model that was not taught to search is said to be so in `fallback`, and titles are compared.
+    If the model was not trained to search, titles are compared, and `fallback` is "titles".
     """
     body = await read(request, SearchBody)
-    return await service_of(request).answering.search(visit_of(request), body)
+    return await service_of(request).answering.search(context_of(request), body)
 
 
 @router.post(
@@ -92,7 +93,7 @@ async def search(request: Request) -> Response:
     dependencies=[needs("read")],
     openapi_extra=body_of(ExplainBody),
     responses=answers(
-        "The events without which the item's score falls most, and a text where asked for.",
+        "The events without which the score of the item falls most, and a text if requested.",
         {
             "item_id": "i1",
             "why": [{"item_id": "i9", "title": "Reading chair", "weight": 0.42}],
@@ -104,15 +105,15 @@ async def search(request: Request) -> Response:
     ),
 )
 async def explain(request: Request) -> Response:
-    """Measure the events that weighed most: each is left out in turn and the item scored again.
+    """Find the most important events: the item is scored again without each of them.
 
-    With `form` "text" a model that was trained to also says why in words, on an `aspect` if one is
-    given. The words may be those of somebody's review of the item: `quoted` then
-    is true. What the catalogue does not bear out is left out: `mended` then is true, and `fallback`
-    is "facts" where nothing was left and facts of the catalogue are told instead.
+    With `form` "text" a model that was trained to explain also writes a text, on an `aspect` if one
+    is given. `quoted` is true if the text comes from a review of the item. Claims that the
+    catalogue does not support are removed: `mended` is then true, and `fallback` is "facts" if
+    nothing was left and facts of the catalogue are given instead.
     """
     body = await read(request, ExplainBody)
-    return await service_of(request).answering.explain(visit_of(request), body)
+    return await service_of(request).answering.explain(context_of(request), body)
 
 
 @router.post(
@@ -121,7 +122,7 @@ async def explain(request: Request) -> Response:
     dependencies=[needs("read")],
     openapi_extra=body_of(RateBody),
     responses=answers(
-        "The rating as an expectation, the likeliest one, and the chance of each.",
+        "The expected rating, the most likely one, and the probability of each.",
         {
             "item_id": "i1",
             "rating": 4.21,
@@ -132,10 +133,10 @@ async def explain(request: Request) -> Response:
     ),
 )
 async def rate(request: Request) -> Response:
-    """Predict the rating a user would give; needs a model that was trained to.
+    """Predict the rating a user would give; the model must be trained to rate.
 
-    Asked for a user, a session's history, both, or somebody new. An item that came after training
-    is rated by what can be read of it.
+    The request is for a user, for the history of a session, for both, or for a new user. An item
+    that was added after training is rated by its content.
     """
     body = await read(request, RateBody)
-    return await service_of(request).answering.rate(visit_of(request), body)
+    return await service_of(request).answering.rate(context_of(request), body)

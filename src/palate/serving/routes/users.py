@@ -1,5 +1,6 @@
-"""Users: what is known of them, what they did, and the end of both."""
+"""Users: their attributes, their events, and their erasure."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -7,7 +8,6 @@ from fastapi import APIRouter, Query, Request, Response
 from palate.serving.bulk import MEDIA_TYPES
 from palate.serving.http_io import (
     PathId,
-    answer,
     answers,
     body_of,
     bulk_rows,
@@ -16,7 +16,8 @@ from palate.serving.http_io import (
     service_of,
 )
 from palate.serving.problems import NotFound
-from palate.serving.schemas import HistoryQuery, UserBody, UserPaging, UserWithId
+from palate.serving.rendering import json_response
+from palate.serving.schemas import HistoryQuery, Paging, UserBody, UserWithId
 from palate.serving.store.records import UserRecord
 
 router = APIRouter(prefix="/v1/users", tags=["users"])
@@ -30,10 +31,12 @@ _EXAMPLE = {"user_id": "u1", "attributes": {"city": "Lyon"}}
     dependencies=[needs("read")],
     responses=answers("A page of users.", {"users": [_EXAMPLE], "next_cursor": "m100"}),
 )
-async def list_users(request: Request, asked: Annotated[UserPaging, Query()]) -> Response:
-    """Go through the users the model learned from, then those that came later."""
-    rows, cursor = await service_of(request).users(asked.cursor, asked.limit, asked.q)
-    return answer({"users": rows, "next_cursor": cursor})
+async def list_users(request: Request, query: Annotated[Paging, Query()]) -> Response:
+    """List the users of the training data, then those that came later; `q` begins their ids."""
+    listing = service_of(request).listing
+    prefix = query.q or ""
+    rows, cursor = await asyncio.to_thread(listing.users, query.cursor, query.limit, prefix)
+    return json_response({"users": rows, "next_cursor": cursor})
 
 
 @router.post(
@@ -45,10 +48,10 @@ async def list_users(request: Request, asked: Annotated[UserPaging, Query()]) ->
 )
 async def upsert_users(request: Request) -> Response:
     """Take one user, an array, JSON lines or Parquet; all are stored or none."""
-    service = service_of(request)
+    store = service_of(request).store
     async with bulk_rows(request, UserWithId, _record) as records:
-        await service.call(service.store.upsert_users, records)
-        return answer({"stored": len(records)})
+        await asyncio.to_thread(store.upsert_users, records)
+        return json_response({"stored": len(records)})
 
 
 @router.get(
@@ -58,11 +61,11 @@ async def upsert_users(request: Request) -> Response:
     responses=answers("The user.", _EXAMPLE),
 )
 async def get_user(request: Request, user_id: PathId) -> Response:
-    """Return what is known of a user beside the events."""
-    found = await service_of(request).user(user_id)
-    if found is None:
+    """Return the attributes of a user, without the events."""
+    user = await asyncio.to_thread(service_of(request).listing.user, user_id)
+    if user is None:
         raise _unknown(user_id)
-    return answer(found)
+    return json_response(user)
 
 
 @router.put(
@@ -73,11 +76,11 @@ async def get_user(request: Request, user_id: PathId) -> Response:
     responses=answers("The user was stored.", {"stored": 1}),
 )
 async def put_user(request: Request, user_id: PathId) -> Response:
-    """Store what is known of a user; no user has to be added before the first event."""
+    """Store the attributes of a user; a user need not be stored before the first event."""
     body = await read(request, UserBody)
-    service = service_of(request)
-    await service.call(service.store.upsert_users, [UserRecord(user_id, body.attributes)])
-    return answer({"stored": 1})
+    record = UserRecord(user_id, body.attributes)
+    await asyncio.to_thread(service_of(request).store.upsert_users, [record])
+    return json_response({"stored": 1})
 
 
 @router.delete(
@@ -90,27 +93,27 @@ async def put_user(request: Request, user_id: PathId) -> Response:
     ),
 )
 async def delete_user(request: Request, user_id: PathId) -> Response:
-    """Remove everything about a user, and never again use what the model folder holds of them.
+    """Erase all data of a user, and stop using the user's events in the model folder.
 
-    A user nobody knows is answered alike, with nothing removed.
+    For an unknown user the response is the same, with nothing removed.
     """
-    return answer({"user_id": user_id, "erased": await service_of(request).erase(user_id)})
+    return json_response({"user_id": user_id, "erased": await service_of(request).erase(user_id)})
 
 
 @router.get(
     "/{user_id}/export",
-    summary="Everything that is known of a user",
+    summary="Export all data of a user",
     dependencies=[needs("read")],
     responses=answers("Profile, events and recommendations."),
 )
 async def export_user(request: Request, user_id: PathId) -> Response:
-    """Return all that is stored of a user, and what the loaded models learned from."""
-    return answer(await service_of(request).export(user_id))
+    """Return all stored data of a user, and the user's events in the training data."""
+    return json_response(await service_of(request).export(user_id))
 
 
 @router.get(
     "/{user_id}/history",
-    summary="What a user did",
+    summary="The history of a user",
     dependencies=[needs("read")],
     responses=answers(
         "Events, oldest first.",
@@ -128,11 +131,12 @@ async def export_user(request: Request, user_id: PathId) -> Response:
     ),
 )
 async def get_history(
-    request: Request, user_id: PathId, asked: Annotated[HistoryQuery, Query()]
+    request: Request, user_id: PathId, query: Annotated[HistoryQuery, Query()]
 ) -> Response:
-    """Return the events that the next recommendation will be made from."""
-    events = await service_of(request).past(user_id, asked.limit)
-    return answer({"user_id": user_id, "events": events})
+    """Return the events that the next recommendation will use."""
+    listing = service_of(request).listing
+    events = await asyncio.to_thread(listing.past, user_id, query.limit)
+    return json_response({"user_id": user_id, "events": events})
 
 
 def _record(row: UserWithId) -> UserRecord:
@@ -142,5 +146,5 @@ def _record(row: UserWithId) -> UserRecord:
 def _unknown(user_id: str) -> NotFound:
     return NotFound(
         f"There is no user {user_id[:100]!r}.",
-        hint="Recommendations need no user: give a history, or post events first.",
+        hint="A recommendation needs no stored user: send a history, or post events first.",
     )

@@ -1,4 +1,4 @@
-"""What became of items that were added or changed: which can be recommended, and why not."""
+"""Which new or changed items the model can recommend, and why not the others."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ import numpy as np
 from palate.data.item_record import ItemRecord
 from palate.inference.engine import Engine
 
-_SHOWN = 100
-"""Items of which it is told why they are not recommended; the others are counted."""
+_NAMED = 100
+"""Number of items for which the reason is given; the others are counted."""
 
 _TRAIN_AGAIN = (
     "The model knows items by what was done with them in training: it can be recommended after the "
     "next one."
 )
-_NOTHING_TOLD = (
+_NO_CONTENT = (
     "Nothing is said of it that the model reads: give a title, a brand, categories, a description "
     "or a price."
 )
@@ -26,31 +26,31 @@ _NEW_WORDS = (
 
 
 @dataclass(frozen=True)
-class Upserted:
-    """What one upsert came to."""
+class UpsertResult:
+    """The result of one upsert."""
 
     stored: int
     recommendable: int
     not_recommendable: Sequence[Mapping[str, str]]
-    """The first that are not, each with ``item_id`` and ``why``."""
+    """The first items that cannot be recommended, each with ``item_id`` and ``why``."""
 
 
-def upserted(engine: Engine, records: Sequence[ItemRecord]) -> Upserted:
-    """Return what a model makes of records that it has been shown."""
+def upsert_result(engine: Engine, records: Sequence[ItemRecord]) -> UpsertResult:
+    """Return which of these items the engine can recommend, after its catalogue was updated."""
     rows, _ = engine.catalogue.rows_of([record.item_id for record in records])
     recommendable = engine.catalogue.num_answered(rows)
-    hidden: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for record, row in zip(records, rows.tolist(), strict=True):
-        if recommendable == len(records) or len(hidden) == _SHOWN:
+        if recommendable == len(records) or len(reasons) == _NAMED:
             break
         if not engine.catalogue.num_answered(np.asarray([row])):
-            hidden[record.item_id] = _why(engine, record)
-    told = [{"item_id": item_id, "why": why} for item_id, why in hidden.items()]
-    return Upserted(len(records), recommendable, told)
+            reasons[record.item_id] = _reason(engine, record)
+    named = [{"item_id": item_id, "why": why} for item_id, why in reasons.items()]
+    return UpsertResult(len(records), recommendable, named)
 
 
-def _why(engine: Engine, record: ItemRecord) -> str:
+def _reason(engine: Engine, record: ItemRecord) -> str:
     if not engine.capabilities.reads_new_items:
         return _TRAIN_AGAIN
-    told = (record.title, record.description, record.brand, record.categories)
-    return _NEW_WORDS if any(told) or record.price is not None else _NOTHING_TOLD
+    texts = (record.title, record.description, record.brand, record.categories)
+    return _NEW_WORDS if any(texts) or record.price is not None else _NO_CONTENT
