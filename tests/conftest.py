@@ -39,8 +39,20 @@ settings.load_profile("palate")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests come first: at the end all processes should finish together."""
+    _leave_out_gpu([item for item in items if item.get_closest_marker("gpu")])
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def _leave_out_gpu(items: list[pytest.Item]) -> None:
+    """Skip tests that need a GPU where there is none."""
+    if not items:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason="not run: no GPU"))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import typer.main
 from palate.cli import app
 from palate.data.prepare import PrepareOptions
 
+WHERE = {"--device", "--precision"}
 VERBS: dict[str, set[str]] = {
     "prepare": {
         *("source", "dataset", "--name", "--column", "--seed"),
@@ -21,26 +22,30 @@ VERBS: dict[str, set[str]] = {
         *("--split", "--valid-fraction", "--test-fraction"),
     },
     "join": {"datasets", "--out", "--name", "--seed"},
-    "train": {"dataset", "model", "--recipe", "--seed", "--fit", "--start", "--prompts", "--set"},
-    "evaluate": {"model", "--task", "--split", "--json"},
-    "compare": {"models", "--split"},
+    "train": {
+        *("dataset", "model", "--recipe", "--seed", "--fit", "--start", "--prompts", "--set"),
+        *WHERE,
+    },
+    "evaluate": {"model", "--task", "--split", "--json", *WHERE},
+    "compare": {"models", "--split", *WHERE},
     "recommend": {
         *("model", "--user", "-n", "--prompt", "--history", "--form", "--json"),
         *("--task", "--slot", "--filter", "--exclude", "--candidates", "--include-seen"),
         *("--diversity", "--all-users", "--users", "--out"),
+        *WHERE,
     },
-    "search": {"model", "words", "-n", "--user", "--json"},
-    "rate": {"model", "--item", "--user", "--history", "--json"},
-    "explain": {"model", "--item", "--user", "--history", "--aspect", "--json"},
-    "summarise": {"model", "--text", "--json"},
-    "rank": {"model", "--items", "--user", "--history", "--json"},
+    "search": {"model", "words", "-n", "--user", "--json", *WHERE},
+    "rate": {"model", "--item", "--user", "--history", "--json", *WHERE},
+    "explain": {"model", "--item", "--user", "--history", "--aspect", "--json", *WHERE},
+    "summarise": {"model", "--text", "--json", *WHERE},
+    "rank": {"model", "--items", "--user", "--history", "--json", *WHERE},
     "prompts": {"model", "--family", "--user", "--file", "--json"},
-    "sensitivity": {"model", "--split", "--plot", "--search", "--json"},
-    "report": {"models", "--out", "--split"},
+    "sensitivity": {"model", "--split", "--plot", "--search", "--json", *WHERE},
+    "report": {"models", "--out", "--split", *WHERE},
     "index": {"source", "--kind", "--set", "--vectors", "--seed", "--out", "--json"},
     "recipes": {"name", "--json"},
-    "serve": {"model", "--db", "--port", "--host", "--model", "--keep-days"},
-    "mcp": {"model", "--db"},
+    "serve": {"model", "--db", "--port", "--host", "--model", "--keep-days", *WHERE},
+    "mcp": {"model", "--db", *WHERE},
     "demo": {"--folder", "--users", "--seed"},
 }
 

@@ -1,6 +1,7 @@
 """Training learns, stops early, keeps the best weights, and resumes exactly after a kill."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,21 @@ def test_a_killed_run_ends_like_one_that_was_not(
     assert _equal(_weights(whole.model), _weights(resumed.model))
     for name in ("epoch", "step", "loss", "validation"):
         assert [entry[name] for entry in log] == [entry[name] for entry in resumed_log]
+
+
+@pytest.mark.parametrize(("then", "says"), [("cpu in float32", False), ("elsewhere", True)])
+def test_a_run_that_resumes_on_another_device_says_so_once(
+    make_run: MakeRun, tmp_path: Path, then: str, says: bool
+) -> None:
+    settings = ("training.checkpoint_seconds=1e-9",)
+    killed, run = make_run(*settings, folder=tmp_path, report=_kill_at(1))
+    with pytest.raises(KilledError):
+        train(killed.model, replace(run, where="cpu in float32"))
+    notes: list[str] = []
+    resumed, run = make_run(*settings, folder=tmp_path, report=lambda at: notes.append(at.note))
+    train(resumed.model, replace(run, where=then))
+    told = "Continuing on elsewhere what was begun on cpu in float32."
+    assert [note for note in notes if note] == ([told] if says else [])
 
 
 def test_a_finished_run_is_not_trained_again(make_run: MakeRun, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -47,13 +47,33 @@ GivenHistory = Annotated[
         "May be given several times; an id with a comma stands alone, or in double quotes."
     ),
 ]
+DeviceName = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda|cuda:N",
+        help="Where to compute; auto takes a GPU where there is one.",
+    ),
+]
+PrecisionName = Annotated[
+    Literal["auto", "float32", "bfloat16"],
+    typer.Option(
+        "--precision",
+        help="Of matrix products. auto learns in bfloat16 where that is faster, and answers in "
+        "float32.",
+    ),
+]
 
 
-def load(folder: Path) -> "Recommender":
-    """Read a model folder."""
+def load(
+    folder: Path,
+    device: str = "auto",
+    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+) -> "Recommender":
+    """Read a model folder onto a device; one that is not there is refused before."""
     from palate.recommender.recommender import Recommender
 
-    return Recommender.load(folder)
+    return Recommender.load(folder, device=device, precision=precision)
 
 
 def check_file(path: Path | None) -> None:

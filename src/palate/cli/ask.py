@@ -9,10 +9,12 @@ import typer
 
 from palate.cli.application import (
     Count,
+    DeviceName,
     GivenHistory,
     Json,
     KnownUser,
     Model,
+    PrecisionName,
     app,
     check_file,
     item_ids,
@@ -91,6 +93,8 @@ def recommend(
         typer.Option(help="Where the lists of many users go: a .parquet, .csv or .jsonl file."),
     ] = None,
     as_json: Json = False,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
 ) -> None:
     """Recommend items to a user, or to anybody with a history, and say why; or to many users."""
     if prompt is not None and (task is not None or slot):
@@ -101,7 +105,7 @@ def recommend(
         many = _many(users, out, everybody=all_users, one=one)
     from palate.inference.request import Request
 
-    loaded = load(model)
+    loaded = load(model, device, precision)
     items, known = loaded.engine.catalogue, loaded.dataset.catalog.vocabulary
     request = Request(
         n=n,
@@ -139,11 +143,13 @@ def search(
     n: Count = 10,
     user: Annotated[str | None, typer.Option(help="Whose taste to follow.")] = None,
     as_json: Json = False,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
 ) -> None:
     """Find items by words."""
     from palate.inference.request import NOBODY, Request
 
-    loaded = load(model)
+    loaded = load(model, device, precision)
     who = loaded.history(user) if user else NOBODY
     answer = loaded.engine.search(words, Request(who, n))
     nothing = f"Nothing was found for “{words}”."
@@ -157,9 +163,11 @@ def rate(
     user: KnownUser = None,
     history: GivenHistory = None,
     as_json: Json = False,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
 ) -> None:
     """Predict how a user rates an item."""
-    loaded = load(model)
+    loaded = load(model, device, precision)
     row = loaded.engine.catalogue.row_of(item)
     rated = loaded.engine.rate(somebody(loaded, user, history), row)
     if as_json:
@@ -184,9 +192,11 @@ def explain(
     history: GivenHistory = None,
     aspect: Annotated[str, typer.Option(help="What to speak of: sound, price, ...")] = "",
     as_json: Json = False,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
 ) -> None:
     """Say why an item fits a user; what the catalogue does not bear out is left out."""
-    loaded = load(model)
+    loaded = load(model, device, precision)
     row = loaded.engine.catalogue.row_of(item)
     explained = loaded.engine.explain(somebody(loaded, user, history), row, aspect)
     if as_json:
@@ -213,11 +223,13 @@ def summarise(
     model: Model,
     text: Annotated[str, typer.Option(help="A review.")],
     as_json: Json = False,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
 ) -> None:
     """Give a review a short title."""
     if not text.strip():
         raise ConfigError("There is nothing to summarise.", hint='Give --text "a review"')
-    summary = load(model).summarise(text)
+    summary = load(model, device, precision).summarise(text)
     if as_json:
         say_json({"summary": summary})
         return
@@ -237,9 +249,11 @@ def rank(
     user: KnownUser = None,
     history: GivenHistory = None,
     as_json: Json = False,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
 ) -> None:
     """Put given items in order for a user."""
-    loaded = load(model)
+    loaded = load(model, device, precision)
     ids = list(dict.fromkeys(item_ids(items, loaded.dataset.catalog.vocabulary)))
     if not ids:
         raise ConfigError("There is nothing to rank.", hint="Give --items ID,ID,...")

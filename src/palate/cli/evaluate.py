@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from palate.cli.application import Model, app, check_file, load
+from palate.cli.application import DeviceName, Model, PrecisionName, app, check_file, load
 from palate.errors import ConfigError
 from palate.terminal.progress import progress_bar
 from palate.terminal.tables import show
@@ -37,12 +37,14 @@ def evaluate(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the figures here.")
     ] = None,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
 ) -> None:
     """Judge a model by full ranking over the whole catalogue, or by what it says, with --task."""
     check_file(json_file)
     from palate.evaluation.report.tables import evaluation_tables
 
-    loaded = load(model)
+    loaded = load(model, device, precision)
     if task != "items":
         _evaluate_task(loaded, task, split, json_file)
         return
@@ -60,6 +62,8 @@ def compare(
     split: Annotated[
         Literal["valid", "test"], typer.Option(help="Which part to predict.")
     ] = "test",
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
 ) -> None:
     """Compare models on the same users, with paired significance."""
     import numpy as np
@@ -70,7 +74,7 @@ def compare(
         raise ConfigError("compare needs two models or more.", hint="palate compare MODEL MODEL...")
     results: dict[str, Evaluation] = {}
     for name, folder in _told_apart(models).items():
-        loaded = load(folder)
+        loaded = load(folder, device, precision)
         with progress_bar(f"Evaluating {name}") as progress:
             results[name] = loaded.evaluate(split, progress=progress)
     show(comparison_table(results, HEADLINE, np.random.default_rng(0)))
@@ -83,6 +87,8 @@ def report(
     split: Annotated[
         Literal["valid", "test"], typer.Option(help="Which part to predict.")
     ] = "test",
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
 ) -> None:
     """Write one self-contained HTML page about one or more models."""
     check_file(out)
@@ -91,7 +97,7 @@ def report(
 
     entries = []
     for name, folder in _told_apart(models).items():
-        loaded = load(folder)
+        loaded = load(folder, device, precision)
         with progress_bar(f"Evaluating {name}") as progress:
             entry = report_entry(loaded, split, progress=progress)
         entries.append(replace(entry, name=name + entry.name.removeprefix(loaded.name)))

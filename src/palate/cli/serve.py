@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from palate.cli.application import Model, app, check_extra, pairs
+from palate.cli.application import (
+    DeviceName,
+    Model,
+    PrecisionName,
+    app,
+    check_extra,
+    pairs,
+)
 from palate.errors import ConfigError
 
 
@@ -27,6 +34,8 @@ def serve(
     keep_days: Annotated[
         float, typer.Option(min=1, help="For how long the lists that were shown are kept.")
     ] = 90,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
 ) -> None:
     """Serve a model: an API, a store that loses nothing, and a page.
 
@@ -35,16 +44,21 @@ def serve(
     import os
 
     check_extra("fastapi", "serve")
+    from palate.models.device import choose_device
     from palate.serving.app import ServeSettings
     from palate.serving.server import serve as run
 
     key = os.environ.get("PALATE_API_KEY") or None
-    models = _shares(model, more or [])
-    run(
-        ServeSettings(
-            models=models, db=db, host=host, port=port, first_key=key, days_kept=keep_days
-        )
+    settings = ServeSettings(
+        models=_shares(model, more or []),
+        db=db,
+        host=host,
+        port=port,
+        first_key=key,
+        days_kept=keep_days,
+        device=choose_device(device, precision),
     )
+    run(settings)
 
 
 @app.command()
@@ -53,13 +67,16 @@ def mcp(
     db: Annotated[
         str, typer.Option(help="sqlite:///FILE, or postgresql://USER:PASSWORD@HOST/DATABASE.")
     ] = "sqlite:///palate.db",
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
 ) -> None:
     """Give a model to an assistant as tools, by the Model Context Protocol."""
     check_extra("fastapi", "serve")
     check_extra("mcp", "mcp")
+    from palate.models.device import choose_device
     from palate.serving.mcp import run_mcp
 
-    run_mcp(model, db)
+    run_mcp(model, db, choose_device(device, precision))
 
 
 def _shares(model: Path, more: Sequence[str]) -> dict[Path, float]:

@@ -5,7 +5,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from palate.cli.application import Json, Model, app, check_file, check_folder, load
+from palate.cli.application import (
+    DeviceName,
+    Json,
+    Model,
+    PrecisionName,
+    app,
+    check_file,
+    check_folder,
+    load,
+)
 from palate.errors import ConfigError
 from palate.terminal.progress import progress_bar
 from palate.terminal.tables import show, show_wordings
@@ -118,6 +127,8 @@ def sensitivity(
         Path | None, typer.Option(help="Write the objective x prompt matrix here, as SVG.")
     ] = None,
     as_json: Json = False,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
 ) -> None:
     """Measure how answers move with the wording, and with the objective asked for."""
     check_file(plot)
@@ -128,7 +139,7 @@ def sensitivity(
     from palate.studies.sensitivity import measure_sensitivity, plain_families
     from palate.studies.sensitivity_tables import heat_map, search_table, sensitivity_tables
 
-    loaded = load(model)
+    loaded = load(model, device, precision)
     with progress_bar("Asking in many words", err=as_json) as progress:
         found = measure_sensitivity(loaded, split, progress=progress)
     better = None

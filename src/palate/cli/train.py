@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from palate.cli.application import Json, app, check_folder, in_shell, load
+from palate.cli.application import (
+    DeviceName,
+    Json,
+    PrecisionName,
+    app,
+    check_folder,
+    in_shell,
+    load,
+)
 from palate.errors import PalateError
 from palate.terminal.progress import progress_bar, training_progress
 from palate.terminal.tables import show
@@ -17,6 +25,7 @@ from palate.terminal.words import say, say_json
 
 if TYPE_CHECKING:
     from palate.data.dataset import Dataset
+    from palate.models.device import Device
 
 
 _AFTER = {
@@ -57,17 +66,23 @@ def train(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override a setting: --set training.epochs=5.")
     ] = None,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
 ) -> None:
     """Train a recipe; a killed run continues when the same command is given again."""
     check_folder(model, "model")
+    from palate.models.device import choose_device
     from palate.recommender.recommender import Recommender
     from palate.storage import working_place
     from palate.training.recipe import load_recipe
 
+    on = choose_device(device, precision)
     chosen = load_recipe(recipe, set_ or [])
-    beginning = load(start) if start is not None else None
+    # Its weights are copied, so it need not stand on the device too.
+    beginning = load(start, "cpu") if start is not None else None
     data = _dataset(dataset, model)
     work = working_place(model, "training")
+    say(_where(on, counts=chosen.baseline is not None))
     with _resumable(work):
         with training_progress() as bar:
             trained = Recommender.train(
@@ -80,6 +95,8 @@ def train(
                 folder=work,
                 report=bar.report,
                 encoding=bar.encoding,
+                device=device,
+                precision=precision,
             )
         name = Path(recipe).stem if recipe.endswith(".toml") else recipe
         more = "" if fit == "train" else f" --fit {fit}"
@@ -125,6 +142,16 @@ def demo(
 
     with training_progress() as bar:
         run_demo(folder, num_users=users, seed=seed, echo=say, show=show, training=bar.report)
+
+
+def _where(on: "Device", *, counts: bool) -> str:
+    """Return the line that says device and precision."""
+    line = f"Training on {on.training}"
+    if on.is_slowed_by_bfloat16:
+        line += ", which is slower than float32 here"
+    if counts and on.where.type != "cpu":
+        line += "; what a baseline counts, it counts on the processor"
+    return f"{line}."
 
 
 @contextmanager

@@ -39,11 +39,11 @@ from palate.inference.title_search import TitleSearch
 from palate.inference.user_state import CacheCounts, UserState, UserStateCache, fingerprint
 from palate.language.tasks.choice import Choice
 from palate.language.tasks.yes_no import YesNo
-from palate.models.device import Device
+from palate.models.device import Device, choose_device
 from palate.training.system import Blend
 from palate.types import History, Ranking
 
-__all__ = ["Answer", "Engine", "Reason", "Request"]
+__all__ = ["Answer", "Device", "Engine", "Reason", "Request", "choose_device"]
 
 _CACHE_BYTES = 128_000_000
 _AT_ONCE = 512

@@ -3,6 +3,7 @@
 All other code takes the device from a tensor or a model.
 """
 
+import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +13,14 @@ import torch
 from palate.errors import ConfigError
 
 Precision = Literal["auto", "float32", "bfloat16"]
-"""Data type of matrix products; weights are always kept in float32."""
+"""Data type of matrix products; weights are kept in float32.
+
+Except where a recipe keeps those of its backbone in bfloat16: ``float32`` outweighs that.
+"""
+
+_NAME = re.compile(r"auto|cpu|cuda(:(?P<number>[0-9]+))?")
+_FIRST_WITH_BFLOAT16 = 8
+"""Compute capability of the first NVIDIA GPUs that multiply bfloat16 in hardware (Ampere)."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,16 @@ class Device:
         """Whether inference multiplies in bfloat16; not with ``auto``, since scores change."""
         return self.precision == "bfloat16"
 
+    @property
+    def training(self) -> str:
+        """Device and precision of training in words, such as ``cuda:0 in bfloat16``."""
+        return f"{self.where} in {'bfloat16' if self.trains_in_bfloat16 else 'float32'}"
+
+    @property
+    def is_slowed_by_bfloat16(self) -> bool:
+        """Whether bfloat16 was asked for where float32 is faster."""
+        return self.precision == "bfloat16" and not has_fast_bfloat16(self.where)
+
 
 def choose_device(name: str = "auto", precision: Precision = "auto") -> Device:
     """Return the device called ``name``: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -47,19 +65,23 @@ def choose_device(name: str = "auto", precision: Precision = "auto") -> Device:
         >>> choose_device("cpu").where
         device(type='cpu')
     """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or (number and (kind == "cpu" or not number.isdecimal())):
+    named = _NAME.fullmatch(name)
+    if named is None:
         raise ConfigError(
             f"There is no device {name!r}.", hint="Give auto, cpu, cuda or cuda:N, such as cuda:1."
         )
-    if kind == "cuda":
-        _check_gpu(name, int(number or 0))
-    where = torch.device(name)
-    if precision == "bfloat16" and kind == "cuda" and not has_fast_bfloat16(where):
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cpu":
+        return Device(torch.device("cpu"), precision)
+    number = int(named["number"] or 0)
+    _check_gpu(name, number)
+    where = torch.device("cuda", number)
+    if precision == "bfloat16" and not has_fast_bfloat16(where):
         raise ConfigError(
-            f"The device {name!r} does not compute in bfloat16.", hint="Give --precision float32."
+            f"The precision bfloat16 was requested, and the device {str(where)!r} does not "
+            "multiply it in hardware.",
+            hint="Give --precision float32, or auto to take bfloat16 only where it is faster.",
         )
     return Device(where, precision)
 
@@ -67,7 +89,8 @@ def choose_device(name: str = "auto", precision: Precision = "auto") -> Device:
 def has_fast_bfloat16(device: torch.device) -> bool:
     """Tell whether matrix products in bfloat16 run in hardware on ``device``."""
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        # AMD's have it throughout; they number their capabilities from 9 on.
+        return torch.cuda.get_device_capability(device)[0] >= _FIRST_WITH_BFLOAT16
     # AVX-512 multiplies bfloat16 too, but with the conversions it is slower than float32.
     return bool(torch.cpu._is_amx_tile_supported())
 
@@ -82,9 +105,13 @@ def _check_gpu(name: str, number: int) -> None:
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if number < found:
         return
-    build = "" if torch.version.cuda else " (this torch is built without CUDA)"
-    offered = f"it offers {found}" if found else f"it offers none{build}"
+    if not torch.backends.cuda.is_built():
+        offered = "this torch is built without CUDA"
+    else:
+        offered = f"it offers {found or 'none'}"
+    numbers = f"cuda:0 to cuda:{found - 1}" if found > 1 else "cuda:0"
+    others = f"--device {numbers}" if found else "--device cpu"
     raise ConfigError(
         f"The device {name!r} was requested, and CUDA does not offer it: {offered}.",
-        hint="Give --device cpu, or auto to take a GPU only where there is one.",
+        hint=f"Give {others}, or auto to take a GPU only where there is one.",
     )

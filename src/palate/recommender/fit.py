@@ -154,7 +154,7 @@ class TrainingRun:
             return None
         return TrainingRun(
             self.dataset,
-            load_recipe(self.recipe.teacher),
+            load_recipe(self.recipe.teacher).in_precision(self.device.precision),
             name=self.recipe.teacher,
             seed=self.seed,
             folder=self.folder / "teacher" if self.folder else None,
@@ -189,6 +189,7 @@ class TrainingRun:
                 name=hash_text(json.dumps([*origin, number])),
                 folder=work / f"stage-{number + 1}" if work and self.recipe.stages else work,
                 report=self.report if epochs is None else self._as_refit(),
+                where=self.device.training,
                 epochs=None if epochs is None else epochs[number],
                 step=PlainStep(stage.training.clip, self.device.trains_in_bfloat16),
             )

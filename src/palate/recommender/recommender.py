@@ -85,15 +85,18 @@ class Recommender:
             report: called after each step with the progress.
             encoding: called after each batch of encoded items with the number done and the total.
             device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
-            precision: of matrix products; ``auto`` learns in bfloat16 where that is faster.
+            precision: of matrix products; ``auto`` learns in bfloat16 where that is faster. It
+                outweighs what the recipe says of its backbone.
 
         Raises:
             ConfigError: when there is no such device, the recipe or the prompts cannot be used, or
                 ``start`` is a baseline.
         """
+        on = choose_device(device, precision)
+        chosen = load_recipe(recipe) if isinstance(recipe, str) else recipe
         run = TrainingRun(
             dataset,
-            load_recipe(recipe) if isinstance(recipe, str) else recipe,
+            chosen.in_precision(precision),
             name=recipe if isinstance(recipe, str) else recipe.title,
             seed=seed,
             start=None if start is None else start.trained,
@@ -101,7 +104,7 @@ class Recommender:
             folder=None if folder is None else Path(folder),
             report=report,
             encoding=encoding,
-            device=choose_device(device, precision),
+            device=on,
             fit=fit,
         )
         return cls(run.trained())

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from palate import __version__
 from palate.errors import ConfigError
+from palate.inference.engine import Device
 from palate.serving.auth import is_loopback
 from palate.serving.documentation import openapi_of
 from palate.serving.limits import Limits
@@ -57,6 +58,8 @@ class ServeSettings:
     limits: Limits = field(default_factory=Limits)
     days_kept: float = DAYS_KEPT
     """Number of days during which a click on an answer is counted."""
+    device: Device | None = None
+    """Device and precision of every model; None means a GPU if there is one."""
 
 
 def create_app(settings: ServeSettings, *, log: RequestLog | None = None) -> FastAPI:
@@ -77,6 +80,7 @@ def create_app(settings: ServeSettings, *, log: RequestLog | None = None) -> Fas
         first_key=settings.first_key or None,
         limits=settings.limits,
         days_kept=settings.days_kept,
+        device=settings.device,
     )
     log = log or RequestLog()
     if service.gate.is_open:

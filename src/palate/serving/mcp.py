@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from palate import __version__
 from palate.errors import MissingExtraError, PalateError
+from palate.inference.engine import Device
 from palate.serving.problems import NotFound, invalid
 from palate.serving.routes.feedback import event_of
 from palate.serving.schemas import EventBody, ExplainBody, RecommendBody, SearchBody
@@ -47,15 +48,17 @@ Count = Annotated[int, Field(ge=1, le=100, description="How many items.")]
 ItemId = Annotated[str, Field(description="An item's id, as the other tools give it.")]
 
 
-def run_mcp(model: Path, db: str) -> None:
+def run_mcp(model: Path, db: str, device: Device | None = None) -> None:
     """Serve one model folder to an assistant until its input ends.
+
+    None as ``device`` means a GPU if there is one.
 
     Raises:
         ArtifactError: when the folder is damaged.
         ConfigError: when the store cannot be used.
     """
     log_as_json()  # to standard error, since standard output belongs to the protocol
-    mcp_server(open_service({model: 1.0}, db)).run()
+    mcp_server(open_service({model: 1.0}, db, device=device)).run()
 
 
 def mcp_server(service: Service) -> MCPServer[None]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from palate.data.item_record import DeletedItem, ItemRecord
 from palate.errors import ConfigError, NotTrainedError
-from palate.inference.engine import Engine
+from palate.inference.engine import Device, Engine
 from palate.inference.self_test import self_test
 from palate.serving.batching import Batcher
 from palate.serving.histories import Histories
@@ -213,14 +213,16 @@ class ModelPool:
         return Served(engine, Batcher(engine), histories, share, folder, newest)
 
 
-def load_engine(folder: Path) -> Engine:
+def load_engine(folder: Path, device: Device | None = None) -> Engine:
     """Read a model folder, limited to the forms of answers that are quick enough.
+
+    It is loaded onto ``device``; None means a GPU if there is one.
 
     Raises:
         ArtifactError: when the folder is not a model, or is damaged.
         NotTrainedError: when the model answers in no such form.
     """
-    engine = Engine.load(folder, forms=SERVED_FORMS)
+    engine = Engine.load(folder, device=device, forms=SERVED_FORMS)
     if not engine.forms:
         raise NotTrainedError(
             f"{engine.name!r} answers in words alone ({', '.join(engine.capabilities.in_words)}), "

@@ -46,12 +46,16 @@ class Service:
         metrics: Metrics,
         limits: Limits,
         days_kept: float = DAYS_KEPT,
+        load: Callable[[Path], Engine] | None = None,
     ) -> None:
-        """Start without models; answers are recorded for ``days_kept`` days."""
+        """Start without models; answers are recorded for ``days_kept`` days.
+
+        ``load`` reads a model folder for the pool.
+        """
         self.store, self.gate, self.metrics, self.limits = store, gate, metrics, limits
         self.bodies = Bodies(limits)
         self.writer = EventWriter(store)
-        self.pool = ModelPool(store)
+        self.pool = ModelPool(store, load=load)
         self.recorder = Recorder(store)
         self._retention = Retention(store, days_kept)
         self.erasures = ErasureFollower(store, self.pool, self.recorder)

@@ -3,9 +3,11 @@
 import os
 import socket
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from palate.errors import ConfigError
+from palate.inference.engine import Device, choose_device
 from palate.serving.auth import Gate
 from palate.serving.limits import Limits
 from palate.serving.pool import load_engine
@@ -23,18 +25,22 @@ def open_service(
     first_key: str | None = None,
     limits: Limits | None = None,
     days_kept: float = DAYS_KEPT,
+    device: Device | None = None,
 ) -> Service:
     """Return a service over model folders, each with its share of the traffic, and a store.
 
     The address of the store is checked first and the models are loaded next, so that a typing error
     is reported at once, and a model that cannot be served leaves no new database behind.
+    Every model is loaded onto ``device``, also one that is loaded later; None means a GPU if there
+    is one.
 
     Raises:
         ArtifactError: when a model folder is damaged.
         ConfigError: when the store cannot be used.
     """
     check_address(db)
-    loaded = [(load_engine(folder), folder, share) for folder, share in models.items()]
+    load = partial(load_engine, device=device or choose_device())
+    loaded = [(load(folder), folder, share) for folder, share in models.items()]
     store = Store.open(db)
     service = Service(
         store,
@@ -42,6 +48,7 @@ def open_service(
         metrics=Metrics(),
         limits=limits or Limits(),
         days_kept=days_kept,
+        load=load,
     )
     for engine, folder, share in loaded:
         service.pool.add(engine, folder, share)

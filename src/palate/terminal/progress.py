@@ -90,6 +90,8 @@ def training_progress() -> Iterator[TrainingBar]:
             name = f"{'Refit, epoch' if at.refit else 'Epoch'} {at.epoch}/{at.epochs}"
             details = f"loss {at.loss:.3f}, {speed}, {spoken(at.seconds_left)} left"
             progress.at(Standing(name, at.step, at.steps, details))
+            if at.note:
+                say(at.note)
             if at.estimate is not None:
                 say(f"Estimate: {at.estimate}")
             if at.validation is not None:

@@ -83,6 +83,7 @@ class GradientTrainer:
             epochs=self.epochs,
             objective=loss,
             step=PlainStep(_CLIP, self.on.trains_in_bfloat16),
+            where=self.on.training,
         )
         self.curve = list(fit(module, run))
 

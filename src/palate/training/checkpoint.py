@@ -42,6 +42,8 @@ class Progress:
     """Seconds spent on building batches and on training steps, for the throughput."""
     log: tuple[Mapping[str, object], ...] = field(default=())
     """One entry per validation, as in ``training.jsonl``."""
+    where: str = ""
+    """Device and precision in words; empty where the run did not say."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,9 @@ def save_checkpoint(folder: Path, state: State) -> None:
             f"optimizer.{number}.{key}": torch.as_tensor(value) for key, value in values.items()
         }
     tensors["random"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["random_cuda"] = torch.cuda.get_rng_state()
+    device = next(state.module.parameters()).device
+    if device.type == "cuda":
+        tensors["random_cuda"] = torch.cuda.get_rng_state(device)
     copies = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     with whole_file(folder / _FILE) as temporary:
         save_file(copies, temporary, metadata={"progress": json.dumps(asdict(state.progress))})
@@ -92,7 +95,7 @@ def save_checkpoint(folder: Path, state: State) -> None:
 def load_checkpoint(folder: Path, state: State) -> bool:
     """Restore ``state`` from the checkpoint in ``folder``; return whether there was one.
 
-    A checkpoint of another run is ignored.
+    A checkpoint of another run is ignored. One of another device is taken over.
 
     Raises:
         ArtifactError: when there is a checkpoint that cannot be read.
@@ -117,8 +120,8 @@ def load_checkpoint(folder: Path, state: State) -> bool:
     state.best = _under(tensors, "best.")
     _load_optimizer(state.optimizer, _under(tensors, "optimizer."))
     torch.set_rng_state(tensors["random"])
-    if "random_cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["random_cuda"])
+    if "random_cuda" in tensors and device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["random_cuda"], device)
     state.progress = Progress(**(stored | {"log": tuple(stored["log"])}))
     return True
 

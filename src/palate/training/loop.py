@@ -96,6 +96,8 @@ class Report:
     """Name of the validation metric."""
     estimate: Estimate | None = None
     """Estimated time and memory of the run; set in one report, after a few trial steps."""
+    note: str = ""
+    """What a person should know of the run, in one sentence; set in one report."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,9 @@ class Run:
     step: Step | None = None
     """How gradients change the weights; None means :class:`PlainStep`, in bfloat16 where that is
     faster."""
+    where: str = ""
+    """Device and precision in words. They are not part of ``name``: a run may resume on another
+    device, and says so."""
 
     @property
     def most_epochs(self) -> int:
@@ -179,6 +184,11 @@ def fit(
         )
     steps_per_epoch = len(run.batches.plan(0))
     clock = _Clock(state.progress.seconds)
+    before = state.progress.where or run.where
+    state.progress = replace(state.progress, where=run.where)
+    if before != run.where and state.progress.epoch < run.most_epochs and run.report is not None:
+        note = f"Continuing on {run.where} what was begun on {before}."
+        run.report(replace(_report(state, run, clock, steps_per_epoch), note=note))
     while state.progress.epoch < run.most_epochs and state.progress.stale < run.config.patience:
         _epoch(state, run, clock, trial)
         _close_epoch(state, run, clock, steps_per_epoch)

@@ -14,6 +14,7 @@ from palate.language.tasks.from_titles import NextFromTitles
 from palate.language.tasks.next_title import NextTitle
 from palate.models.backbones.tuning import TuningConfig
 from palate.models.baselines import BaselineConfig
+from palate.models.device import Precision
 from palate.models.model_config import ModelConfig
 from palate.training.config import CodesConfig, PriorConfig, Stage, TasksConfig, TrainingConfig
 from palate.training.stage_plan import Answer, StagePlan
@@ -231,6 +232,15 @@ class Recipe(BaseModel):
         only_read = {each: True for each in DESCRIPTIVE}
         of_stages = {"__all__": {"name", "title"}}
         return self.model_dump(mode="json", exclude={**only_read, "stages": of_stages})
+
+    def in_precision(self, precision: Precision) -> "Recipe":
+        """Return the recipe with a backbone in float32 where that precision was asked for."""
+        backbone = self.model.backbone
+        if precision != "float32" or backbone is None:
+            return self
+        backbone = backbone.model_copy(update={"dtype": precision})
+        model = self.model.model_copy(update={"backbone": backbone})
+        return self.model_copy(update={"model": model})
 
     @property
     def untuned(self) -> "Recipe":

@@ -153,6 +153,8 @@ class LanguageModelSystem:
     def on(self, device: Device) -> "LanguageModelSystem":
         """Move the model to a device, in place, and set its inference precision."""
         self.model.to(device.where)
+        if device.precision == "float32":
+            self.model.float()  # the weights of a backbone may be in bfloat16
         self.model.answers_in_bfloat16 = device.answers_in_bfloat16
         return self
 
