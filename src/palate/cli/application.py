@@ -65,6 +65,13 @@ PrecisionName = Annotated[
 ]
 
 
+def check_device(device: str, precision: Literal["auto", "float32", "bfloat16"]) -> None:
+    """Refuse a device or a precision that is not there before anything is read."""
+    from palate.models.device import choose_device
+
+    choose_device(device, precision)
+
+
 def load(
     folder: Path,
     device: str = "auto",

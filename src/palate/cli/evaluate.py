@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from palate.cli.application import DeviceName, Model, PrecisionName, app, check_file, load
+from palate.cli.application import (
+    DeviceName,
+    Model,
+    PrecisionName,
+    app,
+    check_device,
+    check_file,
+    load,
+)
 from palate.errors import ConfigError
 from palate.terminal.progress import progress_bar
 from palate.terminal.tables import show
@@ -72,6 +80,7 @@ def compare(
 
     if len(models) < 2:
         raise ConfigError("compare needs two models or more.", hint="palate compare MODEL MODEL...")
+    check_device(device, precision)
     results: dict[str, Evaluation] = {}
     for name, folder in _told_apart(models).items():
         loaded = load(folder, device, precision)
@@ -92,6 +101,7 @@ def report(
 ) -> None:
     """Write one self-contained HTML page about one or more models."""
     check_file(out)
+    check_device(device, precision)
     from palate.evaluation.report.page import write_report
     from palate.studies.report_entries import report_entry
 

@@ -215,11 +215,12 @@ class CausalReader(Backbone):
         )
         seen = row_positions < lengths[:, None]
         there = seen.new_ones(B, 0) if candidates.visible is None else candidates.visible[:, 0]
-        before = rows.past
+        if rows.past is not None:
+            own = [joined(*both, B) for both in zip(rows.past, own, strict=True)]
+        # Whatever they were computed in: answers go on from them in the precision of the weights.
+        dtype = next(self.parameters()).dtype
         return Prefix(
-            past=own
-            if before is None
-            else [joined(*both, B) for both in zip(before, own, strict=True)],
+            past=[(keys.to(dtype), values.to(dtype)) for keys, values in own],
             visible=F.pad(torch.cat([seen, there], dim=1), (past, 0), value=True),
             positions=lengths + there.sum(dim=1) + past,
             context_state=start_BD,

@@ -39,7 +39,7 @@ class Device:
 
     @property
     def answers_in_bfloat16(self) -> bool:
-        """Whether inference multiplies in bfloat16; not with ``auto``, since scores change."""
+        """Whether inference reads prompts in bfloat16; not with ``auto``, since scores change."""
         return self.precision == "bfloat16"
 
     @property

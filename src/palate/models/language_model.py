@@ -160,7 +160,11 @@ class RecommendationModel(nn.Module):
         return states, table
 
     def computing(self) -> AbstractContextManager[object]:
-        """Return the context for inference, with bfloat16 if :attr:`answers_in_bfloat16`."""
+        """Return the context in which prompts are read; in bfloat16 if answers are to be.
+
+        What follows is small, and stays in float32: vectors, scores, and one word after another. In
+        training the step decides (see :mod:`palate.training.step`).
+        """
         return autocast(self.queries.device, enabled=self.answers_in_bfloat16 and not self.training)
 
     @property
@@ -248,7 +252,9 @@ class RecommendationModel(nn.Module):
         """
         prompts = self._rows(batch, table)
         if not self.config.num_queries and target_rows is None and target_ids is None:
-            return States(self._unit(self.user(self.decoder.read_last(prompts))))
+            with self.computing():
+                hidden = self.decoder.read_last(prompts)
+            return States(self._unit(self.user(hidden)))
         last_event = self._last_event(prompts)
         # One group of slots per form of answer; all start from the embedding of the last event.
         groups = [SlotGroup(last_event[:, :, None] + self.queries)] if users else []
@@ -256,7 +262,8 @@ class RecommendationModel(nn.Module):
             groups.append(SlotGroup(self._code_slots(last_event, target_rows)))
         if target_ids is not None:
             groups.append(self._word_slots(batch, table, last_event, target_ids))
-        hidden = self.decoder.read_slots(prompts, groups)
+        with self.computing():
+            hidden = self.decoder.read_slots(prompts, groups)
         parts = iter(hidden.split([group.size for group in groups], dim=1))
         of_users = self._unit(self.user(next(parts))) if users else None
         of_codes = None if target_rows is None else next(parts)
@@ -294,7 +301,8 @@ class RecommendationModel(nn.Module):
         if batch.candidates is not None:
             candidates = self._candidate_slots(batch, table)
         start = answer_start(batch.candidates, candidates, self._last_event(rows))
-        prefix = self.decoder.read_prefix(rows, candidates, start[:, 0])
+        with self.computing():
+            prefix = self.decoder.read_prefix(rows, candidates, start[:, 0])
         if prefix.candidates is None:
             return prefix
         return replace(prefix, copied=self._copied(batch, prefix.candidates))
