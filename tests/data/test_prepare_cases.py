@@ -440,3 +440,12 @@ def test_a_sequence_of_words_in_a_table_of_recbole(tmp_path: Path) -> None:
     table = made(tmp_path, tmp_path).catalog.table
     assert table["title"].to_list() == ["Toy Story"] * 8
     assert table["categories"].to_list() == [["Animation", "Children's"]] * 8
+
+
+def test_an_id_with_decimals_in_one_table_alone_is_pointed_at(tmp_path: Path) -> None:
+    write(tmp_path, cell=lambda row: f"{row[0]},{row[1][1:]},{row[2]}")
+    items = "\n".join(["item_id,title", "9.5,Odd", *(f"{n}.0,T{n}" for n in range(8))])
+    (tmp_path / "items.csv").write_text(items)
+    with pytest.raises(DataError) as caught:
+        made(tmp_path, tmp_path)
+    assert "There is a row for '" in str(caught.value.hint)

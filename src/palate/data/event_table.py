@@ -11,7 +11,7 @@ from palate.data.preparation_report import Dropped, Notes
 from palate.data.sources.read import SourceFile
 from palate.data.values.cells import AS_SEEN, Forms, share, tidy, without_blanks
 from palate.data.values.epochs import Times
-from palate.data.values.ids import ids
+from palate.data.values.ids import ids, stand_ins
 from palate.data.values.numbers import ratings
 from palate.data.values.times import clock, holds_times, times
 from palate.data.vocabulary import Vocabulary
@@ -79,6 +79,7 @@ def clean_events(
     extras, extra_notes = _extras(file, mapping.others, table)
     table, drop_notes = _without_incomplete(table.with_columns(extras), "position" in mapping)
     read = Notes(read=(f"Events: {file.name}; {mapping.words(file)}.",))
+    user_notes += stand_ins(users)
     of_values = user_notes + item_notes + rating_notes + time_notes + kind_notes
     return table, read + guess_notes + of_values + extra_notes + drop_notes
 

@@ -1,6 +1,7 @@
 """From raw files to a dataset folder: read, clean, filter, number, split, report."""
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -275,10 +276,11 @@ def _missing_items(
 
 
 def _nearly_alike(item_id: str, described: set[str]) -> str:
-    """Say which id of the other table is the same but for zeros, case or punctuation."""
+    """Return a hint at an id that differs in zeros, decimals, case or punctuation only."""
 
     def bare(text: str) -> str:
-        return "".join(letter for letter in text.lower() if letter.isalnum()).lstrip("0")
+        whole = re.sub(r"^(\d+)[.,]0+$", r"\1", text)
+        return "".join(letter for letter in whole.lower() if letter.isalnum()).lstrip("0")
 
     wanted = bare(item_id)
     alike = next((other for other in sorted(described) if bare(other) == wanted), None)

@@ -38,6 +38,7 @@ def test_separator_is_seen_in_the_header(tmp_path: Path, separator: str) -> None
         ("a.jsonl.gz", gzip.compress(b'{"a":"1","b":"x"}\n', mtime=0)),
         ("a.csv", b"a,b\r1,x\r"),
         ("a.csv", b"a,b\n1,x\r"),
+        ("a.csv", b"a,b\r1,x\n"),
         ("a.csv", b"a,b\r\r\n1,x\r\r\n"),
         ("a.csv", "a,b\n1,x\n".encode("utf-16")),
         ("a.csv", "a,b\n1,x\n".encode("utf-16-le")),
@@ -122,7 +123,7 @@ def test_lines_of_json_skip_blank_ones(tmp_path: Path) -> None:
         ("a.csv.gz", b"a,b\n1,2\n", "not a whole gzip file"),
         ("a.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99, mtime=0)[:-12], "not a whole gzip file"),
         ("a.jsonl", b'{"a":1}\n{"a":\n', "line 2: not a JSON object"),
-        ("a.jsonl", b'{"a":1}\n{"a":NaN}\n', "line 2: not a JSON object"),
+        ("a.jsonl", b'{"a":1}\n{"a":NaM}\n', "line 2: not a JSON object"),
         ("a.jsonl", b'{"a":1}\n{"a":"\xff"}\n', "line 2: not UTF-8"),
         ("a.csv", "a,b\n1,2\n".encode("utf-16")[:-1], "not utf-16 text"),
         ("a.csv", b"a,b\r1,2\r3,\xff\r", "line 3: not UTF-8"),
@@ -274,3 +275,15 @@ def test_a_file_without_header(tmp_path: Path) -> None:
 def test_loose_quotes_in_a_tab_file_are_text(tmp_path: Path) -> None:
     path = put(tmp_path, "a.tsv", 'a\tb\n1\t12" disc\n2\t"odd\n3\tx\n')
     assert read_file(path).table["b"].to_list() == ['12" disc', '"odd', "x"]
+
+
+def test_nan_in_json_lines_is_null(tmp_path: Path) -> None:
+    path = put(tmp_path, "a.jsonl", b'{"a": "x", "b": NaN}\n\n{"a": "NaN", "b": 2.5}\n')
+    file = read_file(path)
+    assert file.table.to_dicts() == [{"a": "x", "b": None}, {"a": "NaN", "b": 2.5}]
+    assert file.where(1).endswith("line 3")
+
+
+def test_a_carriage_return_ends_the_header_of_mixed_line_ends(tmp_path: Path) -> None:
+    path = put(tmp_path, "a.csv", b"a,b\r1,2\r3,4\n5,6\n")
+    assert read_file(path).table["a"].to_list() == ["1", "3", "5"]

@@ -9,7 +9,7 @@ import pytest
 from palate.data.ids import LONGEST_ID, id_fault
 from palate.data.sources.read import SourceFile
 from palate.data.values.cells import NULL_WORDS, Forms
-from palate.data.values.ids import ids
+from palate.data.values.ids import ids, stand_ins
 from palate.errors import DataError
 
 
@@ -29,6 +29,9 @@ def read(cells: list[object], **forms: object) -> list[str | None]:
         ([7, 8], ["7", "8"]),
         (["7.0", "8.00", "9"], ["7", "8", "9"]),
         (["7.0", "A8"], ["7.0", "A8"]),
+        (["7,0", "8,00", "9"], ["7", "8", "9"]),
+        (["7,5", "8,0"], ["7,5", "8,0"]),
+        (["1,000", "2,000"], ["1,000", "2,000"]),
         (["7.5", "8.0"], ["7.5", "8.0"]),
         ([7.5, 8.0], ["7.5", "8.0"]),
         ([Decimal("7.00"), Decimal("8.00")], ["7", "8"]),
@@ -102,3 +105,17 @@ def test_lists_are_no_ids_and_the_error_is_short() -> None:
 def test_ids_that_lost_digits_are_warned_of() -> None:
     assert "too large to be exact" in ids(file([1.7e18, 1.8e18]), "c")[1].warnings[0]
     assert "'1.23E+12'" in ids(file(["1.23E+12", "5"]), "c")[1].warnings[0]
+
+
+@pytest.mark.parametrize("word", ["guest", "0", "-1", "00000000-0000-0000-0000-000000000000"])
+def test_a_stand_in_for_many_users_is_warned_of(word: str) -> None:
+    users = pl.Series("buyer", [word] * 6 + ["a", "b", "b", "c", "c"])
+    (warning,) = stand_ins(users).warnings
+    assert "6 of 11" in warning
+    assert f"--null '{word}'" in warning
+
+
+@pytest.mark.parametrize("word", ["0", "maria"])
+def test_a_usual_user_is_no_stand_in(word: str) -> None:
+    times = 2 if word == "0" else 9
+    assert stand_ins(pl.Series("c", [word] * times + ["a", "b", "b", "c", "c"])).warnings == ()

@@ -116,3 +116,13 @@ def test_what_could_be_read_otherwise_is_warned_of() -> None:
     assert "2 prices are no number, or below zero, and were left out: 'n/a' (1), 'free' (1)" in (
         warnings(["n/a", "5", "free"])
     )
+
+
+def test_a_price_in_dress_is_told_with_a_decimal_point_too() -> None:
+    _, notes = prices(pl.Series("c", ["7.50", "CHF 1'299.00"]))
+    assert notes.read == ('Prices: decimal point, "CHF 1\'299.00" is read as 1299.',)
+
+
+def test_dollars_of_several_countries_are_several_currencies() -> None:
+    (warning,) = prices(pl.Series("c", ["R$ 5", "US$ 6", "$7"]))[1].warnings
+    assert "'$' (2), 'R$' (1)" in warning

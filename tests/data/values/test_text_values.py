@@ -61,6 +61,12 @@ def test_lists_become_text(cells: list[object], wanted: list[str | None]) -> Non
         (['["it\'s", \'a "b"\', None]'], [["it's", 'a "b"']]),
         (["['Rock']", "Pop", "['Jazz']"], [["Rock"], ["Pop"], ["Jazz"]]),
         (["NA", "\\N", " Rock "], [[], [], ["Rock"]]),
+        (
+            ["frozenset({'Rock'})", "set()", "array(['a', 'b'], dtype=object)"],
+            [["Rock"], [], ["a", "b"]],
+        ),
+        (["['Rock', 'Pop']", "Jazz", "Blues|Soul"], [["Rock", "Pop"], ["Jazz"], ["Blues", "Soul"]]),
+        (["[Live]", "Jazz", "Blues"], [["[Live]"], ["Jazz"], ["Blues"]]),
     ],
 )
 def test_categories(cells: list[object], expected: list[list[str]]) -> None:

@@ -228,3 +228,36 @@ def test_a_clock_is_seconds_of_the_day() -> None:
     assert clock(pl.Series(["14:06", "later"])) is None
     assert clock(pl.Series(["25:06"])) is None
     assert clock(pl.Series([1])) is None
+
+
+@pytest.mark.parametrize("cells", [["31012024", "1022024"], [31012024, 1022024]])
+def test_numbers_with_the_year_last_are_dates(cells: list[object]) -> None:
+    found = times(file(cells), "c")
+    assert seconds(found) == [MIDNIGHT + 30 * 86_400, MIDNIGHT + 31 * 86_400]
+    assert "day first" in told(found)
+
+
+def test_times_still_to_come_are_warned_of() -> None:
+    found = times(file([NOON, "2099-12-31"]), "c")
+    (warning,) = [each for each in found.notes.warnings if "future" in each]
+    assert "1 of 2 (50%)" in warning
+    assert "--null '2099-12-31'" in warning
+
+
+@pytest.mark.parametrize(
+    "cell", ["2024-01-01T13:00:00+01:00[Europe/Berlin]", "1 de enero de 2024 12:00"]
+)
+def test_dates_of_java_and_of_spain(cell: str) -> None:
+    assert seconds(times(file([cell]), "c")) == [NOON]
+
+
+def test_a_zone_that_is_only_named_is_not_passed_over() -> None:
+    with pytest.raises(DataError, match="cannot be read"):
+        times(file(["2024-01-01T13:00:00[Europe/Berlin]"]), "c")
+
+
+@pytest.mark.parametrize("cell", ["03/07/2023 10:15:00 PM", "03-07-23 22:15", "03/07/2023"])
+def test_the_time_format_of_a_hint_reads_the_dates(cell: str) -> None:
+    (warning,) = times(file([cell]), "c").notes.warnings
+    pattern = warning.split("for instance '")[1].split("'")[0]
+    assert times(file([cell]), "c", Forms(time_format=pattern)).values.count() == 1

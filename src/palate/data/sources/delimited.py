@@ -71,6 +71,7 @@ def parse_delimited(
     Raises:
         DataError: for broken UTF-8, an endless line, a bad header, uneven rows or an open quote.
     """
+    text = _by_lines(text, max_line_bytes)
     layout = layout or _guess_layout(text, header, max_line_bytes)
     scanned = scan_bytes(text, max_line_bytes, layout.separator)
     if scanned.lone_returns >= scanned.lines > 0:
@@ -100,6 +101,7 @@ def column_names(text: TextFile, header: Sequence[str] = ()) -> list[str]:
     """
     if header:
         return list(header)
+    text = _by_lines(text, MAX_LINE_BYTES)
     layout = _guess_layout(text, (), MAX_LINE_BYTES)
     return [name for name in _names(text, layout, MAX_LINE_BYTES) if not name.startswith(_NAMELESS)]
 
@@ -107,6 +109,20 @@ def column_names(text: TextFile, header: Sequence[str] = ()) -> list[str]:
 def looks_like_data(cells: Sequence[str]) -> bool:
     """Tell whether a first line holds values: a number or a date is no name of a column."""
     return any(_VALUE.fullmatch(cell.strip()) for cell in cells)
+
+
+def _by_lines(text: TextFile, max_line_bytes: int) -> TextFile:
+    """Return the text with line ends that make a line of the header.
+
+    Where a carriage return ends the header and newlines end most other lines, the first line would
+    run on into the rows.
+    """
+    if text.cr_ends_lines:
+        return text
+    lines = text.head(max_line_bytes, _HEAD_LINES)
+    header = next((line for line in lines if line.strip()), "")
+    outside = "".join(header.split('"')[::2])
+    return text.with_cr_ends() if "\r" in outside else text
 
 
 def header_hint(cells: Sequence[str], table: str = "") -> str:

@@ -62,7 +62,10 @@ def parse_json(
             infer_schema_length=None,
         )
     except PolarsError as error:
-        _fail_on_lines(text, error)
+        found = _lines_with_nan(text) if like is None else None
+        if found is None:
+            _fail_on_lines(text, error)
+        table = found
     return JsonRows(table, lambda: (number for number, _ in text.lines()))
 
 
@@ -193,6 +196,29 @@ def _are_rows(outer: Sequence[str], inner: Sequence[str]) -> bool:
     return len(outer) > len(inner)
 
 
+def _lines_with_nan(text: TextFile) -> pl.DataFrame | None:
+    """Return the rows of lines in which Python has written ``NaN``, or None for any other fault.
+
+    ``NaN`` is no JSON, but ``json.dumps`` writes it for a number that is missing; it becomes null.
+    """
+    rows: list[dict[str, object]] = []
+    has_nan = False
+    for _, line in text.lines():
+        try:
+            row = json.loads(line, parse_constant=lambda word: float(word) if "I" in word else None)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(row, dict):
+            return None
+        rows.append(row)
+        has_nan = has_nan or b"NaN" in line
+    if not has_nan:
+        return None
+    with suppress(PolarsError, TypeError, ValueError):
+        return pl.DataFrame(rows, infer_schema_length=None, strict=False)
+    return None
+
+
 def _fail_on_lines(text: TextFile, error: PolarsError) -> NoReturn:
     """Raise for the first line that is not a JSON object."""
     for number, line in text.lines():
@@ -202,7 +228,7 @@ def _fail_on_lines(text: TextFile, error: PolarsError) -> NoReturn:
             shown = line[:_SHOWN].decode(errors="replace").strip()
             raise DataError(
                 f"{str(text.path)!r}, line {number}: not a JSON object: {shown!r}.",
-                hint="Give one JSON object per line, names in double quotes, no NaN.",
+                hint="Give one JSON object per line, names in double quotes.",
             ) from error
     said = str(error).split("\n", 1)[0].rstrip(".")
     raise DataError(

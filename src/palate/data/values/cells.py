@@ -20,7 +20,8 @@ BLANKS = (
 NULL_WORDS = (
     *("NA", "na", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "NAN", "-nan", "-NaN"),
     *("NaT", "nat", "NULL", "null", "Null", "(null)", "[null]", "<null>", "None", "none", "NONE"),
-    *("\\N", "undefined", "-", "--", "\N{EN DASH}", "\N{EM DASH}"),
+    *("\\N", "undefined", "nil", "<nil>", "(blank)", "-", "--", "\N{EN DASH}", "\N{EM DASH}"),
+    *("#VALUE!", "#REF!", "#NAME?", "#NULL!", "#NUM!", "#DIV/0!"),
 )
 """How programs write that there is nothing: R, pandas, SQL, Python, JavaScript, spreadsheets."""
 

@@ -26,12 +26,12 @@ _POINTED = ("%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y")
 _SAMPLE = 1_000
 
 _CLOCK = (
-    r"(?:(?:[T ,:/_]|\s+at\s+)+(?P<hour>\d{1,2})(?:[:.hH](?P<minute>\d{2})"
+    r"(?:(?:[T ,:/_]|\s+(?:at|\x{e0}|um|alle|a las)\s+)+(?P<hour>\d{1,2})(?:[:.hH](?P<minute>\d{2})"
     r"(?:[:.](?P<second>\d{2})(?:[.,:](?P<fraction>\d{1,9}))?)?)?"
     r"(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?)?"
 )
 _ZONE = (
-    r"(?:\s*(?P<zone>[A-Za-z]{1,5}))?(?:\s*(?P<offset>[+\-\x{2212}]\d{1,2}(?::?\d{2})?))?"
+    r"(?:\s*(?P<zone>[A-Za-z]{1,5}))?(?:\s*(?P<offset>[+\-\x{2212}]\d{1,2}(?::?\d{2})?)(?:\[[\w/+-]+\])?)?"
     r"(?:\s+(?:[A-Z]{2,5}|[+\-]\d{4}))?(?:\s+\([^)]*\))?(?:\s+m=[+\-][\d.]+)?$"
 )
 _WEEKDAY = r"^(?:[A-Za-z]{2,9}\.?,?\s+)?"
@@ -49,8 +49,8 @@ _NUMBERS = (
     rf"{_CLOCK}{_ZONE}"
 )
 _DAY_NAME = (
-    rf"{_WEEKDAY}(?P<day>\d{{1,2}})(?:st|nd|rd|th|\.)?[-/ ]+(?P<name>\p{{L}}{{3,10}})\.?,?[-/ ]+"
-    rf"(?P<year>\d{{4}}|\d{{2}}){_CLOCK}{_ZONE}"
+    rf"{_WEEKDAY}(?P<day>\d{{1,2}})(?:st|nd|rd|th|\.)?[-/ ]+(?:de )?(?P<name>\p{{L}}{{3,10}})"
+    rf"\.?,?[-/ ]+(?:de )?(?P<year>\d{{4}}|\d{{2}}){_CLOCK}{_ZONE}"
 )
 _NAME_DAY = (
     rf"{_WEEKDAY}(?P<name>\p{{L}}{{3,10}})\.?[- ]+(?P<day>\d{{1,2}})(?:st|nd|rd|th)?,?[- ]+"
@@ -237,7 +237,7 @@ def _order_of_days(
         )
     day_first = _span(numbers, "first", "other") < _span(numbers, "other", "first")
     words = "day first" if day_first else "month first"
-    pattern = "%d/%m/%Y" if day_first else "%m/%d/%Y"
+    pattern = _pattern(texts.filter(known)[0], day_first=day_first)
     return day_first, Notes(
         warnings=(
             f"Dates such as {example} may have the day or the month first; {words} was taken, by"
@@ -245,6 +245,20 @@ def _order_of_days(
             f" '{pattern}'.",
         )
     )
+
+
+def _pattern(text: str, *, day_first: bool) -> str:
+    """Return the pattern of ``--time-format`` by which a date with numbers alone is read."""
+    mark = next(letter for letter in text if not letter.isdigit())
+    day = mark.join(("%d", "%m") if day_first else ("%m", "%d"))
+    date, *clock = text.split(maxsplit=1)
+    year = "%Y" if len(date) > 8 or len(date.rpartition(mark)[2]) == 4 else "%y"
+    layout = f"{day}{mark}{year}"
+    if clock:
+        hour = "%I" if clock[0][-1] in "mM" else "%H"
+        minutes = ":%M:%S" if clock[0].count(":") == 2 else ":%M"
+        layout += f" {hour}{minutes}" + (" %p" if hour == "%I" else "")
+    return layout
 
 
 def _span(numbers: pl.DataFrame, day: str, month: str) -> int:

@@ -205,6 +205,26 @@ def _are_days(numbers: pl.Series) -> bool:
     return numbers.len() > 0 and int(looks.sum()) >= 0.9 * numbers.len()
 
 
+def are_days_of_other_orders(numbers: pl.Series) -> bool:
+    """Tell whether all numbers look like 31012024 or 12312024: the year last, from 1975 on.
+
+    As such numbers are not in the order of their dates, they cannot be taken for an order.
+    """
+    known = numbers.drop_nulls()
+    first, other, year = known // 1_000_000, known // 10_000 % 100, known % 10_000
+    fits = year.is_between(1975, 2099) & first.is_between(1, 31) & other.is_between(1, 31)
+    fits &= (first <= 12) | (other <= 12)
+    return known.dtype.is_integer() and known.len() > 0 and bool(fits.all())
+
+
+def with_slashes(numbers: pl.Series) -> pl.Series:
+    """Return 31012024 as ``31/01/2024``."""
+    digits = numbers.cast(pl.String).str.zfill(8)
+    parts = (digits.str.slice(start, length) for start, length in ((0, 2), (2, 2), (4, 4)))
+    first, other, year = parts
+    return (first + "/" + other + "/" + year).alias(numbers.name)
+
+
 def _are_compact(numbers: pl.Series, digits: int, layout: str) -> bool:
     """Tell whether nearly all numbers are dates of so many digits, of 1975 to 2099."""
     # Most columns are told by their size, without parsing.

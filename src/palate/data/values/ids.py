@@ -1,5 +1,7 @@
 """Ids: text that is the same wherever one user or item is meant."""
 
+import re
+
 import polars as pl
 
 from palate.data.ids import LONGEST_ID, LONGEST_ID_BYTES
@@ -23,8 +25,12 @@ CONTROL = r"[\x00-\x1f\x7f]"
 _NUMBER = r"^[-+]?\d[\d.,]*(?:E\+\d+)?$"
 _SAMPLE = 1_000
 """Rows by which a column of other ids is told from one of numbers."""
-_WHOLE_FLOAT = r"^[-+]?\d+(?:\.0*)?$"
+_WHOLE_FLOAT = r"^[-+]?\d+(?:\.0*|,00?)?$"
+"""A whole number, perhaps as a float; a comma before three zeros may stand between thousands."""
 _SHORTENED = r"^\d(?:[.,]\d+)?E\+\d+$"
+_STAND_INS = ("0", "-1", "guest", "anonymous", "anon", "unknown", "(not set)", "not set", "missing")
+"""What shops write for somebody who is not known, beside a UUID of zeros; lower case."""
+_NO_UUID = r"^[0{(]?[0-]{30,}[)}]?$"
 _FORMULA = r'^="(.*)"$'
 _EXACT_IN_FLOAT = 2**53
 
@@ -54,6 +60,22 @@ def ids(file: SourceFile, column: str, forms: Forms = AS_SEEN) -> tuple[pl.Serie
     series, text_notes = _from_text(series)
     _check(file, column, series, is_graphic=cells.is_graphic)
     return series, notes + number_notes + text_notes
+
+
+def stand_ins(series: pl.Series) -> Notes:
+    """Warn of an id such as ``guest`` or ``0`` that holds far more events than a usual user."""
+    counts = series.drop_nulls().value_counts(sort=True)
+    if counts.height < 3:
+        return Notes()
+    (first, count), median = counts.row(0), counts["count"].median()
+    name = str(first).lower()
+    is_stand_in = name in _STAND_INS or bool(re.match(_NO_UUID, name))
+    if not is_stand_in or not isinstance(median, (int, float)) or count < 3 * median:
+        return Notes()
+    words = (
+        f'{share(count, series.len())} events are of one user, {shown(first)}, in "{series.name}"'
+    )
+    return Notes(warnings=(f"{words}: if it stands for nobody known, give --null {shown(first)}.",))
 
 
 def _missing(file: SourceFile, column: str, words: pl.Series, missing: pl.Series) -> Notes:
@@ -102,12 +124,13 @@ def _from_text(series: pl.Series) -> tuple[pl.Series, Notes]:
         notes += Notes(read=(f'{told} ="0012" and are read as 0012.',))
     if not series.drop_nulls().head(_SAMPLE).str.contains(_NUMBER).all():
         return series, notes
-    ends = series.str.ends_with(".0") | series.str.ends_with(".00") | series.str.ends_with(".")
+    ends = series.str.contains(r"(?:\.0{0,2}|,00?)$").fill_null(False)
     if ends.any() and series.str.contains(_WHOLE_FLOAT).all():
         told = f'{share(int(ends.sum()), series.len())} values of "{series.name}" are whole numbers'
         example = shown(series.filter(ends)[0])
-        series = series.str.replace(r"\.0*$", "")
-        read = f"{told} written with a point, such as {example}; the point is left out."
+        series = series.str.replace(r"[.,]0*$", "")
+        mark = "comma" if "," in example else "point"
+        read = f"{told} written with a {mark}, such as {example}; the {mark} is left out."
         notes += Notes(read=(read,))
     return series, notes + _shortened(series)
 

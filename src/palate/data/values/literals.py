@@ -1,7 +1,8 @@
 """Lists and objects written into one cell of text: JSON, Python, numpy, PostgreSQL.
 
 ``['Rock', 'R&B']``, ``[{'id': 16, 'name': 'Animation'}]``, ``["a", "b"]``, ``['a' 'b']``,
-``{Rock,"R&B"}``, ``[Rock, Pop]``. They are read as literals; nothing is ever run.
+``{Rock,"R&B"}``, ``[Rock, Pop]``, ``frozenset({'Rock'})``, ``array(['Rock'], dtype=object)``. They
+are read as literals; nothing is ever run.
 """
 
 import ast
@@ -12,8 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
-_OPENS = r"^(?:\[|\{|\(\s*['\"()])"
+_WRAPPERS = "array|frozenset|set|list|tuple|dict_keys|dict_values|Index|OrderedDict|Counter"
+"""What Python, numpy and pandas write around the values of a list."""
+_OPENS = rf"^(?:\[|\{{|\(\s*['\"()]|(?:{_WRAPPERS})\()"
 """How a list, an object, a set or a tuple of text begins."""
+_WRAPPED = re.compile(rf"(?:{_WRAPPERS})\((.*?)(?:,\s*dtype=[^()]*)?\)", re.DOTALL)
 _QUOTED = r"(?:'[^']*'|\"[^\"]*\")"
 _NUMPY = re.compile(rf"\[\s*{_QUOTED}(?:\s+{_QUOTED})+\s*\]")
 _NAMING = ("name", "title", "label", "value", "text", "tag", "category", "genre")
@@ -41,6 +45,11 @@ def from_literals(series: pl.Series) -> tuple[pl.Series, str]:
     )
     told = f"{' and '.join(sorted(languages)) or 'written'} lists"
     return joined["names"].alias(series.name), told
+
+
+def is_whole_literal(text: str) -> bool:
+    """Tell whether a cell is a list or an object from end to end, and no text in brackets."""
+    return re.match(_OPENS, text) is not None and _read(text)[1] not in {"", "bare"}
 
 
 def names_of(value: object, depth: int = 0) -> list[str]:
@@ -78,6 +87,9 @@ def _read(text: str) -> tuple[list[str], str]:
     """Return the names in one cell and its language; a cell that is no list is one name."""
     if not re.match(_OPENS, text):
         return [text], ""
+    wrapped = _WRAPPED.fullmatch(text)
+    if wrapped is not None:
+        return _read(wrapped[1]) if wrapped[1] else ([], "Python")
     if _NUMPY.fullmatch(text):
         # Python takes two texts side by side for one.
         return [found[1:-1] for found in re.findall(_QUOTED, text)], "numpy"

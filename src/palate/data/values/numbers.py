@@ -38,8 +38,11 @@ _AMOUNT = (
     r"(?:[.,]?[\-\x{2013}\x{2014}]{1,2})?\s*\D{0,6}$"
 )
 _GROUPED = rf"^\d{{1,3}}(?:{_GAPS}\d{{3}})+(?:[.,]\d{{1,2}})?$"
-_SIGNS = {"USD": "$", "EUR": "\N{EURO SIGN}", "GBP": "\N{POUND SIGN}", "JPY": "\N{YEN SIGN}"}
-_CURRENCY = r"([$\x{20a0}-\x{20cf}\x{a3}\x{a5}]|\b[A-Z]{3}\b)"
+_SIGNS = {
+    **{"USD": "$", "US$": "$", "EUR": "\N{EURO SIGN}"},
+    **{"GBP": "\N{POUND SIGN}", "JPY": "\N{YEN SIGN}"},
+}
+_CURRENCY = r"((?:\b[A-Z]{1,2})?\$|[\x{20a0}-\x{20cf}\x{a3}\x{a5}]|\b[A-Z]{3}\b)"
 
 
 def ratings(file: SourceFile, column: str, forms: Forms = AS_SEEN) -> tuple[pl.Series, Notes]:
@@ -62,6 +65,7 @@ def ratings(file: SourceFile, column: str, forms: Forms = AS_SEEN) -> tuple[pl.S
     bad = (numbers.is_null() & cells.values.is_not_null()) | ~numbers.is_finite().fill_null(True)
     hint = (
         "Give a finite number, or leave the field empty where there is no rating;"
+        " or name the word that means none, as in --null missing;"
         f" or ignore the column with --column rating= ({column})."
     )
     refuse(file, bad, f"the rating in {column!r} is not a number", hint, given=cells.values)
@@ -187,8 +191,10 @@ def _mark_notes(
     read, warnings = [], []
     comma, point = (int(tells[mark].sum()) for mark in (",", "."))
     either = unclear[","] | unclear["."]
-    if comma or decimal is not None:
-        example = _example(series, numbers, tells[chosen] | (either & (not tells[chosen].any())))
+    if comma or point or decimal is not None:
+        shows = tells[chosen] | (either & (not tells[chosen].any()))
+        dressed = shows & series.cast(pl.Float64, strict=False).is_null()
+        example = _example(series, numbers, dressed if dressed.any() else shows)
         read.append(f"Prices: decimal {_NAMES[chosen]}{example}.")
     if comma and point:
         told = f"{share(comma, comma + point)} prices have a decimal comma, the others a point"

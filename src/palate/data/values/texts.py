@@ -6,7 +6,7 @@ import polars as pl
 
 from palate.data.preparation_report import Notes
 from palate.data.values.cells import AS_SEEN, Forms, counted, share, tidy
-from palate.data.values.literals import are_literals, from_literals, names_of
+from palate.data.values.literals import are_literals, from_literals, is_whole_literal, names_of
 
 
 def texts(series: pl.Series, forms: Forms = AS_SEEN) -> tuple[pl.Series, Notes]:
@@ -90,10 +90,27 @@ def _flattened(series: pl.Series) -> pl.Series:
 
 
 def _cut(series: pl.Series, *, are_words: bool) -> tuple[pl.Series, str]:
-    """Cut each text at the separator that occurs; at commas only where they are the rule."""
-    filled = series.drop_nulls()
+    """Return the names in each cell, whether it is a list or a text with separators."""
     if are_literals(series):
         return from_literals(series)
+    is_list = _whole_literals(series)
+    if is_list.any():
+        lists, how = from_literals(series.set(~is_list, None))
+        cut, marks = _cut_at_marks(series.set(is_list, None), are_words=are_words)
+        return lists.zip_with(is_list, cut), f"{how}; others: {marks}"
+    return _cut_at_marks(series, are_words=are_words)
+
+
+def _whole_literals(series: pl.Series) -> pl.Series:
+    """Tell which cells are lists among others that are text."""
+    if not are_literals(series, least=0.0):
+        return pl.Series([False]).new_from_index(0, series.len())
+    return pl.Series([cell is not None and is_whole_literal(cell) for cell in series])
+
+
+def _cut_at_marks(series: pl.Series, *, are_words: bool) -> tuple[pl.Series, str]:
+    """Cut each text at the separator that occurs; at commas only where they are the rule."""
+    filled = series.drop_nulls()
     if are_words:
         return series.str.split(" "), "text cut at blanks"
     for mark in ("|", ">", ";"):

@@ -4,6 +4,7 @@ A time that is plainly made up (9999-12-31, the year 1, second 0) is none. Where
 or seconds and milliseconds, stand in one column, each value is read by its own size.
 """
 
+import time
 from dataclasses import replace
 
 import polars as pl
@@ -30,9 +31,11 @@ from palate.data.values.epochs import (
     SHEET_DAYS,
     UNITS,
     Times,
+    are_days_of_other_orders,
     as_numbers,
     numeric_times,
     scaled,
+    with_slashes,
 )
 from palate.errors import ConfigError, DataError
 
@@ -67,7 +70,11 @@ def times(file: SourceFile, column: str, forms: Forms = AS_SEEN) -> Times:
     return replace(
         found,
         values=values,
-        notes=cells.notes + found.notes + _early(found, values, series) + _shortened(series),
+        notes=cells.notes
+        + found.notes
+        + _early(found, values, series)
+        + _late(found, values, series)
+        + _shortened(series),
         missing=_missing(cells, made_up),
         fillers=None,
     )
@@ -109,6 +116,19 @@ def _early(found: Times, values: pl.Series, series: pl.Series) -> Notes:
     example = shown(series.filter(early)[0])
     told = f'{share(int(early.sum()), values.len())} times in "{series.name}" are before 1975'
     return Notes(warnings=(f"{told}, such as {example}: is it the right column?",))
+
+
+def _late(found: Times, values: pl.Series, series: pl.Series) -> Notes:
+    """Warn of times that are still to come: they would be what models are tested on."""
+    if found.is_order:
+        return Notes()
+    late = (values // found.per_second > time.time() + DAY).fill_null(False)
+    if not late.any():
+        return Notes()
+    example = shown(series.filter(late)[0])
+    share_in_words = share(int(late.sum()), values.len())
+    warning = f'{share_in_words} times in "{series.name}" lie in the future, such as {example}.'
+    return Notes(warnings=(f"{warning} If they stand for no time, give --null {example}.",))
 
 
 def _shortened(series: pl.Series) -> Notes:
@@ -173,6 +193,8 @@ def _read(file: SourceFile, column: str, series: pl.Series, forms: Forms) -> Tim
     endless = (numbers.is_not_null() & ~numbers.is_finite()).fill_null(False)
     refuse(file, endless, f"the time in {column!r} is not a number", _HINT, given=series)
     if numbers.null_count() == series.null_count():
+        if forms.time_format is None and are_days_of_other_orders(numbers):
+            return _mixed(file, column, with_slashes(numbers), numbers.clear(numbers.len()), forms)
         return numeric_times(numbers, forms.time_format)
     return _mixed(file, column, series, numbers, forms)
 
