@@ -182,6 +182,21 @@ wrong = {
         history=[(item, None, None, __import__("datetime").datetime(2024, 1, 1))]
     ),
     "numbers to exclude": lambda: model.recommend("u1", exclude=[1]),
+    "a truth as a length": lambda: model.recommend("u1", n=True),
+    "a text as a time": lambda: model.recommend(history=[(item, None, None, "yesterday")]),
+    "milliseconds as a time": lambda: model.recommend(history=[(item, None, None, 17e11)]),
+    "a word as a rating": lambda: model.recommend(history=[(item, None, "good")]),
+    "a mapping as a history": lambda: model.recommend(history={"i1": 1}),
+    "a large diversity": lambda: model.recommend("u1", diversity=2),
+    "a text as diversity": lambda: model.recommend("u1", diversity="much"),
+    "a negative number of reasons": lambda: model.recommend("u1", reasons=-1),
+    "a list as an item": lambda: model.similar([item]),
+    "a number as a search": lambda: model.search(5),
+    "no such part": lambda: model.evaluate("tests"),
+    "no part": lambda: model.evaluate(None),
+    "a folder as a dataset": lambda: Recommender.train("shop", "popularity"),
+    "no recipe": lambda: Recommender.train(shop, None),
+    "a text as a seed": lambda: Recommender.train(shop, "popularity", seed="a"),
 }
 for name, ask in wrong.items():
     try:
@@ -210,3 +225,23 @@ def test_a_request_can_be_set_for_all_methods(speaker: Recommender) -> None:
     asked = speaker.asking(Request(family="objective", slots={"event": "purchase"}))
     assert len(asked.recommend("u1", n=3)) == 3
     assert np.isfinite([item.score for item in asked.recommend("u1", n=3)]).all()
+
+
+@pytest.mark.parametrize(
+    "column",
+    [list, tuple, np.asarray, pl.Series, lambda ids: pytest.importorskip("pandas").Series(ids)],
+)
+def test_ids_may_be_a_column_of_a_frame(
+    speaker: Recommender, column: Callable[[list[str]], list[str]]
+) -> None:
+    users, items = ["u1", "u2"], _ids(speaker, "u1")
+    assert [each.user_id for each in speaker.recommend(column(users), n=1)] == users
+    assert speaker.recommend(history=column(items)) == speaker.recommend(history=items)
+    assert set(speaker.rank("u1", column(items[:2])).item_ids) == set(items[:2])
+
+
+def test_a_time_may_be_text_with_a_zone(speaker: Recommender) -> None:
+    (item,) = _ids(speaker, "u1")[:1]
+    as_text = [(item, None, None, "2024-01-31T12:00:00+00:00")]
+    as_number = [(item, None, float("nan"), 1_706_702_400)]
+    assert speaker.recommend(history=as_text) == speaker.recommend(history=as_number)

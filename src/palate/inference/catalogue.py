@@ -51,11 +51,11 @@ class ItemCatalogue:
         Raises:
             UnknownItemError: when it was neither trained nor added.
         """
-        row = self._rows.get(item_id)
+        row = self._rows.get(item_id) if isinstance(item_id, str) else None
         if row is None or row >= len(self.state):
             raise UnknownItemError(
                 f"Unknown item {item_id!r}.",
-                hint="Check spelling and case, or add it with: PUT /v1/items/{item_id}",
+                hint="Check spelling and case; a service takes new items: PUT /v1/items/{item_id}",
             )
         return row
 

@@ -4,7 +4,9 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
+from typing import TypeGuard, get_args
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -26,7 +28,7 @@ from palate.language.tasks.task import Wordings
 from palate.language.tasks.yes_no import YesNo
 from palate.models.device import Precision, choose_device
 from palate.models.trainable_state import merged
-from palate.recommender.events import Event, item_events
+from palate.recommender.events import Event, Ids, as_list, item_events
 from palate.recommender.fit import TrainingRun
 from palate.recommender.lists import ItemList, ItemLists, ItemReason, RankedItem
 from palate.training.loop import Report
@@ -93,12 +95,12 @@ class Recommender:
                 ``start`` is a baseline.
         """
         on = choose_device(device, precision)
-        chosen = load_recipe(recipe) if isinstance(recipe, str) else recipe
+        chosen = _loaded_recipe(recipe)
         run = TrainingRun(
-            dataset,
+            _checked_dataset(dataset),
             chosen.in_precision(precision),
-            name=recipe if isinstance(recipe, str) else recipe.title,
-            seed=seed,
+            name=chosen.title if isinstance(recipe, Recipe) else str(recipe),
+            seed=_checked_seed(seed),
             start=None if start is None else start.trained,
             prompts=None if prompts is None else load_prompts(Path(prompts)),
             folder=None if folder is None else Path(folder),
@@ -209,13 +211,13 @@ class Recommender:
 
     def recommend(  # noqa: PLR0913 - for whom, and which items may be answered
         self,
-        users: str | Sequence[str] | None = None,
+        users: str | Ids | None = None,
         n: int = 10,
         *,
-        history: Sequence[Event] | None = None,
+        history: Sequence[Event] | Ids | None = None,
         histories: Sequence[Sequence[Event]] | None = None,
-        candidates: Sequence[str] | None = None,
-        exclude: Sequence[str] = (),
+        candidates: Ids | None = None,
+        exclude: Ids = (),
         exclude_seen: bool = True,
         filters: ItemFilter | Sequence[str] | None = None,
         diversity: float = 0.0,
@@ -226,7 +228,7 @@ class Recommender:
         One user or one history gives an :class:`ItemList`, several give :class:`ItemLists`.
 
         Args:
-            users: the id of a user, or several ids.
+            users: the id of a user, or several ids: a list, an array, or a column of a frame.
             n: length of each list.
             history: events, oldest first: item ids, or tuples of an id with its event type, rating
                 and time. With a user they follow the history of that user. Events of unknown items
@@ -260,8 +262,9 @@ class Recommender:
             exclude=self._rows(exclude, "exclude"),
             exclude_seen=exclude_seen,
             filter=self._filter(filters),
-            diversity=diversity,
+            diversity=_checked_diversity(diversity),
         )
+        reasons = _checked_reasons(reasons)
         people = self._people(users, history, histories)
         requests = [replace(request, history=one.history, user_id=one.user_id) for one in people]
         answers = self.engine.answer(requests)
@@ -278,7 +281,7 @@ class Recommender:
         n: int = 10,
         *,
         user: str | None = None,
-        history: Sequence[Event] | None = None,
+        history: Sequence[Event] | Ids | None = None,
         filters: ItemFilter | Sequence[str] | None = None,
     ) -> ItemList:
         """Return the items for a query, personalised for a user or history if given.
@@ -288,6 +291,10 @@ class Recommender:
         Raises:
             NotTrainedError: when the model cannot answer with items.
         """
+        if not isinstance(words, str):
+            raise ConfigError(
+                f"A search is a text; {words!r} was given.", hint='Write search("a warm lamp").'
+            )
         somebody = self._somebody(user, history)
         request = Request(
             somebody.history, _positive(n), filter=self._filter(filters), user_id=user
@@ -306,7 +313,7 @@ class Recommender:
         return self._listed(Request(), answer, 0)
 
     def rank(
-        self, user: str | None, item_ids: Sequence[str], *, history: Sequence[Event] | None = None
+        self, user: str | None, item_ids: Ids, *, history: Sequence[Event] | Ids | None = None
     ) -> ItemList:
         """Rank these items for a user, best first.
 
@@ -327,7 +334,7 @@ class Recommender:
         item_id: str,
         n: int = 3,
         *,
-        history: Sequence[Event] | None = None,
+        history: Sequence[Event] | Ids | None = None,
     ) -> tuple[ItemReason, ...]:
         """Return the ``n`` events whose removal lowers the item's score most.
 
@@ -349,7 +356,7 @@ class Recommender:
         return self.engine.texts
 
     def rate(
-        self, user: str | None, item_id: str, *, history: Sequence[Event] | None = None
+        self, user: str | None, item_id: str, *, history: Sequence[Event] | Ids | None = None
     ) -> Rated:
         """Predict the rating of an item by a user.
 
@@ -365,7 +372,7 @@ class Recommender:
         item_id: str,
         aspect: str = "",
         *,
-        history: Sequence[Event] | None = None,
+        history: Sequence[Event] | Ids | None = None,
         ground: bool = True,
     ) -> Explained:
         """Explain why an item fits a user, on an aspect if given.
@@ -388,7 +395,7 @@ class Recommender:
         """
         return self.engine.summarise(text)
 
-    def profile(self, user: str | None, *, history: Sequence[Event] | None = None) -> str:
+    def profile(self, user: str | None, *, history: Sequence[Event] | Ids | None = None) -> str:
         """Describe in one sentence what a user likes.
 
         Raises:
@@ -410,8 +417,8 @@ class Recommender:
 
     def _people(
         self,
-        users: str | Sequence[str] | None,
-        history: Sequence[Event] | None,
+        users: str | Ids | None,
+        history: Sequence[Event] | Ids | None,
         histories: Sequence[Sequence[Event]] | None,
     ) -> "list[_Somebody]":
         """Return the user ids and histories of a request."""
@@ -429,7 +436,8 @@ class Recommender:
             )
         if users is None or isinstance(users, str):
             return [self._somebody(users, history)]
-        if not isinstance(users, Sequence) or not all(isinstance(user, str) for user in users):
+        listed = as_list(users)
+        if not _are_ids(listed):
             raise ConfigError(
                 f"A user is an id, and users are a list of ids; {users!r} was given.",
                 hint='Write recommend("u42"), recommend(["u42", "u43"]) or history=["i7"].',
@@ -438,9 +446,9 @@ class Recommender:
             raise ConfigError(
                 "One history was given with several users.", hint="Ask for one user at a time."
             )
-        return [_Somebody(user, self.history(user)) for user in users]
+        return [_Somebody(user, self.history(user)) for user in listed]
 
-    def _somebody(self, user: str | None, history: Sequence[Event] | None) -> "_Somebody":
+    def _somebody(self, user: str | None, history: Sequence[Event] | Ids | None) -> "_Somebody":
         """Return the history of a known user, if any, followed by ``history``."""
         known = NOBODY if user is None else self.history(user)
         if history is None:
@@ -450,14 +458,15 @@ class Recommender:
             warnings.warn(unknown_items(missing), stacklevel=3)
         return _Somebody(user, whole, tuple(missing))
 
-    def _rows(self, item_ids: Sequence[str], name: str) -> Int[np.ndarray, " items"]:
+    def _rows(self, item_ids: Ids, name: str) -> Int[np.ndarray, " items"]:
         """Return the rows of items, all of which must exist."""
-        if isinstance(item_ids, str) or not all(isinstance(x, str) for x in item_ids):
+        listed = as_list(item_ids)
+        if not _are_ids(listed):
             raise ConfigError(
                 f"{name} is a list of item ids; {item_ids!r} was given.",
                 hint=f'Write {name}=["i7", "i3"].',
             )
-        return self.engine.catalogue.known_rows(item_ids)
+        return self.engine.catalogue.known_rows(listed)
 
     def _filter(self, filters: ItemFilter | Sequence[str] | None) -> ItemFilter | None:
         if filters is None or isinstance(filters, ItemFilter):
@@ -522,8 +531,14 @@ class Recommender:
         """Evaluate the model on its own dataset by full ranking.
 
         Raises:
-            ConfigError: when it learned from the part (see ``fit`` of :meth:`train`).
+            ConfigError: when there is no such part, or it learned from it (see ``fit`` of
+                :meth:`train`).
         """
+        if part not in get_args(PartName):
+            raise ConfigError(
+                f"There is no part {part!r} to evaluate on.",
+                hint=f"Parts: {', '.join(get_args(PartName))}.",
+            )
         return evaluate(self.by_rows, self.dataset, part, progress=progress)
 
     @property
@@ -581,7 +596,62 @@ class ScoresByRows(ByRows):
         )
 
 
+def _are_ids(given: object) -> TypeGuard[Sequence[str]]:
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        return False
+    return all(isinstance(each, str) for each in given)
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool)
+
+
 def _positive(n: int) -> int:
-    if not isinstance(n, int) or n < 1:
+    if not _is_whole(n) or n < 1:
         raise ConfigError(f"A list has a length of 1 or more; {n!r} was given.", hint="Write n=10.")
-    return n
+    return int(n)
+
+
+def _checked_diversity(diversity: float) -> float:
+    if isinstance(diversity, (int, float)) and 0 <= diversity <= 1:
+        return diversity
+    raise ConfigError(
+        f"Diversity is a number from 0 to 1; {diversity!r} was given.", hint="Write diversity=0.3."
+    )
+
+
+def _checked_reasons(reasons: int) -> int:
+    if _is_whole(reasons) and reasons >= 0:
+        return int(reasons)
+    raise ConfigError(
+        f"The number of reasons is 0 or more; {reasons!r} was given.", hint="Write reasons=2."
+    )
+
+
+def _checked_seed(seed: int) -> int:
+    if _is_whole(seed) and seed >= 0:
+        return int(seed)
+    raise ConfigError(
+        f"A seed is a whole number of 0 or more; {seed!r} was given.", hint="Write seed=0."
+    )
+
+
+def _checked_dataset(dataset: Dataset) -> Dataset:
+    if isinstance(dataset, Dataset):
+        return dataset
+    raise ConfigError(
+        f"A model learns from a Dataset; {type(dataset).__name__} was given.",
+        hint="Make one with Dataset.from_frames(events, items) or Dataset.prepare(path), or read"
+        " a dataset folder with Dataset.load(folder).",
+    )
+
+
+def _loaded_recipe(recipe: str | Recipe) -> Recipe:
+    if isinstance(recipe, (str, Path)):
+        return load_recipe(str(recipe))
+    if isinstance(recipe, Recipe):
+        return recipe
+    raise ConfigError(
+        f"A recipe is a name or the path of a TOML file; {type(recipe).__name__} was given.",
+        hint='Write Recommender.train(dataset, "urm-small"); palate recipes lists the names.',
+    )
