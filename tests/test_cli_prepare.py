@@ -110,3 +110,20 @@ def test_a_terminal_without_the_letters_is_no_reason_to_stop(exports: Path) -> N
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Dataset written to" in done.stdout
+
+
+def test_a_name_beyond_ascii_is_written_in_any_locale(exports: Path, tmp_path: Path) -> None:
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    arguments = ["prepare", "--events", str(exports / "orders_export.csv"), *MAPPED[:4]]
+    program = "from palate.cli import main; main()"
+    command = [
+        sys.executable,
+        "-c",
+        program,
+        *arguments,
+        *MAPPED[4:6],
+        str(tmp_path / "caf\N{LATIN SMALL LETTER E WITH ACUTE}"),
+    ]
+    done = subprocess.run(command, env=os.environ | locale, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert Dataset.load(tmp_path / "caf\N{LATIN SMALL LETTER E WITH ACUTE}").report

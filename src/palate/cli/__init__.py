@@ -25,6 +25,7 @@ __all__ = ["app", "ask", "data", "evaluate", "main", "serve", "study", "train"]
 
 def main() -> None:
     """Run the command line; an error a user can mend is two lines and exit code 2."""
+    _use_utf8()
     open_streams()
     try:
         app()
@@ -39,6 +40,17 @@ def main() -> None:
             raise
         _say_refusal(error, number)
         sys.exit(2)
+
+
+def _use_utf8() -> None:
+    """Start again in UTF-8 mode where Python takes names of files for ASCII (``LC_ALL=C``).
+
+    The libraries that write Parquet and weights take no name that Python could not decode.
+    """
+    is_ascii = sys.getfilesystemencoding().lower() in {"ascii", "us-ascii"}
+    if is_ascii and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def _say_refusal(error: Exception, number: int) -> None:
