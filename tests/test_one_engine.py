@@ -205,6 +205,8 @@ class Http:
             body["history"] = list(question.history)
         if question.candidates is not None:
             assert not question.exclude_seen, "who ranks wants all of them"
+            # Without a task the model ranks in its own way, which may be by yes or no.
+            body["task"] = question.task or "next-item"
             found = self.post("rank", **body, candidates=list(question.candidates))
         else:
             body |= {"exclude_seen": question.exclude_seen, "diversity": question.diversity}
@@ -527,6 +529,21 @@ def test_search(doors: Doors, user: str | None) -> None:
     assert expected.ids
     for door in (doors.command_line, doors.http, doors.mcp):
         same(door.search(title.split()[-1], user), expected)
+
+
+@every_model
+@pytest.mark.parametrize("user", ["u11", None])
+def test_rank(doors: Doors, user: str | None) -> None:
+    items = ids_of(doors, [12, 3, 25, 7])
+    history = None if user is not None else ids_of(doors, [1, 2])
+    found = doors.python.recommender.rank(user, items, history=history)
+    expected = Answers(found.item_ids, [item.score for item in found], found.fallback)
+    who = doors.command_line.somebody(user, history)
+    rows, _ = doors.command_line.run("rank", *who, "--items", ",".join(items))
+    same(_answers(rows, why=None), expected)
+    body: dict[str, Any] = {"user_id": user, "candidates": items}
+    body |= {} if history is None else {"history": history}
+    same(_answers(doors.http.post("rank", **body)["items"], why=None), expected)
 
 
 @every_model

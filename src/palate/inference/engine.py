@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from palate.data.dataset import Dataset
 from palate.errors import NotTrainedError
@@ -354,14 +354,23 @@ class Engine:
             NotTrainedError: when the model cannot read one of the items.
         """
         item_rows = np.asarray(item_rows, dtype=np.int64)
-        in_words = {YesNo.name, Choice.name}.intersection(self.capabilities.in_words)
-        if not in_words and self.forms:
+        if not self.ranks_in_words:
             request = Request(history, len(item_rows), candidates=item_rows, exclude_seen=False)
             (answer,) = self.answer([request])
             return Ranking(answer.rows, answer.scores)
         state = self.catalogue.state
         self._histories.events.check(state, item_rows)
         return self.texts.rank(self._histories.events.of(state, history), item_rows)
+
+    @property
+    def ranks_in_words(self) -> bool:
+        """Whether :meth:`rank` scores by the probability of an answer in words."""
+        in_words = {YesNo.name, Choice.name}.intersection(self.capabilities.in_words)
+        return bool(in_words) or not self.forms
+
+    def can_read(self, item_rows: Int[np.ndarray, " items"]) -> Bool[np.ndarray, " items"]:
+        """Return the mask of items that the model can read in a prompt."""
+        return self._histories.events.items(self.catalogue.state, item_rows)
 
     @property
     def ranked_by(self) -> str:

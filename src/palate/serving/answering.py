@@ -90,7 +90,28 @@ class Answering:
         rows, unknown = somebody.served.engine.catalogue.rows_of(body.candidates)
         n = body.n or len(body.candidates)
         request = _request(body, somebody.history, n=n, candidates=rows, exclude_seen=False)
+        if body.is_plain and somebody.served.engine.ranks_in_words:
+            return await self._ranked_in_words(context, somebody, request, unknown, body)
         return await self._list(context, somebody, request, unknown, explain=body.explain)
+
+    async def _ranked_in_words(
+        self,
+        context: RequestContext,
+        somebody: _Somebody,
+        request: Request,
+        unknown: Sequence[str],
+        body: RankBody,
+    ) -> Response:
+        """Answer with the candidates by the probability of *yes*, or of their choice."""
+        engine, rows = somebody.served.engine, request.candidates
+        assert rows is not None
+        readable = engine.can_read(rows)
+        items = engine.catalogue.state.views
+        unknown = [*unknown, *(items[row].item_id for row in rows[~readable].tolist())]
+        ranking = await self.run_slow(engine.rank, request.history, rows[readable])
+        answer = Answer(ranking.item_rows[: request.n], ranking.scores[: request.n], engine.version)
+        reasons = await self._reasons(somebody, request, answer) if body.explain else None
+        return self._response(context, somebody, request, answer, reasons, unknown)
 
     async def search(self, context: RequestContext, body: SearchBody) -> Response:
         """Answer with items by words; by titles if the model was not trained to search."""
@@ -203,14 +224,17 @@ class Answering:
         explain: bool = False,
     ) -> Response:
         """Answer a request with a list of items, with the reasons of each if requested."""
-        engine = somebody.served.engine
         answer = await somebody.served.batcher.ask(request)
-        reasons = None
-        if explain:
-            rows = answer.rows.tolist()
-            each = await self.run_slow(engine.reasons, request, rows, _REASONS)
-            reasons = [_reason_fields(engine, request.history, one) for one in each]
+        reasons = await self._reasons(somebody, request, answer) if explain else None
         return self._response(context, somebody, request, answer, reasons, unknown)
+
+    async def _reasons(
+        self, somebody: _Somebody, request: Request, answer: Answer
+    ) -> list[list[Mapping[str, object]]]:
+        """Return the most important events of the history for each item of an answer."""
+        engine = somebody.served.engine
+        each = await self.run_slow(engine.reasons, request, answer.rows.tolist(), _REASONS)
+        return [_reason_fields(engine, request.history, one) for one in each]
 
     def _renderer(self, served: Served) -> Renderer:
         version = served.engine.version

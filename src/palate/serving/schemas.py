@@ -253,6 +253,11 @@ class ItemsBody(SomebodyBody):
     )
     explain: bool = Field(False, description="Add to each item the most important events.")
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is said of the prompt: the model answers in its own way."""
+        return not (self.task or self.prompt or self.form or self.context)
+
 
 class RecommendBody(ItemsBody):
     """A request for the best items of the catalogue."""
