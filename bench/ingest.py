@@ -145,9 +145,9 @@ def measure_store(
 
 def by_calls(store: Store, source: Source, size: int, seconds: float) -> tuple[float, list[float]]:
     """Return events per second and the milliseconds of each call, one call after the other."""
-    times = []
+    times: list[float] = []
     begun = time.perf_counter()
-    while time.perf_counter() < begun + seconds:
+    while not times or time.perf_counter() < begun + seconds:
         events = source.batch(size)
         started = time.perf_counter()
         outcomes = store.add_events(events, mode="accumulate")
@@ -165,7 +165,7 @@ def by_writers_of(count: int) -> Rate:
         times: list[float] = []
 
         async def send(writer: EventWriter, until: float) -> None:
-            while time.perf_counter() < until:
+            while not times or time.perf_counter() < until:
                 events = source.batch(size)
                 started = time.perf_counter()
                 await writer.add(events, "accumulate")
@@ -213,7 +213,7 @@ def quantiles(times: list[float]) -> tuple[str, str]:
 
 def flush_ms(folder: Path | None) -> float:
     """Return how long the disk takes to flush four kilobytes: the floor of a single commit."""
-    times = []
+    times: list[float] = []
     with tempfile.NamedTemporaryFile(dir=folder) as file:
         for _ in range(100):
             started = time.perf_counter()

@@ -51,7 +51,7 @@ def test_training_and_answers_keep_to_their_device(recipe: str) -> None:
         _ask(engine, Request(history, 3))
         engine.catalogue.update([ItemRecord("new", "A new lamp", brand="Acme", price=3.0)])
         _ask(engine, Request(history, 3))
-        assert len(engine.why(history, 1)) == 3
+        assert 1 <= len(engine.why(history, 1)) <= 3
         assert len(engine.similar(1, 3).rows) == 3
         if engine.capabilities.in_words:
             assert np.isfinite(engine.rate(history, 1).value)

@@ -8,7 +8,7 @@ from palate.inference.engine import Engine
 from palate.inference.model_folder import TrainedModel
 from palate.inference.request import Request
 from palate.models.device import Device, choose_device
-from palate.training.build import build_parts
+from palate.training.build import build_system
 from palate.training.recipe import load_recipe
 from palate.training.system import LanguageModelSystem
 from tiny_models import TINY
@@ -17,8 +17,8 @@ from tiny_models import TINY
 @pytest.mark.parametrize("recipe", ["urm-codes", "palate"])
 def test_bfloat16_changes_every_form_of_answer_a_little(recipe: str, tiny_shop: Dataset) -> None:
     settings = load_recipe(recipe, TINY if recipe == "palate" else (*TINY[:4], *TINY[5:]))
-    parts, _ = build_parts(tiny_shop, settings, seed=0)
-    trained = TrainedModel(recipe, settings, tiny_shop, parts, [], 0)
+    system, _ = build_system(tiny_shop, settings, seed=0)
+    trained = TrainedModel(recipe, settings, tiny_shop, system, [], 0)
     exact, near = (
         _scores(trained, choose_device("cpu", precision)) for precision in ("float32", "bfloat16")
     )

@@ -1,6 +1,7 @@
 """Telemetry: metrics, one log line per request, and traces."""
 
 import asyncio
+import io
 import json
 import logging
 import secrets
@@ -10,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import orjson
@@ -224,7 +225,7 @@ class RequestLog:
     A line has no body, key, path or query, so that ids of users stay out of the log.
     """
 
-    def __init__(self, stream: TextIO | None = None, *, every: float = 0.25) -> None:
+    def __init__(self, stream: io.TextIOBase | None = None, *, every: float = 0.25) -> None:
         """Write to ``stream`` (standard error if None) every ``every`` seconds at most."""
         self._stream, self._every = stream, every
         self._lines: list[bytes] = []
