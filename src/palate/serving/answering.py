@@ -137,10 +137,10 @@ class Answering:
         """Answer with the most important events for one item, and with a text if requested."""
         somebody = await self._somebody(context, body.user_id, body.model, body.history)
         engine, history = somebody.served.engine, somebody.history
-        row = engine.catalogue.row_of(body.item_id)
-        text = None
         if body.form == "text":
             _check_text(engine)
+        row, text = engine.catalogue.row_of(body.item_id), None
+        if body.form == "text":
             text = await self.run_slow(engine.explain, history, row, body.aspect or "")
         (reasons,) = await self.run_slow(engine.reasons, Request(history), [row], body.n)
         fields = {

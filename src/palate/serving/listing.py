@@ -207,7 +207,7 @@ def _learned_events(dataset: Dataset, history: History) -> list[Fields]:
 
 
 def _event_fields(
-    item_id: str, title: str | None, kind: str | None, value: float | None, time: float | None
+    item_id: str, title: str | None, kind: str | None, value: float | None, time: int | float | None
 ) -> Fields:
     return {
         "item_id": item_id,
