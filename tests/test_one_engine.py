@@ -19,6 +19,7 @@ from fastapi.testclient import TestClient
 from mcp import Client
 
 from palate import Dataset, Recommender, cli
+from palate.errors import ConfigError
 from palate.inference.filters import ItemFilter
 from palate.inference.request import Request
 from palate.inference.text_answers import EXPLANATION_SAMPLING
@@ -534,7 +535,8 @@ def test_search(doors: Doors, user: str | None) -> None:
 @every_model
 @pytest.mark.parametrize("user", ["u11", None])
 def test_rank(doors: Doors, user: str | None) -> None:
-    items = ids_of(doors, [12, 3, 25, 7])
+    # An item that is given twice is ranked once.
+    items = [*ids_of(doors, [12, 3, 25, 7]), *ids_of(doors, [3])]
     history = None if user is not None else ids_of(doors, [1, 2])
     found = doors.python.recommender.rank(user, items, history=history)
     expected = Answers(found.item_ids, [item.score for item in found], found.fallback)
@@ -544,6 +546,11 @@ def test_rank(doors: Doors, user: str | None) -> None:
     body: dict[str, Any] = {"user_id": user, "candidates": items}
     body |= {} if history is None else {"history": history}
     same(_answers(doors.http.post("rank", **body)["items"], why=None), expected)
+    assert len(expected.ids) == 4
+    unknown = doors.http.post("rank", **body | {"candidates": ["no-such-item"]})
+    assert (unknown["items"], unknown["missing_ids"]) == ([], ["no-such-item"])
+    with pytest.raises(ConfigError, match="nothing to rank"):
+        doors.python.recommender.rank(user, [], history=history)
 
 
 @every_model

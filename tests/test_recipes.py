@@ -580,3 +580,9 @@ def test_a_recipe_survives_json(name: str) -> None:
 )
 def test_the_history_length_is_that_of_the_last_stage(name: str, events: int) -> None:
     assert load_recipe(name).max_history == events
+
+
+def test_a_setting_of_a_stage_of_a_recipe_without_stages_is_refused() -> None:
+    with pytest.raises(ConfigError, match="the recipe has no stages") as found:
+        load_recipe("urm-small", ["stages.words.training.epochs=1"])
+    assert "training.epochs" in found.value.hint

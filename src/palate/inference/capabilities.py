@@ -7,7 +7,7 @@ from typing import get_args
 from palate.errors import ConfigError, NotTrainedError
 from palate.inference.model_folder import TrainedModel
 from palate.inference.request import Request
-from palate.language.tasks import answered_with_items, prompt_families, slots_of
+from palate.language.tasks import answered_with_items, checked_family, prompt_families, slots_of
 from palate.language.tasks.next_item import NextItem
 from palate.language.tasks.next_title import NextTitle
 from palate.training.recipe import Form, Recipe, load_recipe, recipe_names
@@ -88,6 +88,7 @@ class Capabilities:
                 "POST /v1/rate, POST /v1/explain. "
                 f"For items ask one of: {', '.join(answered)}.",
             )
+        checked_family(request.family)
         raise NotTrainedError(
             f"{self._name!r} was not trained to answer {request.family!r} with items; "
             f"it answers {', '.join(answered)}.",

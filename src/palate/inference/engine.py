@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from palate.data.dataset import Dataset
-from palate.errors import NotTrainedError
+from palate.errors import ConfigError, NotTrainedError
 from palate.inference.baseline_encoder import BaselineEncoder
 from palate.inference.capabilities import FORMS, Capabilities
 from palate.inference.catalogue import ItemCatalogue
@@ -235,7 +235,12 @@ class Engine:
 
         A model that was not trained to search ranks the items whose titles contain the words; the
         answer then has the fallback ``titles``.
+
+        Raises:
+            ConfigError: when there are no words.
         """
+        if not words.strip():
+            raise ConfigError("There are no words to search for.", hint="Say what is wanted.")
         request = replace(request, exclude_seen=False)
         if "search" in self.tasks:
             return replace(request, family="search", context=words)
@@ -353,7 +358,10 @@ class Engine:
         Raises:
             NotTrainedError: when the model cannot read one of the items.
         """
-        item_rows = np.asarray(item_rows, dtype=np.int64)
+        # An item that is given twice is ranked once, as in recommendations among candidates.
+        item_rows = np.asarray(list(dict.fromkeys(map(int, item_rows))), dtype=np.int64)
+        if not len(item_rows):
+            return Ranking(item_rows, np.zeros(0, dtype=np.float32))
         if not self.ranks_in_words:
             request = Request(history, len(item_rows), candidates=item_rows, exclude_seen=False)
             (answer,) = self.answer([request])

@@ -320,9 +320,12 @@ class Recommender:
         :attr:`ranked_by` names the kind of the scores.
 
         Raises:
+            ConfigError: when there are none.
             NotTrainedError: when the model cannot read one of them.
         """
         rows = self._rows(item_ids, "item_ids")
+        if not len(rows):
+            raise ConfigError("There is nothing to rank.", hint="Give the ids of some items.")
         somebody = self._somebody(user, history)
         ranking = self.engine.rank(somebody.history, rows)
         answer = Answer(ranking.item_rows, ranking.scores, self.version)

@@ -131,6 +131,12 @@ def _text(path: Path) -> str:
 def _check_table(tables: Mapping[str, object], override: Override) -> None:
     """Refuse a setting of a table that the recipe does not have and one setting does not make."""
     table, *rest = override.path
+    if table == "stages" and rest and not tables.get("stages"):
+        whole = ".".join(rest[1:]) or "training.epochs"
+        raise ConfigError(
+            f"--set {override.key} has no effect: the recipe has no stages.",
+            hint=f"Set it for the whole training: {whole}.",
+        )
     needed = _NEEDED.get(table)
     if rest and needed and tables.get(table) is None and rest[0] != needed:
         raise ConfigError(
