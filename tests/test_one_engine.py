@@ -235,8 +235,17 @@ class Mcp:
 
     def recommend(self, question: Question) -> Answers:
         history = None if question.history is None else list(question.history)
-        arguments = {"user_id": question.user, "history": history, "prompt": question.prompt}
-        found = self.call("recommend", n=question.n, explain=True, **arguments)
+        arguments: dict[str, Any] = {"user_id": question.user, "history": history, "explain": True}
+        arguments |= {"prompt": question.prompt, "task": question.task, "form": question.form}
+        arguments |= {"slots": dict(question.slots)}
+        if question.candidates is not None:
+            arguments |= {"task": question.task or "next-item"}
+            found = self.call("rank", **arguments, candidates=list(question.candidates))
+        else:
+            arguments |= {"n": question.n, "exclude_seen": question.exclude_seen}
+            arguments |= {"filter": _filter_body(question.filters)}
+            arguments |= {"exclude": list(question.exclude), "diversity": question.diversity}
+            found = self.call("recommend", **arguments)
         answers = _answers(found["items"], why="why", fallback=found["fallback"])
         return replace(answers, missing=found["missing_ids"])
 
@@ -345,11 +354,11 @@ def same(one: Answers, other: Answers) -> None:
         )
 
 
-def answered_everywhere(doors: Doors, question: Question, *, by_mcp: bool = True) -> Answers:
+def answered_everywhere(doors: Doors, question: Question) -> Answers:
     """Ask at every door; return the answer that they share."""
     expected = doors.python.recommend(question)
     others = [doors.command_line.recommend(question), doors.http.recommend(question)]
-    for answers in [*others, *([doors.mcp.recommend(question)] if by_mcp else [])]:
+    for answers in [*others, doors.mcp.recommend(question)]:
         same(answers, expected)
         assert answers.fallback == expected.fallback
         assert answers.missing == expected.missing == []
@@ -448,7 +457,7 @@ def test_unknown_items_of_a_session_are_named_and_left_out(doors: Doors, user: s
     indirect=["doors"],
 )
 def test_each_form(doors: Doors, form: str) -> None:
-    answered_everywhere(doors, Question(user="u3", form=form), by_mcp=False)
+    answered_everywhere(doors, Question(user="u3", form=form))
 
 
 @pytest.mark.parametrize("doors", ["palate"], indirect=True)
@@ -468,7 +477,7 @@ def test_candidates(doors: Doors, form: str | None) -> None:
         return
     candidates = ids_of(doors, [1, 4, 9, 16, 25])
     question = Question(user="u4", candidates=candidates, exclude_seen=False, form=form)
-    answers = answered_everywhere(doors, question, by_mcp=False)
+    answers = answered_everywhere(doors, question)
     assert sorted(answers.ids) == sorted(candidates)
 
 
@@ -476,11 +485,11 @@ def test_candidates(doors: Doors, form: str | None) -> None:
 def test_filters(doors: Doors) -> None:
     brand = brand_of(doors)
     question = Question(user="u5", n=30, filters=(f"brand={brand}",))
-    answers = answered_everywhere(doors, question, by_mcp=False)
+    answers = answered_everywhere(doors, question)
     engine = doors.python.recommender.engine
     assert answers.ids
     assert {engine.catalogue.item(item_id).brand for item_id in answers.ids} == {brand}
-    cheap = answered_everywhere(doors, Question(user="u5", filters=("price<=40",)), by_mcp=False)
+    cheap = answered_everywhere(doors, Question(user="u5", filters=("price<=40",)))
     assert all((engine.catalogue.item(item_id).price or 0) <= 40 for item_id in cheap.ids)
     assert engine.catalogue.filter([f"brand={brand}"]) == ItemFilter(brands=(brand,))
 
@@ -488,11 +497,11 @@ def test_filters(doors: Doors) -> None:
 @every_model
 def test_seen_items_are_left_out_or_kept(doors: Doors) -> None:
     question = Question(user="u6", n=30, exclude_seen=False)
-    whole = answered_everywhere(doors, question, by_mcp=False)
+    whole = answered_everywhere(doors, question)
     assert len(whole.ids) == 30
     left_out = tuple(whole.ids[:2])
     answers = answered_everywhere(
-        doors, Question(user="u6", n=30, exclude_seen=False, exclude=left_out), by_mcp=False
+        doors, Question(user="u6", n=30, exclude_seen=False, exclude=left_out)
     )
     assert answers.ids == whole.ids[2:]
 
@@ -500,7 +509,7 @@ def test_seen_items_are_left_out_or_kept(doors: Doors) -> None:
 @every_model
 def test_diversity(doors: Doors) -> None:
     plain, spread = (
-        answered_everywhere(doors, Question(user="u7", diversity=diversity), by_mcp=False)
+        answered_everywhere(doors, Question(user="u7", diversity=diversity))
         for diversity in (0.0, 0.9)
     )
     assert plain.ids[0] == spread.ids[0]
@@ -510,7 +519,7 @@ def test_diversity(doors: Doors) -> None:
 @pytest.mark.parametrize("doors", ["urm-small", "palate"], indirect=True)
 def test_an_objective(doors: Doors) -> None:
     question = Question(user="u8", task="objective", slots={"event": "purchase"})
-    answered_everywhere(doors, question, by_mcp=False)
+    answered_everywhere(doors, question)
 
 
 @language_models
@@ -547,6 +556,7 @@ def test_rank(doors: Doors, user: str | None) -> None:
     body |= {} if history is None else {"history": history}
     same(_answers(doors.http.post("rank", **body)["items"], why=None), expected)
     assert len(expected.ids) == 4
+    same(_answers(doors.mcp.call("rank", **body)["items"], why=None), expected)
     unknown = doors.http.post("rank", **body | {"candidates": ["no-such-item"]})
     assert (unknown["items"], unknown["missing_ids"]) == ([], ["no-such-item"])
     with pytest.raises(ConfigError, match="nothing to rank"):
@@ -591,6 +601,8 @@ def test_rate_and_explain_in_words(
     somebody = CommandLine.somebody(user, None)
     found, _ = doors.command_line.run("rate", "--item", item, *somebody)
     served = doors.http.post("rate", user_id=user, item_id=item)
+    by_mcp = doors.mcp.call("rate", user_id=user, item_id=item)
+    assert by_mcp["rating"] == served["rating"]
     for rating in (found["rating"], served["rating"]):
         assert rating == pytest.approx(rated.value, abs=SAME)
     assert served["chances"] == pytest.approx(found["chances"], abs=SAME)

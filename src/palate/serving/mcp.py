@@ -19,7 +19,15 @@ from palate.errors import MissingExtraError, PalateError
 from palate.inference.engine import Device
 from palate.serving.problems import NotFound, invalid
 from palate.serving.routes.feedback import event_of
-from palate.serving.schemas import EventBody, ExplainBody, RecommendBody, SearchBody
+from palate.serving.schemas import (
+    EventBody,
+    ExplainBody,
+    FilterBody,
+    RankBody,
+    RateBody,
+    RecommendBody,
+    SearchBody,
+)
 from palate.serving.service import Service
 from palate.serving.startup import open_service
 from palate.serving.telemetry import RequestContext, log_as_json
@@ -45,6 +53,13 @@ _ABOUT = (
 UserId = Annotated[str | None, Field(description="A user of the shop, if known.")]
 Liked = Annotated[list[str] | None, Field(description="Ids of items somebody chose, oldest first.")]
 Count = Annotated[int, Field(ge=1, le=100, description="How many items.")]
+Prompted = Annotated[
+    str | None, Field(description="What is wanted, in words; not every model reads them.")
+]
+Task = Annotated[str | None, Field(description="A family of prompts that the model answers.")]
+Slots = Annotated[dict[str, str] | None, Field(description="Values of the slots of the task.")]
+Form = Annotated[str | None, Field(description="A form of answer that the model has.")]
+ItemIds = Annotated[list[str] | None, Field(description="Ids of items.")]
 ItemId = Annotated[str, Field(description="An item's id, as the other tools give it.")]
 
 
@@ -83,22 +98,48 @@ def _add_lists(server: MCPServer[None], service: Service) -> None:
     answering = service.answering
 
     @server.tool()
-    async def recommend(
+    async def recommend(  # noqa: PLR0913 - one argument per field of the request
         user_id: UserId = None,
         history: Liked = None,
         n: Count = 10,
-        prompt: Annotated[
-            str | None, Field(description="What is wanted, in words; not every model reads them.")
-        ] = None,
+        prompt: Prompted = None,
         explain: Annotated[bool, Field(description="Say why, by events of the history.")] = True,
+        filter: Annotated[FilterBody | None, Field(description="Which items may be given.")] = None,
+        exclude: ItemIds = None,
+        exclude_seen: bool = True,
+        diversity: Annotated[float, Field(ge=0, le=1)] = 0.0,
+        task: Task = None,
+        slots: Slots = None,
+        form: Form = None,
     ) -> Reply:
         """Recommend items to a user, or to anybody by the items they chose so far.
 
         `missing_ids` names items of the history that the shop does not have.
         """
-        fields = {"user_id": user_id, "history": history, "n": n, "prompt": prompt}
-        body = _checked(RecommendBody, fields | {"explain": explain})
+        fields: dict[str, object] = {"user_id": user_id, "history": history, "n": n}
+        fields["prompt"] = prompt
+        fields |= {"explain": explain, "filter": filter, "exclude": exclude}
+        fields |= {"exclude_seen": exclude_seen, "diversity": diversity}
+        body = _checked(RecommendBody, fields | {"task": task, "slots": slots, "form": form})
         return await _reply(answering.recommend(_context("recommend"), body))
+
+    @server.tool()
+    async def rank(  # noqa: PLR0913 - as above
+        candidates: Annotated[list[str], Field(description="Ids of the items to order.")],
+        user_id: UserId = None,
+        history: Liked = None,
+        prompt: Prompted = None,
+        explain: bool = False,
+        task: Task = None,
+        slots: Slots = None,
+        form: Form = None,
+    ) -> Reply:
+        """Order given items for a user, or for anybody by the items they chose so far."""
+        fields: dict[str, object] = {"user_id": user_id, "history": history}
+        fields["candidates"] = candidates
+        fields |= {"prompt": prompt, "explain": explain}
+        body = _checked(RankBody, fields | {"task": task, "slots": slots, "form": form})
+        return await _reply(answering.rank(_context("rank"), body))
 
     @server.tool()
     async def search(
@@ -112,7 +153,13 @@ def _add_lists(server: MCPServer[None], service: Service) -> None:
 
 
 def _add_explanation(server: MCPServer[None], service: Service) -> None:
-    """Add the tool that explains."""
+    """Add the tools about one item: how it would be rated, and why it is recommended."""
+
+    @server.tool()
+    async def rate(item_id: ItemId, user_id: UserId = None, history: Liked = None) -> Reply:
+        """Predict the rating that a user would give an item; not every model was trained to."""
+        body = _checked(RateBody, {"item_id": item_id, "user_id": user_id, "history": history})
+        return await _reply(service.answering.rate(_context("rate"), body))
 
     @server.tool()
     async def explain(

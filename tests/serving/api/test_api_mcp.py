@@ -34,12 +34,14 @@ async def _call(client: Client, tool: str, **arguments: object) -> dict:
     return json.loads(result.content[0].text)
 
 
-def test_the_five_tools_are_offered_and_described(talk: Callable[..., object]) -> None:
+def test_all_tools_are_offered_and_described(talk: Callable[..., object]) -> None:
     async def conversation(client: Client) -> object:
         return (await client.list_tools()).tools
 
     tools = {tool.name: tool for tool in talk(conversation)}
-    assert set(tools) == {"recommend", "search", "explain", "item_details", "record_feedback"}
+    assert set(tools) == {
+        *("recommend", "rank", "search", "rate", "explain", "item_details", "record_feedback")
+    }
     assert all(tool.description for tool in tools.values())
 
 
