@@ -121,7 +121,8 @@ class ItemEncoder:
 
     def _titles(self, catalog: Catalog) -> Int[np.ndarray, "items words"]:
         most = self._system.recipe.model.title_words
-        return title_words(catalog.titles(), self._system.tokenizer, most)
+        inline = self._system.recipe.model.prompts_in_text
+        return title_words(catalog.titles(), self._system.tokenizer, most, inline=inline)
 
     def _readable(self, features: ItemFeatures) -> Bool[np.ndarray, " items"]:
         found = features.has_id & self._system.recipe.model.fusion.use_id

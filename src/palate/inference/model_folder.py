@@ -224,6 +224,7 @@ def _load_system(
         blend=_load_blend(folder),
         index=index,
         ratings=_ratings(manifest),
+        event_types=tuple(dataset.interactions.event_types),
         calibration=_load_calibration(folder),
         rating_prior=_load_biases(folder, "rating"),
         like_prior=_load_biases(folder, "liking"),

@@ -19,7 +19,8 @@ from palate.inference.code_scorers import ModelCodes
 from palate.inference.request import Request
 from palate.items.codes.prefix_table import PrefixTable
 from palate.language.batch import Batch, BatchBuilder
-from palate.language.tasks.task import Example
+from palate.language.tasks import prompt_families
+from palate.language.tasks.task import PLAIN_FRAME, Example, Frame
 from palate.language.token_budget import cut_by_tokens
 from palate.models.references import ItemTable, mentioned, numbered_items
 from palate.ranking import largest_products
@@ -193,7 +194,10 @@ class PromptRunner:
                 )
                 for user in users
             ]
-            yield users, batch_builder.batch(instruction, prompts).to(model.queries.device)
+            yield (
+                users,
+                batch_builder.batch(instruction, prompts, self._frame).to(model.queries.device),
+            )
 
     def with_items(self, batch: Batch) -> tuple[Batch, ItemTable]:
         """Return the batch and its item vectors, from the catalogue vectors where available."""
@@ -211,6 +215,13 @@ class PromptRunner:
     @cached_property
     def _max_history(self) -> int:
         return self.system.recipe.max_history
+
+    @property
+    def _frame(self) -> Frame:
+        if self.request.prompt is not None:
+            return PLAIN_FRAME
+        family = prompt_families()[self.request.family]
+        return Frame(family.context_label, family.reads_history)
 
     def _worded(self, contexts: Sequence[str]) -> tuple[str, list[Example], BatchBuilder]:
         """Return the instruction, an example to fill per context, and a batch builder."""
@@ -232,8 +243,4 @@ class PromptRunner:
             )
             for query, context in enumerate(contexts)
         ]
-        return (
-            wording,
-            examples,
-            BatchBuilder(system.tokenizer, vectors, system.item_format, system.ratings),
-        )
+        return wording, examples, system.batch_builder(vectors)

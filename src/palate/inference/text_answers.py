@@ -125,7 +125,8 @@ class TextAnswers:
         self, task: Task, examples: Sequence[Example], wording: str | None = None
     ) -> Question:
         """Return the prompts with ``wording``, by default the first one of the task's family."""
-        return Question(wording or self.system.prompts[task.wording_family].seen[0], examples)
+        seen = self.system.prompts[task.wording_family].seen
+        return Question(wording or seen[0], examples, task.frame)
 
     # --- Ratings
 

@@ -18,10 +18,10 @@ from palate.inference.generation import Marks, SamplingParams, generate, logits_
 from palate.inference.minimum_bayes_risk import minimum_risk
 from palate.inference.prompt_runner import BEAM_LOGITS_AT_ONCE, TOKENS_PER_BATCH, PromptRunner
 from palate.items.codes.prefix_table import PrefixTable
-from palate.language.batch import MAX_TARGET_TOKENS, Batch, BatchBuilder
+from palate.language.batch import MAX_TARGET_TOKENS, Batch
 from palate.language.entities import EntityTrie
 from palate.language.item_format import NOTHING
-from palate.language.tasks.task import MAX_CONTEXT_TOKENS, Example
+from palate.language.tasks.task import MAX_CONTEXT_TOKENS, PLAIN_FRAME, Example, Frame
 from palate.language.token_budget import cut_by_tokens
 from palate.models.language_model import RecommendationModel
 from palate.models.outputs import Prefix
@@ -37,6 +37,8 @@ class Question:
 
     instruction: str
     examples: Sequence[Example]
+    frame: Frame = PLAIN_FRAME
+    """What a prompt in text says around the examples (see :attr:`Task.frame`)."""
 
 
 class TextEngine:
@@ -56,9 +58,7 @@ class TextEngine:
                 hint="Train one that can: palate train DATASET MODEL --recipe palate",
             )
         self.runner = runner
-        self.batch_builder = BatchBuilder(
-            system.tokenizer, None, system.item_format, system.ratings
-        )
+        self.batch_builder = system.batch_builder()
 
     def score_options(
         self, question: Question, options: Sequence[Sequence[str]]
@@ -234,7 +234,9 @@ class TextEngine:
         for chosen in cut_by_tokens(
             lengths, extra=MAX_TARGET_TOKENS, budget=TOKENS_PER_BATCH, most=at_once
         ):
-            batch = self.batch_builder.batch(question.instruction, [examples[n] for n in chosen])
+            batch = self.batch_builder.batch(
+                question.instruction, [examples[n] for n in chosen], question.frame
+            )
             predictions = [np.arange(firsts[n], firsts[n] + counts[n]) for n in chosen]
             yield np.concatenate(predictions), batch.to(model.queries.device)
 

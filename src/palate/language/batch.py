@@ -26,7 +26,8 @@ from torch import Tensor
 
 from palate.language.blank_layout import concealed, corrupted, hidden_words
 from palate.language.item_format import NOTHING, FormattedItems, ItemFormat
-from palate.language.tasks.task import MAX_CONTEXT_TOKENS, Example
+from palate.language.prompt_text import PromptText
+from palate.language.tasks.task import MAX_CONTEXT_TOKENS, PLAIN_FRAME, Example, Frame
 from palate.language.tokenizer import Tokenizer
 
 MAX_INSTRUCTION_TOKENS = 64
@@ -112,6 +113,9 @@ class Batch:
     positions."""
     masks: Int[Tensor, "batch predictions blanks"] | None = None
     """Position of each blank mark in the row, padded with the last; None without blanks."""
+    cue: Int[Tensor, " words"] | None = None
+    """Token ids that end the prompt of every prediction, after its candidates, in a prompt in text;
+    None in the lean stream, where an answer starts from the last event."""
 
     @property
     def whole(self) -> Int[Tensor, "batch time"]:
@@ -134,12 +138,19 @@ class BatchBuilder:
     item_format: ItemFormat = field(default_factory=ItemFormat)
     levels: tuple[float, ...] = ()
     """Rating levels shown with events; empty where ratings are not shown."""
+    text: PromptText | None = None
+    """Writes prompts in text, for a pre-trained model; None writes the lean stream."""
 
-    def batch(self, instruction: str, examples: Sequence[Example]) -> Batch:
-        """Return the batch of ``examples``, which share the wording ``instruction``."""
+    def batch(
+        self, instruction: str, examples: Sequence[Example], frame: Frame = PLAIN_FRAME
+    ) -> Batch:
+        """Return the batch of ``examples``, which share the wording ``instruction``.
+
+        ``frame`` is of their family; only prompts in text use it.
+        """
         # Hidden events must not show through: their types and ratings are removed first of all.
         examples = [concealed(example) for example in examples]
-        contexts = self._contexts(examples)
+        contexts = self._contexts(examples, frame)
         # The query adds one token after the context words.
         heads = [
             len(words) + (e.query is not None and self.query_vectors is not None)
@@ -189,18 +200,26 @@ class BatchBuilder:
             targets=torch.from_numpy(targets),
             without_id=torch.tensor([e.without_id for e in examples]),
             ratings=torch.from_numpy(ratings) if self.levels else None,
-            candidates=self._candidates(examples, predictions),
+            candidates=self._candidates(examples, predictions, frame),
             target_ids=self._target_ids(examples, predictions),
             inner=torch.from_numpy(inner) if self.item_format.entity_positions else None,
             masks=self._masks(words, examples),
+            cue=self._cue(frame),
         )
+
+    def _cue(self, frame: Frame) -> Int[Tensor, " words"] | None:
+        if self.text is None or not frame.cue:
+            return None
+        return torch.tensor(self.text.cue_tokens(frame))
 
     def _shown(self, example: Example) -> FormattedItems:
         """Return the formatted events, with one mark in place of each blank."""
         formatted = self.item_format.lay_out(example.history.item_rows)
-        if example.hidden is None:
+        if example.hidden is not None:
+            formatted = corrupted(formatted, example.hidden, self.tokenizer.pad)
+        if self.text is None:
             return formatted
-        return corrupted(formatted, example.hidden, self.tokenizer.pad)
+        return self.text.with_text(formatted, self.text.before_events(example.history))
 
     def _masks(
         self, words: Int[np.ndarray, "batch time"], examples: Sequence[Example]
@@ -214,9 +233,13 @@ class BatchBuilder:
         return torch.from_numpy(np.stack(padded))[:, None]
 
     def _instruction(self, text: str) -> list[int]:
+        if self.text is not None:
+            return self.text.instruction_tokens(text)
         return [self.tokenizer.begin, *self.tokenizer.encode(text)[:MAX_INSTRUCTION_TOKENS]]
 
-    def _contexts(self, examples: Sequence[Example]) -> list[list[int]]:
+    def _contexts(self, examples: Sequence[Example], frame: Frame) -> list[list[int]]:
+        if self.text is not None and all(example.gap is None for example in examples):
+            return self.text.head_tokens(examples, frame)
         if not any(example.context or example.gap is not None for example in examples):
             return [[] for _ in examples]
         befores = [example.context[: example.gap] for example in examples]
@@ -233,10 +256,12 @@ class BatchBuilder:
         until = [*before[: MAX_CONTEXT_TOKENS - 1], self.tokenizer.pad]
         return [*until, *self.tokenizer.encode(after)][:MAX_CONTEXT_TOKENS]
 
-    def _candidates(self, examples: Sequence[Example], predictions: int) -> CandidateItems | None:
+    def _candidates(
+        self, examples: Sequence[Example], predictions: int, frame: Frame
+    ) -> CandidateItems | None:
         if all(example.candidates is None for example in examples):
             return None
-        laid = [self._placed(example.candidates) for example in examples]
+        laid = [self._placed(example.candidates, frame) for example in examples]
         most = max((int(place.max(initial=-1)) + 1 for _, _, place in laid), default=0)
         words, items, levels = (
             np.full((len(examples), predictions, most), NOTHING) for _ in range(3)
@@ -256,7 +281,7 @@ class BatchBuilder:
         )
 
     def _placed(
-        self, candidates: Int[np.ndarray, "predictions candidates"] | None
+        self, candidates: Int[np.ndarray, "predictions candidates"] | None, frame: Frame
     ) -> tuple[FormattedItems, Int[np.ndarray, " places"], Int[np.ndarray, " places"]]:
         """Return the formatted candidates, with the prediction and the position of each token."""
         candidates = np.zeros((0, 0), dtype=np.int64) if candidates is None else candidates
@@ -264,6 +289,10 @@ class BatchBuilder:
         # prediction are then adjacent, and their positions count from the first of them.
         there = candidates >= 0
         formatted = self.item_format.lay_out(candidates[there])
+        if self.text is not None:
+            counts = there.sum(axis=1).tolist()
+            texts = [t for n in counts for t in self.text.before_candidates(n, frame)]
+            formatted = self.text.with_text(formatted, texts)
         prediction = np.repeat(there.nonzero()[0], formatted.lengths)
         firsts = np.searchsorted(prediction, np.arange(len(candidates)))
         return formatted, prediction, np.arange(len(prediction)) - firsts[prediction]

@@ -58,10 +58,16 @@ class ItemFormat:
     """Words of each title, padded with NOTHING, where titles are formatted."""
     entity_positions: bool = False
     """Whether tokens also get the embedding of their position inside the item."""
+    between: int = 0
+    """Approximate number of words before each item in a prompt in text; counted, not laid out."""
 
     @property
     def places(self) -> int:
-        """Maximum number of tokens of an item."""
+        """Maximum number of tokens of an item, with those before it."""
+        return self.between + self._own_places
+
+    @property
+    def _own_places(self) -> int:
         words = 0 if self.titles is None else self.titles.shape[1]
         return words + ("codes" in self.item_parts) * self.num_levels + ("item" in self.item_parts)
 
@@ -70,7 +76,7 @@ class ItemFormat:
         if self.item_parts == ("item",):
             nothing = np.full(len(rows), NOTHING)
             return FormattedItems(nothing, rows, nothing, np.ones(len(rows), dtype=np.int64))
-        words, items, levels = (np.full((len(rows), self.places), NOTHING) for _ in range(3))
+        words, items, levels = (np.full((len(rows), self._own_places), NOTHING) for _ in range(3))
         at = 0
         if self.titles is not None:
             at = self.titles.shape[1]
@@ -85,10 +91,22 @@ class ItemFormat:
 
 
 def title_words(
-    titles: Sequence[str], tokenizer: Tokenizer, most: int = MAX_TITLE_WORDS
+    titles: Sequence[str],
+    tokenizer: Tokenizer,
+    most: int = MAX_TITLE_WORDS,
+    *,
+    inline: bool = False,
 ) -> Int[np.ndarray, "items words"]:
-    """Return the first tokens of each title, padded with NOTHING."""
-    encoded = [tokens[:most] for tokens in tokenizer.encode_batch(list(titles))]
+    """Return the first tokens of each title, padded with NOTHING.
+
+    With ``inline`` a title is encoded as it stands after other words, behind a space.
+    """
+    whole = (
+        tokenizer.encode_after([f" {title}" if title else "" for title in titles])
+        if inline
+        else tokenizer.encode_batch(list(titles))
+    )
+    encoded = [tokens[:most] for tokens in whole]
     longest = max((len(tokens) for tokens in encoded), default=0)
     table = np.full((len(encoded), longest), NOTHING)
     for row, tokens in enumerate(encoded):

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from palate.errors import ArtifactError
 BEGIN, END, PAD = "<begin>", "<end>", "<pad>"
 SPECIAL = (PAD, BEGIN, END)
 
+_SIGN = "§"
+
 
 @dataclass(frozen=True)
 class ControlTokens:
@@ -24,6 +26,10 @@ class ControlTokens:
     pad: str = PAD
     unknown: str | None = None
     """Token for unknown text; our own tokenizer has a token for every byte and needs none."""
+    opening: str = ""
+    """Text before the user's message in the chat template of a model; empty without a template."""
+    closing: str = ""
+    """Text from the end of the user's message to the beginning of the answer."""
 
 
 _OURS = ControlTokens()
@@ -42,6 +48,10 @@ class Tokenizer:
         self.begin = _number(inner, control.begin)
         self.end = _number(inner, control.end)
         self.pad = _number(inner, control.pad)
+        self.opening = self._template(control.opening) or [self.begin]
+        """Tokens before a prompt in text."""
+        self.closing = self._template(control.closing)
+        """Tokens between a prompt in text and its answer."""
         special = _special_tokens(inner, control.unknown) | {
             control.begin: self.begin,
             control.end: self.end,
@@ -81,6 +91,23 @@ class Tokenizer:
         plain = [self._plain(text) for text in texts]
         encoded = self._inner.encode_batch(plain, add_special_tokens=False)
         return [self._kept(one.ids) for one in encoded]
+
+    def encode_after(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the tokens of each text as it continues a text before it.
+
+        Some tokenizers put a space before every text, others only where one is written: so each is
+        encoded after a sign that joins with nothing, and the tokens of the sign are taken off.
+        """
+        sign = self.encode(_SIGN)
+        encoded = self.encode_batch([_SIGN + text for text in texts])
+        return [
+            tokens[len(sign) :] if tokens[: len(sign)] == sign else self.encode(text)
+            for text, tokens in zip(texts, encoded, strict=True)
+        ]
+
+    def _template(self, text: str) -> list[int]:
+        """Return the tokens of a text of the model's own, whose control tokens are meant."""
+        return list(self._inner.encode(text, add_special_tokens=False).ids)
 
     def decode(self, tokens: list[int]) -> str:
         """Return the text of ``tokens``, special tokens left out."""

@@ -88,6 +88,13 @@ class SlotGroup:
             return torch.arange(self.size, device=self.x.device)[None, None]
         return (self.visible.long().cumsum(dim=2) - 1).clamp(min=0)
 
+    def followed_by(self, x: Float[Tensor, "batch predictions more width"]) -> "SlotGroup":
+        """Return the group with further slots, none of which is padding, in the prompt too."""
+        there = torch.ones(x.shape[:3], dtype=torch.bool, device=x.device)
+        own = there.new_ones(self.x.shape[:3]) if self.visible is None else self.visible
+        joined_x, visible = torch.cat([self.x, x], dim=2), torch.cat([own, there], dim=2)
+        return SlotGroup(joined_x, visible, candidates=joined_x.shape[2])
+
     def last(
         self, default: Float[Tensor, "batch predictions width"]
     ) -> Float[Tensor, "batch predictions width"]:

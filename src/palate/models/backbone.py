@@ -76,6 +76,11 @@ class Backbone(nn.Module, ABC):
         """Width of a token."""
 
     @property
+    def start_token(self) -> int | None:
+        """The token before every answer, of a model whose answers do not continue the prompt."""
+        return None
+
+    @property
     def word_table(self) -> WordTable | None:
         """The words it was pre-trained with; None where the model above it has its own."""
         return None

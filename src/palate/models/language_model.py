@@ -297,12 +297,9 @@ class RecommendationModel(nn.Module):
     def prefix(self, batch: Batch, table: ItemTable) -> Prefix:
         """Read rows of one prediction each, ready to generate codes or words step by step."""
         rows = self._rows(batch, table)
-        candidates = SlotGroup(rows.x.new_zeros(len(rows.x), 1, 0, self.width))
-        if batch.candidates is not None:
-            candidates = self._candidate_slots(batch, table)
-        start = answer_start(batch.candidates, candidates, self._last_event(rows))
+        end, start = self._prompt_end(batch, table, self._last_event(rows))
         with self.computing():
-            prefix = self.decoder.read_prefix(rows, candidates, start[:, 0])
+            prefix = self.decoder.read_prefix(rows, end, start[:, 0])
         if prefix.candidates is None:
             return prefix
         return replace(prefix, copied=self._copied(batch, prefix.candidates))
@@ -362,6 +359,32 @@ class RecommendationModel(nn.Module):
             x = x + self.embed_words(words.clamp(min=0)) * (words >= 0)[..., None]
         return x
 
+    def _prompt_end(
+        self,
+        batch: Batch,
+        table: ItemTable,
+        last_event_BPD: Float[Tensor, "batch predictions width"],
+    ) -> tuple[SlotGroup, Float[Tensor, "batch predictions width"]]:
+        """Return what each prediction reads after its prefix, and what its answer starts from.
+
+        In the stream these are the candidates, and the only candidate or else the last event. A
+        prompt in text ends with a cue, whose last token predicts the first word of the answer; the
+        answers of an encoder-decoder start from a token of their own instead.
+        """
+        B, P = batch.prefix_lengths.shape
+        candidates = SlotGroup(last_event_BPD.new_zeros(B, P, 0, self.width))
+        if batch.candidates is not None:
+            candidates = self._candidate_slots(batch, table)
+        if batch.cue is None:
+            return candidates, answer_start(batch.candidates, candidates, last_event_BPD)
+        cue = self.embed_words(batch.cue).expand(B, P, -1, -1)
+        if self.decoder.start_token is None:
+            cue, start = cue[:, :, :-1], cue[:, :, -1]
+        else:
+            start = self.embed_words(batch.cue.new_tensor(self.decoder.start_token))
+            start = start.expand(B, P, -1)
+        return candidates.followed_by(cue), start
+
     def _candidate_slots(self, batch: Batch, table: ItemTable) -> SlotGroup:
         """Return the input embeddings of the candidates of all predictions."""
         candidates = batch.candidates
@@ -394,23 +417,23 @@ class RecommendationModel(nn.Module):
         last_event_BPD: Float[Tensor, "batch predictions width"],
         target_ids_BPR: Int[Tensor, "batch predictions words"],
     ) -> SlotGroup:
-        """Return the slots of the candidates, then one slot per word of the target text."""
+        """Return the end of each prompt, then one slot per word of the target text."""
         assert self.text is not None
         # Teacher forcing: slot r reads word r - 1 and predicts word r; the last word is not read.
         known = target_ids_BPR[:, :, :-1]
         words = self.dropout(self.embed_words(known.clamp(min=0)))
         visible = F.pad(known >= 0, (1, 0), value=True)
-        candidates = None if batch.candidates is None else self._candidate_slots(batch, table)
-        start = answer_start(batch.candidates, candidates, last_event_BPD)
+        end, start = self._prompt_end(batch, table, last_event_BPD)
         places = self.text.places(start, words)
         if self.entity_positions is not None:
             places = places + self.entity_positions.of_answer(known)
-        if candidates is None or batch.candidates is None:
+        if not end.size:
             return SlotGroup(places, visible, self._in_blanks(batch, known))
+        there = visible.new_ones(end.x.shape[:3]) if end.visible is None else end.visible
         return SlotGroup(
-            torch.cat([candidates.x, places], dim=2),
-            torch.cat([batch.candidates.there, visible], dim=2),
-            candidates=candidates.size,
+            torch.cat([end.x, places], dim=2),
+            torch.cat([there, visible], dim=2),
+            candidates=end.size,
         )
 
     def _in_blanks(

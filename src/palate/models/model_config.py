@@ -1,5 +1,7 @@
 """Settings of the architecture of the recommendation language model."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from palate.language.item_format import MAX_TITLE_WORDS, ItemPart
@@ -25,6 +27,9 @@ class ModelConfig(BaseModel):
     """Score by the cosine of user and item vector instead of their inner product."""
     temperature: float = 0.06
     """Divides the cosine; unused without ``cosine``."""
+    prompts: Literal["stream", "text"] | None = None
+    """How prompts are written: as a lean stream of words and items, or as text with separators, a
+    question and a cue. None is text for a pre-trained model, else the stream."""
     read_words: bool = True
     """Whether the instruction is part of the input; without it the tasks look the same."""
     item_format: tuple[ItemPart, ...] = ("item",)
@@ -38,3 +43,10 @@ class ModelConfig(BaseModel):
     """Whether each word also gets its position inside its entity (RecSysLLM)."""
     copies: bool = False
     """Whether text answers may copy words of the candidates; needs a decoder that reads titles."""
+
+    @property
+    def prompts_in_text(self) -> bool:
+        """Whether prompts are written as text."""
+        if self.prompts is None:
+            return self.backbone is not None
+        return self.prompts == "text"

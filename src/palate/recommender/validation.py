@@ -142,7 +142,8 @@ def _in_words(
     for task in mixture.tasks:
         examples = [e for _, e in held_out_examples(task, chosen, reviews, rng)]
         if examples:
-            question = Question(system.prompts[task.wording_family].seen[0], examples)
+            wording = system.prompts[task.wording_family].seen[0]
+            question = Question(wording, examples, task.frame)
             judges.append(_chance_of_words(system, question))
     return judges
 

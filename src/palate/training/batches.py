@@ -132,4 +132,4 @@ class Mixture:
         if self.one_prefix:
             examples = [example.with_one_prefix(rng) for example in examples]
         wording = wordings[rng.integers(len(wordings))]
-        return batch_builder.batch(wording.format(**slots), examples)
+        return batch_builder.batch(wording.format(**slots), examples, task.frame)

@@ -16,9 +16,9 @@ from palate.items.codes.quantiser import numbered_codes
 from palate.items.encoders import ItemEncoders, item_features
 from palate.items.features import ItemFeatures
 from palate.items.vectors import ItemVectors, Progress, side_by_side
-from palate.language.batch import BatchBuilder
 from palate.language.entities import EntityTrie
 from palate.language.item_format import ItemFormat, title_words
+from palate.language.prompt_text import BETWEEN_TOKENS
 from palate.language.prompts import load_prompts
 from palate.language.queries import QueryPool, make_queries
 from palate.language.tasks import prompt_families
@@ -52,13 +52,16 @@ def item_format_of(
         index.codes.num_levels if index is not None else 0,
         _titles(dataset, stage.model, tokenizer) if "title" in item_parts else None,
         stage.model.entity_positions,
+        BETWEEN_TOKENS if stage.model.prompts_in_text else 0,
     )
 
 
 def _titles(
     dataset: Dataset, model: ModelConfig, tokenizer: Tokenizer
 ) -> Int[np.ndarray, "items words"]:
-    return title_words(dataset.catalog.titles(), tokenizer, model.title_words)
+    return title_words(
+        dataset.catalog.titles(), tokenizer, model.title_words, inline=model.prompts_in_text
+    )
 
 
 def entities_of(recipe: Recipe, dataset: Dataset, tokenizer: Tokenizer) -> EntityTrie | None:
@@ -135,6 +138,7 @@ def build_system(  # noqa: PLR0913 - what to learn, and what to begin with
         item_format=item_format_of(recipe.resolved_stages[-1], dataset, tokenizer, index),
         index=index,
         ratings=ratings,
+        event_types=tuple(dataset.interactions.event_types),
     )
     mixtures = [_mixture(system, each, dataset, reviews, seed) for each in recipe.resolved_stages]
     names = dict.fromkeys(task.wording_family for mixture in mixtures for task in mixture.tasks)
@@ -160,7 +164,7 @@ def _mixture(
         tasks=tasks,
         shares=shares,
         prompts=system.prompts,
-        batch_builder=BatchBuilder(system.tokenizer, vectors, item_format, system.ratings),
+        batch_builder=system.batch_builder(vectors, item_format),
         tokens_per_batch=stage.training.tokens_per_batch,
         token_costs=[
             task.token_cost(own.get(n, item_format), slots) for n, task in enumerate(tasks)
@@ -180,8 +184,7 @@ def _curriculum(
         return None
     easier = stage.with_item_format(stage.curriculum)
     item_format = item_format_of(easier, dataset, system.tokenizer, system.index)
-    batch_builder = BatchBuilder(system.tokenizer, vectors, item_format, system.ratings)
-    return Curriculum(batch_builder, stage.training.epochs)
+    return Curriculum(system.batch_builder(vectors, item_format), stage.training.epochs)
 
 
 def _some_users(sequences: Sequence[History], num_users: int, seed: int) -> Sequence[History]:

@@ -13,7 +13,9 @@ from palate.evaluation.rating_baselines import ItemBiases
 from palate.items.codes.index import ItemIndex
 from palate.items.encoders import ItemEncoders
 from palate.items.features import ItemFeatures
+from palate.language.batch import BatchBuilder
 from palate.language.item_format import ItemFormat
+from palate.language.prompt_text import PromptText
 from palate.language.tasks.task import Wordings
 from palate.language.tokenizer import Tokenizer
 from palate.models.baselines import Baseline
@@ -143,6 +145,8 @@ class LanguageModelSystem:
     """The codes of the catalogue, if the recipe has codes."""
     ratings: tuple[float, ...] = ()
     """Rating levels of the events in prompts; empty if prompts do not contain ratings."""
+    event_types: tuple[str, ...] = ()
+    """Names of the kinds of events of the data."""
     calibration: Calibration = field(default_factory=Calibration)
     """Calibrates the probability of *yes*."""
     like_prior: RatingPrior | None = None
@@ -157,6 +161,27 @@ class LanguageModelSystem:
             self.model.float()  # the weights of a backbone may be in bfloat16
         self.model.answers_in_bfloat16 = device.answers_in_bfloat16
         return self
+
+    def batch_builder(
+        self,
+        query_vectors: Float[np.ndarray, "queries dim"] | None = None,
+        item_format: ItemFormat | None = None,
+    ) -> BatchBuilder:
+        """Return the builder of its batches, with an item format of its own if one is given."""
+        return BatchBuilder(
+            self.tokenizer,
+            query_vectors,
+            self.item_format if item_format is None else item_format,
+            self.ratings,
+            self.prompt_text,
+        )
+
+    @property
+    def prompt_text(self) -> PromptText | None:
+        """The writer of its prompts where they are text; None where they are a lean stream."""
+        if not self.recipe.model.prompts_in_text:
+            return None
+        return PromptText(self.tokenizer, self.event_types, self.ratings)
 
     @property
     def kind(self) -> Literal["language model"]:

@@ -73,6 +73,7 @@ class BlankFilling(Task):
     answered_with = "words"
     wordings = _WORDINGS
     reads_context = True
+    cue = "Fill in the blanks."
     pretraining = True
     to_do = "fill blanks"
 

@@ -38,6 +38,7 @@ class Category(Task):
     answered_with = "items"
     wordings = _WORDINGS
     reads_context = True
+    context_label = "Category"
 
     max_history: int
     item_categories: Sequence[Sequence[str]]

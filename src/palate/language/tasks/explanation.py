@@ -52,6 +52,8 @@ class Explanation(Task):
     name = "explanation"
     description = "Why an item fits a user, in a sentence such as users write."
     answered_with = "words"
+    cue = "Answer with one sentence."
+    context_label = "About"
     wordings = _WORDINGS
     reads_context = True
     to_do = "explain in words"

@@ -36,6 +36,7 @@ class MaskedBehaviour(Task):
     answered_with = "items"
     wordings = _WORDINGS
     reads_context = True
+    context_label = "Missing"
     needs_history = True
     pretraining = True
 

@@ -46,6 +46,7 @@ class NextTitle(Task):
     name = "next-title"
     description = "What comes next, by its title."
     answered_with = "words"
+    cue = "Answer with its title."
     wordings = _WORDINGS
     to_do = "say the title of what comes next"
     shown_by = "titles"

@@ -53,6 +53,9 @@ class Preference(Task):
     answered_with = "words"
     wordings = _WORDINGS
     reads_context = True
+    context_label = "Review"
+    reads_history = False
+    cue = "Answer with one sentence."
     to_do = "say what a review likes or dislikes"
     shown_by = "reviews"
     judged_by = "text"

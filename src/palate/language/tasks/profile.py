@@ -47,6 +47,7 @@ class Profile(Task):
     name = "profile"
     description = "What a user likes, in a sentence."
     answered_with = "words"
+    cue = "Answer with one sentence."
     wordings = _WORDINGS
     to_do = "say what a user likes"
     shown_by = "categories or brands"

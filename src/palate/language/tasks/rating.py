@@ -11,6 +11,7 @@ from palate.language.tasks.asking import asking_of_each, before_events, random_w
 from palate.language.tasks.material import Material
 from palate.language.tasks.task import (
     Example,
+    Frame,
     HeldOut,
     Slots,
     Task,
@@ -64,6 +65,12 @@ class Rating(Task):
         """Needs ratings of several levels."""
         several = len(material.levels) > 1
         return cls(settings.max_history, material.levels) if several else None
+
+    @property
+    def frame(self) -> Frame:
+        """Its prompts name the scale."""
+        low, high = rating_words(self.levels[0]), rating_words(self.levels[-1])
+        return Frame(cue=f"Answer with a rating from {low} to {high}.")
 
     def ask(self, history: History, item_rows: Int[np.ndarray, " items"]) -> Example:
         """Ask for the rating of each item by the user, one prediction per item."""

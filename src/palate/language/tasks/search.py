@@ -40,6 +40,7 @@ class Search(Task):
     answered_with = "items"
     wordings = _WORDINGS
     reads_context = True
+    context_label = "Query"
     uses_queries = True
 
     max_history: int

@@ -51,6 +51,9 @@ class Summary(Task):
     answered_with = "words"
     wordings = _WORDINGS
     reads_context = True
+    context_label = "Review"
+    reads_history = False
+    cue = "Answer with a short title."
     to_do = "summarise reviews"
     shown_by = "reviews"
     judged_by = "text"

@@ -83,6 +83,26 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Frame:
+    """What a prompt in text says around the parts of an example."""
+
+    context: str = "Text"
+    """Label of the context."""
+    history: bool = True
+    """Whether the prompt speaks of the user's history."""
+    candidate: str = "Item"
+    """Label of a single candidate."""
+    candidates: str = "Candidates"
+    """Label of several candidates."""
+    cue: str = ""
+    """What the answer should be, said at the end; empty where items are the answer."""
+
+
+PLAIN_FRAME = Frame()
+"""Of prompts in a user's own words."""
+
+
+@dataclass(frozen=True)
 class HeldOut:
     """One held-out event, with the history before it."""
 
@@ -161,6 +181,12 @@ class Task(ABC):
     """The slots of its wordings."""
     reads_context: ClassVar[bool] = False
     """Whether its examples have a context (a query, a review) before the history."""
+    context_label: ClassVar[str] = "Text"
+    """Name of the context in prompts in text."""
+    reads_history: ClassVar[bool] = True
+    """Whether its prompts are about a user with a history, which may be empty."""
+    cue: ClassVar[str] = ""
+    """What the answer should be, said at the end of a prompt in text."""
     needs_history: ClassVar[bool] = False
     """Whether it needs at least one event in the history."""
     pretraining: ClassVar[bool] = False
@@ -185,6 +211,11 @@ class Task(ABC):
     def wording_family(self) -> str:
         """Name of the family whose wordings it uses; its own unless it borrows them."""
         return self.name
+
+    @property
+    def frame(self) -> Frame:
+        """What its prompts in text say around the parts of an example."""
+        return Frame(self.context_label, self.reads_history, cue=self.cue)
 
     @classmethod
     @abstractmethod

@@ -45,6 +45,8 @@ class Title(Task):
     name = "title"
     description = "What an item is called."
     answered_with = "words"
+    reads_history = False
+    cue = "Answer with its title."
     wordings = _WORDINGS
     to_do = "name items"
     shown_by = "titles"

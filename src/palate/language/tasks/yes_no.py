@@ -58,6 +58,7 @@ class YesNo(Task):
     formerly = "ranking"
     description = "Whether an item is for a user, yes or no."
     answered_with = "words"
+    cue = "Answer with yes or no."
     wordings = _WORDINGS
     to_do = "say yes or no to an item"
     shown_by = "ratings"

@@ -41,7 +41,7 @@ class EncoderDecoderBackbone(PretrainedBackbone):
         return cast(nn.Module, self.model.get_decoder())  # type: ignore[no-untyped-call]
 
     @property
-    def start(self) -> int:
+    def start_token(self) -> int:
         """The token before the first word of an answer."""
         config = self.model.config
         return int(

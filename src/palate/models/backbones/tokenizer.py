@@ -9,6 +9,10 @@ from tokenizers import Tokenizer as RawTokenizer
 from palate.errors import ConfigError, MissingExtraError
 from palate.language.tokenizer import ControlTokens, Tokenizer
 
+_MESSAGE = "the message of the user"
+_PLAIN_CLOSING = "\nAnswer:\n"
+"""What stands before the answer where there is no chat template."""
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -63,4 +67,41 @@ def _control(path: str, found: "PreTrainedTokenizerBase") -> ControlTokens:
     pad = found.pad_token or end
     begin = found.bos_token or found.cls_token or pad
     unknown = found.unk_token
-    return ControlTokens(str(begin), str(end), str(pad), None if unknown is None else str(unknown))
+    opening, closing = _chat_template(path, found)
+    return ControlTokens(
+        str(begin),
+        str(end),
+        str(pad),
+        None if unknown is None else str(unknown),
+        opening or (str(begin) if found.bos_token else ""),
+        closing or _PLAIN_CLOSING,
+    )
+
+
+def _chat_template(path: str, found: "PreTrainedTokenizerBase") -> tuple[str, str]:
+    """Return the text before and after a user's message; empty without a chat template.
+
+    The template is run by ``transformers`` in its sandbox, once, and only its text is kept.
+    """
+    if not found.chat_template:
+        return "", ""
+    from jinja2 import TemplateError
+
+    try:
+        whole = str(
+            found.apply_chat_template(
+                [{"role": "user", "content": _MESSAGE}], tokenize=False, add_generation_prompt=True
+            )
+        )
+    except (TemplateError, ValueError, TypeError) as error:
+        raise ConfigError(
+            f"The chat template of {path!r} cannot be used: {error}.",
+            hint="Remove it from tokenizer_config.json, and prompts are written as plain text.",
+        ) from error
+    opening, message, closing = whole.partition(_MESSAGE)
+    if not message:
+        raise ConfigError(
+            f"The chat template of {path!r} does not show the user's message.",
+            hint="Remove it from tokenizer_config.json, and prompts are written as plain text.",
+        )
+    return opening, closing
