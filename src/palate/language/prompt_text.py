@@ -32,9 +32,15 @@ from palate.types import History
 MAX_INSTRUCTION_TOKENS = 96
 """Of the wording alone; the chat template comes on top."""
 
+_ASKING = frozenset(
+    "what which who how why where when is are does do did will would should could can".split()
+)
+"""First words of a question."""
+
 _HISTORY = "The user's history, oldest first:"
 _NO_EVENTS = "The user has no history yet."
 _LONGEST_LABEL = 40
+_LONGEST_TITLE = 200
 BETWEEN_TOKENS = 8
 """Approximate number of tokens before an item, for the cost of a row."""
 
@@ -52,7 +58,7 @@ class PromptText:
     # --- Text
 
     def sentence(self, wording: str) -> str:
-        """Return a wording as a sentence: with a capital letter and an end.
+        """Return a wording as a sentence: with a capital letter, and an end where it has none.
 
         Example:
             >>> from palate.language.tokenizer import Tokenizer
@@ -62,7 +68,8 @@ class PromptText:
         text = wording.strip()
         if not text:
             return ""
-        return f"{text[0].upper()}{text[1:]}{'' if text[-1] in '.?!:' else '.'}"
+        end = "?" if text.split(maxsplit=1)[0].lower() in _ASKING else "."
+        return f"{text[0].upper()}{text[1:]}{'' if text[-1] in '.?!:' else end}"
 
     def head(self, example: Example, frame: Frame) -> str:
         """Return what stands before the events of a row: its context, and what is to come."""
@@ -96,6 +103,43 @@ class PromptText:
         if count == 1:
             return [f"\n{frame.candidate}:"]
         return [f"\n{frame.candidates}:\n-", *["\n-"] * (count - 1)][:count]
+
+    def message(
+        self,
+        wording: str,
+        example: Example,
+        frame: Frame,
+        titles: Sequence[str],
+        *,
+        prediction: int = -1,
+    ) -> str:
+        """Return the whole prompt of one prediction, as a person or an endpoint reads it.
+
+        Args:
+            wording: the question, its slots filled in.
+            example: the history, the context and the candidates.
+            frame: labels and cue of the family.
+            titles: title of every item of the catalogue.
+            prediction: which prediction of the example, by default the last.
+        """
+        seen = example.history.take(slice(0, int(example.prefix_lengths[prediction])))
+        asked = () if example.candidates is None else example.candidates[prediction]
+        candidates = [titles[row] for row in asked if row >= 0]
+        events = zip(self.before_events(seen), seen.item_rows.tolist(), strict=True)
+        return "".join(
+            [
+                self.sentence(wording),
+                self.head(example, frame),
+                *(f"{before} {one_line(titles[row], _LONGEST_TITLE)}" for before, row in events),
+                *(
+                    f"{before} {one_line(title, _LONGEST_TITLE)}"
+                    for before, title in zip(
+                        self.before_candidates(len(candidates), frame), candidates, strict=True
+                    )
+                ),
+                f"\n{frame.cue}" if frame.cue else "",
+            ]
+        )
 
     # --- Tokens
 

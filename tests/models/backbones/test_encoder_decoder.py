@@ -50,7 +50,7 @@ def test_logits_are_those_of_the_plain_model(
     torch.testing.assert_close(backbone.word_logits(hidden), wanted.logits, atol=1e-5, rtol=1e-4)
     assert backbone.width == hidden.shape[-1] == 32
     assert (backbone.num_layers, backbone.num_heads) == (2, 4)
-    assert backbone.start == plain.config.decoder_start_token_id
+    assert backbone.start_token == plain.config.decoder_start_token_id
 
 
 @torch.no_grad()

@@ -25,8 +25,9 @@ from palate.language.tasks.task import (
 from palate.language.text.reviews import Reviews
 from palate.types import History
 
-YES, NO = "yes", "no"
-"""The answers of :class:`YesNo`; the probability of YES is the score."""
+YES, NO = "Yes", "No"
+"""The answers of :class:`YesNo`; the probability of YES is the score. A pre-trained model answers
+with a capital letter; our own tokenizer does not tell letters apart by that."""
 
 _WORDINGS = Wordings(
     seen=(
