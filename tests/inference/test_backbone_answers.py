@@ -198,6 +198,7 @@ def test_a_causal_backbone_copies_the_same_words_with_and_without_a_cache(
 ) -> None:
     more = (
         "model.copies=true",
+        "model.prompts=stream",
         "tasks={next_item=0.5, choice=1.0, max_history=6}",
         'answers=["set", "codes", "text"]',
     )

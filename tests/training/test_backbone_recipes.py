@@ -292,7 +292,7 @@ def test_lc_rec_learns_codes_and_titles_together(
 def test_an_encoder_decoder_with_copying_is_refused(
     shop: Dataset, pretrained: dict[str, Path]
 ) -> None:
-    more = [f"model.backbone.path={pretrained['t5']}", "model.copies=true"]
+    more = [f"model.backbone.path={pretrained['t5']}", "model.copies=true", "model.prompts=stream"]
     with pytest.raises(ConfigError, match=r"model.copies needs a decoder"):
         Recommender.train(shop, _short(load_recipe("tallrec", more)), seed=1)
 

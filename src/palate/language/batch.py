@@ -113,7 +113,7 @@ class Batch:
     positions."""
     masks: Int[Tensor, "batch predictions blanks"] | None = None
     """Position of each blank mark in the row, padded with the last; None without blanks."""
-    cue: Int[Tensor, " words"] | None = None
+    cue: Int[Tensor, " cue_words"] | None = None
     """Token ids that end the prompt of every prediction, after its candidates, in a prompt in text;
     None in the lean stream, where an answer starts from the last event."""
 
@@ -207,7 +207,7 @@ class BatchBuilder:
             cue=self._cue(frame),
         )
 
-    def _cue(self, frame: Frame) -> Int[Tensor, " words"] | None:
+    def _cue(self, frame: Frame) -> Int[Tensor, " cue_words"] | None:
         if self.text is None or not frame.cue:
             return None
         return torch.tensor(self.text.cue_tokens(frame))

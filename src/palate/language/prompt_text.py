@@ -33,7 +33,8 @@ MAX_INSTRUCTION_TOKENS = 96
 """Of the wording alone; the chat template comes on top."""
 
 _ASKING = frozenset(
-    "what which who how why where when is are does do did will would should could can".split()
+    {"what", "which", "who", "how", "why", "where", "when", "is", "are", "does", "do", "did"}
+    | {"will", "would", "should", "could", "can"}
 )
 """First words of a question."""
 

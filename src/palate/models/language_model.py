@@ -95,7 +95,7 @@ class RecommendationModel(nn.Module):
         if pretrained is None and config.backbone is not None:
             pretrained = load_backbone(config.backbone)
         if pretrained is not None:
-            check_backbone(pretrained, vocabulary_size=vocabulary_size, copies=config.copies)
+            check_backbone(pretrained, vocabulary_size=vocabulary_size, copies=config.copies_words)
         self.width = width = config.decoder.width if pretrained is None else pretrained.width
         self.words = nn.Embedding(vocabulary_size, width) if pretrained is None else None
         self.events = nn.Embedding(num_event_types, width)
@@ -106,7 +106,7 @@ class RecommendationModel(nn.Module):
         # A pre-trained model was trained without dropout on its inputs.
         self.dropout = nn.Dropout(config.decoder.dropout if pretrained is None else 0.0)
         self.codes = None if codes is None else CodeTokens(codes, width)
-        self.text = TextHead(width, copies=config.copies) if generates_text else None
+        self.text = TextHead(width, copies=config.copies_words) if generates_text else None
         self.ratings = nn.Embedding(num_ratings, width) if num_ratings else None
         if self.ratings is not None:
             nn.init.zeros_(self.ratings.weight)
@@ -403,7 +403,7 @@ class RecommendationModel(nn.Module):
         self, batch: Batch, candidates: Float[Tensor, "predictions candidates width"]
     ) -> Copied | None:
         """Return the words of the candidates that may be copied, given their states."""
-        if batch.candidates is None or self.text is None:
+        if batch.candidates is None or self.text is None or not self.config.copies_words:
             return None
         there, read = batch.prefix_lengths >= 0, batch.candidates
         return self.text.copied(

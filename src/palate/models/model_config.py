@@ -42,7 +42,13 @@ class ModelConfig(BaseModel):
     entity_positions: bool = False
     """Whether each word also gets its position inside its entity (RecSysLLM)."""
     copies: bool = False
-    """Whether text answers may copy words of the candidates; needs a decoder that reads titles."""
+    """Whether text answers may copy words of the candidates; needs a decoder that reads titles, and
+    prompts that are a stream: a pre-trained model copies by its own attention."""
+
+    @property
+    def copies_words(self) -> bool:
+        """Whether text answers copy words of the candidates."""
+        return self.copies and not self.prompts_in_text
 
     @property
     def prompts_in_text(self) -> bool:

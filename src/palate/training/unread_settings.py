@@ -94,6 +94,7 @@ def _of_model(recipe: Recipe, stage: StagePlan) -> Unread:
         ),
         **_unless(titles, "nothing reads titles word by word", "model.title_words"),
         **_unless(stage.tasks.in_words, "no task is answered in words", "model.copies"),
+        **_unless(not model.prompts_in_text, "prompts are written as text", "model.copies"),
         **_unless(
             model.backbone is None,
             "model.backbone is a pre-trained model in its place",

@@ -1,0 +1,125 @@
+"""A pre-trained model reads its prompts as the text that they are.
+
+The loss of the first step, for every family in words, is the loss of the same model on the same
+question, asked as plain text through ``transformers`` alone. Random weights serve as well as
+trained ones: any difference in what is read changes the loss.
+"""
+
+from pathlib import Path
+from shutil import copytree
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from palate import Dataset
+from palate.language.batch import Batch
+from palate.language.tasks.task import Example, Task
+from palate.training.batches import Mixture
+from palate.training.build import build_system
+from palate.training.recipe import load_recipe
+from palate.training.system import LanguageModelSystem
+from small_checkpoints import save_checkpoints
+
+transformers = pytest.importorskip("transformers", reason="needs the extra 'hf'")
+
+TEMPLATE = (
+    "{% for message in messages %}<s>{{ message['role'] }}: {{ message['content'] }}</s>"
+    "{% endfor %}{% if add_generation_prompt %}<s>assistant: {% endif %}"
+)
+SMALL = (
+    'model.item_format=["title"]',
+    "model.title_words=60",
+    "tasks.max_history=4",
+    "tasks.candidates=3",
+    "items.text.dim=8",
+)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Small random models; ``chat`` has a chat template."""
+    found = save_checkpoints(tmp_path_factory.mktemp("first-step"))
+    chat = tmp_path_factory.mktemp("chat") / "llama"
+    copytree(found["llama"], chat)
+    (chat / "chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
+    return {**found, "chat": chat}
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "chat", "t5"])
+def test_the_first_loss_is_that_of_the_plain_prompt(
+    folders: dict[str, Path], kind: str, tiny_shop: Dataset
+) -> None:
+    recipe = load_recipe("palate", [f"model.backbone.path={folders[kind]}", *SMALL])
+    system, mixtures = build_system(tiny_shop, recipe, seed=0)
+    system.model.train(mode=False)
+    plain = _Plain(folders[kind], system, tiny_shop)
+    families = []
+    for task in mixtures[-1].tasks:
+        example = _example(task, mixtures[-1])
+        if task.answered_with == "words" and example is not None:
+            wording = system.prompts[task.wording_family].seen[0]
+            batch = mixtures[-1].batch_builder.batch(wording, [example], task.frame)
+            ours, wanted = _last_loss(system, batch)
+            message = plain.message(wording, example, task)
+            assert ours == pytest.approx(plain.loss(message, wanted), rel=0.02), task.name
+            families.append(task.name)
+    assert {"rating", "yes-no", "choice", "explanation", "summary", "next-title"} <= set(families)
+
+
+def _example(task: Task, mixture: Mixture) -> Example | None:
+    rng = np.random.default_rng(1)
+    made = (task.example(history, task.slots(rng), rng) for history in mixture.sequences)
+    return next((one for one in made if one is not None and one.target_texts), None)
+
+
+def _last_loss(system: LanguageModelSystem, batch: Batch) -> tuple[float, list[int]]:
+    """Return the mean loss per word of the last prediction, and the words of its answer."""
+    with torch.inference_mode():
+        states, _ = system.model(batch, users=False, target_ids=batch.target_ids)
+        assert states.words is not None
+        assert batch.target_ids is not None
+        wanted = batch.target_ids[batch.prefix_lengths >= 0][-1]
+        wanted = wanted[wanted >= 0]
+        logits = system.model.word_logits(states.words[-1, : len(wanted)])
+    return float(torch.nn.functional.cross_entropy(logits, wanted)), wanted.tolist()
+
+
+class _Plain:
+    """The same model, asked by ``transformers`` alone."""
+
+    def __init__(self, folder: Path, system: LanguageModelSystem, shop: Dataset) -> None:
+        self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        config = transformers.AutoConfig.from_pretrained(folder)
+        self._two = config.is_encoder_decoder
+        kind = "AutoModelForSeq2SeqLM" if self._two else "AutoModelForCausalLM"
+        self._model = getattr(transformers, kind).from_pretrained(folder).eval()
+        self._text, self._titles = system.prompt_text, shop.catalog.titles()
+        self._start = getattr(config, "decoder_start_token_id", None)
+
+    def message(self, wording: str, example: Example, task: Task) -> str:
+        assert self._text is not None
+        return self._text.message(wording, example, task.frame, self._titles)
+
+    def loss(self, message: str, wanted: list[int]) -> float:
+        if self._tokenizer.chat_template:
+            whole = self._tokenizer.apply_chat_template(
+                [{"role": "user", "content": message}], tokenize=False, add_generation_prompt=True
+            )
+        else:
+            whole = f"<s>{message}\nAnswer:\n"
+        tokens = self._tokenizer(whole, add_special_tokens=False).input_ids
+        with torch.inference_mode():
+            logits = self._logits(tokens, wanted)
+        return float(torch.nn.functional.cross_entropy(logits, torch.tensor(wanted)))
+
+    def _logits(self, tokens: list[int], wanted: list[int]) -> Tensor:
+        if self._two:
+            answer = torch.tensor([[self._start, *wanted[:-1]]])
+            read = self._model(input_ids=torch.tensor([tokens]), decoder_input_ids=answer)
+            logits: Tensor = read.logits[0]
+            return logits
+        read = self._model(torch.tensor([[*tokens, *wanted[:-1]]]))
+        last: Tensor = read.logits[0, len(tokens) - 1 :]
+        return last
