@@ -95,7 +95,9 @@ def prompts(
     known = load_prompts(file) if file is not None or loaded is None else loaded.prompts
     shown = show_families(known, family)
     if loaded is not None:
-        shown = with_example_prompts(shown, loaded.dataset, user)
+        system = loaded.trained.language_model
+        text = None if system is None else system.prompt_text
+        shown = with_example_prompts(shown, loaded.dataset, user, text)
     if as_json:
         say_json(
             {

@@ -120,7 +120,7 @@ class ItemEncoder:
         )
 
     def _titles(self, catalog: Catalog) -> Int[np.ndarray, "items words"]:
-        most = self._system.recipe.model.title_words
+        most = self._system.recipe.model.max_title_words
         inline = self._system.recipe.model.prompts_in_text
         return title_words(catalog.titles(), self._system.tokenizer, most, inline=inline)
 

@@ -18,6 +18,9 @@ NOTHING = -1
 MAX_TITLE_WORDS = 12
 """Default number of title words that are read."""
 
+MAX_TITLE_WORDS_IN_TEXT = 40
+"""The same for prompts in text, in tokens of a pre-trained tokenizer."""
+
 ItemPart = Literal["title", "codes", "item"]
 """One representation of an item."""
 

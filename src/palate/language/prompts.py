@@ -79,13 +79,18 @@ def render(
     ]
     if example.candidates is not None:
         lines += [f"candidate: {title}" for title in _named(example.candidates[prediction], titles)]
+    return "\n".join([*lines, f"answer: {answer_of(example, titles, prediction=prediction)}"])
+
+
+def answer_of(example: Example, titles: Sequence[str], *, prediction: int = -1) -> str:
+    """Return the true answer of an example as readable text, three dots where there is none."""
     if example.target_texts:
         answer = one_line(example.target_texts[prediction], _LONGEST_CONTEXT)
     elif example.hidden is not None:
         answer = " | ".join(_named(example.history.item_rows[example.hidden >= 0], titles))
     else:
         answer = " | ".join(_named(example.targets[prediction], titles))
-    return "\n".join([*lines, f"answer: {answer or _OPEN}"])
+    return answer or _OPEN
 
 
 def _with_gap(example: Example) -> str:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from palate.language.item_format import MAX_TITLE_WORDS, ItemPart
+from palate.language.item_format import MAX_TITLE_WORDS, MAX_TITLE_WORDS_IN_TEXT, ItemPart
 from palate.models.backbones.config import BackboneConfig
 from palate.models.decoder import DecoderConfig
 from palate.models.fusion import FusionConfig
@@ -34,8 +34,9 @@ class ModelConfig(BaseModel):
     """Whether the instruction is part of the input; without it the tasks look the same."""
     item_format: tuple[ItemPart, ...] = ("item",)
     """Tokens that represent an item of a history: its title, its codes, one fused token."""
-    title_words: int = Field(default=MAX_TITLE_WORDS, ge=1)
-    """Maximum number of words of a title in the input."""
+    title_words: int | None = Field(default=None, ge=1)
+    """Maximum number of words (tokens) of a title in the input; None is 12, and 40 in prompts in
+    text, since a pre-trained tokenizer cuts a shop's titles into more."""
     bidirectional_rows: bool = False
     """Whether input tokens also attend to later ones (a prefix language model, like T5 and GLM);
     then there are predictions only at the end of a row."""
@@ -44,6 +45,13 @@ class ModelConfig(BaseModel):
     copies: bool = False
     """Whether text answers may copy words of the candidates; needs a decoder that reads titles, and
     prompts that are a stream: a pre-trained model copies by its own attention."""
+
+    @property
+    def max_title_words(self) -> int:
+        """Maximum number of words of a title in the input."""
+        if self.title_words is not None:
+            return self.title_words
+        return MAX_TITLE_WORDS_IN_TEXT if self.prompts_in_text else MAX_TITLE_WORDS
 
     @property
     def copies_words(self) -> bool:

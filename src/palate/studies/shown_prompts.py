@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from palate.data.dataset import Dataset
-from palate.language.prompts import render
+from palate.language.prompt_text import PromptText
+from palate.language.prompts import answer_of, render
 from palate.language.queries import make_queries
 from palate.language.tasks import prompt_families
 from palate.language.tasks.material import Material
@@ -48,11 +49,15 @@ def show_families(prompts: Mapping[str, Wordings], family: str | None = None) ->
 
 
 def with_example_prompts(
-    shown: Sequence[ShownFamily], dataset: Dataset, user_id: str | None = None
+    shown: Sequence[ShownFamily],
+    dataset: Dataset,
+    user_id: str | None = None,
+    text: PromptText | None = None,
 ) -> list[ShownFamily]:
     """Return the families, each with one prompt rendered for a user of ``dataset``.
 
-    Without ``user_id`` each family uses the first user with a possible example.
+    Without ``user_id`` each family uses the first user with a possible example. With ``text`` the
+    prompts are those of a pre-trained model, word by word; else each input stands in a line.
 
     Raises:
         UnknownUserError: when the user is not in the dataset.
@@ -60,7 +65,7 @@ def with_example_prompts(
     histories = dataset.sequences[:_MOST_USERS] if user_id is None else [dataset.history(user_id)]
     tasks = {task.name: task for task in _every_task(dataset)}
     return [
-        _with_example_prompt(each, tasks[each.family], dataset, histories)
+        _with_example_prompt(each, tasks[each.family], dataset, histories, text)
         if each.family in tasks
         else each
         for each in shown
@@ -68,7 +73,11 @@ def with_example_prompts(
 
 
 def _with_example_prompt(
-    shown: ShownFamily, task: Task, dataset: Dataset, histories: Iterable[History]
+    shown: ShownFamily,
+    task: Task,
+    dataset: Dataset,
+    histories: Iterable[History],
+    text: PromptText | None,
 ) -> ShownFamily:
     rng = np.random.default_rng(0)
     for history in histories:
@@ -76,9 +85,15 @@ def _with_example_prompt(
             slots = task.slots(rng)
             example = task.example(history, slots, rng)
             if example is not None:
-                text = render(shown.wordings.seen[0], slots, example, dataset.catalog)
+                rendered = render(shown.wordings.seen[0], slots, example, dataset.catalog)
+                if text is not None and example.hidden is None and example.gap is None:
+                    wording = shown.wordings.seen[0].format(**slots)
+                    titles = dataset.catalog.titles()
+                    message = text.message(wording, example, task.frame, titles)
+                    answer = answer_of(example, titles)
+                    rendered = f"{message}\nanswer: {answer}"
                 user = dataset.interactions.users.ids[history.user_row or 0]
-                return replace(shown, rendered=text, user_id=str(user))
+                return replace(shown, rendered=rendered, user_id=str(user))
     return shown
 
 

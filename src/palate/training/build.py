@@ -1,5 +1,6 @@
 """Builds everything that a training run needs, from a dataset and a recipe."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +42,8 @@ from palate.training.system import LanguageModelSystem, Start
 from palate.training.warm_start import nearest_codes, warm_start, warm_start_rows
 from palate.types import History
 
+_logger = logging.getLogger(__name__)
+
 
 def item_format_of(
     stage: StagePlan, dataset: Dataset, tokenizer: Tokenizer, index: ItemIndex | None
@@ -60,8 +63,24 @@ def _titles(
     dataset: Dataset, model: ModelConfig, tokenizer: Tokenizer
 ) -> Int[np.ndarray, "items words"]:
     return title_words(
-        dataset.catalog.titles(), tokenizer, model.title_words, inline=model.prompts_in_text
+        dataset.catalog.titles(), tokenizer, model.max_title_words, inline=model.prompts_in_text
     )
+
+
+def _warn_of_cut_titles(dataset: Dataset, model: ModelConfig, tokenizer: Tokenizer) -> None:
+    """Say how many titles are longer than what is read of them, if more than one in a hundred."""
+    most = model.max_title_words
+    longer = title_words(
+        dataset.catalog.titles(), tokenizer, most + 1, inline=model.prompts_in_text
+    )
+    cut = int((longer[:, most:] >= 0).sum())
+    if cut > len(longer) / 100:
+        _logger.warning(
+            "%s of %s titles are longer than model.title_words = %s, and are cut in prompts",
+            f"{cut:,}",
+            f"{len(longer):,}",
+            most,
+        )
 
 
 def entities_of(recipe: Recipe, dataset: Dataset, tokenizer: Tokenizer) -> EntityTrie | None:
@@ -140,6 +159,8 @@ def build_system(  # noqa: PLR0913 - what to learn, and what to begin with
         ratings=ratings,
         event_types=tuple(dataset.interactions.event_types),
     )
+    if system.item_format.titles is not None:
+        _warn_of_cut_titles(dataset, recipe.model, tokenizer)
     mixtures = [_mixture(system, each, dataset, reviews, seed) for each in recipe.resolved_stages]
     names = dict.fromkeys(task.wording_family for mixture in mixtures for task in mixture.tasks)
     return replace(system, tasks=tuple(names)), mixtures
