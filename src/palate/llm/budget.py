@@ -123,14 +123,14 @@ class Budget:
         for name, amount in self._amounts(usage).items():
             limit = getattr(self.limits, name)
             if limit is not None and amount > limit:
-                return name, amount, limit
+                return name, amount, float(limit)
         return None
 
     def _amounts(self, usage: Usage) -> dict[str, float]:
         return {
-            "calls": usage.calls,
-            "tokens_in": usage.tokens_in,
-            "tokens_out": usage.tokens_out,
+            "calls": float(usage.calls),
+            "tokens_in": float(usage.tokens_in),
+            "tokens_out": float(usage.tokens_out),
             "money": self.prices.of(usage),
         }
 

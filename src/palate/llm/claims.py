@@ -30,7 +30,7 @@ class Claims:
     def of(self, keys: Collection[str]) -> Iterator[None]:
         """Hold the claims on ``keys``, hexadecimal digits, as soon as nobody else does."""
         # In one order for all, or two could each hold what the other waits for.
-        places = sorted({int(key[:15], 16) for key in keys})
+        places = sorted(map(_place, set(keys)))
         taken: list[int] = []
         try:
             for place in places:
@@ -40,6 +40,14 @@ class Claims:
         finally:
             for place in taken:
                 self._give_up(place)
+
+    def is_free(self, key: str) -> bool:
+        """Return whether nobody, this process included, holds the claim on ``key``."""
+        place = _place(key)
+        if not self._try(place):
+            return False
+        self._give_up(place)
+        return True
 
     def _wait_for(self, place: int) -> None:
         pause = _SHORTEST_WAIT
@@ -67,3 +75,8 @@ class Claims:
         """Close the file."""
         with suppress(OSError, AttributeError):
             os.close(self._descriptor)
+
+
+def _place(key: str) -> int:
+    """Return the byte of a key: sixty bits of it, which no two keys share."""
+    return int(key[:15], 16)

@@ -9,9 +9,10 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from threading import Lock
-from typing import Literal
+from typing import Literal, cast
 
 from palate.errors import ArtifactError, ConfigError
 from palate.llm.reply import NoReplyError, Outcome, Reply, Usage, reply_of
@@ -179,10 +180,11 @@ def _written(outcome: Outcome) -> dict[str, object]:
     return {"error": {"message": outcome.message, "hint": outcome.hint}}
 
 
-def _outcome(line: Mapping[str, dict[str, str]]) -> Outcome:
+def _outcome(line: Mapping[str, object]) -> Outcome:
     if "error" in line:
-        return NoReplyError(line["error"]["message"], hint=line["error"]["hint"])
-    return Reply.from_dict(line["reply"]).remembered("record")
+        error = cast(Mapping[str, str], line["error"])
+        return NoReplyError(error["message"], hint=error["hint"])
+    return Reply.from_dict(cast(Mapping[str, object], line["reply"])).remembered("record")
 
 
 def _differences(old: object, new: object, path: str) -> Iterator[tuple[str, object, object]]:
@@ -190,8 +192,8 @@ def _differences(old: object, new: object, path: str) -> Iterator[tuple[str, obj
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for name in [*old, *(name for name in new if name not in old)]:
             yield from _differences(old.get(name), new.get(name), f"{path}.{name}".lstrip("."))
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for place, (one, other) in enumerate(zip(old, new, strict=True)):
+    elif isinstance(old, list) and isinstance(new, list) and old and new:
+        for place, (one, other) in enumerate(zip_longest(old, new)):
             yield from _differences(one, other, f"{path}[{place}]")
     elif old != new:
         yield path, old, new
