@@ -106,8 +106,10 @@ def test_a_schema_is_filled(speaker: FolderSpeaker) -> None:
             "reason": {"type": "string", "maxLength": 12},
         },
     }
-    reply = speaker.reply(SpeakerRequest(ask("Which?").messages, schema=schema))
+    request = SpeakerRequest(ask("Which?").messages, schema=schema, max_tokens=4)
+    reply = speaker.reply(request)
     assert isinstance(reply.value, dict)
+    assert 4 < reply.usage.tokens_out <= speaker.cost_limit(request).tokens_out
     assert list(reply.value) == ["letter", "stars", "reason"]
     assert reply.value["letter"] in ("A", "B")
     assert reply.binding == "scores"

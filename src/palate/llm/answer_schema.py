@@ -139,7 +139,7 @@ def _object(value: object, schema: Schema, path: str) -> str:
     held, wanted = cast(Mapping[str, object], value), properties_of(schema)
     odd = [name for name in wanted if name not in held] + [n for n in held if n not in wanted]
     if odd:
-        return f"{path} {'lacks' if odd[0] in wanted else 'has an unknown'} {odd[0]!r}"
+        return f"{path} {'lacks' if odd[0] in wanted else 'has an unknown'} {_short(odd[0])}"
     found = (mismatch(held[name], wanted[name], f"{path}.{name}") for name in wanted)
     return next(filter(None, found), "")
 

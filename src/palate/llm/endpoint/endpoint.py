@@ -94,7 +94,7 @@ class Endpoint:
 
         Tokens are bounded by bytes; what a server adds to a prompt of its own accord is unknown.
         """
-        most = MOST_COMPLETIONS * [self._most(request)] + [Usage(0, 4 * REPEATED + 200)]
+        most = MOST_COMPLETIONS * [self._most(request)] + [Usage(0, 4 * REPEATED + 600)]
         if request.is_bound and not self.dialect.is_probed:
             most.append(probe_cost())
         if request.scored:

@@ -95,6 +95,25 @@ class JsonFilling:
         return value
 
 
+def most_tokens(schema: Schema, per_text: int) -> int:
+    """Return an upper bound of the tokens of a value, of whose texts each has ``per_text``."""
+    kind = kind_of(schema)
+    if kind == "choice":
+        return max(len(_json(option).encode("utf-8", "replace")) for option in options_of(schema))
+    if kind == "object":
+        inner = properties_of(schema).items()
+        names = sum(len(_json(name).encode("utf-8", "replace")) + 4 for name, _ in inner)
+        return 2 + names + sum(most_tokens(each, per_text) for _, each in inner)
+    if kind == "array":
+        item = most_tokens(cast(Schema, schema["items"]), per_text) + 2
+        return 2 + cast(int, schema["maxItems"]) * item
+    # A quote or a control letter of a text takes more tokens in JSON than it took to write.
+    return 2 + 2 * per_text if kind == "string" else _LONGEST_NUMBER
+
+
+_LONGEST_NUMBER = 24
+
+
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from threading import Lock
 
-from palate.llm.folder.json_filling import JsonFilling
+from palate.llm.folder.json_filling import JsonFilling, most_tokens
 from palate.llm.folder.scoring import score_options, score_plainly
 from palate.llm.folder.weights import Weights
 from palate.llm.folder.writing import Written, write
@@ -56,7 +56,7 @@ class FolderSpeaker:
     def cost_limit(self, request: SpeakerRequest) -> Usage:
         """Return the tokens of the prompt and the most that may be written."""
         tokens = len(self.weights.tokens(self._prompt(request)))
-        return Usage(1, tokens, max(request.max_tokens, _longest_choice(self.weights, request)))
+        return Usage(1, tokens, _most_written(self.weights, request))
 
     def reply(self, request: SpeakerRequest) -> Reply:
         """Answer one request.
@@ -123,6 +123,12 @@ class FolderSpeaker:
         return replace(reply, usage=cost)
 
     def _filled(self, request: SpeakerRequest, prompt: str) -> Reply:
+        began = time.monotonic()
+
+        def left() -> float | None:
+            taken = time.monotonic() - began
+            return None if request.timeout is None else max(request.timeout - taken, 0.01)
+
         def choose(so_far: str, options: Sequence[str]) -> int:
             return score_options(self.weights, prompt + so_far, options, after=",").best
 
@@ -134,7 +140,7 @@ class FolderSpeaker:
                 max_tokens=most,
                 sampling=request.sampling,
                 stop=stop,
-                seconds=request.timeout,
+                seconds=left(),
             )
             return found.text
 
@@ -174,8 +180,10 @@ class FolderSpeaker:
         )
 
 
-def _longest_choice(weights: Weights, request: SpeakerRequest) -> int:
-    return max((len(weights.tokens(choice)) for choice in request.choices), default=0)
+def _most_written(weights: Weights, request: SpeakerRequest) -> int:
+    if request.schema is not None:
+        return most_tokens(request.schema, request.max_tokens)
+    return max([request.max_tokens, *(len(weights.tokens(each)) for each in request.choices)])
 
 
 def _spoken(written: Written, seconds: float) -> Reply:
