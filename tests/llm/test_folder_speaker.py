@@ -149,7 +149,7 @@ def test_what_is_cut_is_said(speaker: FolderSpeaker) -> None:
 
 
 def test_a_prompt_that_is_too_long_is_an_error_at_its_place(speaker: FolderSpeaker) -> None:
-    long, short = ask("word " * 12_000), replace(ask("Hi"), max_tokens=2)
+    long, short = ask("word " * 40_000), replace(ask("Hi"), max_tokens=2)
     outcomes = speaker.replies([short, long, short])
     assert [isinstance(each, Reply) for each in outcomes] == [True, False, True]
     assert isinstance(outcomes[1], NoReplyError)
