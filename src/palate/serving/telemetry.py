@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import os
 import secrets
 import sys
 import time
@@ -66,7 +67,18 @@ class RequestContext:
 
 def new_id() -> str:
     """Return an id for a request or an answer: 96 random bits, which never repeat in practice."""
-    return secrets.token_hex(12)
+    while True:
+        # Taking one from a deque is atomic, so that threads never share an id.
+        try:
+            return _unused_ids.popleft()
+        except IndexError:
+            # One call of the system for many ids: it takes longer than all else here.
+            block = secrets.token_bytes(12 * 256)
+            _unused_ids.extend(block[at : at + 12].hex() for at in range(0, len(block), 12))
+
+
+_unused_ids: deque[str] = deque()
+os.register_at_fork(after_in_child=_unused_ids.clear)
 
 
 class _Finished(NamedTuple):

@@ -6,6 +6,7 @@ Its place in the list decides the order in which a recipe's tasks are drawn.
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import cache
 
 from palate.data.dataset import Dataset
 from palate.errors import ConfigError
@@ -57,7 +58,13 @@ FAMILIES: tuple[type[Task], ...] = (
 
 def prompt_families() -> Mapping[str, type[Task]]:
     """Return the families that have wordings of their own, by name."""
-    return {family.name: family for family in FAMILIES if family.wordings.seen}
+    return _with_wordings(FAMILIES)
+
+
+@cache
+def _with_wordings(families: tuple[type[Task], ...]) -> Mapping[str, type[Task]]:
+    """Return families by name; cached, since every request looks one up."""
+    return {family.name: family for family in families if family.wordings.seen}
 
 
 def judged_families() -> Mapping[str, type[Task]]:
