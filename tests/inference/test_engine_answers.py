@@ -410,7 +410,6 @@ def test_an_identical_item_is_the_most_similar(engine: Engine) -> None:
         ("itemknn", {"family": "search"}, "urm"),
         ("itemknn", {"prompt": "calm"}, "reads no words"),
         ("urm", {"form": "codes"}, "not trained to answer in the form 'codes'"),
-        ("urm", {"family": "rate"}, "No recipe"),
     ],
 )
 def test_untrained_requests_are_refused_with_a_hint(
@@ -419,6 +418,17 @@ def test_untrained_requests_are_refused_with_a_hint(
     engine = Engine.load(model_folders / name)
     with pytest.raises(NotTrainedError, match=message):
         engine.answer([Request(nobody, 3), Request(nobody, 3, **question)])
+
+
+def test_an_unknown_family_is_refused_with_the_nearest_name(
+    engine: Engine, nobody: History
+) -> None:
+    with pytest.raises(ConfigError) as found:
+        engine.answer([Request(nobody, 3, family="rate")])
+    assert "Did you mean 'rating'" in found.value.hint
+    with pytest.raises(ConfigError) as found:
+        engine.answer([Request(nobody, 3, family="ranking")])
+    assert "It is called 'yes-no' now" in found.value.hint
 
 
 @pytest.mark.parametrize("slots", [{}, {"event": "adopt"}, {"event": "view", "more": "x"}])

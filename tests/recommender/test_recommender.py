@@ -164,7 +164,12 @@ def test_a_search_may_follow_a_taste(trained: Recommender) -> None:
     assert not np.array_equal(stranger.scores, user.scores)
 
 
-@pytest.mark.parametrize("words", ["", "<begin><pad>", "漢字 😀", "x" * 5_000])
+def test_a_search_without_words_is_refused(trained: Recommender) -> None:
+    with pytest.raises(ConfigError, match="no words to search for"):
+        trained.search(" ", 3)
+
+
+@pytest.mark.parametrize("words", ["<begin><pad>", "漢字 😀", "x" * 5_000])
 def test_any_words_can_be_searched_for(trained: Recommender, words: str) -> None:
     found = trained.search(words, 3)
     assert len(found) == 3

@@ -94,7 +94,12 @@ def test_a_second_service_forgets_within_a_look(both: Callable[[], Service]) -> 
 def test_answers_under_way_leave_nothing_behind(
     model_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
     monkeypatch.setattr("palate.serving.erasure._LONGEST_ANSWER", 0.0)
+    # The erasures are followed here, step by step, and not beside it.
+    monkeypatch.setattr("palate.serving.service.repeat", never)
     store = Store.open(f"sqlite:///{tmp_path}/x.db")
     service = open_service({model_folders / "urm": 1.0}, f"sqlite:///{tmp_path}/x.db")
 
