@@ -4,8 +4,8 @@
 
 ``FOLDER`` is a causal model of ``transformers`` with its tokenizer. For every family in words of
 the recipe ``palate`` on the simulated shop: loss per token of the true answer in the lean stream,
-in prompts in text, and as plain text through ``transformers`` alone. The last line is
-``first step: <largest ratio of text to plain>``.
+in prompts in text, and as plain text through ``transformers`` alone; for yes or no also the mass of
+both answers together. The last line is ``first step: <largest ratio of text to plain>``.
 """
 
 import argparse
@@ -17,12 +17,14 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from palate import World
 from palate.data.dataset import Dataset
 from palate.language.prompt_text import PromptText
 from palate.language.tasks.task import Example, Task
+from palate.language.tasks.yes_no import NO, YES, YesNo
 from palate.training.batches import Mixture
 from palate.training.build import build_system
 from palate.training.recipe import load_recipe
@@ -52,8 +54,8 @@ class Built:
         system.model.train(mode=False)
         return cls(system, mixtures[-1])
 
-    def loss(self, task: Task, example: Example) -> tuple[float, list[int]]:
-        """Return the loss per token of the last answer of an example, and its tokens."""
+    def read(self, task: Task, example: Example) -> tuple[Tensor, list[int]]:
+        """Return the logits of the last answer of an example, and its tokens."""
         wording = self.system.prompts[task.wording_family].seen[0]
         batch = self.mixture.batch_builder.batch(wording, [example], task.frame)
         assert batch.target_ids is not None
@@ -62,7 +64,7 @@ class Built:
             wanted = batch.target_ids[batch.prefix_lengths >= 0][-1]
             wanted = wanted[wanted >= 0]
             logits = self.system.model.word_logits(states.words[-1, : len(wanted)])
-        return float(torch.nn.functional.cross_entropy(logits, wanted)), wanted.tolist()
+        return logits, wanted.tolist()
 
 
 class Plain:
@@ -73,8 +75,8 @@ class Plain:
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.model = AutoModelForCausalLM.from_pretrained(folder).eval()
 
-    def loss(self, message: str, wanted: list[int]) -> float:
-        """Return the loss per token of an answer to a message."""
+    def read(self, message: str, wanted: list[int]) -> Tensor:
+        """Return the logits of an answer to a message."""
         whole = f"{message}\nAnswer:\n"
         if self.tokenizer.chat_template:
             whole = self.tokenizer.apply_chat_template(
@@ -83,8 +85,13 @@ class Plain:
         tokens = self.tokenizer(whole, add_special_tokens=False).input_ids
         with torch.inference_mode():
             logits = self.model(torch.tensor([[*tokens, *wanted[:-1]]])).logits[0]
-        answered = logits[len(tokens) - 1 :]
-        return float(torch.nn.functional.cross_entropy(answered, torch.tensor(wanted)))
+        answered: Tensor = logits[len(tokens) - 1 :]
+        return answered
+
+
+def loss(logits: Tensor, wanted: list[int]) -> float:
+    """Return the loss per token of an answer."""
+    return float(torch.nn.functional.cross_entropy(logits, torch.tensor(wanted)))
 
 
 def examples_of(task: Task, mixture: Mixture, count: int) -> Iterator[Example]:
@@ -109,20 +116,26 @@ def main() -> None:
     writer, plain = text.system.prompt_text, Plain(chosen.model)
     assert isinstance(writer, PromptText)
     table = Table("family", "stream", "text", "plain", title="Loss per token at the first step")
-    worst = 0.0
+    yes_no = [text.system.tokenizer.encode(answer)[0] for answer in (YES, NO)]
+    worst, masses = 0.0, list[list[float]]()
     for task in text.mixture.tasks:
         if task.answered_with != "words":
             continue
         wording = text.system.prompts[task.wording_family].seen[0]
         losses = []
         for example in examples_of(task, text.mixture, chosen.prompts):
-            ours, wanted = text.loss(task, example)
+            ours, wanted = text.read(task, example)
             message = writer.message(wording, example, task.frame, shop.catalog.titles())
-            losses.append((stream.loss(task, example)[0], ours, plain.loss(message, wanted)))
+            three = [stream.read(task, example)[0], ours, plain.read(message, wanted)]
+            losses.append([loss(logits, wanted) for logits in three])
+            if isinstance(task, YesNo):
+                masses.append([float(logits[0].softmax(-1)[yes_no].sum()) for logits in three])
         if losses:
-            lean, ours, theirs = np.mean(losses, axis=0)
-            worst = max(worst, ours / theirs)
-            table.add_row(task.name, f"{lean:.3f}", f"{ours:.3f}", f"{theirs:.3f}")
+            means = np.mean(losses, axis=0)
+            worst = max(worst, means[1] / means[2])
+            table.add_row(task.name, *(f"{mean:.3f}" for mean in means))
+    if masses:
+        table.add_row("mass of yes and no", *(f"{mean:.2%}" for mean in np.mean(masses, axis=0)))
     console.print(table)
     print(f"first step: {worst:.3f}")
 

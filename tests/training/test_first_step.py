@@ -61,9 +61,12 @@ def test_the_first_loss_is_that_of_the_plain_prompt(
         if task.answered_with == "words" and example is not None:
             wording = system.prompts[task.wording_family].seen[0]
             batch = mixtures[-1].batch_builder.batch(wording, [example], task.frame)
-            ours, wanted = _last_loss(system, batch)
+            loss, ours, wanted = _last_answer(system, batch)
             message = plain.message(wording, example, task)
-            assert ours == pytest.approx(plain.loss(message, wanted), rel=0.02), task.name
+            wanted_loss, theirs = plain.loss(message, wanted)
+            assert loss == pytest.approx(wanted_loss, rel=0.02), task.name
+            # All words are as likely as in the plain prompt, "Yes" and "No" among them.
+            torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0.01)
             families.append(task.name)
     assert {"rating", "yes-no", "choice", "explanation", "summary", "next-title"} <= set(families)
 
@@ -74,8 +77,8 @@ def _example(task: Task, mixture: Mixture) -> Example | None:
     return next((one for one in made if one is not None and one.target_texts), None)
 
 
-def _last_loss(system: LanguageModelSystem, batch: Batch) -> tuple[float, list[int]]:
-    """Return the mean loss per word of the last prediction, and the words of its answer."""
+def _last_answer(system: LanguageModelSystem, batch: Batch) -> tuple[float, Tensor, list[int]]:
+    """Return the loss of the last prediction, its shares of the first word, and its words."""
     with torch.inference_mode():
         states, _ = system.model(batch, users=False, target_ids=batch.target_ids)
         assert states.words is not None
@@ -83,7 +86,8 @@ def _last_loss(system: LanguageModelSystem, batch: Batch) -> tuple[float, list[i
         wanted = batch.target_ids[batch.prefix_lengths >= 0][-1]
         wanted = wanted[wanted >= 0]
         logits = system.model.word_logits(states.words[-1, : len(wanted)])
-    return float(torch.nn.functional.cross_entropy(logits, wanted)), wanted.tolist()
+    loss = float(torch.nn.functional.cross_entropy(logits, wanted))
+    return loss, logits[0].softmax(dim=-1), wanted.tolist()
 
 
 class _Plain:
@@ -102,7 +106,7 @@ class _Plain:
         assert self._text is not None
         return self._text.message(wording, example, task.frame, self._titles)
 
-    def loss(self, message: str, wanted: list[int]) -> float:
+    def loss(self, message: str, wanted: list[int]) -> tuple[float, Tensor]:
         if self._tokenizer.chat_template:
             whole = self._tokenizer.apply_chat_template(
                 [{"role": "user", "content": message}], tokenize=False, add_generation_prompt=True
@@ -112,7 +116,8 @@ class _Plain:
         tokens = self._tokenizer(whole, add_special_tokens=False).input_ids
         with torch.inference_mode():
             logits = self._logits(tokens, wanted)
-        return float(torch.nn.functional.cross_entropy(logits, torch.tensor(wanted)))
+        loss = float(torch.nn.functional.cross_entropy(logits, torch.tensor(wanted)))
+        return loss, logits[0].softmax(dim=-1)
 
     def _logits(self, tokens: list[int], wanted: list[int]) -> Tensor:
         if self._two:
