@@ -11,6 +11,7 @@ from shutil import copytree
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from palate import Dataset
@@ -41,6 +42,8 @@ SMALL = (
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Small random models; ``chat`` has a chat template."""
     found = save_checkpoints(tmp_path_factory.mktemp("first-step"))
+    for folder in found.values():
+        _make_loud(folder)
     chat = tmp_path_factory.mktemp("chat") / "llama"
     copytree(found["llama"], chat)
     (chat / "chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
@@ -63,18 +66,41 @@ def test_the_first_loss_is_that_of_the_plain_prompt(
             batch = mixtures[-1].batch_builder.batch(wording, [example], task.frame)
             loss, ours, wanted = _last_answer(system, batch)
             message = plain.message(wording, example, task)
+            assert _tokens_read(batch) == plain.tokens(message), task.name
             wanted_loss, theirs = plain.loss(message, wanted)
             assert loss == pytest.approx(wanted_loss, rel=0.02), task.name
             # All words are as likely as in the plain prompt, "Yes" and "No" among them.
-            torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0.01)
+            torch.testing.assert_close(ours, theirs, atol=5e-4, rtol=0.05)
             families.append(task.name)
     assert {"rating", "yes-no", "choice", "explanation", "summary", "next-title"} <= set(families)
+
+
+def _make_loud(folder: Path) -> None:
+    """Give a model weights as large as after training: small ones hardly hear what they read."""
+    weights = load_file(folder / "model.safetensors")
+    draw = torch.Generator().manual_seed(0)
+    for name, weight in weights.items():
+        if weight.ndim > 1 and "embed" not in name and "shared" not in name:
+            weights[name] = torch.randn(weight.shape, generator=draw) * 0.4
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def _example(task: Task, mixture: Mixture) -> Example | None:
     rng = np.random.default_rng(1)
     made = (task.example(history, task.slots(rng), rng) for history in mixture.sequences)
     return next((one for one in made if one is not None and one.target_texts), None)
+
+
+def _tokens_read(batch: Batch) -> list[int]:
+    """Return the tokens that the last prediction reads before its answer, in order."""
+    prediction = int((batch.prefix_lengths[0] >= 0).sum()) - 1
+    row = batch.token_ids[0, : int(batch.prefix_lengths[0, prediction])].tolist()
+    of_candidates = torch.zeros(0, dtype=torch.long)
+    if batch.candidates is not None:
+        of_candidates = batch.candidates.token_ids[0, prediction]
+    candidates = of_candidates[of_candidates >= 0].tolist()
+    assert batch.cue is not None
+    return [*batch.instruction.tolist(), *row, *candidates, *batch.cue.tolist()]
 
 
 def _last_answer(system: LanguageModelSystem, batch: Batch) -> tuple[float, Tensor, list[int]]:
@@ -106,16 +132,19 @@ class _Plain:
         assert self._text is not None
         return self._text.message(wording, example, task.frame, self._titles)
 
-    def loss(self, message: str, wanted: list[int]) -> tuple[float, Tensor]:
+    def tokens(self, message: str) -> list[int]:
         if self._tokenizer.chat_template:
             whole = self._tokenizer.apply_chat_template(
                 [{"role": "user", "content": message}], tokenize=False, add_generation_prompt=True
             )
         else:
             whole = f"<s>{message}\nAnswer:\n"
-        tokens = self._tokenizer(whole, add_special_tokens=False).input_ids
+        tokens: list[int] = self._tokenizer(whole, add_special_tokens=False).input_ids
+        return tokens
+
+    def loss(self, message: str, wanted: list[int]) -> tuple[float, Tensor]:
         with torch.inference_mode():
-            logits = self._logits(tokens, wanted)
+            logits = self._logits(self.tokens(message), wanted)
         loss = float(torch.nn.functional.cross_entropy(logits, torch.tensor(wanted)))
         return loss, logits[0].softmax(dim=-1)
 

@@ -50,7 +50,8 @@ class Tokenizer:
         self.pad = _number(inner, control.pad)
         self.opening = self._template(control.opening) or [self.begin]
         """Tokens before a prompt in text."""
-        self.closing = self._template(control.closing)
+        sign = self._template(_SIGN)
+        self.closing = self._template(_SIGN + control.closing)[len(sign) :]
         """Tokens between a prompt in text and its answer."""
         special = _special_tokens(inner, control.unknown) | {
             control.begin: self.begin,
