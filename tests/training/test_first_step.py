@@ -25,10 +25,16 @@ from small_checkpoints import save_checkpoints
 
 transformers = pytest.importorskip("transformers", reason="needs the extra 'hf'")
 
-TEMPLATE = (
-    "{% for message in messages %}<s>{{ message['role'] }}: {{ message['content'] }}</s>"
-    "{% endfor %}{% if add_generation_prompt %}<s>assistant: {% endif %}"
-)
+TEMPLATES = {
+    "space": (
+        "{% for message in messages %}<s>{{ message['role'] }}: {{ message['content'] }}</s>"
+        "{% endfor %}{% if add_generation_prompt %}<s>assistant: {% endif %}"
+    ),
+    "lines": (
+        "{% for message in messages %}<s>{{ message['role'] }}\n{{ message['content'] }}</s>\n"
+        "{% endfor %}{% if add_generation_prompt %}<s>assistant\n{% endif %}"
+    ),
+}
 SMALL = (
     'model.item_format=["title"]',
     "model.title_words=60",
@@ -40,17 +46,18 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Small random models; ``chat`` has a chat template."""
+    """Small random models; those of ``TEMPLATES`` have a chat template."""
     found = save_checkpoints(tmp_path_factory.mktemp("first-step"))
     for folder in found.values():
         _make_loud(folder)
-    chat = tmp_path_factory.mktemp("chat") / "llama"
-    copytree(found["llama"], chat)
-    (chat / "chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
-    return {**found, "chat": chat}
+    for name, template in TEMPLATES.items():
+        found[name] = tmp_path_factory.mktemp(name) / "llama"
+        copytree(found["llama"], found[name])
+        (found[name] / "chat_template.jinja").write_text(template, encoding="utf-8")
+    return found
 
 
-@pytest.mark.parametrize("kind", ["llama", "qwen2", "chat", "t5"])
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "space", "lines", "t5"])
 def test_the_first_loss_is_that_of_the_plain_prompt(
     folders: dict[str, Path], kind: str, tiny_shop: Dataset
 ) -> None:

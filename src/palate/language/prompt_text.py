@@ -146,8 +146,7 @@ class PromptText:
 
     def instruction_tokens(self, wording: str) -> list[int]:
         """Return the tokens before every row: the opening of the chat template, and the wording."""
-        words = self.tokenizer.encode(self.sentence(wording))[:MAX_INSTRUCTION_TOKENS]
-        return [*self.tokenizer.opening, *words]
+        return self.tokenizer.encode_opened(self.sentence(wording), MAX_INSTRUCTION_TOKENS)
 
     def head_tokens(self, examples: Sequence[Example], frame: Frame) -> list[list[int]]:
         """Return the tokens before the events of each row; a long context is cut."""

@@ -48,8 +48,7 @@ class Tokenizer:
         self.begin = _number(inner, control.begin)
         self.end = _number(inner, control.end)
         self.pad = _number(inner, control.pad)
-        self.opening = self._template(control.opening) or [self.begin]
-        """Tokens before a prompt in text."""
+        self._opening = self._template(control.opening.rstrip(" ")) or [self.begin]
         sign = self._template(_SIGN)
         self.closing = self._template(_SIGN + control.closing)[len(sign) :]
         """Tokens between a prompt in text and its answer."""
@@ -92,6 +91,19 @@ class Tokenizer:
         plain = [self._plain(text) for text in texts]
         encoded = self._inner.encode_batch(plain, add_special_tokens=False)
         return [self._kept(one.ids) for one in encoded]
+
+    def encode_opened(self, text: str, most: int) -> list[int]:
+        """Return the opening of the chat template and at most ``most`` tokens of ``text``.
+
+        A space at the end of the opening belongs to the word after it: "[INST] Rate" has a token
+        " Rate".
+        """
+        last = self._control.opening[-1:]
+        if last == " ":
+            words = self.encode_after([f" {text}"])[0]
+        else:
+            words = self.encode_after([text])[0] if last.isspace() else self.encode(text)
+        return [*self._opening, *words[:most]]
 
     def encode_after(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the tokens of each text as it continues a text before it.
