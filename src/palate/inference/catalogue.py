@@ -20,6 +20,8 @@ from palate.inference.item_encoder import ItemEncoder
 from palate.inference.item_view import ItemView
 from palate.inference.title_index import TitleIndex
 
+_NO_ROWS = np.zeros(0, dtype=np.int64)
+
 
 class ItemCatalogue:
     """Items by id and by row; safe to read from several threads while it is updated."""
@@ -61,6 +63,8 @@ class ItemCatalogue:
 
     def rows_of(self, item_ids: Sequence[str]) -> tuple[Int[np.ndarray, " known"], list[str]]:
         """Return the rows of the known items, in their order, and the unknown ids."""
+        if not item_ids:
+            return _NO_ROWS, []
         num_items = len(self.state)
         found = [self._rows.get(item_id, num_items) for item_id in item_ids]
         known = np.asarray([row for row in found if row < num_items], dtype=np.int64)

@@ -133,12 +133,21 @@ class Metrics(Collector):
         queue = Gauge("palate_queue_length", "Requests that wait for a model.", registry=own)
         queue.set_function(lambda: self.gauges.queue())
         own.register(self)
+        self._series: dict[tuple[str, str, int], tuple[Histogram, Counter]] = {}
+        """Series by route, model and status: as many as are exposed."""
         ProcessCollector(registry=own)
 
     def add(self, context: RequestContext, seconds: float) -> None:
         """Count one answered request."""
-        self._latency.labels(context.route, context.model).observe(seconds)
-        self._requests.labels(context.route, context.status).inc()
+        key = (context.route, context.model, context.status)
+        series = self._series.get(key)
+        if series is None:
+            # Looking up two series by their labels takes longer than counting in them.
+            latency = self._latency.labels(context.route, context.model)
+            series = latency, self._requests.labels(context.route, context.status)
+            self._series[key] = series
+        series[0].observe(seconds)
+        series[1].inc()
         if context.fallback:
             self._fallbacks.labels(context.model, context.fallback).inc()
         self._recent.append(
@@ -150,6 +159,7 @@ class Metrics(Collector):
     def forget_model(self, version: str) -> None:
         """Drop the series of a model that is not loaded any more."""
         self._latency.remove_by_labels({"model": version})
+        self._series.clear()
 
     def exposition(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""
