@@ -253,6 +253,14 @@ def test_who_has_seen_everything_is_told_so(two_items: Path, palate: Palate) -> 
     assert "Nothing is left to recommend to 6 others." in many.out
 
 
+def test_a_filter_that_leaves_nothing_is_named(two_items: Path, palate: Palate) -> None:
+    asked = ("recommend", two_items / "model", "--user", "u1", "--filter", "in_stock=true")
+    cheap = palate(*asked, "--filter", "price<5")
+    assert cheap.out == "No item fulfils the filter: in_stock=true and price<5.\n"
+    seen = palate(*asked)
+    assert seen.out.startswith("Nothing is left to recommend under the filter in_stock=true: all")
+
+
 @pytest.mark.parametrize(
     "words", [("a,0",), ('"a,0"',), ("a,0", "a,1"), ('"a,0", "a,1"',), ('"a,0"', "a,1")]
 )
