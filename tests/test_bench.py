@@ -14,6 +14,7 @@ import candidates
 import collaborative
 import decode
 import generative
+import item_text
 import measure
 import mixture
 import paradigms
@@ -247,3 +248,16 @@ def test_published_rows_keep_their_parts_and_labels() -> None:
     assert made.interactions.ratings is not None
     assert made.interactions.ratings.tolist() == [5.0, 1.0, 5.0]
     assert films.catalog.vocabulary.ids[made.interactions.item_rows].tolist() == ids
+
+
+def test_texts_are_chosen_on_the_validation_part(options: measure.Options) -> None:
+    folder = measure.world_data(options, SHOP)
+    texts = ("tfidf", "tfidf-whitened")
+    jobs = [measure.Job(t, folder, "urm-small", (*TINY, *item_text.TEXTS[t]), 1) for t in texts]
+    runs = measure.measure(options, jobs, judge=item_text.chosen_and_reported)
+    assert set(runs[0].found) == {"set, masked", "set, unmasked", "set, valid"}
+    assert runs[0].found != runs[1].found
+    valid = {run.label: run.found["set, valid"]["ndcg@10"] for run in runs}
+    assert valid[item_text.best_on_valid(runs)] == max(valid.values())
+    shown = item_text.forms_table("Somewhere", runs)
+    assert list(shown.columns[2].cells) == ["test, masked", "test, unmasked", "valid, masked"] * 2
