@@ -64,18 +64,34 @@ class TextEncoderConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["tfidf-svd", "minilm", "transformers"] = "tfidf-svd"
+    kind: Literal["tfidf-svd", "minilm", "static", "transformers"] = "tfidf-svd"
     dim: PositiveInt = 256
     """Width of ``tfidf-svd``; the other models have a fixed width."""
     path: str | None = None
-    """Name or folder of the model, for ``transformers``."""
+    """Folder of the table, for ``static``; name or folder of the model, for ``transformers``."""
+
+    @property
+    def given_path(self) -> str:
+        """The path of a kind that needs one.
+
+        Raises:
+            ConfigError: when none was given.
+        """
+        if self.path is None:
+            raise ConfigError(
+                f"The text encoder {self.kind!r} needs a model and none was given.",
+                hint="Set items.text.path to its folder"
+                f"{' or name' if self.kind == 'transformers' else ''}.",
+            )
+        return self.path
 
 
 def fit_text_encoder(config: TextEncoderConfig, texts: Sequence[str], *, seed: int) -> TextEncoder:
     """Return the encoder that ``config`` describes; ``tfidf-svd`` is fitted on ``texts``.
 
     Raises:
-        ConfigError: when ``transformers`` is chosen without a path, or the path holds no model.
+        ConfigError: when ``static`` or ``transformers`` is chosen without a path, or the path
+            holds no model.
         MissingExtraError: when the package behind the encoder is not installed.
     """
     match config.kind:
@@ -85,15 +101,14 @@ def fit_text_encoder(config: TextEncoderConfig, texts: Sequence[str], *, seed: i
             from palate.items.minilm import MiniLmEncoder
 
             return MiniLmEncoder.installed()
+        case "static":
+            from palate.items.static_text import StaticTextEncoder
+
+            return StaticTextEncoder.open(config.given_path)
         case "transformers":
             from palate.items.transformers_text import TransformersTextEncoder
 
-            if config.path is None:
-                raise ConfigError(
-                    "The text encoder 'transformers' needs a model and none was given.",
-                    hint="Set path to a model's name or folder.",
-                )
-            return TransformersTextEncoder.open(config.path)
+            return TransformersTextEncoder.open(config.given_path)
 
 
 def load_text_encoder(folder: Path) -> TextEncoder:
@@ -115,6 +130,10 @@ def load_text_encoder(folder: Path) -> TextEncoder:
             from palate.items.minilm import MiniLmEncoder
 
             return MiniLmEncoder()
+        case "static":
+            from palate.items.static_text import StaticTextEncoder
+
+            return StaticTextEncoder.load(folder)
         case "transformers":
             from palate.items.transformers_text import TransformersTextEncoder
 

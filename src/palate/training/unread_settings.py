@@ -138,7 +138,9 @@ def _of_items(recipe: Recipe, stage: StagePlan) -> Unread:
     of_teacher = "the item vectors of the teacher are read in their place"
     return {
         **_unless(items.text.kind == "tfidf-svd", "this kind brings its own", "items.text.dim"),
-        **_unless(items.text.kind == "transformers", "this kind has none", "items.text.path"),
+        **_unless(
+            items.text.kind in {"static", "transformers"}, "this kind has none", "items.text.path"
+        ),
         **_unless(items.image.kind == "transformers", "this kind has none", "items.image.path"),
         **_unless(not recipe.teacher, of_teacher, "items.behaviour"),
         **unread,
