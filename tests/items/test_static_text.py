@@ -144,6 +144,9 @@ def test_a_folder_that_lacks_or_repeats_a_file_is_refused(tmp_path: Path) -> Non
     save_file({"embeddings": TABLE}, folder / "b.safetensors")
     with pytest.raises(ConfigError, match=r"a\.safetensors, b\.safetensors"):
         StaticTextEncoder.open(folder)
+    Tokenizer(models.WordLevel({"red": 0}, unk_token="?")).save(str(folder / "tokenizer.json"))
+    with pytest.raises(ConfigError, match="UNK"):
+        StaticTextEncoder.open(folder)
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(ConfigError, match="tokenizer"):
         StaticTextEncoder.open(folder)

@@ -32,6 +32,7 @@ _MAX_TOKENIZER = 2**27
 
 _BATCH = 4_096
 _READABLE = ("float16", "float32")
+_UNHEARD_OF = "qxzj \u2621\U0010fffd"
 _TOKENIZER = "tokenizer.json"
 _TABLE = "model.safetensors"
 
@@ -155,7 +156,8 @@ class StaticTextEncoder:
 
     @cached_property
     def _weighted(self) -> Float[np.ndarray, "tokens dim"]:
-        return self.table.vectors.astype(np.float32) * self.table.weights[:, None]
+        vectors = self.table.vectors.astype(np.float32)
+        return np.asarray(vectors * self.table.weights[:, None], dtype=np.float32)
 
     def encode(self, texts: Sequence[str], *, progress: Progress | None = None) -> ItemVectors:
         """Return one vector per text; a text without a token that counts has none."""
@@ -204,6 +206,7 @@ def _only_file(folder: Path, usual: str, pattern: str, most: int) -> Path:
 def _tokenizer(path: Path) -> Tokenizer:
     try:
         made = Tokenizer.from_file(str(path))
+        made.encode(_UNHEARD_OF)  # some have no token for what they do not know, and stop there
     except Exception as error:  # the library raises nothing more exact
         raise ConfigError(
             f"The tokenizer {str(path)!r} cannot be read: {error}.",

@@ -64,7 +64,9 @@ class TextEncoderConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["tfidf-svd", "minilm", "static", "transformers"] = "tfidf-svd"
+    kind: Literal["auto", "tfidf-svd", "static", "minilm", "transformers"] = "tfidf-svd"
+    """With ``auto``, training tries ``tfidf-svd``, ``static`` where a path is given and ``minilm``
+    where it is installed, each raw and whitened, and takes what is best on the validation part."""
     dim: PositiveInt = 256
     """Width of ``tfidf-svd``; the other models have a fixed width."""
     path: str | None = None
@@ -89,13 +91,15 @@ class TextEncoderConfig(BaseModel):
 def fit_text_encoder(config: TextEncoderConfig, texts: Sequence[str], *, seed: int) -> TextEncoder:
     """Return the encoder that ``config`` describes; ``tfidf-svd`` is fitted on ``texts``.
 
+    ``auto`` is ``tfidf-svd`` here, where there is nothing to choose by.
+
     Raises:
         ConfigError: when ``static`` or ``transformers`` is chosen without a path, or the path
             holds no model.
         MissingExtraError: when the package behind the encoder is not installed.
     """
     match config.kind:
-        case "tfidf-svd":
+        case "tfidf-svd" | "auto":
             return TfidfSvdEncoder.fit(texts, dim=config.dim, rng=np.random.default_rng(seed))
         case "minilm":
             from palate.items.minilm import MiniLmEncoder

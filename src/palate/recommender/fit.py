@@ -14,6 +14,7 @@ from palate.items.vectors import ItemVectors
 from palate.language.tasks.task import Wordings
 from palate.models.baselines import BaselineConfig, Fitting, fit_baseline
 from palate.models.device import Device, choose_device
+from palate.recommender.item_text import Reading, choose_text
 from palate.recommender.validation import (
     MEASURE,
     next_item_validation,
@@ -82,6 +83,8 @@ class TrainingRun:
         dataset, seed = self.dataset, self.seed
         if self.recipe.baseline is not None:
             return Found(self._fitted(self.recipe.baseline, dataset))
+        if self.recipe.items.text.kind == "auto":
+            return self._found_with_text_chosen()
         teacher = self._teacher()
         taught = None if teacher is None else teacher.found()
         system, mixtures = self._built(dataset, taught)
@@ -92,8 +95,31 @@ class TrainingRun:
         trained = TrainedModel(self.name, self.recipe, dataset, system, log, seed, epochs)
         return Found(trained, taught)
 
+    def _found_with_text_chosen(self) -> Found:
+        """Choose what reads the items' texts, unless a model to start from brings its own; train.
+
+        The choice is told with the first report of the training.
+        """
+        start = self.start
+        if start is not None:
+            read = Reading(start.recipe.items.text, start.recipe.model.fusion.whiten)
+            return replace(self, recipe=read.of(self.recipe)).found()
+        choice = choose_text(
+            self.dataset,
+            self.recipe,
+            seed=self.seed,
+            cache=self._vectors,
+            progress=self.encoding,
+        )
+        report = None if self.report is None else _noted(self.report, str(choice))
+        found = replace(self, recipe=choice.chosen.of(self.recipe), report=report).found()
+        choices = {**found.trained.choices, "items.text": choice.facts}
+        return replace(found, trained=replace(found.trained, choices=choices))
+
     def refitted(self, found: Found) -> TrainedModel:
         """Train again from scratch on the larger training part, with the settings found before."""
+        if self.recipe.items.text.kind == "auto":
+            return replace(self, recipe=found.trained.recipe).refitted(found)
         larger, before = self.dataset.with_train_through(self.fit), found.trained.language_model
         if self.recipe.baseline is not None:
             return self._fitted(self.recipe.baseline, larger, found.trained.epochs)
@@ -143,10 +169,15 @@ class TrainingRun:
             behaviour=None if taught is None else item_vectors(taught.trained),
             start=None if self.start is None else _beginning(self.start, dataset),
             prompts=self.prompts,
-            cache=self.folder / "vectors" if self.folder else None,
+            cache=self._vectors,
             progress=self.encoding,
         )
         return system.on(self.device), mixtures
+
+    @property
+    def _vectors(self) -> Path | None:
+        """The folder of encoded vectors."""
+        return self.folder / "vectors" if self.folder else None
 
     def _teacher(self) -> "TrainingRun | None":
         """Return the training run of the recipe's teacher, if it has one."""
@@ -230,6 +261,18 @@ def item_vectors(teacher: TrainedModel) -> ItemVectors:
             hint="Name one that has: sasrec, als, bpr.",
         )
     return ItemVectors.normalised(values, teacher.dataset.train_counts > 0)
+
+
+def _noted(report: Callable[[Report], None], note: str) -> Callable[[Report], None]:
+    """Return the report callback, whose first report says ``note`` too."""
+    notes = [note]
+
+    def noted(at: Report) -> None:
+        said = " ".join(filter(None, [*notes, at.note]))
+        notes.clear()
+        report(replace(at, note=said))
+
+    return noted
 
 
 def _beginning(start: TrainedModel, dataset: Dataset) -> Start:

@@ -1,6 +1,6 @@
 """Report entries: the evaluation of a trained model with example recommendations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from palate.data.split import PartName, refit_mark
 from palate.evaluation.report.page import CurvePoint, Example, Recommended, ReportEntry
@@ -44,6 +44,18 @@ def _facts(model: Recommender) -> dict[str, str]:
         f"{len(dataset.interactions):,} events",
         "Split": dataset.split.description,
         "Seed": str(model.trained.seed),
+        **_chosen(model),
+    }
+
+
+def _chosen(model: Recommender) -> dict[str, str]:
+    """Return what the validation part chose before training, and the figures it chose by."""
+    chosen = model.trained.choices.get("items.text")
+    if not isinstance(chosen, Mapping):
+        return {}
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in chosen["tried"].items())
+    return {
+        "Item texts": f"{chosen['chosen']}, by validation NDCG@10 of what is nearest: {figures}"
     }
 
 
