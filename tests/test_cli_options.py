@@ -26,6 +26,7 @@ VERBS: dict[str, set[str]] = {
         *("dataset", "model", "--recipe", "--seed", "--fit", "--start", "--prompts", "--set"),
         *WHERE,
     },
+    "tune-text": {"dataset", "folder", "--start", "--loss", "--set", "--seed"},
     "evaluate": {"model", "--task", "--split", "--json", *WHERE},
     "compare": {"models", "--split", *WHERE},
     "recommend": {

@@ -154,6 +154,18 @@ class MiniLmEncoder:
         tokenizer.no_padding()
         return tokenizer, BertEncoder.read(folder)
 
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """A tokenizer of its own vocabulary, which cuts nothing.
+
+        Raises:
+            MissingExtraError: when the package of the weights is not installed.
+        """
+        made = Tokenizer.from_file(str(_weights_folder() / "tokenizer.json"))
+        made.no_truncation()
+        made.no_padding()
+        return made
+
     def encode(self, texts: Sequence[str], *, progress: Progress | None = None) -> ItemVectors:
         """Return one vector per text.
 

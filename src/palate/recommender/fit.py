@@ -15,6 +15,7 @@ from palate.language.tasks.task import Wordings
 from palate.models.baselines import BaselineConfig, Fitting, fit_baseline
 from palate.models.device import Device, choose_device
 from palate.recommender.item_text import Reading, choose_text
+from palate.recommender.tuned_text import check_tuned_elsewhere
 from palate.recommender.validation import (
     MEASURE,
     next_item_validation,
@@ -83,7 +84,10 @@ class TrainingRun:
         dataset, seed = self.dataset, self.seed
         if self.recipe.baseline is not None:
             return Found(self._fitted(self.recipe.baseline, dataset))
-        if self.recipe.items.text.kind == "auto":
+        text = self.recipe.items.text
+        if text.path is not None and text.kind in {"auto", "static"}:
+            check_tuned_elsewhere(Path(text.path), dataset)
+        if text.kind == "auto":
             return self._found_with_text_chosen()
         teacher = self._teacher()
         taught = None if teacher is None else teacher.found()

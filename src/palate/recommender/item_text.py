@@ -106,7 +106,7 @@ def choose_text(
     """
     config = recipe.items.text
     plain = Reading(TextEncoderConfig(kind="tfidf-svd", dim=config.dim), whiten=False)
-    texts, cases = dataset.catalog.texts(), _sample(dataset, seed)
+    texts, cases = dataset.catalog.texts(), asked_cases(dataset, seed)
     if "text" not in recipe.items.modalities or not any(texts):
         return TextChoice(plain, {})
     if not len(cases):
@@ -146,6 +146,15 @@ def nearest_gains(vectors: ItemVectors, cases: Cases) -> Float[np.ndarray, " use
     return np.concatenate(gains) if gains else np.zeros(0)
 
 
+def asked_cases(dataset: Dataset, seed: int) -> Cases:
+    """Return the users of the validation part that ways to read texts are compared on."""
+    most = max(_LEAST_USERS, _SCORES // max(1, len(dataset.catalog)))
+    cases = dataset.cases("valid")
+    asked = [place for place, history in enumerate(cases.histories) if len(history)]
+    known = Cases([cases.histories[x] for x in asked], [cases.targets[x] for x in asked])
+    return known.sample(most, np.random.default_rng(seed))
+
+
 def whitened(vectors: ItemVectors) -> ItemVectors:
     """Return the vectors as a model with ``model.fusion.whiten`` reads them, scaled anew."""
     values = torch.from_numpy(vectors.values)
@@ -183,14 +192,6 @@ def _encoded(
     only = ItemsConfig(modalities=("text",))
     encoders = ItemEncoders(text=encoder, image=None, attributes=None)
     return encoders.content(dataset.catalog, only, cache=cache, progress=progress)["text"]
-
-
-def _sample(dataset: Dataset, seed: int) -> Cases:
-    most = max(_LEAST_USERS, _SCORES // max(1, len(dataset.catalog)))
-    cases = dataset.cases("valid")
-    asked = [place for place, history in enumerate(cases.histories) if len(history.item_rows)]
-    known = Cases([cases.histories[x] for x in asked], [cases.targets[x] for x in asked])
-    return known.sample(most, np.random.default_rng(seed))
 
 
 def _queries(
