@@ -2,15 +2,17 @@
 
     .venv/bin/python bench/item_text.py [--data amazon14_beauty amazon14_sports ml-1m]
         [--split leave-last-out cold-items] [--recipe urm] [--texts tfidf minilm minilm-whitened]
-        [--seeds 3] [--threads 2]
+        [--table FOLDER] [--seeds 3] [--threads 2]
 
 The same recipe, but for the encoder. With ``--split cold-items`` a tenth of the items is held out
 of training, and only such items are wanted, out of the whole catalogue; ``--recipe urm-codes`` then
-answers as a hybrid too. All is reported on the validation part, by which to choose, and beside it
+answers as a hybrid too. ``--table`` adds a table of token vectors, such as ``palate tune-text``
+writes. All is reported on the validation part, by which to choose, and beside it
 on test. The last line is ``item text: <the choice of the validation part for each table>``.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import get_args
 
 from measure import (
@@ -59,22 +61,32 @@ def main() -> None:
     arguments.add_argument("--split", nargs="+", choices=splits, default=["leave-last-out"])
     arguments.add_argument("--recipe", default="urm")
     arguments.add_argument(
-        "--texts", nargs="+", choices=TEXTS, default=["tfidf", "minilm", "minilm-whitened"]
+        "--texts", nargs="*", choices=TEXTS, default=["tfidf", "minilm", "minilm-whitened"]
     )
+    arguments.add_argument("--table", type=Path, help="of token vectors, to be tried too")
     chosen = arguments.parse_args()
     options = options_of("item_text", chosen)
+    texts = {name: TEXTS[name] for name in chosen.texts} | of_table(chosen.table)
     choices = []
     for split in chosen.split:
         for data in chosen.data:
             folder = real_data(options, data, PrepareOptions(split=split))
             jobs = [
-                Job(text, folder, chosen.recipe, (*DATA[data], *TEXTS[text]))
-                for text in chosen.texts
+                Job(name, folder, chosen.recipe, (*DATA[data], *settings))
+                for name, settings in texts.items()
             ]
             runs = measure(options, seeded(options, *jobs), judge=chosen_and_reported)
             console.print(forms_table(f"{data}, {split}, {chosen.recipe}", runs))
             choices.append(f"{data} {split} {best_on_valid(runs)}")
     print(f"item text: {', '.join(choices)}")
+
+
+def of_table(folder: Path | None) -> dict[str, tuple[str, ...]]:
+    """Return the settings that read texts by a table, raw and whitened."""
+    if folder is None:
+        return {}
+    read = ("items.text.kind=static", f"items.text.path={folder.resolve()}")
+    return {folder.name: read, f"{folder.name}-whitened": (*read, WHITENED)}
 
 
 def chosen_and_reported(model: Recommender) -> Found:

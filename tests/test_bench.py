@@ -18,6 +18,7 @@ import item_text
 import measure
 import mixture
 import paradigms
+import text_encoders
 import text_tasks
 import transfer
 
@@ -261,3 +262,13 @@ def test_texts_are_chosen_on_the_validation_part(options: measure.Options) -> No
     assert valid[item_text.best_on_valid(runs)] == max(valid.values())
     shown = item_text.forms_table("Somewhere", runs)
     assert list(shown.columns[2].cells) == ["test, masked", "test, unmasked", "valid, masked"] * 2
+
+
+def test_text_encoders_are_compared_raw_and_whitened() -> None:
+    shop = SHOP.dataset()
+    configs = {"tfidf-svd": text_encoders.encoders([])["tfidf-svd"]}
+    lines = text_encoders.compared(shop, configs)
+    assert [line.name for line in lines] == ["tfidf-svd", "tfidf-svd, whitened"]
+    assert all(len(line.valid) == len(shop.cases("valid")) for line in lines)
+    assert all(line.per_second > 0 and line.milliseconds > 0 for line in lines)
+    assert text_encoders.table_of("Somewhere", lines).row_count == 2
