@@ -71,6 +71,7 @@ def encoders(tables: Sequence[Path]) -> dict[str, TextEncoderConfig]:
     return {
         "tfidf-svd": TextEncoderConfig(),
         **{each.name: TextEncoderConfig(kind="static", path=str(each)) for each in tables},
+        "minilm, int8": TextEncoderConfig(kind="minilm", int8=True),
         "minilm": TextEncoderConfig(kind="minilm"),
     }
 

@@ -71,6 +71,8 @@ class TextEncoderConfig(BaseModel):
     """Width of ``tfidf-svd``; the other models have a fixed width."""
     path: str | None = None
     """Folder of the table, for ``static``; name or folder of the model, for ``transformers``."""
+    int8: bool = False
+    """Whether ``minilm`` multiplies 8-bit integers: faster, and its vectors are rounded."""
 
     @property
     def given_path(self) -> str:
@@ -104,7 +106,7 @@ def fit_text_encoder(config: TextEncoderConfig, texts: Sequence[str], *, seed: i
         case "minilm":
             from palate.items.minilm import MiniLmEncoder
 
-            return MiniLmEncoder.installed()
+            return MiniLmEncoder.installed(int8=config.int8)
         case "static":
             from palate.items.static_text import StaticTextEncoder
 
@@ -133,7 +135,7 @@ def load_text_encoder(folder: Path) -> TextEncoder:
         case "minilm":
             from palate.items.minilm import MiniLmEncoder
 
-            return MiniLmEncoder()
+            return MiniLmEncoder(bool(stored.get("int8", False)))
         case "static":
             from palate.items.static_text import StaticTextEncoder
 

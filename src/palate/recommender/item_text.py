@@ -175,10 +175,10 @@ def cheapest_of_the_best(gains: Sequence[Float[np.ndarray, " users"]]) -> int:
 
 def _kinds(config: TextEncoderConfig) -> Iterator[TextEncoderConfig]:
     """Yield the encoders to be tried, the one that costs least first."""
-    yield TextEncoderConfig(kind="tfidf-svd", dim=config.dim)
+    yield config.model_copy(update={"kind": "tfidf-svd", "path": None})
     if config.path is not None:
         yield config.model_copy(update={"kind": "static"})
-    yield TextEncoderConfig(kind="minilm", dim=config.dim)
+    yield config.model_copy(update={"kind": "minilm", "path": None})
 
 
 def _encoded(

@@ -148,6 +148,7 @@ def _of_items(recipe: Recipe, stage: StagePlan) -> Unread:
             "this kind has none",
             "items.text.path",
         ),
+        **_unless(items.text.kind in {"auto", "minilm"}, "only minilm has them", "items.text.int8"),
         **_unless(items.image.kind == "transformers", "this kind has none", "items.image.path"),
         **_unless(not recipe.teacher, of_teacher, "items.behaviour"),
         **unread,
