@@ -158,7 +158,7 @@ class BatchBuilder:
         ]
         # An event takes one token or many, depending on the item format; from here on only
         # `s.lengths` knows which tokens belong to which event.
-        formatted = [self._shown(example) for example in examples]
+        formatted = [self._shown(example, frame) for example in examples]
         lengths = [head + len(s.items) for head, s in zip(heads, formatted, strict=True)]
         shape = (len(examples), max(max(lengths), 1))
         words, items, levels, events, described, ratings = (
@@ -212,14 +212,14 @@ class BatchBuilder:
             return None
         return torch.tensor(self.text.cue_tokens(frame))
 
-    def _shown(self, example: Example) -> FormattedItems:
+    def _shown(self, example: Example, frame: Frame) -> FormattedItems:
         """Return the formatted events, with one mark in place of each blank."""
         formatted = self.item_format.lay_out(example.history.item_rows)
         if example.hidden is not None:
             formatted = corrupted(formatted, example.hidden, self.tokenizer.pad)
         if self.text is None:
             return formatted
-        return self.text.with_text(formatted, self.text.before_events(example.history))
+        return self.text.with_text(formatted, self.text.before_events(example.history, frame))
 
     def _masks(
         self, words: Int[np.ndarray, "batch time"], examples: Sequence[Example]
