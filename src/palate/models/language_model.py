@@ -99,7 +99,13 @@ class RecommendationModel(nn.Module):
         self.width = width = config.decoder.width if pretrained is None else pretrained.width
         self.words = nn.Embedding(vocabulary_size, width) if pretrained is None else None
         self.events = nn.Embedding(num_event_types, width)
-        self.fusion = Fusion(features, width, config.fusion, vocabulary_size=vocabulary_size)
+        self.fusion = Fusion(
+            features,
+            width,
+            config.fusion,
+            vocabulary_size=vocabulary_size,
+            loudness=pretrained.loudness if pretrained and config.items_from_titles else None,
+        )
         self.decoder: Backbone = pretrained or Decoder(config.decoder)
         self.queries = nn.Parameter(torch.randn(config.num_queries, width) * 0.1)
         self.user = nn.Linear(width, width, bias=False)
@@ -184,7 +190,8 @@ class RecommendationModel(nn.Module):
             without_id = without_id | (
                 torch.rand(len(needed), device=needed.device) < self.config.fusion.id_dropout
             )
-        fused = self.fusion(needed % self.num_items, without_id, descriptions)
+        known = self.decoder.words if isinstance(self.decoder, PretrainedBackbone) else None
+        fused = self.fusion(needed % self.num_items, without_id, descriptions, known)
         return ItemTable(
             self.fusion.token(fused), self._unit(self.fusion.output(fused[: len(needed)])), place
         )
