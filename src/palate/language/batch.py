@@ -140,6 +140,9 @@ class BatchBuilder:
     """Rating levels shown with events; empty where ratings are not shown."""
     text: PromptText | None = None
     """Writes prompts in text, for a pre-trained model; None writes the lean stream."""
+    shares_heads: bool = False
+    """Whether what stands before the events of every row alike is part of the instruction, which is
+    read once; for models in which earlier tokens do not see later ones."""
 
     def batch(
         self, instruction: str, examples: Sequence[Example], frame: Frame = PLAIN_FRAME
@@ -151,6 +154,9 @@ class BatchBuilder:
         # Hidden events must not show through: their types and ratings are removed first of all.
         examples = [concealed(example) for example in examples]
         contexts = self._contexts(examples, frame)
+        opening = self._instruction(instruction)
+        if self.shares_heads and _are_alike(examples, contexts):
+            opening, contexts = [*opening, *contexts[0]], [[] for _ in contexts]
         # The query adds one token after the context words.
         heads = [
             len(words) + (e.query is not None and self.query_vectors is not None)
@@ -189,7 +195,7 @@ class BatchBuilder:
             prefix_lengths[b, : len(e.prefix_lengths)] = head + _ends(s)[e.prefix_lengths]
             targets[b, : len(e.prefix_lengths), : e.targets.shape[1]] = e.targets
         return Batch(
-            instruction=torch.tensor(self._instruction(instruction)),
+            instruction=torch.tensor(opening),
             token_ids=torch.from_numpy(words),
             items=torch.from_numpy(items),
             levels=torch.from_numpy(levels),
@@ -336,6 +342,14 @@ class BatchBuilder:
 def _ends(formatted: FormattedItems) -> Int[np.ndarray, " events_and_none"]:
     """Return the number of tokens of the first 0, 1, 2, ... events."""
     return np.concatenate([[0], np.cumsum(formatted.lengths)])
+
+
+def _are_alike(examples: Sequence[Example], contexts: Sequence[Sequence[int]]) -> bool:
+    """Return whether all rows begin with the same words of ours, and events follow them."""
+    return all(
+        context == contexts[0] and e.query is None and not e.context and len(e.history) > 0
+        for context, e in zip(contexts, examples, strict=True)
+    )
 
 
 def nearest(
