@@ -3,7 +3,9 @@
 Its weights are written out in float32, once; tokenizer and chat template are kept.
 """
 
+import io
 import shutil
+from contextlib import redirect_stderr
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +37,8 @@ def convert_gguf(path: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     place = str(path.parent.resolve())
-    with without_bars():
+    # The bar of the conversion itself cannot be switched off.
+    with without_bars(), redirect_stderr(io.StringIO()):
         try:
             tokenizer = AutoTokenizer.from_pretrained(
                 place, gguf_file=path.name, local_files_only=True
