@@ -146,6 +146,18 @@ def test_few_are_kept(system: LanguageModelSystem, tiny_shop: Dataset) -> None:
     assert len(system.model.known_instructions._kept) == _MOST
 
 
+def test_weights_that_cannot_tell_of_changes_are_read_anew(
+    folders: dict[str, Path], tiny_shop: Dataset
+) -> None:
+    with torch.inference_mode():
+        system, _ = build_system(tiny_shop, load_recipe("palate", SMALL), seed=0)
+    system.model.train(mode=False)
+    with _counted(system.model) as read:
+        for history in _histories(tiny_shop)[:2]:
+            PromptRunner(system).score([history])
+    assert len(read) == 2
+
+
 # --- the head of the rows
 
 

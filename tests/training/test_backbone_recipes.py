@@ -356,3 +356,18 @@ def test_validation_and_calibration_look_at_as_many_as_is_said(
     Recommender.train(shop, load_recipe("tallrec", [path, *more]))
     assert asked
     assert max(asked) <= 5
+
+
+def test_a_borrowed_model_reads_the_catalogue_before_it_is_asked(
+    shop: Dataset, pretrained: dict[str, Path]
+) -> None:
+    path = f"model.backbone={{path='{pretrained['llama']}', tuning={{kind='lora', rank=2}}}}"
+    recipe = load_recipe("reading-first", [path, "training.epochs=1", "tasks.max_history=4"])
+    names = [
+        [task.name for task in mixture.tasks] for mixture in build_system(shop, recipe, seed=1)[1]
+    ]
+    assert names[0] == ["blanks"]
+    assert "blanks" not in names[1]
+    parts, moved = _trained(shop, recipe)
+    assert {name for name in moved if name.startswith("decoder.")}
+    assert parts.model.borrowed

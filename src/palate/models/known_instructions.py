@@ -5,7 +5,7 @@ The instruction of a task stands before every prompt of every user (see
 so that answers need it read once for as long as the weights stay.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from jaxtyping import Int
 from torch import Tensor, nn
@@ -33,7 +33,7 @@ class KnownInstructions:
     def get(
         self,
         words: Int[Tensor, " words"],
-        weights: Iterable[nn.Parameter],
+        weights: Sequence[nn.Parameter],
         precision: object,
         read: Callable[[], Instruction | None],
     ) -> Instruction | None:
@@ -45,6 +45,9 @@ class KnownInstructions:
             precision: what else they depend on: the precision that products are computed in.
             read: reads it.
         """
+        # Nobody can tell whether weights that were made in inference mode have changed.
+        if any(weight.is_inference() for weight in weights):
+            return read()
         stamp = tuple((weight.data_ptr(), weight._version) for weight in weights)
         key = (tuple(words.tolist()), precision, stamp)
         known = self._kept.get(key)
