@@ -30,6 +30,9 @@ from palate.inference.item_encoder import ItemEncoder
 from palate.inference.item_events import ItemEvent, history_of
 from palate.inference.language_model_encoder import LanguageModelEncoder
 from palate.inference.model_folder import TrainedModel, load_versioned
+from palate.inference.printed.choosing import MOST_REASONS
+from palate.inference.printed.explainer import Explainer
+from palate.inference.printed.rewriting import Rewriter
 from palate.inference.ranking import nearest, rank, scores_of_all
 from palate.inference.reasons import reasons
 from palate.inference.request import NOBODY, Answer, Reason, Request
@@ -39,6 +42,7 @@ from palate.inference.title_search import TitleSearch
 from palate.inference.user_state import CacheCounts, UserState, UserStateCache, fingerprint
 from palate.language.tasks.choice import Choice
 from palate.language.tasks.yes_no import YesNo
+from palate.language.text.reviews import Reviews, read_reviews
 from palate.models.device import Device, choose_device
 from palate.training.system import Blend
 from palate.types import History, Ranking
@@ -85,6 +89,10 @@ class Engine:
         titles = None if self._texts is None else TitleSearch(self._texts)
         self._histories = _encoder_of(trained, titles)
         self._cache = UserStateCache(cache_bytes)
+        self.explainer = Explainer(trained.dataset, self._reviews)
+        """What it says of items in print."""
+        self.rewriter: Rewriter | None = None
+        """A language model that may reword explanations; None leaves them as they are."""
 
     @classmethod
     def load(
@@ -287,6 +295,8 @@ class Engine:
         popular items has no reasons.
         """
         rows = np.asarray(item_rows, dtype=np.int64)
+        if not self.forms:
+            return [[] for _ in rows]
         return reasons(self._histories, self.catalogue.state, request, rows, n)
 
     # --- Text answers
@@ -318,17 +328,30 @@ class Engine:
     ) -> Explained:
         """Explain why an item fits a user with this history, on an aspect if given.
 
-        Sentences with claims that the catalogue does not support are removed, unless ``ground`` is
-        False.
+        What is said is chosen from data first: the events that weigh most, facts of the catalogue,
+        what reviews praise; then said in well-made sentences, so that every model explains. With a
+        :attr:`rewriter` a language model may reword exactly that.
+
+        Args:
+            history: the history of the user.
+            item_row: the item.
+            aspect: what to speak of, as a word; where nothing good is known of it, that is said.
+            ground: False gives the free words of a model that was trained to explain, unchecked.
 
         Raises:
-            NotTrainedError: when the model was not trained to explain, or cannot read the item.
+            NotTrainedError: without ``ground``, when the model was not trained to explain or cannot
+                read the item.
         """
-        self.capabilities.check_words("explanation")
         state = self.catalogue.state
+        if ground:
+            reasons = self.reasons(Request(history), [item_row], MOST_REASONS)[0]
+            return self.explainer.explain(
+                state, history, item_row, reasons, aspect=aspect, rewriter=self.rewriter
+            )
+        self.capabilities.check_words("explanation")
         self._histories.events.check(state, np.asarray([item_row]))
         known = self._histories.events.of(state, history)
-        return self.texts.explain(known, item_row, aspect, ground=ground)
+        return self.texts.explain(known, item_row, aspect, ground=False)
 
     def summarise(self, text: str) -> str:
         """Return a short title for a review.
@@ -394,6 +417,10 @@ class Engine:
         return "scores as in recommend"
 
     # --- Internals
+
+    def _reviews(self) -> Reviews | None:
+        """Return the reviews of training, read once for all text answers."""
+        return read_reviews(self.dataset) if self._texts is None else self._texts.reviews
 
     def forget_user_states(self) -> None:
         """Drop all cached user states, for example after a user was erased."""
