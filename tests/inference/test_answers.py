@@ -152,7 +152,7 @@ def test_an_explanation_claims_nothing_invented(
     history = speaker.history("u1")
     said = 'It is fine. It is like "The Lamp That Never Was".'
     monkeypatch.setattr(TextAnswers, "generate", lambda *_args, **_named: [said])
-    explained = speaker.engine.explain(history, 3)
+    explained = speaker.answers.explain(history, 3)
     assert explained.text == "It is fine."
     assert explained.generated == said
     assert explained.invented == ('"The Lamp That Never Was"',)
@@ -169,7 +169,7 @@ def test_without_a_grounded_sentence_facts_are_stated(
     monkeypatch.setattr(
         TextAnswers, "generate", lambda *_args, **_named: ['Like "The Lamp That Never Was".']
     )
-    explained = speaker.engine.explain(speaker.history("u1"), 3)
+    explained = speaker.answers.explain(speaker.history("u1"), 3)
     assert speaker.dataset.catalog.titles()[3] in explained.text
     assert speaker.answers.grounds.check(
         explained.text, 3, speaker.history("u1").item_rows.tolist()
@@ -279,7 +279,7 @@ def test_reviews_of_others_may_be_quoted_if_they_agree(
         replace(EXPLANATION_SAMPLING, trust=1.0),
     )
     for row in told[:3]:
-        explained = speaker.engine.explain(history, row)
+        explained = speaker.answers.explain(history, row)
         assert explained.generated in task.reviews.sentences_about(row)
         assert explained.quoted
     about = speaker.answers._quotes(task, task.ask(history, told[0], "look"))

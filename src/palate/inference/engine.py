@@ -42,6 +42,7 @@ from palate.inference.title_search import TitleSearch
 from palate.inference.user_state import CacheCounts, UserState, UserStateCache, fingerprint
 from palate.language.tasks.choice import Choice
 from palate.language.tasks.yes_no import YesNo
+from palate.language.text.headlines import headline
 from palate.language.text.reviews import Reviews, read_reviews
 from palate.models.device import Device, choose_device
 from palate.training.system import Blend
@@ -339,37 +340,35 @@ class Engine:
             ground: False gives the free words of a model that was trained to explain, unchecked.
 
         Raises:
-            NotTrainedError: without ``ground``, when the model was not trained to explain or cannot
-                read the item.
+            NotTrainedError: when the model cannot read the item; without ``ground`` also when it
+                was not trained to explain.
         """
         state = self.catalogue.state
+        self._histories.events.check(state, np.asarray([item_row]))
         if ground:
             reasons = self.reasons(Request(history), [item_row], MOST_REASONS)[0]
             return self.explainer.explain(
                 state, history, item_row, reasons, aspect=aspect, rewriter=self.rewriter
             )
         self.capabilities.check_words("explanation")
-        self._histories.events.check(state, np.asarray([item_row]))
         known = self._histories.events.of(state, history)
         return self.texts.explain(known, item_row, aspect, ground=False)
 
     def summarise(self, text: str) -> str:
-        """Return a short title for a review.
+        """Return a short title for a review, in its own words: never half a sentence.
 
-        Raises:
-            NotTrainedError: when the model was not trained to summarise.
+        A model that was trained to summarise proposes titles beside those found in the text; one
+        that says anything else is not taken.
         """
-        self.capabilities.check_words("summary")
-        return self.texts.summarise(text)
+        drafts = [self.texts.summarise(text)] if "summary" in self.capabilities.in_words else []
+        return headline(text, drafts)
 
     def profile(self, history: History) -> str:
-        """Describe in one sentence what a user with this history likes.
+        """Describe what a user with this history likes, by facts of what was chosen.
 
-        Raises:
-            NotTrainedError: when the model was not trained to describe users.
+        For the words of a model that was trained to describe users see :attr:`texts`.
         """
-        self.capabilities.check_words("profile")
-        return self.texts.profile(self._histories.events.of(self.catalogue.state, history))
+        return self.explainer.profile(self.catalogue.state, history)
 
     def rank(
         self, history: History, item_rows: Int[np.ndarray, " candidates"] | Sequence[int]

@@ -33,7 +33,7 @@ from palate.language.text.plain import one_line, rating_words, words
 from palate.language.text.voices import Quote, Voice, Voices
 from palate.types import History
 
-MOST_REASONS = 5
+MOST_REASONS = 10
 """Events that ``why`` is asked for."""
 MAX_ASPECT = 60
 """Characters of an aspect that is asked for."""
@@ -41,6 +41,7 @@ MAX_ASPECT = 60
 _NEAR = 0.2
 """Prices that differ by no more than this share are about the same."""
 _FEWEST_PRICES = 3
+_WEIGHTIEST = 3
 _SECOND = 0.3
 """A second event is named where it weighs at least so much of the first."""
 _FEWEST_PRAISING = 2
@@ -128,6 +129,8 @@ class _Event:
     act: str
     is_liked: bool
     rating: str = ""
+    rank: int = 0
+    """Place among the events that weigh most, 0 first."""
     weight: float | None = None
 
 
@@ -173,11 +176,15 @@ class Chooser:
             statements += self._unknown(item_row, len(history))
         if not any(isinstance(each, Praised | Unspoken) for each in statements):
             statements += self._without_voices(item_row)
-        return Content(self._name(item_row), tuple(statements) or (Unlinked(),))
+        if all(isinstance(each, WellRated) for each in statements):
+            nothing: list[Statement] = [Unlinked()] if because is None and not aspect else []
+            statements = [*nothing, *statements]
+        return Content(self.name(item_row), tuple(statements))
 
     # --- Events
 
-    def _name(self, row: int) -> Name:
+    def name(self, row: int) -> Name:
+        """Return what an item is called in print."""
         return name_of(self.facts.views[row], self.voices.of(row).calling)
 
     def _events(self, history: History, item_row: int, reasons: Sequence[Reason]) -> list[_Event]:
@@ -186,13 +193,13 @@ class Chooser:
         newest = range(len(history) - 1, max(-1, len(history) - 50), -1)
         places = list(weighed) if weighed else list(newest)
         found = [
-            self._event(history, place, weighed.get(place))
-            for place in places
+            self._event(history, place, rank, weighed.get(place))
+            for rank, place in enumerate(places)
             if int(history.item_rows[place]) != item_row
         ]
         return sorted(found, key=lambda event: not event.is_liked) if weighed else found
 
-    def _event(self, history: History, place: int, weight: float | None) -> _Event:
+    def _event(self, history: History, place: int, rank: int, weight: float | None) -> _Event:
         rating = None if history.ratings is None else float(history.ratings[place])
         # A rating beyond the scale of the data is none that could be said.
         rated = rating is not None and not np.isnan(rating) and rating <= self.scale.highest
@@ -206,7 +213,7 @@ class Chooser:
                 else f"rated {{}} {self.scale.words(rating)}"
             )
         said = self.scale.words(rating) if rated else ""
-        return _Event(place, int(history.item_rows[place]), act, liked, said, weight)
+        return _Event(place, int(history.item_rows[place]), act, liked, said, rank, weight)
 
     def _type(self, code: int) -> str:
         known = 0 <= code < len(self.event_types)
@@ -228,8 +235,8 @@ class Chooser:
             and event.weight is not None
             and first.weight is not None
             and event.weight >= _SECOND * first.weight
-            and self._name(event.row).is_title
-            and self._name(first.row).is_title
+            and self.name(event.row).is_title
+            and self.name(first.row).is_title
             and self._related(event.row, item_row) == self._related(first.row, item_row)
         ]
         named = [first, *also[:1]]
@@ -252,8 +259,10 @@ class Chooser:
         top = events[0]
         assert top.weight is not None
         liked = [event for event in events if event.is_liked == top.is_liked]
+        # Of what was liked, the three that weigh most have the first word.
+        liked = [e for e in liked if e.rank < _WEIGHTIEST] or liked
         # A name says more than "an item from May".
-        named = [event for event in liked if self._name(event.row).text != "item"] or liked
+        named = [event for event in liked if self.name(event.row).text != "item"] or liked
         strong = [e for e in named if (e.weight or 0) >= (named[0].weight or 0) / 2]
         return max(strong, key=lambda event: self._telling(event.row, item_row))
 
@@ -263,14 +272,14 @@ class Chooser:
 
     def _past_name(self, history: History, event: _Event, item_row: int) -> str:
         """Return what an item of the history is called: a title, or "the tuner from May 2013"."""
-        name = self._name(event.row)
+        name = self.name(event.row)
         if name.is_title:
             return name.text
         known = history.timestamps is not None and int(history.timestamps[event.place]) > 0
         when = f" from {month_of(int(history.timestamps[event.place]))}" if known else ""  # type: ignore[index]
         if name.text == "item":
             return f"an item{when}"
-        same = name.text == self._name(item_row).text
+        same = name.text == self.name(item_row).text
         article = ("other" if name.is_plural else "another") if same else "the"
         return f"{article} {name.text}{when}"
 
@@ -356,7 +365,7 @@ class Chooser:
         found: list[Statement] = []
         mean = float(self.means[item_row]) if item_row < len(self.means) else float("nan")
         if mean >= self.scale.pleased:
-            average = f"{round(mean, 1):g} of {rating_words(self.scale.highest)}"
+            average = f"{mean:.1f} out of {rating_words(self.scale.highest)}"
             found.append(WellRated(average, int(self.counts[item_row])))
         return found if sentence is None else [*found, Described(sentence)]
 
@@ -376,6 +385,7 @@ class Chooser:
         named = next((each for each in praised if {folded(each)} == wanted), "")
         said = [q for q in voice.quotes if wanted and wanted <= set(map(folded, words(q.text)))]
         if named or said:
+            said.sort(key=lambda quote: quote.aspect != named)
             return [*found, self._praised(named, voice, next(iter(said), None), is_asked_for=True)]
         if found:
             return found

@@ -12,6 +12,7 @@ from palate.data.split import Part
 from palate.inference.catalogue_state import CatalogueState
 from palate.inference.item_view import ItemView
 from palate.inference.printed.choosing import Chooser, Content, Scale
+from palate.inference.printed.profiles import profile
 from palate.inference.printed.rewriting import Rewriter
 from palate.inference.printed.saying import say
 from palate.inference.printed.shop_facts import ShopFacts
@@ -80,6 +81,11 @@ class Explainer:
     ) -> Content:
         """Return what would be said, as data."""
         return self.chooser(state.views).choose(history, item_row, reasons, aspect)
+
+    def profile(self, state: CatalogueState, history: History) -> str:
+        """Say what a user likes: what stands out among the items chosen, prices, own words."""
+        chooser = self.chooser(state.views)
+        return profile(chooser, history) or "Nothing is known yet of what you like."
 
     def chooser(self, views: Sequence[ItemView]) -> Chooser:
         """Return the chooser over the items as they are described now."""

@@ -25,7 +25,7 @@ from palate.inference.printed.statements import (
     WellRated,
     listed,
     money,
-    phrase_of,
+    predicate,
 )
 
 _FEW = 0.2
@@ -115,12 +115,12 @@ class _Speech:
             extra = {"words": _quoted(shared.words)}
         else:
             wordings = (
-                "You {liked}, and {x} {is_} also {relation}.",
-                "{X} {is_} {relation}, like {names}, which you {given}.",
-                "We suggest {x} because you {liked} and {it} {is_} {relation}, too.",
-                "You {liked}. {X} {is_} {relation} as well.",
+                "You {liked}, and {x} {also}.",
+                "Like {names}, which you {given}, {x} {fact}.",
+                "We suggest {x} because you {liked}; {both} {facts}.",
+                "You {liked}. {X} {also}.",
             )
-            extra = {"relation": phrase_of(shared.column, shared.values)}
+            extra = self._relation(shared, len(because.names))
         # A remark in brackets does not fit into a relative clause.
         fit = [each for each in wordings if not (because.own_words and "{given}" in each)]
         return self._filled(
@@ -132,6 +132,18 @@ class _Speech:
             **extra,
         )
 
+    def _relation(self, shared: Shared, num_names: int) -> dict[str, str]:
+        """Return a shared fact as the predicates that wordings need."""
+        column, values, plural = shared.column, shared.values, self.name.is_plural
+        verb = self.pick("filed", ("filed under", "listed under"))
+        parts = {
+            "fact": predicate(column, values, is_plural=plural),
+            "also": predicate(column, values, is_plural=plural, also=True),
+            "facts": predicate(column, values, is_plural=True),
+        }
+        said = {key: text.replace("filed under", verb, 1) for key, text in parts.items()}
+        return said | {"both": "both" if num_names == 1 else "all three"}
+
     # --- What others say
 
     def praised(self, praised: Praised) -> str:
@@ -142,7 +154,7 @@ class _Speech:
         rated = f" who gave {self._them} {praised.rating_words}" if praised.rating_words else ""
         quote = "" if praised.quote is None else _quoted(praised.quote.text)
         counted = self._counted(praised)
-        if praised.num_praising < 2:
+        if praised.num_praising < 2 and quote:
             opening = f"You mention {aspect} in your own reviews"
             wordings: tuple[str, ...] = (
                 "{opening}; on that, a customer{rated} writes: {quote}",
@@ -239,14 +251,15 @@ class _Speech:
     def described(self, described: Described) -> str:
         """Return a sentence of the description."""
         of = f"{self.name.its} description" if self.is_named else f"the description of {self._them}"
-        wordings = (f"From {of}: ", f"{_capital(of)} says: ", f"{_capital(of)} puts it like this: ")
+        wordings = (f"From {of}: ", f"{_capital(of)} says: ", f"As {of} has it: ")
         return self.pick("described", wordings) + _quoted(described.text)
 
     def filed(self, filed: Sequence[Filed]) -> str:
         """Return facts of the item alone."""
         x = self.name.it if self.is_named else self.name.this
-        said = listed([phrase_of(each.column, each.values) for each in filed])
-        return f"{_capital(x)} {self.name.verb('is', 'are')} {said}."
+        plural = self.name.is_plural
+        said = listed([predicate(each.column, each.values, is_plural=plural) for each in filed])
+        return f"{_capital(x)} {said}."
 
     def popular(self, popular: Popular) -> str:
         """Return how often it was chosen."""
@@ -290,8 +303,15 @@ def _liked(because: Because) -> str:
         return because.act.format(named)
     if named.startswith("an item"):
         when = named.removeprefix("an item").replace(" from ", " in ")
-        return f"wrote {_quoted(because.own_words)} in a review of {because.rating}{when}"
+        return f"wrote {_quoted(because.own_words)} in {_review_of(because.rating)}{when}"
     return f"{because.act.format(named)} ({_quoted(because.own_words)}, you wrote)"
+
+
+def _review_of(rating: str) -> str:
+    number, _, stars = rating.partition(" star")
+    if not rating or not rating.endswith(("star", "stars")):
+        return f"a review of {rating}" if rating else "a review"
+    return f"{'an' if number.startswith(('eight', '8')) else 'a'} {number}-star review{stars[1:]}"
 
 
 def _quoted(text: str) -> str:

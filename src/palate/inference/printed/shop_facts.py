@@ -13,6 +13,7 @@ from palate.data.catalog import Catalog
 from palate.inference.item_view import ItemView
 from palate.inference.printed.statements import RELATIONS
 from palate.language.text.aspects import STOP
+from palate.language.text.facts import Facts
 from palate.language.text.plain import one_line, without_markup
 from palate.trust.names import Word, words_of
 from palate.trust.sentences import split_sentences
@@ -24,7 +25,7 @@ _COMMON_CATEGORY = 0.6
 """A category of more of the items than this says nothing."""
 _FEWEST_WITH, _MOST_WITH = 3, 0.04
 """Number and share of the descriptions that hold a telling pair of words."""
-_SHORTEST, _LONGEST = 5, 40
+_SHORTEST, _LONGEST = 7, 40
 """Words of a sentence of a description that is printed."""
 _MAX_SENTENCE = 260
 _HOLLOW_WORDS = """
@@ -81,6 +82,14 @@ class ShopFacts:
         if column != "categories":
             return 3.0 if column != "actors" else 2.0
         return 1 - min((self._share(value) for value in values), default=1.0)
+
+    @cached_property
+    def facts(self) -> Facts:
+        """Categories and brands, for what stands out among several items."""
+        return Facts(
+            [self.values("categories", row) for row in range(len(self.views))],
+            [(self.values("brand", row) or ("",))[0] for row in range(len(self.views))],
+        )
 
     def price(self, row: int) -> float | None:
         """Return the price of an item."""
@@ -161,7 +170,7 @@ def _stands_alone(sentence: str) -> bool:
         and len(sentence) <= _MAX_SENTENCE
         and sentence[:1].isupper()
         and sentence[-1:] in {".", "!"}
-        and not re.search(r"\.\.$|\b[A-Z]\.$", sentence)
+        and not re.search(r"\.\.|\b[A-Z]\.$", sentence)
         and not any(mark in sentence for mark in '"\u201c\u201d[]{}<>|')
         and sentence.count("(") == sentence.count(")")
         and "http" not in sentence

@@ -64,7 +64,7 @@ class Shared:
     @property
     def plain(self) -> str:
         """The statement as a plain sentence."""
-        return f"It is, like {self.name}, {phrase_of(self.column, self.values)}."
+        return f"Like {self.name}, it {predicate(self.column, self.values)}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class WellRated:
     """The mean rating of training, where customers are pleased."""
 
     mean: str
-    """ "4.6 of 5"."""
+    """ "4.6 out of 5"."""
     num_ratings: int
 
     @property
@@ -198,7 +198,7 @@ class Filed:
     @property
     def plain(self) -> str:
         """The statement as a plain sentence."""
-        return f"It is {phrase_of(self.column, self.values)}."
+        return f"It {predicate(self.column, self.values)}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,21 +312,44 @@ def money(amount: float) -> str:
     return f"{amount:,.2f}"
 
 
-_PHRASES = {
-    "brand": "by {}",
-    "author": "by {}",
-    "artist": "by {}",
-    "director": "directed by {}",
-    "actors": "with {}",
-    "developer": "developed by {}",
-    "publisher": "published by {}",
-    "designer": "designed by {}",
-    "categories": "filed under {}",
+@dataclass(frozen=True, slots=True)
+class _Predicate:
+    """How a fact is said of one thing and of several."""
+
+    singular: str
+    plural: str
+    rest: str
+
+    def of(self, values: Sequence[str], *, is_plural: bool, also: bool) -> str:
+        verb = self.plural if is_plural else self.singular
+        between = ("also " + verb if not self.rest else verb + " also") if also else verb
+        return " ".join(part for part in (between, self.rest, listed(values)) if part)
+
+
+_PREDICATES = {
+    "brand": _Predicate("is", "are", "by"),
+    "author": _Predicate("is", "are", "by"),
+    "artist": _Predicate("is", "are", "by"),
+    "director": _Predicate("was", "were", "directed by"),
+    "actors": _Predicate("features", "feature", ""),
+    "developer": _Predicate("was", "were", "developed by"),
+    "publisher": _Predicate("was", "were", "published by"),
+    "designer": _Predicate("was", "were", "designed by"),
+    "categories": _Predicate("is", "are", "filed under"),
 }
-RELATIONS = tuple(name for name in _PHRASES if name not in {"brand", "categories"})
+RELATIONS = tuple(name for name in _PREDICATES if name not in {"brand", "categories"})
 """Other columns that are said where the catalogue has them."""
 
 
-def phrase_of(column: str, values: Sequence[str]) -> str:
-    """Return what completes "It is ...": "by Fender", "filed under Crime and Thriller"."""
-    return _PHRASES[column].format(listed(values))
+def predicate(
+    column: str, values: Sequence[str], *, is_plural: bool = False, also: bool = False
+) -> str:
+    """Return a fact as a predicate.
+
+    Example:
+        >>> predicate("categories", ["Crime", "Thriller"], also=True)
+        'is also filed under Crime and Thriller'
+        >>> predicate("actors", ["Bill Murray"], is_plural=True)
+        'feature Bill Murray'
+    """
+    return _PREDICATES[column].of(values, is_plural=is_plural, also=also)
