@@ -61,7 +61,11 @@ def printed_explanations(
         DataError: when the part holds no event with a history.
     """
     rng = np.random.default_rng(SEED)
-    events = [event for event in held_out_events(recommender.dataset, part) if len(event.before)]
+    events = [
+        event
+        for event in held_out_events(recommender.dataset, part)
+        if len(event.before) and recommender.engine.can_read(event.event.item_rows).all()
+    ]
     if not events:
         raise DataError(
             f"The {part} part of {recommender.dataset.name!r} holds nothing to explain."

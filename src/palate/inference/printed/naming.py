@@ -15,6 +15,7 @@ _MOVED_ARTICLE = re.compile(
     r"^(?P<name>[^()]+), (?P<article>The|A|An|Les|La|Le|L'|Il|Das|Der|Die|El)(?P<rest>(?: \(.*)?)$"
 )
 _BREAK = re.compile(r",\s|\s[-\u2013|/]\s|\s\(|\s\[|;\s|:\s")
+_LOOSE_END = re.compile(r"\b(?:or|and|of|the|a|an|for|with|in|to)$", re.IGNORECASE)
 _MARKS = str.maketrans(dict.fromkeys('"\u201c\u201d\u201e\u00ab\u00bb', "'"))
 _MONTHS_WORDS = """
 January February March April May June July August September October November December
@@ -86,9 +87,9 @@ def printed_title(title: str) -> str:
         line = f"{moved['article']}{space}{moved['name']}{moved['rest']}"
     if len(line) <= MAX_TITLE:
         return line
-    ends = [mark.start() for mark in _BREAK.finditer(line) if mark.start() >= _LEAST_HEAD]
-    inside = [end for end in ends if end <= MAX_TITLE]
-    return line[: inside[-1]].rstrip() if inside else one_line(line, MAX_TITLE)
+    heads = [line[: mark.start()].rstrip() for mark in _BREAK.finditer(line, _LEAST_HEAD)]
+    fit = [head for head in heads if len(head) <= MAX_TITLE and not _LOOSE_END.search(head)]
+    return fit[0] if fit else one_line(line, MAX_TITLE)
 
 
 def month_of(timestamp: int) -> str:

@@ -57,7 +57,7 @@ def say(content: Content, seed: str) -> str:
             statements.pop(0)
         else:
             said.append(speech.sentence(statement))
-        speech.is_named = True
+        speech.is_named = speech.is_named or content.name.text in said[-1]
     return " ".join(said)
 
 
@@ -157,13 +157,14 @@ class _Speech:
         if praised.num_praising < 2 and quote:
             opening = f"You mention {aspect} in your own reviews"
             wordings: tuple[str, ...] = (
-                "{opening}; on that, a customer{rated} writes: {quote}",
-                "{opening}. Here is what a customer{rated} says: {quote}",
+                "{opening}; on that, a customer{rated} writes{of}: {quote}",
+                "{opening}. Here is what a customer{rated} says{of}: {quote}",
             )
             if not praised.is_cared_for:
-                wordings = ("On the {aspect}, a customer{rated} writes: {quote}",)
+                wordings = ("On the {aspect}, a customer{rated} writes{of}: {quote}",)
             chosen = self.pick("praised", wordings)
-            return chosen.format(opening=opening, quote=quote, rated=rated, aspect=aspect)
+            of = "" if self.is_named or rated else f" of {self.name.this}"
+            return chosen.format(opening=opening, quote=quote, rated=rated, aspect=aspect, of=of)
         opening = f"{counted} the {aspect}"
         if praised.is_cared_for:
             opening = f"You mention {aspect} in your own reviews; here {counted} it"
@@ -234,15 +235,16 @@ class _Speech:
         if priced.usual is None or priced.standing is None:
             return f"{_capital(x)} {costs} {at}."
         usual = money(priced.usual)
+        price = "The price" if self.is_named else f"The price of {self.name.this}"
         if priced.standing == "about":
             wordings: tuple[str, ...] = (
                 f"At {at}, {x} {costs} about what you usually pay.",
-                f"The price, {at}, is close to what you usually pay.",
+                f"{price}, {at}, is close to what you usually pay.",
             )
         elif priced.standing == "less":
             wordings = (
                 f"At {at}, {x} {costs} less than the {usual} you usually pay.",
-                f"The price, {at}, is below the {usual} you usually pay.",
+                f"{price}, {at}, is below the {usual} you usually pay.",
             )
         else:
             wordings = (f"{_capital(x)} {costs} {at}, more than the {usual} you usually pay.",)

@@ -163,7 +163,7 @@ def _worth(title: str, place: int, counts: Counter[str]) -> float:
     content = {folded(word) for word in words(title) if word not in STOP}
     told = sum(counts[word] for word in content) / (1 + len(content)) ** 0.5
     judged = sentiment(title)
-    short = 0.15 * len(title.split())
+    short = 0.2 * len(title.split())
     value: float = (
         told + min(judged.praise + judged.blame, 2) / 2 + 1.0 / (2 + max(place, 0)) - short
     )

@@ -81,11 +81,13 @@ _REACH = 3
 
 _PRAISING = re.compile(
     r"\b(?:(?:can't|cannot|can not|couldn't|could not|won't|hard to) (?:go wrong|beat|be beat\w*)"
-    r"|couldn't (?:be|have been) (?:happier|more pleased|better)|no complaints?|nothing wrong"
+    r"|could(?:n't| not) (?:be|have been) (?:happier|more pleased|better)"
+    r"|no complaints?(?: at all)?|nothing wrong"
     r"|second to none|like a charm|must[- ]have|never (?:fails?|lets? (?:me|you|us) down)"
     r"|don't hesitate|do the job|does the job|gets the job done|do what they are supposed to"
     r"|(?:does|do|did|doing) (?:exactly )?what (?:it|they) (?:is|are|was|were) supposed to"
-    r"|(?<!t )worth (?:every|the)|stays? in tune|hold(?:s)? (?:its|their|a) tun\w+|as advertised)\b"
+    r"|(?<!t )worth (?:every|the)|(?<!n't )(?<!not )stays? in tune|hold(?:s)? (?:its|their"
+    r"|a) tun\w+|as advertised)\b"
 )
 _BLAMING = re.compile(
     r"\b(?:piece of (?:junk|crap|garbage|trash)|beyond me|waste of|wast(?:e|ed|ing) (?:my|your|of)"
@@ -96,7 +98,8 @@ _BLAMING = re.compile(
     r" elsewhere|should (?:have|be|come)|would (?:have|be|prefer|rather|like|not)|could have"
     r"|might be|may not|supposed to be|so[- ]so|at all|as good as it gets|not (?:so|that|as|very"
     r"|too|quite|really|all|exactly|the best|a big|much)|nowhere near|far from|less than|not what"
-    r"|only (?:complaint|gripe|problem|issue|thing|drawback|negative)|what a joke|a joke"
+    r"|only (?:good |nice )?(?:complaint|gripe|problem|issue|thing|drawback|negative)|what a joke"
+    r"|a joke"
     r"|the (?:hell|heck)|for now|so far|at first|ok|okay|alright|decent enough|good enough"
     r"|better off|thumbs down|never again|give up|gave up|don't (?:buy|bother|waste|expect|last"
     r"|work|stay|hold|fit|like)|doesn'?t (?:work|last|stay|hold|fit|sound|feel|make|help|do"
