@@ -158,6 +158,7 @@ def test_an_explanation_claims_nothing_invented(
     assert explained.invented == ('"The Lamp That Never Was"',)
     assert explained.was_edited
     raw = speaker.engine.explain(history, 3, ground=False)
+    assert raw.statements == ()
     assert raw.text == raw.generated == said
     assert not raw.was_edited
     assert not raw.quoted
@@ -211,7 +212,9 @@ def test_untrained_tasks_are_refused(tiny_shop: Dataset, popularity: Recommender
         tiny_shop, load_recipe("urm-small", ("training.epochs=1", "model.decoder.width=16"))
     )
     with pytest.raises(NotTrainedError, match="gives no text answers"):
-        silent.summarise("Good.")
+        assert silent.answers
+    with pytest.raises(NotTrainedError, match="gives no text answers"):
+        silent.engine.explain(silent.history("u1"), 1, ground=False)
     assert len(silent.engine.rank(silent.history("u1"), [1, 2])) == 2
 
 
@@ -293,7 +296,6 @@ def test_a_summary_can_be_the_beginning_of_the_review(
     monkeypatch.setattr(
         "palate.inference.text_answers.SUMMARY_SAMPLING", replace(SUMMARY_SAMPLING, trust=1.0)
     )
-    assert speaker.summarise("Warm tone, easy to play. It came on time.") in {
-        "Warm tone",
-        "Warm tone, easy to play.",
-    }
+    review = "Warm tone, easy to play. It came on time."
+    assert speaker.answers.summarise(review) in {"Warm tone", "Warm tone, easy to play."}
+    assert speaker.summarise(review) == "Warm tone, easy to play"
