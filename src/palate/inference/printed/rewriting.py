@@ -23,6 +23,8 @@ from palate.llm.untrusted import untrusted
 from palate.trust.sentences import split_sentences
 
 _MAX_TOKENS = 160
+_LEAST_SAID = 0.7
+"""Share of the words outside quotations, small ones apart, that a rewrite must keep."""
 _SYSTEM = (
     "You write for a shop. Say exactly what the text says to the customer, in one to three plain "
     "and friendly sentences. Add nothing and leave out no name. Keep whatever stands between "
@@ -95,7 +97,7 @@ def objection(text: str, content: Content, template: str) -> str:
         _not_fluent(text, template)
         or _misquotes(text, content.statements)
         or _says_else(text, content, template)
-        or _leaves_out(text, content.statements)
+        or _leaves_out(text, content, template)
     )
 
 
@@ -162,13 +164,18 @@ def _stems(word: str) -> tuple[str, ...]:
     return (word.removesuffix("ing"), word.removesuffix("ed"), word.removesuffix("d"))
 
 
-def _leaves_out(text: str, statements: Sequence[Statement]) -> str:
-    """Return the name of an event that it does not repeat."""
-    for statement in statements:
-        if isinstance(statement, Because):
-            missing = [name for name in statement.names if name not in text]
-            if missing:
-                return f"leaves out: {one_line(missing[0], 80)}"
+def _leaves_out(text: str, content: Content, template: str) -> str:
+    """Return a name that it does not repeat, or that too little is left of what was to be said."""
+    names = [
+        name for each in content.statements if isinstance(each, Because) for name in each.names
+    ]
+    for name in (content.name.text, *names):
+        if name in template and name not in text:
+            return f"leaves out: {one_line(name, 80)}"
+    wanted = set(map(folded, words(_QUOTED.sub(" ", template)))) - STOP - _CONNECTIVE
+    found = set(map(folded, words(text)))
+    if len(wanted & found) < _LEAST_SAID * len(wanted):
+        return "leaves out: too much"
     return ""
 
 

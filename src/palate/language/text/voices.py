@@ -26,6 +26,8 @@ from palate.trust.sentences import split_sentences
 
 _MOST_REVIEWS = 200
 """Reviews of one item that are read."""
+_MOST_COUNTED = 30_000
+"""Reviews by which words are counted."""
 _MOST_KEPT = 2_000
 """Items whose voices are remembered."""
 _KNOWN_BY = 4
@@ -178,7 +180,14 @@ class Voices:
     @cached_property
     def _word_counts(self) -> Mapping[str, int]:
         assert self._reviews is not None
-        return word_counts(self._reviews.texts.to_list())
+        return word_counts(self._sample.to_list())
+
+    @cached_property
+    def _sample(self) -> pl.Series:
+        """Reviews by which words are counted: all, or evenly drawn ones of very many."""
+        assert self._reviews is not None
+        texts = self._reviews.texts
+        return texts.gather_every(max(1, -(-len(texts) // _MOST_COUNTED)))
 
     @cached_property
     def _known_words(self) -> Collection[str] | None:
@@ -192,7 +201,7 @@ class Voices:
         """How often each frequent noun stands after "this" or "these", and with a capital."""
         assert self._reviews is not None
         tokens = (
-            pl.DataFrame({"word": self._reviews.texts})
+            pl.DataFrame({"word": self._sample})
             .select(pl.col("word").str.extract_all(r"\p{L}[\p{L}'-]*|[.!?]"))
             .explode("word")
             .with_columns(low=pl.col("word").str.to_lowercase(), before=pl.col("word").shift(1))
@@ -324,7 +333,7 @@ class Voices:
         assert self._reviews is not None
         counts = self._word_counts
         both = max(counts.get(word, 0), counts.get(f"{word}s", 0))
-        return max(both, 1) / max(len(self._reviews), 1)
+        return max(both, 1) / max(len(self._sample), 1)
 
 
 _OF_THE_SHOP_WORDS = """
