@@ -277,9 +277,9 @@ class Chooser:
             return name.text
         known = history.timestamps is not None and int(history.timestamps[event.place]) > 0
         when = f" from {month_of(int(history.timestamps[event.place]))}" if known else ""  # type: ignore[index]
-        if name.text == "item":
-            return f"an item{when}"
         same = name.text == self.name(item_row).text
+        if name.text == "item":
+            return f"{'another' if same else 'an'} item{when}"
         article = ("other" if name.is_plural else "another") if same else "the"
         return f"{article} {name.text}{when}"
 

@@ -15,6 +15,9 @@ _MOVED_ARTICLE = re.compile(
     r"^(?P<name>[^()]+), (?P<article>The|A|An|Les|La|Le|L'|Il|Das|Der|Die|El)(?P<rest>(?: \(.*)?)$"
 )
 _BREAK = re.compile(r",\s|\s[-\u2013|/]\s|\s\(|\s\[|;\s|:\s")
+_PARTS = re.compile(r"(?:\s*\((?:Volume|Vol\.?|Pack of|Set of) [^()]{1,20}\))+$|: A Novel$")
+_SIZE = re.compile(r", [\d.]{1,8}[ -][A-Za-z][\w -]{0,30}$")
+_SMALL = re.compile(r"(?<=\s)(?:Of|The|And|A|An|In|On|To|For|With)(?=\s)|(?<=')S\b")
 _LOOSE_END = re.compile(r"\b(?:or|and|of|the|a|an|for|with|in|to)$", re.IGNORECASE)
 _MARKS = str.maketrans(dict.fromkeys('"\u201c\u201d\u201e\u00ab\u00bb', "'"))
 _MONTHS_WORDS = """
@@ -85,6 +88,9 @@ def printed_title(title: str) -> str:
     if moved is not None:
         space = "" if moved["article"].endswith("'") else " "
         line = f"{moved['article']}{space}{moved['name']}{moved['rest']}"
+    line = _SIZE.sub("", _PARTS.sub("", line)).rstrip(" ,")
+    if line.isupper() and len(line.split()) > 1:
+        line = _SMALL.sub(lambda word: word.group().lower(), line.title())
     if len(line) <= MAX_TITLE:
         return line
     heads = [line[: mark.start()].rstrip() for mark in _BREAK.finditer(line, _LEAST_HEAD)]

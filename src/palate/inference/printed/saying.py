@@ -303,8 +303,8 @@ def _liked(because: Because) -> str:
     named = listed(because.names)
     if not because.own_words:
         return because.act.format(named)
-    if named.startswith("an item"):
-        when = named.removeprefix("an item").replace(" from ", " in ")
+    if named.startswith(("an item", "another item")):
+        when = named.partition(" item")[2].replace(" from ", " in ")
         return f"wrote {_quoted(because.own_words)} in {_review_of(because.rating)}{when}"
     return f"{because.act.format(named)} ({_quoted(because.own_words)}, you wrote)"
 
