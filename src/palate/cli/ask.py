@@ -201,12 +201,14 @@ def explain(
     precision: PrecisionName = "auto",
 ) -> None:
     """Say why an item fits a user: by what was chosen before, facts, and words of customers."""
-    loaded = load(model, device, precision)
+    rewriter = None
     if llm is not None:
         from palate.inference.printed.rewriting import Rewriter
         from palate.llm.open import open_speaker
 
-        loaded.engine.rewriter = Rewriter(open_speaker(llm, model=llm_model))
+        rewriter = Rewriter(open_speaker(llm, model=llm_model))
+    loaded = load(model, device, precision)
+    loaded.engine.rewriter = rewriter
     from palate.inference.printed.statements import as_json as as_json_of
 
     row = loaded.engine.catalogue.row_of(item)
