@@ -36,7 +36,7 @@ BECAUSE = Because((3,), ("i9",), ("Heat",), "gave {} five stars", 0.5, "A master
         (Shared("brand", ("Oak",), "Heat", "i9"), "Like Heat, it is by Oak.", "catalogue: brand"),
         (
             Priced(12.5, 20.0, "less"),
-            "It costs 12.50, less than what you usually pay (20.00).",
+            "It costs 12.50, less than what you usually choose (20.00).",
             "catalogue: price",
         ),
         (Priced(12.5, None, None), "It costs 12.50.", "catalogue: price"),

@@ -27,7 +27,7 @@ def profile(chooser: Chooser, history: History) -> str:
     distinct = dict.fromkeys(rows.tolist())
     prices = [price for row in distinct if (price := chooser.facts.price(row)) is not None]
     if len(prices) >= _FEWEST_PRICES:
-        said.append(f"You usually pay about {money(float(np.median(prices)))}.")
+        said.append(f"What you choose usually costs about {money(float(np.median(prices)))}.")
     if favourites := _favourites(chooser, history):
         said.append(f"You gave {listed(favourites)} your best ratings.")
     if cares := () if history.places is None else chooser.voices.cares(history.places.tolist()):

@@ -238,16 +238,18 @@ class _Speech:
         price = "The price" if self.is_named else f"The price of {self.name.this}"
         if priced.standing == "about":
             wordings: tuple[str, ...] = (
-                f"At {at}, {x} {costs} about what you usually pay.",
-                f"{price}, {at}, is close to what you usually pay.",
+                f"At {at}, {x} {costs} about as much as what you usually choose.",
+                f"{price}, {at}, is close to that of what you usually choose.",
             )
         elif priced.standing == "less":
             wordings = (
-                f"At {at}, {x} {costs} less than the {usual} you usually pay.",
-                f"{price}, {at}, is below the {usual} you usually pay.",
+                f"At {at}, {x} {costs} less than what you usually choose ({usual}).",
+                f"{price}, {at}, is below what you usually choose ({usual}).",
             )
         else:
-            wordings = (f"{_capital(x)} {costs} {at}, more than the {usual} you usually pay.",)
+            wordings = (
+                f"{_capital(x)} {costs} {at}, more than what you usually choose ({usual}).",
+            )
         return self.pick("priced", wordings)
 
     def described(self, described: Described) -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 from palate.language.text.voices import Quote
 
 Standing = Literal["about", "less", "more"]
-"""Where a price stands beside what somebody usually pays."""
+"""Where a price stands beside what somebody usually chooses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Alike:
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """The price beside what the user usually pays, the median over the history."""
+    """The price beside what the user usually chooses, the median over the history."""
 
     price: float
     usual: float | None
@@ -104,9 +104,13 @@ class Priced:
         """The statement as a plain sentence."""
         if self.usual is None or self.standing is None:
             return f"It costs {money(self.price)}."
-        beside = {"about": "about what", "less": "less than what", "more": "more than what"}
+        beside = {
+            "about": "about as much as what",
+            "less": "less than what",
+            "more": "more than what",
+        }
         return (
-            f"It costs {money(self.price)}, {beside[self.standing]} you usually pay "
+            f"It costs {money(self.price)}, {beside[self.standing]} you usually choose "
             f"({money(self.usual)})."
         )
 
