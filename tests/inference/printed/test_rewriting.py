@@ -15,7 +15,7 @@ QUOTE = Quote("The sound is warm.", 7, 5.0, "sound")
 CONTENT = Content(
     Name("Ali (2001)", is_title=True),
     (
-        Because((3,), ("i9",), ("Heat",), "gave {} five stars", 0.5),
+        Because((3,), ("i9",), ("Heat",), "gave five stars to {}", 0.5),
         Shared("director", ("Mann",), "Heat", "i9"),
         Praised("sound", 3, 8, QUOTE, "five stars"),
     ),

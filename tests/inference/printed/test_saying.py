@@ -26,10 +26,10 @@ from palate.language.text.voices import Quote
 from palate.trust.sentences import split_sentences
 
 QUOTE = Quote("The sound is warm.", 7, 5.0, "sound")
-HEAT = Because((3,), ("i9",), ("Heat",), "gave {} five stars", 0.5)
+HEAT = Because((3,), ("i9",), ("Heat",), "gave five stars to {}", 0.5)
 BOTH = Because((3, 4), ("i9", "i8"), ("Heat", "Ali"), "bought {}", 0.5)
 OWN = Because(
-    (3,), ("i9",), ("an item from May 2013",), "gave {} five stars", 0.5, "Neat", "five stars"
+    (3,), ("i9",), ("an item from May 2013",), "gave five stars to {}", 0.5, "Neat", "five stars"
 )
 CONTENTS: tuple[tuple[Statement, ...], ...] = (
     (HEAT,),

@@ -22,7 +22,7 @@ from palate.inference.printed.statements import (
 from palate.language.text.voices import Quote
 
 QUOTE = Quote("The sound is warm.", 7, 5.0, "sound")
-BECAUSE = Because((3,), ("i9",), ("Heat",), "gave {} five stars", 0.5, "A masterpiece")
+BECAUSE = Because((3,), ("i9",), ("Heat",), "gave five stars to {}", 0.5, "A masterpiece")
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ BECAUSE = Because((3,), ("i9",), ("Heat",), "gave {} five stars", 0.5, "A master
     [
         (
             BECAUSE,
-            'You gave Heat five stars. About it you wrote "A masterpiece".',
+            'You gave five stars to Heat. About it you wrote "A masterpiece".',
             "why: events 3",
         ),
         (Shared("brand", ("Oak",), "Heat", "i9"), "Like Heat, it is by Oak.", "catalogue: brand"),
@@ -49,13 +49,13 @@ BECAUSE = Because((3,), ("i9",), ("Heat",), "gave {} five stars", 0.5, "A master
         (Popular(1200), "It was chosen 1,200 times.", "training events"),
         (
             WellRated("4.5 out of 5", 12),
-            "12 customers rate it 4.5 out of 5 on average.",
+            "12 customers gave it an average rating of 4.5 out of 5.",
             "training ratings",
         ),
         (Unspoken("sound", 4, 0), "Its reviews do not speak of sound.", "reviews: 0 of 4"),
         (
             Unlinked(),
-            "Nothing in the catalogue links it to what you chose before.",
+            "There is nothing in the catalogue that links it to what you chose before.",
             "nothing",
         ),
     ],

@@ -208,7 +208,7 @@ class Chooser:
         act = _ACTS.get(kind, "chose {}")
         if rated and liked:
             act = (
-                f"gave {{}} {self.scale.words(rating)}"
+                f"gave {self.scale.words(rating)} to {{}}"
                 if self.scale.highest == max(_NUMBERS)
                 else f"rated {{}} {self.scale.words(rating)}"
             )
@@ -271,16 +271,17 @@ class Chooser:
         return 0.0 if related is None else self.facts.rarity(*related)
 
     def _past_name(self, history: History, event: _Event, item_row: int) -> str:
-        """Return what an item of the history is called: a title, or "the tuner from May 2013"."""
+        """Return what an item of the history is called: a title, or "a tuner in May 2013"."""
         name = self.name(event.row)
         if name.is_title:
             return name.text
         known = history.timestamps is not None and int(history.timestamps[event.place]) > 0
-        when = f" from {month_of(int(history.timestamps[event.place]))}" if known else ""  # type: ignore[index]
+        when = f" in {month_of(int(history.timestamps[event.place]))}" if known else ""  # type: ignore[index]
         same = name.text == self.name(item_row).text
         if name.text == "item":
             return f"{'another' if same else 'an'} item{when}"
-        article = ("other" if name.is_plural else "another") if same else "the"
+        one = "an" if name.text[0] in "aeiou" else "a"
+        article = ("other" if same else "some") if name.is_plural else "another" if same else one
         return f"{article} {name.text}{when}"
 
     def _own_words(self, history: History, event: _Event) -> str:
@@ -365,7 +366,8 @@ class Chooser:
         found: list[Statement] = []
         mean = float(self.means[item_row]) if item_row < len(self.means) else float("nan")
         if mean >= self.scale.pleased:
-            average = f"{mean:.1f} out of {rating_words(self.scale.highest)}"
+            stars = " stars" if self.scale.highest == max(_NUMBERS) else ""
+            average = f"{mean:.1f} out of {rating_words(self.scale.highest)}{stars}"
             found.append(WellRated(average, int(self.counts[item_row])))
         return found if sentence is None else [*found, Described(sentence)]
 

@@ -88,7 +88,10 @@ class _Speech:
         if isinstance(statement, Filed):
             return self.filed([statement])
         if isinstance(statement, Unlinked):
-            return f"Nothing in the catalogue links {self.name.this} to what you chose before."
+            return (
+                f"There is nothing in the catalogue that links {self.name.this} to what you "
+                "chose before."
+            )
         say_it = said.get(type(statement))
         return statement.plain if say_it is None else say_it(statement)
 
@@ -97,8 +100,8 @@ class _Speech:
     def because(self, because: Because) -> str:
         """Return why the item is here, by events alone."""
         wordings = (
-            "We suggest {x} because you {liked}.",
-            "You {liked}, so we thought of {x}.",
+            "You {liked}, and that is why we are showing you {x}.",
+            "You {liked}, so you might like {x} as well.",
             "You {liked}, which is why we suggest {x}.",
             "We thought of {x} because you {liked}.",
         )
@@ -127,7 +130,7 @@ class _Speech:
             self.pick("shared", fit),
             liked=_liked(because),
             names=listed(because.names),
-            given=because.act.replace("{} ", "").replace(" {}", ""),
+            given=_given(because.act),
             them="it" if len(because.names) == 1 else "them",
             **extra,
         )
@@ -185,13 +188,10 @@ class _Speech:
         wordings = (
             "A customer{rated} writes: {quote}",
             "In the words of a customer{rated}: {quote}",
-            "{quote} writes a customer{rated}.",
-            "One customer{rated} puts it like this: {quote}",
+            "As a customer{rated} put it: {quote}",
         )
         quote = _quoted(praised.quote.text)
         chosen = self.pick("quote", wordings)
-        if chosen.startswith("{quote}"):
-            quote = f"{quote[:-2]},\u201d" if praised.quote.text.endswith(".") else quote
         return chosen.format(rated=rated, quote=quote)
 
     def _counted(self, praised: Praised) -> str:
@@ -221,7 +221,7 @@ class _Speech:
         x = self._them
         customers = f"{_number(rated.num_ratings)} customers"
         wordings = (
-            f"{_capital(customers)} rate {x} {rated.mean} on average.",
+            f"{_capital(customers)} gave {x} an average rating of {rated.mean}.",
             f"On average, {customers} gave {x} {rated.mean}.",
         )
         return self.pick("rated", wordings)
@@ -300,8 +300,13 @@ class _Speech:
         )
 
 
+def _given(act: str) -> str:
+    """Return an act as it follows "which you": "gave five stars", "looked at"."""
+    return act.removesuffix(" to {}" if act.startswith("gave ") else " {}").replace("{} ", "")
+
+
 def _liked(because: Because) -> str:
-    """Return "gave Heat (1995) five stars"."""
+    """Return "gave five stars to Heat (1995)"."""
     named = listed(because.names)
     if not because.own_words:
         return because.act.format(named)

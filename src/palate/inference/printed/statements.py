@@ -24,7 +24,7 @@ class Because:
     names: tuple[str, ...]
     """What the items are called in print."""
     act: str
-    """What was done with them: "gave {} five stars", "bought {}"."""
+    """What was done with them: "gave five stars to {}", "bought {}"."""
     weight: float | None
     """How much the score falls without the first of them; None where the model cannot tell."""
     own_words: str = ""
@@ -156,7 +156,7 @@ class WellRated:
     """The mean rating of training, where customers are pleased."""
 
     mean: str
-    """ "4.6 out of 5"."""
+    """ "4.6 out of 5 stars"."""
     num_ratings: int
 
     @property
@@ -167,7 +167,7 @@ class WellRated:
     @property
     def plain(self) -> str:
         """The statement as a plain sentence."""
-        return f"{self.num_ratings:,} customers rate it {self.mean} on average."
+        return f"{self.num_ratings:,} customers gave it an average rating of {self.mean}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +258,7 @@ class Unlinked:
     @property
     def plain(self) -> str:
         """The statement as a plain sentence."""
-        return "Nothing in the catalogue links it to what you chose before."
+        return "There is nothing in the catalogue that links it to what you chose before."
 
 
 Statement = (

@@ -97,14 +97,14 @@ async def search(request: Request) -> Response:
         {
             "item_id": "i1",
             "why": [{"item_id": "i9", "title": "Reading chair", "weight": 0.42}],
-            "text": "You gave Reading chair five stars, and Oak lamp is also by Nordic. A customer "
-            "who gave it five stars writes: \u201cThe light is warm and does not flicker.\u201d",
+            "text": "You gave five stars to Reading chair, and Oak lamp is also by Nordic. As a "
+            "customer who gave it five stars put it: \u201cThe light is warm and does not flicker.\u201d",
             "mended": False,
             "quoted": True,
             "statements": [
                 {
                     "kind": "because",
-                    "text": "You gave Reading chair five stars.",
+                    "text": "You gave five stars to Reading chair.",
                     "source": "why: events 4",
                 }
             ],
