@@ -98,7 +98,7 @@ async def search(request: Request) -> Response:
             "item_id": "i1",
             "why": [{"item_id": "i9", "title": "Reading chair", "weight": 0.42}],
             "text": "You gave five stars to Reading chair, and Oak lamp is also by Nordic. As a "
-            "customer who gave it five stars put it: \u201cThe light is warm and does not flicker.\u201d",
+            "customer who gave it five stars put it: \u201cThe light is warm and soft.\u201d",
             "mended": False,
             "quoted": True,
             "statements": [
