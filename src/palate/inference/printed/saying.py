@@ -103,7 +103,7 @@ class _Speech:
             "You {liked}, and that is why we are showing you {x}.",
             "You {liked}, so you might like {x} as well.",
             "You {liked}, which is why we suggest {x}.",
-            "We thought of {x} because you {liked}.",
+            "We thought you might like {x} because you {liked}.",
         )
         return self._filled(self.pick("because", wordings), liked=_liked(because))
 
