@@ -173,10 +173,10 @@ class Chooser:
             priced = self._priced(history, item_row)
             statements += [priced] if priced is not None and priced.standing != "more" else []
         if because is None and not aspect:
-            statements += self._unknown(item_row, len(history))
+            statements += self._unknown(item_row)
         if not any(isinstance(each, Praised | Unspoken) for each in statements):
             statements += self._without_voices(item_row)
-        if all(isinstance(each, WellRated) for each in statements):
+        if all(isinstance(each, WellRated | Popular) for each in statements):
             nothing: list[Statement] = [Unlinked()] if because is None and not aspect else []
             statements = [*nothing, *statements]
         return Content(self.name(item_row), tuple(statements))
@@ -393,13 +393,13 @@ class Chooser:
             return found
         return [Unspoken(aspect, voice.num_reviews, voice.speaks_of(aspect))]
 
-    def _unknown(self, item_row: int, num_events: int) -> list[Statement]:
+    def _unknown(self, item_row: int) -> list[Statement]:
         """Return facts of the item alone."""
         found: list[Statement] = []
         for column in ("brand", "categories"):
             values = self.facts.values(column, item_row)
             found += [Filed(column, values[-2:])] if values else []
         times = int(self.counts[item_row]) if item_row < len(self.counts) else 0
-        if not num_events and times >= _POPULAR:
+        if times >= _POPULAR:
             found.append(Popular(times))
         return found

@@ -270,7 +270,7 @@ class _Speech:
         x = self.name.it if self.is_named else self.name.this
         return (
             f"{_capital(x)} {self.name.verb('has', 'have')} been chosen {popular.times:,} times "
-            "by other customers."
+            "so far."
         )
 
     def unspoken(self, unspoken: Unspoken) -> str:

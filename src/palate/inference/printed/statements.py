@@ -207,7 +207,7 @@ class Filed:
 
 @dataclass(frozen=True, slots=True)
 class Popular:
-    """How often the item was chosen in training; said to somebody of whom nothing is known."""
+    """How often the item was chosen in training, where no event of the user speaks for it."""
 
     times: int
 
