@@ -1,11 +1,13 @@
 """The figures of explanations in print, and checks that find what is false."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from palate import Dataset, Recommender
+from palate.data.prepare import prepare
 from palate.inference.printed.statements import (
     Because,
     Described,
@@ -75,3 +77,19 @@ def test_a_complaint_is_found_by_its_rating_and_by_its_words(neighbours: Recomme
     for text, place in (("It is lovely.", displeased), ("It is awful junk.", pleased)):
         bad = replace(good, quote=Quote(text, place, 5.0))
         assert checks.complaints([bad], history) == [text]
+
+
+@pytest.mark.real
+def test_explanations_of_real_reviews_hold_and_quote_no_complaint(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    folder = shared_data / "amazon14_instruments_reviews"
+    if not folder.is_dir():
+        pytest.skip(f"not run: no {folder}")
+    prepare(str(folder), tmp_path / "data")
+    model = Recommender.train(Dataset.load(tmp_path / "data"), "itemknn")
+    figures = evaluate_printed(model, "test", 80).figures["printed"]
+    assert figures["complaints"] == 0
+    assert figures["statement_precision"] >= 0.9
+    assert figures["reason_named"] >= 0.9
+    assert figures["quoted"] > 0.4
