@@ -24,6 +24,7 @@ VERBS: dict[str, set[str]] = {
     "join": {"datasets", "--out", "--name", "--seed"},
     "train": {
         *("dataset", "model", "--recipe", "--seed", "--fit", "--start", "--prompts", "--set"),
+        *("--llm", "--llm-model"),
         *WHERE,
     },
     "evaluate": {"model", "--task", "--split", "--json", *WHERE},

@@ -233,7 +233,7 @@ def recipes_of_form(form: str) -> list[str]:
 def _recipes() -> Mapping[str, Recipe]:
     """Return the recipes of the package that train a language model."""
     recipes = {name: load_recipe(name) for name in recipe_names()}
-    return {name: recipe for name, recipe in recipes.items() if recipe.baseline is None}
+    return {name: recipe for name, recipe in recipes.items() if recipe.learns_language}
 
 
 def _families(recipe: Recipe) -> list[str]:

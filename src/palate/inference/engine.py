@@ -30,6 +30,7 @@ from palate.inference.item_encoder import ItemEncoder
 from palate.inference.item_events import ItemEvent, history_of
 from palate.inference.language_model_encoder import LanguageModelEncoder
 from palate.inference.model_folder import TrainedModel, load_versioned
+from palate.inference.prompting.reranker import Reranker
 from palate.inference.ranking import nearest, rank, scores_of_all
 from palate.inference.reasons import reasons
 from palate.inference.request import NOBODY, Answer, Reason, Request
@@ -73,17 +74,21 @@ class Engine:
         """
         self.trained, self.version = trained, version
         self.capabilities = Capabilities(trained, forms)
-        model = trained.language_model
+        base = trained.base
+        model = base.language_model
         if model is not None:
             model.model.train(mode=False)
         items = None if model is None else ItemEncoder(model)
         self.catalogue = ItemCatalogue(trained.dataset.catalog, items)
         """Items by id and by row, and their updates."""
         self._texts = (
-            None if model is None or model.model.text is None else GroundedAnswers(trained, model)
+            None if model is None or model.model.text is None else GroundedAnswers(base, model)
         )
         titles = None if self._texts is None else TitleSearch(self._texts)
-        self._histories = _encoder_of(trained, titles)
+        self._histories = _encoder_of(base, titles)
+        prompted = trained.prompted
+        self.prompting = None if prompted is None else Reranker(prompted, trained.dataset)
+        """Asks a language model about the lists; None where none is prompted."""
         self._cache = UserStateCache(cache_bytes)
 
     @classmethod
@@ -183,14 +188,19 @@ class Engine:
         answers: list[Answer] = []
         for start in range(0, len(requests), _AT_ONCE):
             some = requests[start : start + _AT_ONCE]
-            answers += self._answers(state, some, self._states(state, some))
+            if self.prompting is None:
+                answers += self._answers(state, some, self._states(state, some))
+            else:
+                answers += self._prompted(state, some, self.prompting)
         return answers
 
     def answer_known(self, requests: Sequence[Request]) -> list[Answer | None]:
         """Return the answers from cached user states, None where the cache has no state.
 
-        The requests must have passed :meth:`check`.
+        The requests must have passed :meth:`check`. A prompted model has to be asked each time.
         """
+        if self.prompting is not None:
+            return [None] * len(requests)
         state = self.catalogue.state
         users = self._cache.get([self._key(state, request) for request in requests])
         known = [place for place, user in enumerate(users) if user is not None]
@@ -205,7 +215,7 @@ class Engine:
     def scores(self, requests: Sequence[Request]) -> Float[np.ndarray, "requests items"]:
         """Return the vector score of every item for each request, without exclusions.
 
-        Evaluations with full ranking use it.
+        Evaluations with full ranking use it. Those of a prompted model are its base's.
         """
         state = self.catalogue.state
         by_vectors = [replace(request, form="set") for request in requests]
@@ -245,6 +255,8 @@ class Engine:
         if "search" in self.tasks:
             return replace(request, family="search", context=words)
         found = self.catalogue.find_titles(words, _TITLES)
+        if self.prompting is not None:
+            request = replace(request, prompt=words)
         return replace(request, candidates=found, fallback="titles")
 
     def search(self, words: str, request: Request | None = None) -> Answer:
@@ -268,7 +280,7 @@ class Engine:
                 hint="A language model can, by ID and content: palate train DATASET MODEL "
                 "--recipe urm",
             )
-        if self.trained.language_model is None:
+        if self.trained.base.language_model is None:
             alone = Request(History(item_rows=np.asarray([item_row])), n)
             return self._answers(state, [alone], self._states(state, [alone]))[0]
         found = nearest(state, item_row, n)
@@ -411,6 +423,14 @@ class Engine:
         for key, user in made.items():
             self._cache.put(key, user)
         return [user or made[key] for key, user in zip(keys, found, strict=True)]
+
+    def _prompted(
+        self, state: CatalogueState, requests: Sequence[Request], prompting: Reranker
+    ) -> list[Answer]:
+        """Return the answers of a language model that is asked about the lists of its base."""
+        wider = [prompting.for_base(request, len(state)) for request in requests]
+        below = self._answers(state, wider, self._states(state, wider))
+        return prompting.answers(state, requests, below)
 
     def _key(self, state: CatalogueState, request: Request) -> tuple[object, ...]:
         """Return the cache key of a user state; with a search it includes the catalogue state."""

@@ -26,11 +26,13 @@ from palate.inference.text_results import Explained, Rated
 from palate.language.prompts import load_prompts
 from palate.language.tasks.task import Wordings
 from palate.language.tasks.yes_no import YesNo
+from palate.llm.speaker import Speaker
 from palate.models.device import Precision, choose_device
 from palate.models.trainable_state import merged
 from palate.recommender.events import Event, Ids, as_list, item_events
 from palate.recommender.fit import TrainingRun
 from palate.recommender.lists import ItemList, ItemLists, ItemReason, RankedItem
+from palate.recommender.prompted import check_prompting, checked_speaker
 from palate.training.loop import Report
 from palate.training.recipe import Recipe, load_recipe
 from palate.types import History, Ranking
@@ -67,6 +69,8 @@ class Recommender:
         encoding: Callable[[int, int], None] | None = None,
         device: str = "auto",
         precision: Precision = "auto",
+        llm: str | Speaker | None = None,
+        llm_model: str = "",
     ) -> "Recommender":
         """Train the system of a recipe.
 
@@ -90,19 +94,28 @@ class Recommender:
             precision: of matrix products; ``auto`` learns in bfloat16 where that is faster. It
                 outweighs what the recipe says of its backbone.
 
+            llm: who is asked by a recipe without training: the URL of an endpoint, a folder of
+                weights, ``identity`` or ``shuffle``, or a speaker; the last cannot be saved.
+            llm_model: the name of the model at an endpoint.
+
         Raises:
-            ConfigError: when there is no such device, the recipe or the prompts cannot be used, or
-                ``start`` is a baseline.
+            ConfigError: when there is no such device, the recipe or the prompts cannot be used,
+                ``start`` is a baseline, or a recipe without training has nobody to ask.
+            MissingExtraError: when a package is missing that the recipe needs.
         """
         on = choose_device(device, precision)
-        chosen = _loaded_recipe(recipe)
+        chosen, data = _loaded_recipe(recipe), _checked_dataset(dataset)
+        name = chosen.title if isinstance(recipe, Recipe) else str(recipe)
+        wordings = None if prompts is None else Path(prompts)
         run = TrainingRun(
-            _checked_dataset(dataset),
+            data,
             chosen.in_precision(precision),
-            name=chosen.title if isinstance(recipe, Recipe) else str(recipe),
+            name=name,
+            speaker=checked_speaker(chosen, llm, llm_model, name),
+            prompt_texts=check_prompting(chosen, data, wordings),
             seed=_checked_seed(seed),
             start=None if start is None else start.trained,
-            prompts=None if prompts is None else load_prompts(Path(prompts)),
+            prompts=load_prompts(wordings) if wordings and chosen.prompting is None else None,
             folder=None if folder is None else Path(folder),
             report=report,
             encoding=encoding,
@@ -547,7 +560,7 @@ class Recommender:
     @property
     def scores_everything(self) -> bool:
         """Whether one pass scores the whole catalogue; searches for codes or titles do not."""
-        return self.form == "set"
+        return self.form == "set" and self.trained.prompted is None
 
 
 @dataclass(frozen=True)
