@@ -27,7 +27,7 @@ VERBS: dict[str, set[str]] = {
         *("--llm", "--llm-model"),
         *WHERE,
     },
-    "evaluate": {"model", "--task", "--split", "--json", *WHERE},
+    "evaluate": {"model", "--task", "--split", "--users", "--json", *WHERE},
     "compare": {"models", "--split", *WHERE},
     "recommend": {
         *("model", "--user", "-n", "--prompt", "--history", "--form", "--json"),

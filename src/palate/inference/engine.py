@@ -30,6 +30,7 @@ from palate.inference.item_encoder import ItemEncoder
 from palate.inference.item_events import ItemEvent, history_of
 from palate.inference.language_model_encoder import LanguageModelEncoder
 from palate.inference.model_folder import TrainedModel, load_versioned
+from palate.inference.prompting.conventional import RELATIONS, Relation
 from palate.inference.prompting.reranker import Reranker
 from palate.inference.ranking import nearest, rank, scores_of_all
 from palate.inference.reasons import reasons
@@ -347,9 +348,31 @@ class Engine:
 
         Raises:
             NotTrainedError: when the model was not trained to summarise.
+            NoReplyError: when a language model that is asked does not answer.
         """
+        if self.prompting is not None:
+            return self.prompting.conventional.summarise(text)
         self.capabilities.check_words("summary")
         return self.texts.summarise(text)
+
+    def relations(self, item_row: int, wanted: Sequence[str] = RELATIONS) -> tuple[Relation, ...]:
+        """Return what the description of an item states of it, in its own words.
+
+        Raises:
+            NotTrainedError: when no language model is prompted.
+            NoReplyError: when it does not answer.
+        """
+        if self.prompting is None:
+            raise NotTrainedError(
+                f"{self.name!r} was not made to read relations out of texts.",
+                hint="Ask a language model: palate train DATASET MODEL --recipe zero-shot --llm "
+                "URL|FOLDER",
+            )
+        view = self.catalogue.state.views[item_row]
+        if not view.description:
+            return ()
+        title = view.title or "this item"
+        return self.prompting.conventional.relations(title, view.description, wanted)
 
     def profile(self, history: History) -> str:
         """Describe in one sentence what a user with this history likes.

@@ -20,6 +20,7 @@ from palate.inference.engine import Engine
 from palate.inference.filters import ItemFilter
 from palate.inference.item_events import ItemEvent, unknown_items
 from palate.inference.model_folder import TrainedModel, load_versioned, save_model
+from palate.inference.prompting.conventional import RELATIONS, Relation
 from palate.inference.request import NOBODY, Answer, Reason, Request
 from palate.inference.text_answers import TextAnswers
 from palate.inference.text_results import Explained, Rated
@@ -411,6 +412,16 @@ class Recommender:
         """
         return self.engine.summarise(text)
 
+    def relations(self, item_id: str, wanted: Sequence[str] = RELATIONS) -> tuple[Relation, ...]:
+        """Return what the description of an item states of it, as a prompted model reads it.
+
+        Raises:
+            UnknownItemError: when the item is not in the catalogue.
+            NotTrainedError: when no language model is prompted.
+            NoReplyError: when it does not answer.
+        """
+        return self.engine.relations(self.engine.catalogue.row_of(item_id), wanted)
+
     def profile(self, user: str | None, *, history: Sequence[Event] | Ids | None = None) -> str:
         """Describe in one sentence what a user likes.
 
@@ -542,9 +553,18 @@ class Recommender:
         return bool(self.engine.forms)
 
     def evaluate(
-        self, part: PartName = "test", *, progress: Callable[[int, int], None] | None = None
+        self,
+        part: PartName = "test",
+        *,
+        users: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Evaluation:
         """Evaluate the model on its own dataset by full ranking.
+
+        Args:
+            part: ``valid`` or ``test``.
+            users: judge at most so many, drawn at random but the same for every model.
+            progress: called with the number of users done and of all.
 
         Raises:
             ConfigError: when there is no such part, or it learned from it (see ``fit`` of
@@ -555,7 +575,7 @@ class Recommender:
                 f"There is no part {part!r} to evaluate on.",
                 hint=f"Parts: {', '.join(get_args(PartName))}.",
             )
-        return evaluate(self.by_rows, self.dataset, part, progress=progress)
+        return evaluate(self.by_rows, self.dataset, part, users=users, progress=progress)
 
     @property
     def scores_everything(self) -> bool:

@@ -250,8 +250,8 @@ class PromptedSystem:
     """Where the speaker is; its name alone where it was given as an object."""
     given: Speaker | None = field(default=None, repr=False)
     """A speaker that was given as an object; it cannot be saved."""
-    tasks: tuple[str, ...] = ("next-item",)
-    """Families of prompts that it answers; whatever else is wanted can be said in free words."""
+    tasks: tuple[str, ...] = ("next-item", "summary")
+    """Families of prompts that it answers; what else is wanted of a list can be said in words."""
     forms: tuple[Literal["set"], ...] = ("set",)
     reads_words: bool = True
     is_personal: bool = True

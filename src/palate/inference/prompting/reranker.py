@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from palate.data.dataset import Dataset
 from palate.inference.catalogue_state import CatalogueState
+from palate.inference.prompting.conventional import Conventional
 from palate.inference.prompting.grounding import Grounding, drawn_to, names_of
 from palate.inference.prompting.reader import Reader, Values
 from palate.inference.prompting.tally import Tally
@@ -188,6 +189,11 @@ class Reranker:
         texts = [each.text.strip() if isinstance(each, Reply) else "" for each in outcomes]
         self.tally.count(missing, texts.count(""))
         return texts
+
+    @cached_property
+    def conventional(self) -> Conventional:
+        """Summaries and relations of single texts, by the same speaker, counted with the rest."""
+        return Conventional(self._system.speaker, self._system.prompts, self.tally)
 
     @cached_property
     def _reader(self) -> Reader:

@@ -60,7 +60,7 @@ def load_prompt_texts(path: Path | None = None) -> dict[str, str]:
     return texts | _checked(tables)
 
 
-def filled(text: str, **values: str) -> str:
+def filled(text: str, /, **values: str) -> str:
     """Return a text with its slots filled in, once: what is filled in may hold braces.
 
     >>> filled("I chose {last}.", last='"{last} Lamp"')
