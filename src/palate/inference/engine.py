@@ -297,10 +297,12 @@ class Engine:
         """Return, for each item, the ``n`` most important events of the request's history.
 
         The items are scored again without each of the newest events, in one pass. A fallback to
-        popular items has no reasons.
+        popular items has no reasons. Those of a prompted model are why its base found the items.
         """
-        rows = np.asarray(item_rows, dtype=np.int64)
-        return reasons(self._histories, self.catalogue.state, request, rows, n)
+        rows, state = np.asarray(item_rows, dtype=np.int64), self.catalogue.state
+        if self.prompting is not None:
+            request = self.prompting.for_base(request, len(state))
+        return reasons(self._histories, state, request, rows, n)
 
     # --- Text answers
 
