@@ -84,3 +84,14 @@ def test_the_command_line_trains_and_judges(tiny_shop: Dataset, tmp_path: Path) 
     assert told["users"] == 8
     assert set(told["prompting"]) == {"base", "chance", "record"}
     assert told["prompting"]["record"]["counts"]["questions read by letters"] == 16
+
+
+def test_the_command_line_shows_what_would_be_asked(tiny_shop: Dataset, tmp_path: Path) -> None:
+    Recommender.train(tiny_shop, "llmrank", llm="shuffle").save(tmp_path / "model")
+    shown = CliRunner().invoke(app, ["prompts", str(tmp_path / "model"), "--user", "u3"])
+    assert shown.exit_code == 0, shown.output
+    assert "For a list of u3 it asks 3 prompts:" in shown.output
+    assert "Note that the last choice was" in shown.output
+    told = CliRunner().invoke(app, ["prompts", str(tmp_path / "model"), "--user", "u3", "--json"])
+    asked = json.loads(told.output)["prompts"]
+    assert [each["scored"] for each in asked] == [True] * 3

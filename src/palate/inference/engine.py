@@ -41,6 +41,7 @@ from palate.inference.title_search import TitleSearch
 from palate.inference.user_state import CacheCounts, UserState, UserStateCache, fingerprint
 from palate.language.tasks.choice import Choice
 from palate.language.tasks.yes_no import YesNo
+from palate.llm.request import SpeakerRequest
 from palate.models.device import Device, choose_device
 from palate.training.system import Blend
 from palate.types import History, Ranking
@@ -456,6 +457,21 @@ class Engine:
         wider = [prompting.for_base(request, len(state)) for request in requests]
         below = self._answers(state, wider, self._states(state, wider))
         return prompting.answers(state, requests, below)
+
+    def prompts(self, request: Request) -> list[SpeakerRequest]:
+        """Return what a prompted model would ask for one list, and ask nothing.
+
+        Raises:
+            NotTrainedError: when no language model is prompted.
+        """
+        if self.prompting is None:
+            raise NotTrainedError(
+                f"{self.name!r} asks no other language model.",
+                hint='Recipes that ask one are listed under "Prompting" by: palate recipes',
+            )
+        state, wider = self.catalogue.state, self.prompting.for_base(request, len(self.catalogue))
+        (below,) = self._answers(state, [wider], self._states(state, [wider]))
+        return self.prompting.prompts(state, request, below)
 
     def _key(self, state: CatalogueState, request: Request) -> tuple[object, ...]:
         """Return the cache key of a user state; with a search it includes the catalogue state."""

@@ -275,6 +275,18 @@ def test_ids_never_stand_in_a_prompt(tiny_shop: Dataset) -> None:
             assert not words & ids
 
 
+@pytest.mark.parametrize("name", PROMPTING)
+def test_what_is_shown_is_what_is_asked(name: str, tiny_shop: Dataset) -> None:
+    from palate.inference.request import Request
+
+    speaker = Scripted(lambda request: "", by_title(length))
+    model = prompted(tiny_shop, name, speaker)
+    shown_ = model.engine.prompts(Request(model.history("u1")))
+    assert not speaker.asked
+    model.recommend("u1", 10)
+    assert [each.key for each in speaker.asked][: len(shown_)] == [each.key for each in shown_]
+
+
 # --- controls -----------------------------------------------------------------------------------
 
 

@@ -65,6 +65,25 @@ class Reranker:
             for place, (request, answer) in enumerate(zip(requests, below, strict=True))
         ]
 
+    def prompts(
+        self, state: CatalogueState, request: Request, below: Answer
+    ) -> list[SpeakerRequest]:
+        """Return what would be asked for one list, in order, and ask nothing.
+
+        What the model is to say first is missing from what comes after it.
+        """
+        asked, writer = _asked(request, below), self._writer
+        first = []
+        if self._settings.profile == "words":
+            first.append(writer.profile_request(state, asked))
+        if self._settings.reasoning:
+            first.append(writer.reasoning_request(state, asked, ""))
+        views = [View(0, ())] if self._settings.form == "say" else self._views(0, asked)
+        return first + [
+            writer.question(state, asked, view.shown, self._kind, Thoughts()).request
+            for view in views
+        ]
+
     def _answer(
         self,
         state: CatalogueState,
@@ -90,12 +109,7 @@ class Reranker:
         thoughts = self._thoughts(state, asked)
         if self._settings.form == "say":
             return self._said(state, asked, thoughts)
-        most = self._settings.candidates
-        views = [
-            view
-            for place, each in enumerate(asked)
-            for view in views_of(place, min(len(each.rows), most), self._settings, each.seed)
-        ]
+        views = [view for place, each in enumerate(asked) for view in self._views(place, each)]
 
         def write(view: View, kind: AnswerKind) -> Question:
             return self._writer.question(state, asked[view.of], view.shown, kind, thoughts[view.of])
@@ -105,6 +119,10 @@ class Reranker:
         for view, value in zip(views, read, strict=True):
             values[view.of].append((view, value))
         return [self._list(each, values[place]) for place, each in enumerate(asked)]
+
+    def _views(self, place: int, asked: Asked) -> list[View]:
+        candidates = min(len(asked.rows), self._settings.candidates)
+        return views_of(place, candidates, self._settings, asked.seed)
 
     def _list(self, asked: Asked, read: Sequence[tuple[View, Values | None]]) -> Ranking | None:
         candidates = min(len(asked.rows), self._settings.candidates)
