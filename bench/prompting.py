@@ -1,6 +1,6 @@
 """Prompting without training: a small language model among twenty, beside chance and what counts.
 
-    .venv/bin/python bench/prompting.py --llm FOLDER|URL [--llm-model NAME] [--users 24]
+    .venv/bin/python bench/prompting.py --llm FOLDER|URL [--llm-model NAME] [--users 20]
 
 LLMRank's test: the item that came next stands among nineteen that the user never had, drawn at
 random. Each recipe puts the twenty in order through the protocol that judges every recommender;
@@ -63,8 +63,8 @@ def main() -> None:
     arguments.add_argument("--llm", required=True, help="a folder of weights, or a URL")
     arguments.add_argument("--llm-model", default="", help="its name at the URL")
     arguments.add_argument("--data", default="ml-100k")
-    arguments.add_argument("--users", type=int, default=24)
-    arguments.add_argument("--curve", type=int, default=12, help="users of the position curve")
+    arguments.add_argument("--users", type=int, default=20)
+    arguments.add_argument("--curve", type=int, default=10, help="users of the position curve")
     chosen_ = arguments.parse_args()
     options = options_of("prompting", chosen_)
     dataset = Dataset.load(real_data(options, chosen_.data))
@@ -107,6 +107,7 @@ def of_twenty(dataset: Dataset, twenty: Candidates, speaker: Speaker) -> dict[st
         seconds = time.perf_counter() - started
         gains = np.where(ranks < 10, 1 / np.log2(ranks + 2), 0.0)
         ndcg[label] = float(gains.mean())
+        console.print(f"{label}: NDCG@10 {with_error(gains)} in {seconds:.0f} s")
         prompting = model.engine.prompting
         counts: Counter[str] = Counter() if prompting is None else prompting.tally.counts
         table.add_row(
