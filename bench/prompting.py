@@ -191,7 +191,7 @@ def read_at(
 
     views = [View(number, tuple(range(CANDIDATES))) for number in range(len(asked))]
     found = Reader(speaker, Tally()).read(views, "letters", write)
-    return [each for each in found if each is not None]
+    return [each.values for each in found if each is not None]
 
 
 # --- validity -----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from palate.llm.place import SpeakerPlace
 from palate.llm.speaker import Speaker
 from palate.models.baselines import BaselineConfig, Fitting, fit_baseline
 from palate.models.device import Device, choose_device
-from palate.recommender.prompted import prompted_system
+from palate.recommender.prompted import prompted_system, tuned
 from palate.recommender.validation import (
     MEASURE,
     next_item_validation,
@@ -92,7 +92,7 @@ class TrainingRun:
             return Found(self._fitted(self.recipe.baseline, dataset))
         if self.recipe.prompting is not None:
             base = self._base(self.recipe.prompting)
-            return Found(self._prompted(base, base.found().trained))
+            return Found(tuned(self._prompted(base, base.found().trained), self.seed))
         teacher = self._teacher()
         taught = None if teacher is None else teacher.found()
         system, mixtures = self._built(dataset, taught)
@@ -107,7 +107,8 @@ class TrainingRun:
         """Train again from scratch on the larger training part, with the settings found before."""
         if self.recipe.prompting is not None:
             base = self._base(self.recipe.prompting)
-            return self._prompted(base, base.refitted(Found(found.trained.base)))
+            again = replace(self, recipe=found.trained.recipe)
+            return again._prompted(base, base.refitted(Found(found.trained.base)))
         larger, before = self.dataset.with_train_through(self.fit), found.trained.language_model
         if self.recipe.baseline is not None:
             return self._fitted(self.recipe.baseline, larger, found.trained.epochs)

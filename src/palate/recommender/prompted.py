@@ -1,12 +1,22 @@
 """A prompted model in place of a trained one: checked before its base is fitted, made after."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from palate.data.dataset import Dataset
+import numpy as np
+
+from palate.data.dataset import Cases, Dataset
 from palate.errors import ConfigError
+from palate.evaluation.metrics import hit_matrix, ndcg, pad
+from palate.inference.engine import Engine
+from palate.inference.model_folder import TrainedModel
+from palate.inference.prompting.reranker import Reranker
 from palate.inference.prompting.texts import load_prompt_texts
+from palate.inference.request import Request
 from palate.llm.budget import Limits, Prices
+from palate.llm.cache import Cached
 from palate.llm.place import SpeakerPlace
 from palate.llm.speaker import Speaker
 from palate.models.baselines import Baseline
@@ -92,6 +102,51 @@ def prompted_system(
     place = speaker if isinstance(speaker, SpeakerPlace) else SpeakerPlace(speaker.name)
     given = None if isinstance(speaker, SpeakerPlace) else speaker
     return PromptedSystem(base, *named, settings, prompts, place, given)
+
+
+def tuned(trained: TrainedModel, seed: int) -> TrainedModel:
+    """Return the model with the weight of its base that is best on some validation users.
+
+    What a model says does not depend on that weight: it is asked once, and its replies are
+    remembered while the weights are tried. Of equal weights the one nearest to the base is kept.
+    """
+    prompted, settings = trained.prompted, trained.recipe.prompting
+    assert prompted is not None
+    assert settings is not None
+    cases = trained.dataset.cases("valid").sample(
+        settings.tuning_users, np.random.default_rng(seed)
+    )
+    if not settings.tuning_users or not len(cases):
+        return trained
+    name, values = ("gamma", _GAMMAS) if settings.form == "say" else ("mix", _MIXES)
+    with TemporaryDirectory() as replies:
+        asking = replace(prompted, given=Cached(prompted.speaker, Path(replies)))
+        engine, log = Engine(replace(trained, system=asking)), []
+        for value in values:
+            tried = settings.model_copy(update={name: value})
+            engine.prompting = Reranker(replace(asking, settings=tried), trained.dataset)
+            log.append({name: value, "NDCG@10": _gain(engine, cases)})
+    best = max(log, key=lambda entry: entry["NDCG@10"])[name]
+    # It is chosen, and so from now on a setting like any other.
+    chosen = settings.model_copy(update={name: best, "tuning_users": 0})
+    return replace(
+        trained,
+        recipe=trained.recipe.model_copy(update={"prompting": chosen}),
+        system=replace(prompted, settings=chosen),
+        log=[*trained.log, *log],
+    )
+
+
+def _gain(engine: Engine, cases: Cases) -> float:
+    answers = engine.answer([Request(history) for history in cases.histories])
+    targets = pad([np.unique(rows) for rows in cases.targets])
+    hits = hit_matrix(pad([answer.rows for answer in answers]), targets)
+    return float(ndcg(hits, (targets >= 0).sum(axis=1), 10).mean())
+
+
+_MIXES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+_GAMMAS = (99.0, 20.0, 5.0, 2.0, 0.99, 0.5, 0.25, 0.0)
+"""Those of BIGRec's two ranges."""
 
 
 def _limits(spending: SpendingConfig) -> tuple[Limits, Prices]:

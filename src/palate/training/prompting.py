@@ -81,6 +81,8 @@ class PromptingConfig(BaseModel):
     """Tokens in which the model may think first; they are shown to nobody but itself."""
     top: NonNegativeInt = 0
     """Indices asked for at most; 0 means all."""
+    tuning_users: NonNegativeInt = 0
+    """Users of the validation part by whom ``mix`` or ``gamma`` is chosen; 0 takes it as it is."""
     mix: float = Field(default=1.0, ge=0, le=1)
     """Weight of the model's log-probability of a title against the base's."""
     normalise: bool = False
@@ -121,6 +123,7 @@ class PromptingConfig(BaseModel):
         lists, says = self.form == "list", self.form == "say"
         indices, titles = lists and self.read == "indices", lists and self.read == "titles"
         why = f"form is {self.form!r}"
+        chosen = "it is chosen on the validation part (tuning_users)" if self.tuning_users else ""
         found = {
             "read": "" if lists else why,
             "group": why if not lists else "the titles are not shown" if titles else "",
@@ -128,9 +131,10 @@ class PromptingConfig(BaseModel):
             "orders": why if says else "the titles are not shown" if titles else "",
             "order": why if says else "the titles are not shown" if titles else "",
             "top": "" if indices else f"read is {self.read!r}" if lists else why,
-            "mix": "" if titles else f"read is {self.read!r}" if lists else why,
+            "mix": chosen if titles else f"read is {self.read!r}" if lists else why,
+            "tuning_users": "" if titles or says else "there is nothing to tune",
             "normalise": "" if titles else f"read is {self.read!r}" if lists else why,
-            "gamma": "" if says else why,
+            "gamma": chosen if says else why,
             "say_tokens": "" if says else why,
             "example_candidates": "there are no examples"
             if not self.examples
@@ -158,5 +162,8 @@ class PromptingConfig(BaseModel):
         parts += [f"{self.examples} examples"] if self.examples else []
         parts += [f"profile of {self.profile}"] if self.profile != "none" else []
         parts += [f"reasons in {self.reasoning} tokens"] if self.reasoning else []
-        parts += [f"mixed {self.mix:g} to {1 - self.mix:g}"] if self.mix < 1 else []
+        if self.tuning_users:
+            parts.append("its weight chosen on the validation part")
+        elif self.mix < 1:
+            parts.append(f"mixed {self.mix:g} to {1 - self.mix:g}")
         return "; ".join(["nothing is trained but the base", *parts])

@@ -32,8 +32,11 @@ ALL = (
 
 
 def recipe(name: str, *settings: str) -> Recipe:
+    """Return a recipe whose base is fitted at once, and whose weight is not tuned."""
     if name == "d3" and not any("base" in each for each in settings):
         settings = ("prompting.base=itemknn", *settings)
+    if name in ("d3", "bigrec") and not any("tuning" in each for each in settings):
+        settings = ("prompting.tuning_users=0", *settings)
     return load_recipe(name, settings)
 
 
@@ -210,6 +213,49 @@ def test_nothing_that_was_said_is_a_title(tiny_shop: Dataset) -> None:
     assert found.item_ids == base.item_ids
     assert found.fallback == "base"
     assert counts(model)["lists of the base: no answer"] == 1
+
+
+def liking_the_true_one(shop: Dataset) -> Scripted:
+    """A speaker that knows what came next in the validation part."""
+    titles = shop.catalog.titles()
+    cases = shop.cases("valid")
+    after = {
+        titles[int(history.item_rows[-1])]: titles[int(targets[0])]
+        for history, targets in zip(cases.histories, cases.targets, strict=True)
+    }
+
+    def knows(request: SpeakerRequest) -> str:
+        lines = request.messages[-1].content.splitlines()
+        last = [line for line in lines if re.match(r"\d+\. ", line)][-1]
+        return after.get(str(json.loads(re.findall(r"\".*?\"", last)[0])), "")
+
+    return Scripted(
+        lambda request: knows(request) or "nothing",
+        lambda request: [0.0 if each == knows(request) else -30.0 for each in request.choices],
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "weight", "of_base"), [("d3", "mix", 0.0), ("bigrec", "gamma", 99)]
+)
+def test_the_weight_of_the_base_is_chosen_on_the_validation_part(
+    name: str, weight: str, of_base: float, tiny_shop: Dataset, tmp_path: Path
+) -> None:
+    speaker = liking_the_true_one(tiny_shop)
+    knowing = prompted(tiny_shop, name, speaker, "prompting.tuning_users=20")
+    # However many weights were tried, each of the twenty was asked once.
+    assert len(speaker.asked) == len({request.key for request in speaker.asked}) <= 20
+    ignorant = prompted(tiny_shop, name, "identity", "prompting.tuning_users=20")
+    for model, is_base in ((knowing, False), (ignorant, True)):
+        settings = model.trained.recipe.prompting
+        assert settings is not None
+        assert (getattr(settings, weight) == of_base) == is_base
+        assert settings.tuning_users == 0
+        assert max(entry["NDCG@10"] for entry in model.trained.log) > 0  # type: ignore[type-var]
+    best = {entry[weight]: entry["NDCG@10"] for entry in knowing.trained.log}
+    assert best[getattr(knowing.trained.recipe.prompting, weight)] > best[of_base]  # type: ignore[operator]
+    ignorant.save(tmp_path / "model")
+    assert Recommender.load(tmp_path / "model").trained.recipe == ignorant.trained.recipe
 
 
 # --- what the prompt holds ----------------------------------------------------------------------
@@ -425,6 +471,9 @@ def test_settings_that_lead_nowhere_are_refused(
         ("bigrec", "prompting.orders=2"),
         ("d3", "prompting.order=base"),
         ("cot", "prompting.profile_tokens=9"),
+        ("d3", "prompting.mix=0.5"),
+        ("bigrec", "prompting.gamma=2.0"),
+        ("zero-shot", "prompting.tuning_users=9"),
     ],
 )
 def test_a_setting_that_nothing_reads_is_refused(name: str, override: str) -> None:

@@ -1,7 +1,7 @@
 """How answers are read: by log-probability where it can be trusted, else as a list of numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -14,8 +14,16 @@ from palate.llm.reply import ChoiceScores, NoReplyError, Outcome, Reply
 from palate.llm.request import SpeakerRequest
 from palate.llm.speaker import Speaker
 
-Values = Float[np.ndarray, " shown"]
-"""A value of each candidate of a view, higher is better; NaN for one that was not named."""
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """What an answer says of the candidates of a view."""
+
+    values: Float[np.ndarray, " shown"]
+    """Higher is better; NaN for one that was not named."""
+    kind: AnswerKind
+    """What it was read as, which need not be what was asked for first."""
+
 
 Write = Callable[[View, AnswerKind], Question]
 
@@ -43,8 +51,8 @@ class Reader:
             self.tally.book(outcome)
         return outcomes
 
-    def read(self, views: Sequence[View], kind: AnswerKind, write: Write) -> list[Values | None]:
-        """Return the values of each view; None where no answer could be read."""
+    def read(self, views: Sequence[View], kind: AnswerKind, write: Write) -> list[Read | None]:
+        """Return what is said of each view; None where no answer could be read."""
         if kind == "indices":
             return self._indices(views, write)
         questions = [write(view, kind) for view in views]
@@ -55,15 +63,13 @@ class Reader:
         ]
         if kind == "marks":
             return [
-                self._mark_said(outcome) if values is None else values
-                for outcome, values in zip(outcomes, found, strict=True)
+                self._mark_said(outcome) if one is None else one
+                for outcome, one in zip(outcomes, found, strict=True)
             ]
         # Where a reply came without scores, the same is asked as a list of numbers.
         again = [n for n, each in enumerate(outcomes) if found[n] is None and _came(each)]
-        for place, values in zip(
-            again, self._indices([views[n] for n in again], write), strict=True
-        ):
-            found[place] = values
+        for place, one in zip(again, self._indices([views[n] for n in again], write), strict=True):
+            found[place] = one
         return found
 
     def _scored(self, requests: Sequence[SpeakerRequest], kind: AnswerKind) -> list[Outcome | None]:
@@ -92,31 +98,31 @@ class Reader:
 
     def _of_scores(
         self, kind: AnswerKind, outcome: Outcome | None, question: Question
-    ) -> Values | None:
+    ) -> Read | None:
         if not isinstance(outcome, Reply) or outcome.scores is None:
             return None
         self.tally.count(f"questions read {_READ[kind]}")
         scores = outcome.scores
         if kind == "marks":
-            return np.asarray([expected_mark(scores)])
+            return Read(np.asarray([expected_mark(scores)]), kind)
         values = np.asarray(scores.per_token if self._per_token else scores.logprobs, dtype=float)
         values[np.isneginf(values)] = np.nan
         values = values[list(question.choice_of)]
         self.tally.count("candidates not named", int(np.isnan(values).sum()))
-        return values
+        return Read(values, kind)
 
-    def _mark_said(self, outcome: Outcome | None) -> Values | None:
+    def _mark_said(self, outcome: Outcome | None) -> Read | None:
         if isinstance(outcome, Reply) and outcome.value in MARKS:
             self.tally.count("questions read by marks as they are said")
-            return np.asarray([float(str(outcome.value))])
+            return Read(np.asarray([float(str(outcome.value))]), "marks")
         self.tally.count("questions without an answer that fits")
         return None
 
-    def _indices(self, views: Sequence[View], write: Write) -> list[Values | None]:
+    def _indices(self, views: Sequence[View], write: Write) -> list[Read | None]:
         outcomes = self.ask([write(view, "indices").request for view in views])
         return [self._order(outcome, view) for outcome, view in zip(outcomes, views, strict=True)]
 
-    def _order(self, outcome: Outcome, view: View) -> Values | None:
+    def _order(self, outcome: Outcome, view: View) -> Read | None:
         value = outcome.value if isinstance(outcome, Reply) else None
         if not isinstance(value, Mapping):
             self.tally.count("questions without an answer that fits")
@@ -126,10 +132,10 @@ class Reader:
         values = order_values(said, len(view.shown))
         self.tally.count("numbers said twice", len(said) - len(set(said)))
         self.tally.count("candidates not named", int(np.isnan(values).sum()))
-        return values
+        return Read(values, "indices")
 
 
-def order_values(said: Sequence[int], candidates: int) -> Values:
+def order_values(said: Sequence[int], candidates: int) -> Float[np.ndarray, " shown"]:
     """Return minus the place of the first mention of each of the numbers from 1 on.
 
     >>> order_values([2, 2, 1], 3).tolist()

@@ -15,7 +15,7 @@ from palate.data.dataset import Dataset
 from palate.inference.catalogue_state import CatalogueState
 from palate.inference.prompting.conventional import Conventional
 from palate.inference.prompting.grounding import Grounding, drawn_to, names_of
-from palate.inference.prompting.reader import Reader, Values
+from palate.inference.prompting.reader import Read, Reader
 from palate.inference.prompting.tally import Tally
 from palate.inference.prompting.views import View, borda, shares_beaten, views_of
 from palate.inference.prompting.writer import AnswerKind, Asked, Question, Thoughts, Writer
@@ -27,6 +27,9 @@ from palate.llm.request import SpeakerRequest
 from palate.training.system import PromptedSystem
 from palate.trust.names import Names
 from palate.types import Ranking
+
+Values = Float[np.ndarray, " shown"]
+"""A value of each candidate of a view, higher is better; NaN for one that was not named."""
 
 BASE = "base"
 """The fallback of an answer that is the base's list, since the language model gave none."""
@@ -115,27 +118,24 @@ class Reranker:
             return self._writer.question(state, asked[view.of], view.shown, kind, thoughts[view.of])
 
         read = self._reader.read(views, self._kind, write)
-        values: dict[int, list[tuple[View, Values | None]]] = {n: [] for n in range(len(asked))}
-        for view, value in zip(views, read, strict=True):
-            values[view.of].append((view, value))
-        return [self._list(each, values[place]) for place, each in enumerate(asked)]
+        answers: dict[int, list[tuple[View, Read | None]]] = {n: [] for n in range(len(asked))}
+        for view, one in zip(views, read, strict=True):
+            answers[view.of].append((view, one))
+        return [self._list(each, answers[place]) for place, each in enumerate(asked)]
 
     def _views(self, place: int, asked: Asked) -> list[View]:
         candidates = min(len(asked.rows), self._settings.candidates)
         return views_of(place, candidates, self._settings, asked.seed)
 
-    def _list(self, asked: Asked, read: Sequence[tuple[View, Values | None]]) -> Ranking | None:
+    def _list(self, asked: Asked, answers: Sequence[tuple[View, Read | None]]) -> Ranking | None:
         candidates = min(len(asked.rows), self._settings.candidates)
-        views, values = [view for view, _ in read], [value for _, value in read]
-        if self._kind == "marks":
-            shares = _shares_of_marks(candidates, views, values)
-        else:
-            if self._kind == "titles":
-                values = [self._mixed(asked, *each) for each in read]
-            shares = borda(candidates, views, values)
+        views = [view for view, _ in answers]
+        values = [None if one is None else self._mixed(asked, view, one) for view, one in answers]
+        by_marks = self._kind == "marks"
+        shares = (_shares_of_marks if by_marks else borda)(candidates, views, values)
         return None if shares is None else _reordered(asked, shares)
 
-    def _mixed(self, asked: Asked, view: View, values: Values | None) -> Values | None:
+    def _mixed(self, asked: Asked, view: View, read: Read) -> Values:
         """Return ``g log p(title) + (1 - g) log softmax(s)`` over the candidates of a view.
 
         D3 (arXiv 2406.14900) mixes at each token, with the base's mass of the items whose titles
@@ -143,12 +143,12 @@ class Reranker:
         so that over whole titles its sum is this, without a search that could lose one.
         """
         weight = self._settings.mix
-        if values is None or weight == 1:
-            return values
+        if read.kind != "titles" or weight == 1:
+            return read.values
         scores = asked.scores[list(view.shown)].astype(np.float64)
         of_base = scores - scores.max()
         of_base -= np.log(np.exp(of_base).sum())
-        return np.asarray(weight * values + (1 - weight) * of_base)
+        return np.asarray(weight * read.values + (1 - weight) * of_base)
 
     # --- said in words --------------------------------------------------------------------------
 
