@@ -13,6 +13,8 @@ from palate.cli import app
 from palate.errors import ConfigError
 from palate.evaluation.protocol import evaluate
 from palate.studies.prompted_evaluation import ShuffledHead, beside
+from palate.studies.report_entries import report_entry
+from palate.training.recipe import load_recipe
 
 
 def test_the_base_is_the_figure_of_the_undecided(tiny_shop: Dataset) -> None:
@@ -95,3 +97,12 @@ def test_the_command_line_shows_what_would_be_asked(tiny_shop: Dataset, tmp_path
     told = CliRunner().invoke(app, ["prompts", str(tmp_path / "model"), "--user", "u3", "--json"])
     asked = json.loads(told.output)["prompts"]
     assert [each["scored"] for each in asked] == [True] * 3
+
+
+def test_a_report_names_who_was_asked_with_base_and_chance(tiny_shop: Dataset) -> None:
+    recipe = load_recipe("d3", ["prompting.base=itemknn", "prompting.tuning_users=5"])
+    entry = report_entry(Recommender.train(tiny_shop, recipe, llm="shuffle"))
+    assert entry.facts["Asked"] == "shuffle"
+    assert {"Its base, itemknn", "Chance"} <= set(entry.facts)
+    assert "ndcg@10 0." in entry.facts["Chance"]
+    assert not entry.curve
