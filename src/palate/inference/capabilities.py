@@ -110,9 +110,10 @@ class Capabilities:
 
     @property
     def wordless(self) -> NotTrainedError:
-        """The error of a system that answers no family with text."""
+        """The error of a system that answers no family with text, or single texts alone."""
+        but = f" but {', '.join(self.in_words)}, of one text at a time" if self.in_words else ""
         return NotTrainedError(
-            f"The {self._system.kind} {self._name!r} gives no text answers.",
+            f"The {self._system.kind} {self._name!r} gives no text answers{but}.",
             hint="Train a model that does: palate train DATASET MODEL --recipe palate",
         )
 

@@ -43,7 +43,7 @@ def random_speaker(seed: int) -> Scripted:
     def line(request: SpeakerRequest) -> Line:
         if request.choices:
             return request.choices[int(draw(request).integers(len(request.choices)))]
-        return {} if request.schema is None else _numbers(request.schema, draw(request))
+        return "" if request.schema is None else _numbers(request.schema, draw(request))
 
     return Scripted(line, scores, f"shuffle {seed}")
 

@@ -574,6 +574,19 @@ def test_relations_are_those_that_the_text_states(tiny_shop: Dataset) -> None:
         )
 
 
+def test_a_prompted_model_says_what_it_can_do(tiny_shop: Dataset) -> None:
+    model = prompted(tiny_shop, "zero-shot", "identity")
+    told = model.engine.describe()
+    assert (told["kind"], told["free_text"]) == ("prompted model", True)
+    assert told["answers_in_words"] == ["summary"]
+    with pytest.raises(NoReplyError, match="said nothing"):
+        model.summarise("A bright lamp.")
+    with pytest.raises(NotTrainedError, match="no text answers but summary"):
+        _ = model.answers
+    with pytest.raises(NotTrainedError, match="predict ratings"):
+        model.rate("u1", model.recommend("u1", 1)[0].item_id)
+
+
 def test_a_trained_model_reads_no_relations(tiny_shop: Dataset) -> None:
     model = Recommender.train(tiny_shop, "itemknn")
     with pytest.raises(NotTrainedError, match="read relations"):

@@ -60,7 +60,11 @@ class Conventional:
         outcomes = self._asked(
             [SpeakerRequest(ask(text).messages, max_tokens=_SUMMARY_TOKENS) for text in prompts]
         )
-        return [_first_line(reply_of(outcome).text) for outcome in outcomes]
+        lines = [_first_line(reply_of(outcome).text) for outcome in outcomes]
+        if not all(lines):
+            self.tally.count("summaries that say nothing", lines.count(""))
+            raise NoReplyError("The language model said nothing.", hint="Ask another.")
+        return lines
 
     def relations(
         self, item: str, text: str, wanted: Sequence[str] = RELATIONS
