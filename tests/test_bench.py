@@ -18,6 +18,7 @@ import item_text
 import measure
 import mixture
 import paradigms
+import prompting
 import text_encoders
 import text_tasks
 import transfer
@@ -27,6 +28,8 @@ from palate.data.split import Part
 from palate.language.tasks.masked import MaskedBehaviour
 from palate.language.tasks.summary import Summary
 from palate.language.tasks.yes_no import YesNo
+from palate.llm.controls import control
+from palate.llm.scripted import Scripted
 from palate.recommender.recommender import Recommender
 from palate.simulation.world import World
 from palate.training.recipe import load_recipe
@@ -272,3 +275,29 @@ def test_text_encoders_are_compared_raw_and_whitened() -> None:
     assert all(len(line.valid) == len(shop.cases("valid")) for line in lines)
     assert all(line.per_second > 0 and line.milliseconds > 0 for line in lines)
     assert text_encoders.table_of("Somewhere", lines).row_count == 2
+
+
+def test_prompting_is_measured_beside_chance_and_the_base(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = World(num_users=40, num_items=60, events_per_user=8, seed=3).dataset()
+    twenty = prompting.candidates_of(shop, 6)
+    for history, rows, target in twenty:
+        assert len(set(rows)) == prompting.CANDIDATES
+        assert target in rows
+        assert not np.isin(np.delete(rows, rows == target), history.item_rows).any()
+    monkeypatch.setattr(prompting, "ASKED", ("zero-shot",))
+    monkeypatch.setattr(
+        prompting,
+        "systems",
+        lambda speaker: [("base", "itemknn", None), ("asked", "zero-shot", speaker)],
+    )
+    ndcg = prompting.of_twenty(shop, twenty, control("identity"))
+    assert ndcg["asked"] == ndcg["base"]
+    assert pytest.approx(0.2272, abs=1e-4) == prompting.CHANCE
+    places = Scripted(
+        lambda request: "A.", lambda request: [-float(n) for n in range(len(request.choices))]
+    )
+    prompting.position_curve(shop, twenty, places)
+    prompting.validity(shop, twenty, places)
+    assert "6 of 6 are a letter" in capsys.readouterr().out

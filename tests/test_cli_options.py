@@ -28,10 +28,11 @@ VERBS: dict[str, set[str]] = {
     "join": {"datasets", "--out", "--name", "--seed"},
     "train": {
         *("dataset", "model", "--recipe", "--seed", "--fit", "--start", "--prompts", "--set"),
+        *("--llm", "--llm-model"),
         *WHERE,
     },
     "tune-text": {"dataset", "folder", "--start", "--loss", "--set", "--seed"},
-    "evaluate": {"model", "--task", "--split", "--protocol", "--json", *WHERE},
+    "evaluate": {"model", "--task", "--split", "--protocol", "--users", "--json", *WHERE},
     "compare": {"models", "--split", *WHERE},
     "recommend": {
         *("model", "--user", "-n", "--prompt", "--history", "--form", "--json"),

@@ -1,7 +1,8 @@
 """One question has one answer, in Python, on the command line, over HTTP and over MCP.
 
 The four doors get the same requests about the same model folders: a counting baseline, and language
-models that answer by vectors, by codes, by titles and in words.
+models that answer by vectors, by codes, by titles and in words; and prompted models, whose speakers
+have no opinion, or draw one.
 """
 
 import json
@@ -44,9 +45,12 @@ RECIPES: Mapping[str, tuple[str, ...]] = {
         "codes.beams=12",
     ),
     "palate": (*TINY, "tasks.candidates=5"),
+    "llmrank": (),
+    "zero-shot": (),
 }
+SPEAKERS = {"llmrank": "identity", "zero-shot": "shuffle"}
 MODELS = tuple(RECIPES)
-LANGUAGE_MODELS = MODELS[1:]
+LANGUAGE_MODELS = MODELS[1:-2]
 SAME = 2e-4
 """The command line rounds scores to four places."""
 
@@ -299,7 +303,8 @@ def folders(shop: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of each model."""
     at = tmp_path_factory.mktemp("one-engine")
     for name, settings in RECIPES.items():
-        Recommender.train(shop, load_recipe(name, settings), seed=1).save(at / name)
+        recipe, llm = load_recipe(name, settings), SPEAKERS.get(name)
+        Recommender.train(shop, recipe, seed=1, llm=llm).save(at / name)
     return at
 
 
@@ -390,7 +395,8 @@ def brand_of(doors: Doors) -> str:
     return str(max(set(brands), key=brands.count))
 
 
-every_model = pytest.mark.parametrize("doors", MODELS, indirect=True)
+every_model = pytest.mark.parametrize("doors", MODELS[:-1], indirect=True)
+"""But the one whose answers are drawn anew where anything else is asked."""
 language_models = pytest.mark.parametrize("doors", LANGUAGE_MODELS, indirect=True)
 
 
@@ -400,6 +406,25 @@ def test_a_known_user(doors: Doors) -> None:
     assert len(answers.ids) == 6
     assert answers.fallback is None
     assert any(answers.why or [])
+
+
+@pytest.mark.parametrize("doors", ["zero-shot"], indirect=True)
+@pytest.mark.parametrize(
+    "question",
+    [
+        Question(user="u1"),
+        Question(user="u2", n=12, exclude_seen=False, diversity=0.5),
+        Question(user="u3", prompt="something for a rainy day"),
+        Question(prompt="something for a rainy day", history=()),
+        Question(user="u4", filters=("price<=60",)),
+    ],
+)
+def test_a_prompted_model_is_asked_alike(doors: Doors, question: Question) -> None:
+    answers = answered_everywhere(doors, question)
+    engine = doors.python.recommender.engine
+    assert answers.fallback is None
+    assert engine.prompting is not None
+    assert engine.prompting.tally.counts["questions read by letters"]
 
 
 @every_model

@@ -26,6 +26,8 @@ NAMES = {
     *("tiger", "letter", "liger", "urm-codes", "vq-rec", "unisrec", "hllm"),
     *(f"p5-{indexing}" for indexing in ("random", "sequential", "collaborative", "semantic")),
     "p5-hybrid",
+    *("zero-shot", "few-shot", "llmrank", "llm4rs", "chat-rec", "palr"),
+    *("cot", "role", "bigrec", "d3", "tcf"),
 }
 BASELINES = {"popularity", "itemknn", "ease", "als", "bpr"}
 
@@ -43,6 +45,8 @@ def test_every_recipe_loads_and_has_a_description(name: str) -> None:
     assert (recipe.baseline is not None) == (name in BASELINES)
     assert (recipe.paradigm == "baselines") == (name in BASELINES)
     assert recipe.paradigm is not None
+    assert (recipe.prompting is not None) == (recipe.paradigm == "prompting")
+    assert recipe.learns_language == (recipe.paradigm not in ("baselines", "prompting"))
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -430,7 +434,7 @@ def test_every_override_changes_what_is_read_or_is_refused(name: str) -> None:
         else:
             named = _read(changed) != before
         assert named, f"{key} is taken and changes nothing, or is refused and not named"
-    if load_recipe(name).baseline is None:
+    if load_recipe(name).learns_language:
         assert refused < len(SAMPLE), "something can be set in every one"
 
 
@@ -438,6 +442,8 @@ def _read(recipe: Recipe) -> list[dict[str, object]]:
     """Return the settings of each stage by their path, but for those that nothing reads."""
     if recipe.baseline is not None:
         return [dict(recipe.baseline)]
+    if recipe.prompting is not None:
+        return [dict(recipe.prompting)]
     common = recipe.model_dump(include={"answers", "items", "codes", "prior", "teacher"})
     found = []
     for stage in recipe.resolved_stages:
@@ -545,6 +551,13 @@ def test_a_baseline_has_no_parts_of_a_model() -> None:
         load_recipe("popularity", ["training.epochs=3"])
 
 
+def test_a_recipe_without_training_has_no_parts_of_a_model_that_learns() -> None:
+    with pytest.raises(ConfigError, match="a recipe without training has no training"):
+        load_recipe("llmrank", ["training.epochs=3"])
+    with pytest.raises(ConfigError, match="either"):
+        load_recipe("llmrank", ["baseline={kind='itemknn'}"])
+
+
 def test_an_unknown_recipe_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="Unknown recipe 'umr'") as caught:
         load_recipe("umr")
@@ -570,7 +583,9 @@ def test_a_file_that_is_not_there_or_no_toml_is_an_error(tmp_path: Path) -> None
         load_recipe(str(broken))
 
 
-@pytest.mark.parametrize("name", sorted(set(recipe_names()) - BASELINES))
+@pytest.mark.parametrize(
+    "name", [name for name in recipe_names() if load_recipe(name).learns_language]
+)
 def test_a_recipe_survives_json(name: str) -> None:
     recipe = load_recipe(name)
     assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe

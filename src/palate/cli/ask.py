@@ -38,6 +38,7 @@ Item = Annotated[str, typer.Option(help="An item of the catalogue.")]
 _FALLBACKS = {
     "cold-start": "nothing is known of this user: answered as somebody new",
     "popular": "nothing is known of this user: answered with what is popular",
+    "base": "the language model gave no answer that could be read: the list of its base",
     "titles": "the model was not trained to search: found in titles, brands and categories",
 }
 """What a person is told where something else was answered than was asked."""

@@ -49,6 +49,10 @@ def evaluate(
             "BLEU; or as they are printed, by truth, reasons and complaints."
         ),
     ] = "paper",
+    users: Annotated[
+        int | None,
+        typer.Option(min=1, help="Judge items by at most so many users, the same for all models."),
+    ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the figures here.")
     ] = None,
@@ -72,9 +76,9 @@ def evaluate(
         _evaluate_task(loaded, task, split, json_file)
         return
     with progress_bar("Evaluating") as progress:
-        result = loaded.evaluate(split, progress=progress)
+        result = loaded.evaluate(split, users=users, progress=progress)
     show(*evaluation_tables(loaded.name, result))
-    _write_figures(result.to_json(), json_file)
+    _write_figures(result.to_json() | _beside(loaded, result, split, users), json_file)
 
 
 @app.command()
@@ -128,6 +132,19 @@ def report(
         entries.append(replace(entry, name=name + entry.name.removeprefix(loaded.name)))
     write_report(entries, out)
     say(f"Report written to {out}.")
+
+
+def _beside(
+    loaded: "Recommender", result: "Evaluation", split: "PartName", users: int | None
+) -> dict[str, object]:
+    """Show what stands beside the figures of a prompted model, and return it."""
+    if loaded.trained.prompted is None:
+        return {}
+    from palate.studies.prompted_evaluation import beside, beside_tables
+
+    found = beside(loaded, split, users=users)
+    show(*beside_tables(loaded.name, result, found))
+    return {"prompting": found.to_json()}
 
 
 def _evaluate_task(

@@ -1,7 +1,7 @@
 """What is learned about a dataset or a trained model: index, prompts, sensitivity."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,6 +19,9 @@ from palate.errors import ConfigError
 from palate.terminal.progress import progress_bar
 from palate.terminal.tables import show, show_wordings
 from palate.terminal.words import say, say_json
+
+if TYPE_CHECKING:
+    from palate.recommender.recommender import Recommender
 
 
 @app.command()
@@ -92,6 +95,9 @@ def prompts(
             f"Nobody knows {user!r} without a model.", hint="palate prompts MODEL --user ID"
         )
     loaded = None if model is None else load(model)
+    if loaded is not None and loaded.trained.prompted is not None:
+        _show_asked(loaded, user, as_json=as_json)
+        return
     known = load_prompts(file) if file is not None or loaded is None else loaded.prompts
     shown = show_families(known, family)
     if loaded is not None:
@@ -114,6 +120,21 @@ def prompts(
         )
         return
     show_wordings(shown, None if loaded is None else loaded.tasks)
+
+
+def _show_asked(loaded: "Recommender", user: str | None, *, as_json: bool) -> None:
+    """Show what a prompted model would ask for one list; nothing is asked."""
+    from palate.inference.request import Request
+
+    somebody = user or str(loaded.dataset.interactions.users.ids[0])
+    asked = loaded.engine.prompts(Request(loaded.history(somebody)))
+    if as_json:
+        say_json({"user_id": somebody, "prompts": [each.as_dict() for each in asked]})
+        return
+    say(f"For a list of {somebody} it asks {len(asked)} prompts:")
+    for number, each in enumerate(asked, start=1):
+        said = "".join(f"\n{message.role}: {message.content}\n" for message in each.messages)
+        say(f"\n--- {number}{said}")
 
 
 @app.command()

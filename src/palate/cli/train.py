@@ -67,6 +67,17 @@ def train(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override a setting: --set training.epochs=5.")
     ] = None,
+    llm: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL|FOLDER",
+            help="Who is asked by a recipe without training: an endpoint (its key is read from "
+            "PALATE_LLM_KEY), a folder of weights, or a control: identity, shuffle.",
+        ),
+    ] = None,
+    llm_model: Annotated[
+        str, typer.Option(metavar="NAME", help="The name of the model at the endpoint.")
+    ] = "",
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
 ) -> None:
@@ -83,9 +94,12 @@ def train(
     beginning = load(start, "cpu") if start is not None else None
     data = _dataset(dataset, model)
     work = working_place(model, "training")
-    say(_where(on, counts=chosen.baseline is not None))
-    if chosen.model.backbone is not None:
-        say(_how_borrowed(chosen))
+    if chosen.prompting is None:
+        say(_where(on, counts=chosen.baseline is not None))
+        if chosen.model.backbone is not None:
+            say(_how_borrowed(chosen))
+    else:
+        say(f"Training the base, {chosen.prompting.base}; the language model is not trained.")
     with _resumable(work):
         with training_progress() as bar:
             trained = Recommender.train(
@@ -101,6 +115,8 @@ def train(
                 told=bar.told,
                 device=device,
                 precision=precision,
+                llm=llm,
+                llm_model=llm_model,
             )
         name = Path(recipe).stem if recipe.endswith(".toml") else recipe
         more = "" if fit == "train" else f" --fit {fit}"

@@ -32,6 +32,8 @@ __all__ = ["Evaluation", "evaluate"]
 CUTOFFS = (5, 10, 20, 50)
 BOOTSTRAP_SEED = 0
 """Fixed seed, so that an evaluation always has the same intervals."""
+SAMPLE_SEED = 0
+"""Fixed seed, so that all recommenders are judged by the same users where not all of them are."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of finished users and of all users."""
@@ -45,6 +47,7 @@ def evaluate(  # noqa: PLR0913 - independent options
     cutoffs: Sequence[int] = CUTOFFS,
     item_vectors: Float[np.ndarray, "items dim"] | None = None,
     batch_size: int = 512,
+    users: int | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Evaluate ``recommender`` on one part of ``dataset``.
@@ -57,6 +60,7 @@ def evaluate(  # noqa: PLR0913 - independent options
         item_vectors: one vector per catalogue row, for intra-list diversity; without them it is
             computed from the categories.
         batch_size: users per call of the recommender.
+        users: judge at most so many, the same of them for every recommender; None judges all.
         progress: called after each batch.
 
     Raises:
@@ -74,6 +78,8 @@ def evaluate(  # noqa: PLR0913 - independent options
             f"The {part} part of {dataset.name!r} holds no event: there is nothing to predict.",
             hint="Prepare the dataset with a split that has one, or evaluate on another part.",
         )
+    if users is not None:
+        cases = cases.sample(users, np.random.default_rng(SAMPLE_SEED))
     targets = pad([np.unique(rows) for rows in cases.targets])
     masked, unmasked = _rank(
         recommender, cases, targets, max(cutoffs), batch_size=batch_size, progress=progress

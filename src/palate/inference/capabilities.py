@@ -110,9 +110,10 @@ class Capabilities:
 
     @property
     def wordless(self) -> NotTrainedError:
-        """The error of a system that answers no family with text."""
+        """The error of a system that answers no family with text, or single texts alone."""
+        but = f" but {', '.join(self.in_words)}, of one text at a time" if self.in_words else ""
         return NotTrainedError(
-            f"The {self._system.kind} {self._name!r} gives no text answers.",
+            f"The {self._system.kind} {self._name!r} gives no text answers{but}.",
             hint="Train a model that does: palate train DATASET MODEL --recipe palate",
         )
 
@@ -233,7 +234,7 @@ def recipes_of_form(form: str) -> list[str]:
 def _recipes() -> Mapping[str, Recipe]:
     """Return the recipes of the package that train a language model."""
     recipes = {name: load_recipe(name) for name in recipe_names()}
-    return {name: recipe for name, recipe in recipes.items() if recipe.baseline is None}
+    return {name: recipe for name, recipe in recipes.items() if recipe.learns_language}
 
 
 def _families(recipe: Recipe) -> list[str]:

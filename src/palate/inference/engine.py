@@ -33,6 +33,8 @@ from palate.inference.model_folder import TrainedModel, load_versioned
 from palate.inference.printed.choosing import MOST_REASONS
 from palate.inference.printed.explainer import Explainer
 from palate.inference.printed.rewriting import Rewriter
+from palate.inference.prompting.conventional import RELATIONS, Relation
+from palate.inference.prompting.reranker import Reranker
 from palate.inference.ranking import nearest, rank, scores_of_all
 from palate.inference.reasons import reasons
 from palate.inference.request import NOBODY, Answer, Reason, Request
@@ -44,6 +46,7 @@ from palate.language.tasks.choice import Choice
 from palate.language.tasks.yes_no import YesNo
 from palate.language.text.headlines import headline
 from palate.language.text.reviews import Reviews, read_reviews
+from palate.llm.request import SpeakerRequest
 from palate.models.device import Device, choose_device
 from palate.training.system import Blend
 from palate.types import History, Ranking
@@ -78,17 +81,21 @@ class Engine:
         """
         self.trained, self.version = trained, version
         self.capabilities = Capabilities(trained, forms)
-        model = trained.language_model
+        base = trained.base
+        model = base.language_model
         if model is not None:
             model.model.train(mode=False)
         items = None if model is None else ItemEncoder(model)
         self.catalogue = ItemCatalogue(trained.dataset.catalog, items)
         """Items by id and by row, and their updates."""
         self._texts = (
-            None if model is None or model.model.text is None else GroundedAnswers(trained, model)
+            None if model is None or model.model.text is None else GroundedAnswers(base, model)
         )
         titles = None if self._texts is None else TitleSearch(self._texts)
-        self._histories = _encoder_of(trained, titles)
+        self._histories = _encoder_of(base, titles)
+        prompted = trained.prompted
+        self.prompting = None if prompted is None else Reranker(prompted, trained.dataset)
+        """Asks a language model about the lists; None where none is prompted."""
         self._cache = UserStateCache(cache_bytes)
         self.explainer = Explainer(trained.dataset, self._reviews)
         """What it says of items in print."""
@@ -192,14 +199,19 @@ class Engine:
         answers: list[Answer] = []
         for start in range(0, len(requests), _AT_ONCE):
             some = requests[start : start + _AT_ONCE]
-            answers += self._answers(state, some, self._states(state, some))
+            if self.prompting is None:
+                answers += self._answers(state, some, self._states(state, some))
+            else:
+                answers += self._prompted(state, some, self.prompting)
         return answers
 
     def answer_known(self, requests: Sequence[Request]) -> list[Answer | None]:
         """Return the answers from cached user states, None where the cache has no state.
 
-        The requests must have passed :meth:`check`.
+        The requests must have passed :meth:`check`. A prompted model has to be asked each time.
         """
+        if self.prompting is not None:
+            return [None] * len(requests)
         state = self.catalogue.state
         users = self._cache.get([self._key(state, request) for request in requests])
         known = [place for place, user in enumerate(users) if user is not None]
@@ -214,7 +226,7 @@ class Engine:
     def scores(self, requests: Sequence[Request]) -> Float[np.ndarray, "requests items"]:
         """Return the vector score of every item for each request, without exclusions.
 
-        Evaluations with full ranking use it.
+        Evaluations with full ranking use it. Those of a prompted model are its base's.
         """
         state = self.catalogue.state
         by_vectors = [replace(request, form="set") for request in requests]
@@ -254,6 +266,8 @@ class Engine:
         if "search" in self.tasks:
             return replace(request, family="search", context=words)
         found = self.catalogue.find_titles(words, _TITLES)
+        if self.prompting is not None:
+            request = replace(request, prompt=words)
         return replace(request, candidates=found, fallback="titles")
 
     def search(self, words: str, request: Request | None = None) -> Answer:
@@ -277,7 +291,7 @@ class Engine:
                 hint="A language model can, by ID and content: palate train DATASET MODEL "
                 "--recipe urm",
             )
-        if self.trained.language_model is None:
+        if self.trained.base.language_model is None:
             alone = Request(History(item_rows=np.asarray([item_row])), n)
             return self._answers(state, [alone], self._states(state, [alone]))[0]
         found = nearest(state, item_row, n)
@@ -293,12 +307,14 @@ class Engine:
         """Return, for each item, the ``n`` most important events of the request's history.
 
         The items are scored again without each of the newest events, in one pass. A fallback to
-        popular items has no reasons.
+        popular items has no reasons. Those of a prompted model are why its base found the items.
         """
-        rows = np.asarray(item_rows, dtype=np.int64)
+        rows, state = np.asarray(item_rows, dtype=np.int64), self.catalogue.state
         if not self.forms:
             return [[] for _ in rows]
-        return reasons(self._histories, self.catalogue.state, request, rows, n)
+        if self.prompting is not None:
+            request = self.prompting.for_base(request, len(state))
+        return reasons(self._histories, state, request, rows, n)
 
     # --- Text answers
 
@@ -357,11 +373,39 @@ class Engine:
     def summarise(self, text: str) -> str:
         """Return a short title for a review, in its own words: never half a sentence.
 
-        A model that was trained to summarise proposes titles beside those found in the text; one
-        that says anything else is not taken.
+        A model that was trained to summarise, or one that is prompted, proposes titles beside those
+        found in the text; one that says anything else is not taken.
+
+        Raises:
+            NoReplyError: when a language model that is asked does not answer.
         """
-        drafts = [self.texts.summarise(text)] if "summary" in self.capabilities.in_words else []
+        drafts = [] if (draft := self._drafted(text)) is None else [draft]
         return headline(text, drafts)
+
+    def _drafted(self, text: str) -> str | None:
+        """Return the title that a language model gives a review; None where none gives any."""
+        if self.prompting is not None:
+            return self.prompting.conventional.summarise(text)
+        return self.texts.summarise(text) if "summary" in self.capabilities.in_words else None
+
+    def relations(self, item_row: int, wanted: Sequence[str] = RELATIONS) -> tuple[Relation, ...]:
+        """Return what the description of an item states of it, in its own words.
+
+        Raises:
+            NotTrainedError: when no language model is prompted.
+            NoReplyError: when it does not answer.
+        """
+        if self.prompting is None:
+            raise NotTrainedError(
+                f"{self.name!r} was not made to read relations out of texts.",
+                hint="Ask a language model: palate train DATASET MODEL --recipe zero-shot --llm "
+                "URL|FOLDER",
+            )
+        view = self.catalogue.state.views[item_row]
+        if not view.description:
+            return ()
+        title = view.title or "this item"
+        return self.prompting.conventional.relations(title, view.description, wanted)
 
     def profile(self, history: History) -> str:
         """Describe what a user with this history likes, by facts of what was chosen.
@@ -437,6 +481,29 @@ class Engine:
         for key, user in made.items():
             self._cache.put(key, user)
         return [user or made[key] for key, user in zip(keys, found, strict=True)]
+
+    def _prompted(
+        self, state: CatalogueState, requests: Sequence[Request], prompting: Reranker
+    ) -> list[Answer]:
+        """Return the answers of a language model that is asked about the lists of its base."""
+        wider = [prompting.for_base(request, len(state)) for request in requests]
+        below = self._answers(state, wider, self._states(state, wider))
+        return prompting.answers(state, requests, below)
+
+    def prompts(self, request: Request) -> list[SpeakerRequest]:
+        """Return what a prompted model would ask for one list, and ask nothing.
+
+        Raises:
+            NotTrainedError: when no language model is prompted.
+        """
+        if self.prompting is None:
+            raise NotTrainedError(
+                f"{self.name!r} asks no other language model.",
+                hint='Recipes that ask one are listed under "Prompting" by: palate recipes',
+            )
+        state, wider = self.catalogue.state, self.prompting.for_base(request, len(self.catalogue))
+        (below,) = self._answers(state, [wider], self._states(state, [wider]))
+        return self.prompting.prompts(state, request, below)
 
     def _key(self, state: CatalogueState, request: Request) -> tuple[object, ...]:
         """Return the cache key of a user state; with a search it includes the catalogue state."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from palate.data.split import LEARNED_TOO, Fit
 from palate.errors import ArtifactError, ConfigError
 from palate.evaluation.calibration import Calibration, LevelCalibration
 from palate.evaluation.rating_baselines import ItemBiases
+from palate.inference.prompting.folder import check_kept, load_prompting, save_prompting
 from palate.items.codes.index import About, ItemIndex
 from palate.items.encoders import ItemEncoders
 from palate.items.features import ItemFeatures
@@ -30,7 +31,14 @@ from palate.models.language_model import RecommendationModel
 from palate.models.trainable_state import load_trainable_state, trainable_state, tune_backbone
 from palate.training.build import entities_of, item_format_of
 from palate.training.recipe import LANGUAGE_MODEL_PARTS, Recipe
-from palate.training.system import Blend, LanguageModelSystem, Prior, RatingPrior, System
+from palate.training.system import (
+    Blend,
+    LanguageModelSystem,
+    Prior,
+    PromptedSystem,
+    RatingPrior,
+    System,
+)
 
 _WEIGHTS = "weights.safetensors"
 _ARCHITECTURE = "backbone"
@@ -65,6 +73,19 @@ class TrainedModel:
         return self.system if isinstance(self.system, Baseline) else None
 
     @property
+    def prompted(self) -> PromptedSystem | None:
+        """The system, if it is a language model that was not trained here but is asked."""
+        return self.system if isinstance(self.system, PromptedSystem) else None
+
+    @property
+    def base(self) -> "TrainedModel":
+        """What was trained: the base of a prompted model, else the model itself."""
+        if not isinstance(self.system, PromptedSystem):
+            return self
+        system, recipe = self.system.base, self.system.base_recipe
+        return replace(self, name=self.system.base_name, recipe=recipe, system=system)
+
+    @property
     def fit(self) -> Fit:
         """Last part of the data that it learned from; ``dataset`` has those events for training."""
         return self.dataset.split.fit
@@ -72,7 +93,8 @@ class TrainedModel:
 
 def save_model(folder: Path, trained: TrainedModel, *, made_by: str = "python") -> None:
     """Write the model folder atomically."""
-    recipe, borrowed = _findable(trained.recipe), _borrowed(trained)
+    recipe, borrowed = _findable(trained.recipe), _borrowed(trained.base)
+    check_kept(trained.prompted)
     manifest = Manifest(
         kind="model",
         name=trained.name,
@@ -80,7 +102,7 @@ def save_model(folder: Path, trained: TrainedModel, *, made_by: str = "python") 
         inputs={} if borrowed is None else {"backbone": content_of(borrowed)},
         seed=trained.seed,
         settings={
-            "tasks": list(trained.system.tasks),
+            "tasks": list(trained.base.system.tasks),
             "ratings": list(trained.system.ratings),
             "backbone": borrowed,
             "fit": trained.fit,
@@ -90,17 +112,18 @@ def save_model(folder: Path, trained: TrainedModel, *, made_by: str = "python") 
         },
     )
     with writing(folder, manifest) as temporary:
-        # A baseline's recipe lacks these keys, and is refused with them.
-        absent = set(LANGUAGE_MODEL_PARTS) if trained.recipe.baseline else None
-        text = recipe.model_dump_json(indent=2, exclude=absent)
-        (temporary / "recipe.json").write_text(text + "\n", encoding="utf-8")
+        _write_recipe(temporary / "recipe.json", recipe)
         lines = [json.dumps(dict(entry)) + "\n" for entry in trained.log]
         (temporary / "training.jsonl").write_text("".join(lines), encoding="utf-8")
         trained.dataset.save(temporary / "dataset", made_by=f"copy in model {trained.name}")
-        if trained.language_model is not None:
-            _save_system(temporary, trained.language_model)
-        if trained.baseline is not None:
-            trained.baseline.save(temporary / "baseline")
+        base = trained.base
+        if base.language_model is not None:
+            _save_system(temporary, base.language_model)
+        if base.baseline is not None:
+            base.baseline.save(temporary / "baseline")
+        if trained.prompted is not None:
+            _write_recipe(temporary / "base.json", _findable(base.recipe))
+            save_prompting(temporary, trained.prompted)
 
 
 def load_model(folder: Path, device: Device | None = None) -> TrainedModel:
@@ -116,21 +139,38 @@ def load_model(folder: Path, device: Device | None = None) -> TrainedModel:
 
 
 def _read(folder: Path, manifest: Manifest, device: Device) -> TrainedModel:
-    recipe = _recipe(folder)
+    recipe = _recipe(folder / "recipe.json")
     dataset = Dataset.load(folder / "dataset")
     lines = (folder / "training.jsonl").read_text(encoding="utf-8").splitlines()
     return TrainedModel(
         name=manifest.name,
         recipe=recipe,
         dataset=dataset,
-        system=load_baseline(folder / "baseline")
-        if recipe.baseline is not None
-        else _load_system(folder, recipe, dataset, manifest).on(device),
+        system=_any_system(folder, recipe, dataset, manifest, device),
         log=[json.loads(line) for line in lines],
         seed=manifest.seed or 0,
         epochs=_epochs(manifest),
         choices=_choices(manifest),
     )
+
+
+def _any_system(
+    folder: Path, recipe: Recipe, dataset: Dataset, manifest: Manifest, device: Device
+) -> System:
+    if recipe.prompting is not None:
+        below = _recipe(folder / "base.json")
+        base = _any_system(folder, below, dataset, manifest, device)
+        return load_prompting(folder, recipe.prompting, below, base)
+    if recipe.baseline is not None:
+        return load_baseline(folder / "baseline")
+    return _load_system(folder, recipe, dataset, manifest).on(device)
+
+
+def _write_recipe(path: Path, recipe: Recipe) -> None:
+    # A recipe that trains no language model lacks these keys, and is refused with them.
+    absent = None if recipe.learns_language else set(LANGUAGE_MODEL_PARTS)
+    text = recipe.model_dump_json(indent=2, exclude=absent)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _epochs(manifest: Manifest) -> tuple[int, ...]:
@@ -143,9 +183,10 @@ def _choices(manifest: Manifest) -> dict[str, object]:
     return dict(choices) if isinstance(choices, dict) else {}
 
 
-def _recipe(folder: Path) -> Recipe:
+def _recipe(path: Path) -> Recipe:
+    folder = path.parent
     try:
-        told = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+        told = json.loads(path.read_text(encoding="utf-8"))
         return checked(Recipe, told, f"The recipe in {str(folder)!r}")
     except (ValueError, ConfigError) as error:
         raise ArtifactError(

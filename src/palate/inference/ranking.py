@@ -131,7 +131,7 @@ def _rank_all(
     # One partition of the whole matrix serves all requests; each then takes its own pool.
     rows_BN, scores_BN = best_rows(scores_BI, max(request.pool for request in requests))
     return [
-        _finished(state, request, Ranking(rows[: request.pool], scores[: request.pool]))
+        finished(state, request, Ranking(rows[: request.pool], scores[: request.pool]))
         for request, rows, scores in zip(requests, rows_BN, scores_BN, strict=True)
     ]
 
@@ -145,7 +145,7 @@ def _rank_candidates(state: CatalogueState, request: Request, user: UserState) -
         rows = rows[~np.isin(rows, left_out)]
     scores = scores_of(state, user, rows)
     order = np.argsort(-scores, kind="stable")[: request.pool]
-    return _finished(state, request, Ranking(rows[order], scores[order]))
+    return finished(state, request, Ranking(rows[order], scores[order]))
 
 
 def scores_of_all(
@@ -186,7 +186,7 @@ def _hide(
     scores_BI[places, np.concatenate(left_out)] = -np.inf
 
 
-def _finished(state: CatalogueState, request: Request, pool: Ranking) -> Ranking:
+def finished(state: CatalogueState, request: Request, pool: Ranking) -> Ranking:
     """Drop items with score -inf, and diversify the pool if requested."""
     if len(pool) and pool.scores[-1] == -np.inf:
         there = pool.scores > -np.inf

@@ -89,7 +89,8 @@ class Answer:
     """Identifies the content of the model that answered."""
     fallback: str | None = None
     """``popular`` or ``cold-start`` where the user has no known history and the request needs
-    one; ``titles`` where titles were matched; None where the model answered the request itself."""
+    one; ``titles`` where titles were matched; ``base`` where a prompted model gave no answer and
+    this is its base's list; None where the model answered the request itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,12 @@ from palate.errors import ConfigError
 from palate.inference.model_folder import TrainedModel
 from palate.items.vectors import ItemVectors
 from palate.language.tasks.task import Wordings
+from palate.llm.place import SpeakerPlace
+from palate.llm.speaker import Speaker
 from palate.models.baselines import BaselineConfig, Fitting, fit_baseline
 from palate.models.device import Device, choose_device
 from palate.recommender.item_text import Reading, choose_text
+from palate.recommender.prompted import prompted_system, tuned
 from palate.recommender.tuned_text import check_tuned_elsewhere
 from palate.recommender.validation import (
     MEASURE,
@@ -31,6 +34,7 @@ from palate.training.baseline_trainer import GradientTrainer
 from palate.training.batches import Mixture
 from palate.training.build import build_system
 from palate.training.loop import Report, Run, best_epoch, train
+from palate.training.prompting import PromptingConfig
 from palate.training.recipe import Recipe, load_recipe
 from palate.training.step import PlainStep
 from palate.training.system import LanguageModelSystem, Start
@@ -67,6 +71,10 @@ class TrainingRun:
 
     device: Device = field(default_factory=choose_device)
     """Device and precision of training."""
+    speaker: Speaker | SpeakerPlace | None = None
+    """Who is asked by a recipe without training."""
+    prompt_texts: Mapping[str, str] | None = None
+    """The texts of its prompts."""
     fit: Fit = "train"
     """Last part to train on in the end; epochs, blend weights and calibrations are always found
     on the split."""
@@ -88,6 +96,9 @@ class TrainingRun:
         dataset, seed = self.dataset, self.seed
         if self.recipe.baseline is not None:
             return Found(self._fitted(self.recipe.baseline, dataset))
+        if self.recipe.prompting is not None:
+            base = self._base(self.recipe.prompting)
+            return Found(tuned(self._prompted(base, base.found().trained), self.seed))
         text = self.recipe.items.text
         if text.path is not None and text.kind in {"auto", "static"}:
             check_tuned_elsewhere(Path(text.path), dataset)
@@ -127,6 +138,10 @@ class TrainingRun:
 
     def refitted(self, found: Found) -> TrainedModel:
         """Train again from scratch on the larger training part, with the settings found before."""
+        if self.recipe.prompting is not None:
+            base = self._base(self.recipe.prompting)
+            again = replace(self, recipe=found.trained.recipe)
+            return again._prompted(base, base.refitted(Found(found.trained.base)))
         if self.recipe.items.text.kind == "auto":
             return replace(self, recipe=found.trained.recipe).refitted(found)
         larger, before = self.dataset.with_train_through(self.fit), found.trained.language_model
@@ -141,6 +156,29 @@ class TrainingRun:
         again._learned(system, mixtures, found.trained.epochs)
         system = with_weights_of(system, before, larger, self.seed)
         return replace(found.trained, dataset=larger, system=system)
+
+    def _base(self, prompting: PromptingConfig) -> "TrainingRun":
+        """Return the training run of the recipe whose lists a language model is asked about."""
+        recipe = load_recipe(prompting.base).in_precision(self.device.precision)
+        if recipe.prompting is not None or not recipe.by_items_alone:
+            raise ConfigError(
+                f"The recipe {prompting.base!r} cannot be the base of {self.name!r}: it finds no "
+                "items by itself.",
+                hint="Set one that does: --set prompting.base=itemknn, or sasrec, urm, tiger.",
+            )
+        folder = self.folder / "base" if self.folder else None
+        return replace(
+            self, recipe=recipe, name=Path(prompting.base).stem, folder=folder, speaker=None
+        )
+
+    def _prompted(self, run: "TrainingRun", base: TrainedModel) -> TrainedModel:
+        """Return the model that asks the speaker about the lists of its base."""
+        settings, speaker, texts = self.recipe.prompting, self.speaker, self.prompt_texts
+        assert settings is not None
+        assert speaker is not None
+        assert texts is not None
+        system = prompted_system(base.system, (run.name, run.recipe), settings, texts, speaker)
+        return replace(base, name=self.name, recipe=self.recipe, system=system)
 
     def _fitted(
         self, config: BaselineConfig, dataset: Dataset, epochs: Sequence[int] | None = None

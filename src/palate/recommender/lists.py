@@ -62,7 +62,7 @@ class ItemList(Sequence[RankedItem]):
     """None for a request by history alone."""
     fallback: str | None = None
     """Fallback that answered: ``cold-start`` or ``popular`` for an unknown user, ``titles`` for a
-    search that only matched titles."""
+    search that only matched titles, ``base`` where a prompted model gave no answer."""
     missing_ids: tuple[str, ...] = ()
     """Items of the given history that are not in the catalogue; the list is made without them."""
 

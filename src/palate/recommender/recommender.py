@@ -19,12 +19,14 @@ from palate.inference.engine import Engine
 from palate.inference.filters import ItemFilter
 from palate.inference.item_events import ItemEvent, unknown_items
 from palate.inference.model_folder import TrainedModel, load_versioned, save_model
+from palate.inference.prompting.conventional import RELATIONS, Relation
 from palate.inference.request import NOBODY, Answer, Reason, Request
 from palate.inference.text_answers import TextAnswers
 from palate.inference.text_results import Explained, Rated
 from palate.language.prompts import load_prompts
 from palate.language.tasks.task import Wordings
 from palate.language.tasks.yes_no import YesNo
+from palate.llm.speaker import Speaker
 from palate.models.device import Precision, choose_device
 from palate.models.trainable_state import merged
 from palate.recommender.arguments import (
@@ -40,6 +42,7 @@ from palate.recommender.by_rows import ByRows, ScoresByRows
 from palate.recommender.events import Event, Ids, as_list, item_events
 from palate.recommender.fit import TrainingRun
 from palate.recommender.lists import ItemList, ItemLists, ItemReason, RankedItem
+from palate.recommender.prompted import check_prompting, checked_speaker
 from palate.recommender.validation import untold
 from palate.training.loop import Report
 from palate.training.recipe import Recipe
@@ -78,6 +81,8 @@ class Recommender:
         told: Callable[[str], None] = untold,
         device: str = "auto",
         precision: Precision = "auto",
+        llm: str | Speaker | None = None,
+        llm_model: str = "",
     ) -> "Recommender":
         """Train the system of a recipe.
 
@@ -102,19 +107,28 @@ class Recommender:
             precision: of matrix products; ``auto`` learns in bfloat16 where that is faster. It
                 outweighs what the recipe says of its backbone.
 
+            llm: who is asked by a recipe without training: the URL of an endpoint, a folder of
+                weights, ``identity`` or ``shuffle``, or a speaker; the last cannot be saved.
+            llm_model: the name of the model at an endpoint.
+
         Raises:
-            ConfigError: when there is no such device, the recipe or the prompts cannot be used, or
-                ``start`` is a baseline.
+            ConfigError: when there is no such device, the recipe or the prompts cannot be used,
+                ``start`` is a baseline, or a recipe without training has nobody to ask.
+            MissingExtraError: when a package is missing that the recipe needs.
         """
         on = choose_device(device, precision)
-        chosen = loaded_recipe(recipe)
+        chosen, data = loaded_recipe(recipe), checked_dataset(dataset)
+        name = chosen.title if isinstance(recipe, Recipe) else str(recipe)
+        wordings = None if prompts is None else Path(prompts)
         run = TrainingRun(
-            checked_dataset(dataset),
+            data,
             chosen.in_precision(precision),
-            name=chosen.title if isinstance(recipe, Recipe) else str(recipe),
+            name=name,
+            speaker=checked_speaker(chosen, llm, llm_model, name),
+            prompt_texts=check_prompting(chosen, data, wordings),
             seed=checked_seed(seed),
             start=None if start is None else start.trained,
-            prompts=None if prompts is None else load_prompts(Path(prompts)),
+            prompts=load_prompts(wordings) if wordings and chosen.prompting is None else None,
             folder=None if folder is None else Path(folder),
             report=report,
             encoding=encoding,
@@ -409,6 +423,16 @@ class Recommender:
         """Return a short title for a review, in words of the review."""
         return self.engine.summarise(text)
 
+    def relations(self, item_id: str, wanted: Sequence[str] = RELATIONS) -> tuple[Relation, ...]:
+        """Return what the description of an item states of it, as a prompted model reads it.
+
+        Raises:
+            UnknownItemError: when the item is not in the catalogue.
+            NotTrainedError: when no language model is prompted.
+            NoReplyError: when it does not answer.
+        """
+        return self.engine.relations(self.engine.catalogue.row_of(item_id), wanted)
+
     def profile(self, user: str | None, *, history: Sequence[Event] | Ids | None = None) -> str:
         """Describe what a user likes, by facts of what was chosen."""
         return self.engine.profile(self._somebody(user, history).history)
@@ -537,9 +561,18 @@ class Recommender:
         return bool(self.engine.forms)
 
     def evaluate(
-        self, part: PartName = "test", *, progress: Callable[[int, int], None] | None = None
+        self,
+        part: PartName = "test",
+        *,
+        users: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Evaluation:
         """Evaluate the model on its own dataset by full ranking.
+
+        Args:
+            part: ``valid`` or ``test``.
+            users: judge at most so many, drawn at random but the same for every model.
+            progress: called with the number of users done and of all.
 
         Raises:
             ConfigError: when there is no such part, or it learned from it (see ``fit`` of
@@ -550,12 +583,12 @@ class Recommender:
                 f"There is no part {part!r} to evaluate on.",
                 hint=f"Parts: {', '.join(get_args(PartName))}.",
             )
-        return evaluate(self.by_rows, self.dataset, part, progress=progress)
+        return evaluate(self.by_rows, self.dataset, part, users=users, progress=progress)
 
     @property
     def scores_everything(self) -> bool:
         """Whether one pass scores the whole catalogue; searches for codes or titles do not."""
-        return self.form == "set"
+        return self.form == "set" and self.trained.prompted is None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from palate.data.split import PartName, refit_mark
 from palate.evaluation.report.page import CurvePoint, Example, Recommended, ReportEntry
 from palate.recommender.recommender import Recommender
+from palate.studies.prompted_evaluation import beside
 
 _NUM_EXAMPLES = 4
 _EVENTS_SHOWN = 6
@@ -29,9 +30,10 @@ def report_entry(
                 validation=float(str(entry["validation"])),
             )
             for entry in log
+            if "step" in entry  # what was tried of a prompted model has none
         ],
         examples=_examples(model, part),
-        facts=_facts(model),
+        facts=_facts(model) | _prompting_facts(model, part),
     )
 
 
@@ -56,6 +58,23 @@ def _chosen(model: Recommender) -> dict[str, str]:
     figures = ", ".join(f"{name} {value:.4f}" for name, value in chosen["tried"].items())
     return {
         "Item texts": f"{chosen['chosen']}, by validation NDCG@10 of what is nearest: {figures}"
+    }
+
+
+def _prompting_facts(model: Recommender, part: PartName) -> dict[str, str]:
+    """Return who is asked by a prompted model, and the figures of its base and of chance."""
+    prompted = model.trained.prompted
+    if prompted is None:
+        return {}
+    found = beside(model, part)
+
+    def figures(of: Mapping[str, float]) -> str:
+        return ", ".join(f"{name} {of[name]:.4f}" for name in ("recall@10", "ndcg@10"))
+
+    return {
+        "Asked": f"{prompted.place.model} {prompted.place.where}".strip(),
+        f"Its base, {prompted.base_name}": figures(found.base),
+        "Chance": figures(found.chance),
     }
 
 

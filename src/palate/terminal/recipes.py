@@ -17,6 +17,7 @@ _HEADINGS = {
     "words": "Answers in words",
     "pre-training": "Pre-training on behaviour, on text, on other shops",
     "tuning": "Tuning: a language model is shown what people chose",
+    "prompting": "Prompting without training: a ready language model is asked (--llm URL|FOLDER)",
 }
 
 
@@ -37,7 +38,9 @@ def recipe_settings(recipe: "Recipe") -> dict[str, object]:
     from palate.training.recipe import LANGUAGE_MODEL_PARTS
 
     about = {"title", "paradigm", "paper", "summary", "measured"}
-    absent = LANGUAGE_MODEL_PARTS if recipe.baseline is not None else frozenset({"baseline"})
+    absent = frozenset() if recipe.learns_language else LANGUAGE_MODEL_PARTS
+    kinds = {"baseline": recipe.baseline, "prompting": recipe.prompting}
+    absent |= {name for name, settings in kinds.items() if settings is None}
     return recipe.model_dump(mode="json", exclude=about | absent)
 
 
@@ -83,6 +86,8 @@ def _cost(recipe: "Recipe") -> str:
     """Return the cost of training in words; the time depends on the data and is printed then."""
     if recipe.baseline is not None:
         return "seconds to minutes: it counts, or factorises one matrix"
+    if recipe.prompting is not None:
+        return f"that of {recipe.prompting.base}; then prompts for every list that is asked for"
     trainings = [stage.training for stage in recipe.resolved_stages]
     epochs = " + ".join(str(training.epochs) for training in trainings)
     tokens = max(training.tokens_per_batch for training in trainings)

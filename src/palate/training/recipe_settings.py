@@ -17,12 +17,13 @@ from palate.models.baselines import BaselineConfig
 from palate.models.device import Precision
 from palate.models.model_config import ModelConfig
 from palate.training.config import CodesConfig, PriorConfig, Stage, TasksConfig, TrainingConfig
+from palate.training.prompting import PromptingConfig
 from palate.training.stage_plan import Answer, StagePlan
 
 Form = Literal["set", "codes", "hybrid", "titles"]
 """How a model answers: by user vectors, by generated codes, by both, or by titles."""
 
-Paradigm = Literal["baselines", "set", "codes", "words", "pre-training", "tuning"]
+Paradigm = Literal["baselines", "set", "codes", "words", "pre-training", "tuning", "prompting"]
 """The group of a recipe in a list of recipes: how it answers, or what it studies."""
 
 LEARNED_CODES = ("residual-kmeans", "rqvae", "product")
@@ -31,14 +32,14 @@ LEARNED_CODES = ("residual-kmeans", "rqvae", "product")
 LANGUAGE_MODEL_PARTS = frozenset(
     {"answers", "items", "model", "codes", "tasks", "training", "teacher", "stages", "prior"}
 )
-"""Keys that a baseline does not have."""
+"""Keys that only a language model has that learns."""
 
 DESCRIPTIVE = frozenset({"title", "paradigm", "summary", "paper", "measured"})
 """Keys that only people read."""
 
 
 class Recipe(BaseModel):
-    """One system: what it is, and either a baseline or the parts of a language model."""
+    """One system: a baseline, the parts of a language model, or how a ready one is prompted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,6 +50,8 @@ class Recipe(BaseModel):
     measured: str = ""
     """Its result and the data, in a line; ``docs/results.md`` has the command."""
     baseline: BaselineConfig | None = None
+    prompting: PromptingConfig | None = None
+    """How a language model that has read is asked about the list of another recipe."""
     answers: tuple[Answer, ...] = ("set",)
     """What a language model answers in, its usual way first: the items nearest to user vectors
     (``set``), an item's ``codes`` generated one after the other, an item's title (``titles``), or
@@ -79,8 +82,11 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _check_baseline_or_parts(self) -> "Recipe":
         parts = LANGUAGE_MODEL_PARTS & self.model_fields_set
-        if self.baseline is not None and parts:
-            raise ValueError(f"a baseline has no {', '.join(sorted(parts))}")
+        if self.baseline is not None and self.prompting is not None:
+            raise ValueError("a recipe has either [baseline] or [prompting]")
+        if not self.learns_language and parts:
+            kind = "baseline" if self.prompting is None else "recipe without training"
+            raise ValueError(f"a {kind} has no {', '.join(sorted(parts))}")
         return self
 
     @model_validator(mode="after")
@@ -175,7 +181,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _check_answers(self) -> "Recipe":
-        if self.baseline is not None:
+        if not self.learns_language:
             return self
         if len(set(self.answers)) < len(self.answers):
             raise ValueError("answers names something twice")
@@ -243,6 +249,11 @@ class Recipe(BaseModel):
         return self.model_copy(update={"model": model})
 
     @property
+    def learns_language(self) -> bool:
+        """Whether it trains a language model."""
+        return self.baseline is None and self.prompting is None
+
+    @property
     def untuned(self) -> "Recipe":
         """The recipe of the same model without tuning, as it is once an update is merged."""
         plain = {"training": self.training.model_copy(update={"tuning": None})}
@@ -269,6 +280,11 @@ class Recipe(BaseModel):
         return bool({"set", "codes"}.intersection(self.forms))
 
     @property
+    def by_items_alone(self) -> bool:
+        """Whether it finds items by itself: a baseline, or a model that answers with them."""
+        return self.baseline is not None or bool(self.forms)
+
+    @property
     def max_history(self) -> int:
         """Events read for an answer with items: as many as in the last stage with such a task."""
         stages = [stage.tasks for stage in self.resolved_stages]
@@ -279,6 +295,8 @@ class Recipe(BaseModel):
         """One line about its parts, for people."""
         if self.baseline is not None:
             return f"baseline {self.baseline.kind}"
+        if self.prompting is not None:
+            return self.prompting.made_of
         fusion, parts = self.model.fusion, []
         content = [name for name in self.items.modalities if name not in fusion.leaves_out]
         known = (["ID"] if fusion.use_id else []) + content

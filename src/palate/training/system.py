@@ -1,7 +1,8 @@
-"""A trained language model with everything it needs to answer, and its tuned mixing weights."""
+"""What answers: a baseline, a trained language model with all it needs, or a prompted one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -18,18 +19,21 @@ from palate.language.item_format import ItemFormat
 from palate.language.prompt_text import PromptText
 from palate.language.tasks.task import Wordings
 from palate.language.tokenizer import Tokenizer
+from palate.llm.place import SpeakerPlace
+from palate.llm.speaker import Speaker
 from palate.models.baselines import Baseline
 from palate.models.device import Device
 from palate.models.language_model import RecommendationModel
+from palate.training.prompting import PromptingConfig
 from palate.training.recipe import Form, Recipe
 
 
 @runtime_checkable
 class System(Protocol):
-    """A trained system, whether a language model or a baseline: what it knows and can answer."""
+    """A system, whether it was trained or is prompted: what it knows and can answer."""
 
     @property
-    def kind(self) -> Literal["language model", "baseline"]:
+    def kind(self) -> Literal["language model", "baseline", "prompted model"]:
         """What it is, for people to read."""
         ...
 
@@ -236,6 +240,78 @@ class LanguageModelSystem:
     def max_history(self) -> int:
         """Number of newest events that a prompt holds."""
         return self.recipe.max_history
+
+
+@dataclass(frozen=True)
+class PromptedSystem:
+    """A language model that was not trained here, asked about the lists of a trained base."""
+
+    base: "Baseline | LanguageModelSystem"
+    base_name: str
+    base_recipe: Recipe
+    settings: PromptingConfig
+    prompts: Mapping[str, str]
+    """The texts of the prompts by name (:mod:`palate.inference.prompting.texts`)."""
+    place: SpeakerPlace
+    """Where the speaker is; its name alone where it was given as an object."""
+    given: Speaker | None = field(default=None, repr=False)
+    """A speaker that was given as an object; it cannot be saved."""
+    tasks: tuple[str, ...] = ("next-item", "summary")
+    """Families of prompts that it answers; what else is wanted of a list can be said in words."""
+    forms: tuple[Literal["set"], ...] = ("set",)
+    reads_words: bool = True
+    is_personal: bool = True
+
+    @cached_property
+    def speaker(self) -> Speaker:
+        """Who is asked, opened when it is first needed.
+
+        Raises:
+            ConfigError: when it is not there any more.
+            MissingExtraError: when a package is missing that it needs.
+        """
+        return self.given or self.place.opened()
+
+    def on(self, device: Device) -> "PromptedSystem":
+        """Move its base to a device."""
+        if isinstance(self.base, LanguageModelSystem):
+            self.base.on(device)
+        return self
+
+    @property
+    def kind(self) -> Literal["prompted model"]:
+        """What it is, for people to read."""
+        return "prompted model"
+
+    @property
+    def num_items(self) -> int:
+        """Number of items that its base was trained on."""
+        return self.base.num_items
+
+    @property
+    def item_vectors(self) -> Float[np.ndarray, "items width"] | None:
+        """Item vectors of its base."""
+        return self.base.item_vectors
+
+    @property
+    def work_per_item(self) -> int:
+        """Multiplications of its base for the score of one item."""
+        return self.base.work_per_item
+
+    @property
+    def reads_new_items(self) -> bool:
+        """Whether its base can find an item that was not in the training catalogue."""
+        return self.base.reads_new_items
+
+    @property
+    def max_history(self) -> int | None:
+        """Number of newest events that its base reads; the prompt may show fewer."""
+        return self.base.max_history
+
+    @property
+    def ratings(self) -> tuple[float, ...]:
+        """Rating levels of the events that its base reads."""
+        return self.base.ratings
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ Unread = dict[str, str]
 
 def unread_settings(recipe: Recipe, stage: StagePlan) -> Unread:
     """Return the settings that a stage does not read; a path stands for all that begins with it."""
+    if recipe.prompting is not None:
+        return recipe.prompting.unread
     if recipe.baseline is not None:
         return {}
     return {

@@ -7,6 +7,7 @@ import { link, unlink } from "./ribbons.js";
 
 const FALLBACKS = {
   popular: "The history says too little yet, so this is what everybody likes.",
+  base: "The language model gave no answer that could be read, so this is the list it was asked about.",
 };
 
 export class Pane {
