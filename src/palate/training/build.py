@@ -26,10 +26,12 @@ from palate.language.tasks import prompt_families
 from palate.language.tasks.material import Material
 from palate.language.tasks.rating import rating_levels
 from palate.language.tasks.task import Task, Wordings
+from palate.language.tasks.wish import Wished
 from palate.language.tasks.yes_no import NO, YES
 from palate.language.text.plain import rating_words
 from palate.language.text.reviews import Reviews, read_reviews
 from palate.language.tokenizer import Tokenizer
+from palate.language.wishes.making import WORDINGS as WISH_WORDINGS
 from palate.models.backbones.tokenizer import backbone_tokenizer
 from palate.models.language_model import RecommendationModel
 from palate.models.model_config import ModelConfig
@@ -326,6 +328,8 @@ def _words(
     """
     wordings = [w for family in _families_read(recipe) for w in prompts[family].seen]
     texts = [*dataset.catalog.texts(("title", "brand", "categories")), *(wordings * 3)]
+    if any(stage.tasks.share(Wished) for stage in recipe.resolved_stages):
+        texts += [wording.replace("{}", " ") for wording in WISH_WORDINGS] * 3
     if recipe.generates_text:
         texts += [YES, NO, *(rating_words(level) for level in levels_of(dataset))] * 3
         texts += [] if reviews is None else [*reviews.texts, *reviews.titles]
@@ -360,5 +364,7 @@ def levels_of(dataset: Dataset) -> tuple[float, ...]:
 def _query_vectors(
     encoders: ItemEncoders, pool: QueryPool, tasks: Sequence[Task]
 ) -> np.ndarray | None:
-    used = any(task.uses_queries for task in tasks)
-    return encoders.query_vectors(pool.texts) if used and pool.texts else None
+    own = [text for task in tasks for text in task.own_queries]
+    used = own or any(task.uses_queries for task in tasks)
+    texts = [*pool.texts, *own]
+    return encoders.query_vectors(texts) if used and texts else None

@@ -30,6 +30,7 @@ from palate.language.tasks.search import Search
 from palate.language.tasks.summary import Summary
 from palate.language.tasks.task import Task
 from palate.language.tasks.title import Title
+from palate.language.tasks.wish import Wished
 from palate.language.tasks.yes_no import YesNo
 
 FAMILIES: tuple[type[Task], ...] = (
@@ -39,6 +40,7 @@ FAMILIES: tuple[type[Task], ...] = (
     Scenario,
     Category,
     Search,
+    Wished,
     Direct,
     ColdStart,
     MaskedBehaviour,

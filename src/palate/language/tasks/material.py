@@ -9,8 +9,11 @@ from palate.language.queries import QueryPool
 from palate.language.text.facts import Facts
 from palate.language.text.plain import one_line
 from palate.language.text.reviews import Reviews
+from palate.language.wishes.making import WishPool, make_wishes
+from palate.language.wishes.terms import Terms
 
 _MAX_TITLE = 120
+_WISHES_PER_ITEM = 4
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,11 @@ class Material:
     def facts(self) -> Facts:
         """Categories and brand of every item."""
         return Facts.of(self.dataset.catalog)
+
+    @cached_property
+    def wishes(self) -> WishPool:
+        """Wishes that each item meets."""
+        return make_wishes(Terms.of_catalog(self.dataset.catalog), _WISHES_PER_ITEM, seed=0)
 
 
 def plain_titles(catalog: Catalog) -> list[str]:

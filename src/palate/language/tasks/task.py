@@ -221,6 +221,11 @@ class Task(ABC):
         """What its prompts in text say around the parts of an example."""
         return Frame(self.context_label, self.reads_history, cue=self.cue, dates=self.reads_dates)
 
+    @property
+    def own_queries(self) -> Sequence[str]:
+        """Texts that its examples point to as queries, after those of the pool that all share."""
+        return ()
+
     @classmethod
     @abstractmethod
     def offered(cls, material: Material, settings: TaskSettings) -> "Task | None":
