@@ -446,7 +446,6 @@ def test_a_recipe_is_shown_whole(palate: Palate, monkeypatch: pytest.MonkeyPatch
         (("recommend", "model", "--user", "nobody"), "nobody"),
         (("recommend", "model", "--user", "u1", "--candidates", "nothing"), "nothing"),
         (("recommend", "model"), "needs somebody"),
-        (("recommend", "popular", "--user", "u1", "--prompt", "x"), "reads no words"),
         (("recommend", "model", "--user", "u1", "--filter", "colour=red"), "price<20"),
         (("recommend", "model", "--user", "u1", "--filter", "brand=Nobody"), "There are: "),
         (("recommend", "model", "--user", "u1", "--filter", "price<cheap"), "price<20"),

@@ -84,6 +84,8 @@ class Answers:
     """For each item the events that weighed most, and how much."""
     missing: list[str] = field(default_factory=list)
     """Items of the history that are not in the catalogue."""
+    understood: dict[str, Any] | None = None
+    """What was read in a prompt in free words."""
 
 
 class Python:
@@ -122,7 +124,8 @@ class Python:
         )
         why = [[(one.item_id, one.weight) for one in item.reasons] for item in found]
         scores, missing = [item.score for item in found], list(found.missing_ids)
-        return Answers(found.item_ids, scores, found.fallback, why, missing)
+        read = None if found.understood is None else found.understood.to_json()
+        return Answers(found.item_ids, scores, found.fallback, why, missing, read)
 
     def search(self, words: str, user: str | None) -> Answers:
         found = self.recommender.search(words, 6, user=user)
@@ -174,7 +177,9 @@ class CommandLine:
         notes = [line for line in said.splitlines() if line.startswith("fallback ")]
         assert len(notes) == (answers.fallback is not None), said
         notes = [line for line in said.splitlines() if "not in the catalogue" in line]
-        return replace(answers, missing=[x for line in notes for x in re.findall("'(.*?)'", line)])
+        missing = [x for line in notes for x in re.findall("'(.*?)'", line)]
+        read = next((row["understood"] for row in rows if "understood" in row), None)
+        return replace(answers, missing=missing, understood=read)
 
     @staticmethod
     def somebody(user: str | None, history: Sequence[str] | None) -> list[object]:
@@ -218,7 +223,7 @@ class Http:
             body |= {"filter": _filter_body(question.filters), "exclude": list(question.exclude)}
             found = self.post("recommend", **body)
         answers = _answers(found["items"], why="why", fallback=found["fallback"])
-        return replace(answers, missing=found["missing_ids"])
+        return replace(answers, missing=found["missing_ids"], understood=found["understood"])
 
     def search(self, words: str, user: str | None) -> Answers:
         found = self.post("search", query=words, n=6, user_id=user)
@@ -251,7 +256,7 @@ class Mcp:
             arguments |= {"exclude": list(question.exclude), "diversity": question.diversity}
             found = self.call("recommend", **arguments)
         answers = _answers(found["items"], why="why", fallback=found["fallback"])
-        return replace(answers, missing=found["missing_ids"])
+        return replace(answers, missing=found["missing_ids"], understood=found["understood"])
 
     def search(self, words: str, user: str | None) -> Answers:
         found = self.call("search", query=words, user_id=user, n=6)
@@ -367,6 +372,7 @@ def answered_everywhere(doors: Doors, question: Question) -> Answers:
         same(answers, expected)
         assert answers.fallback == expected.fallback
         assert answers.missing == expected.missing == []
+        assert answers.understood == expected.understood
     return expected
 
 
@@ -547,13 +553,22 @@ def test_an_objective(doors: Doors) -> None:
     answered_everywhere(doors, question)
 
 
-@language_models
+@every_model
 @pytest.mark.parametrize("user", ["u9", None])
 def test_free_text_requests(doors: Doors, user: str | None) -> None:
-    answers = answered_everywhere(
-        doors, Question(user=user, prompt="something warm for the evening")
-    )
-    assert answers.fallback is None
+    item = doors.python.recommender.engine.catalogue.view(4)
+    prompt = f"something from {item.categories[-1]}, under {item.price:g}, but not qwrtz"
+    answers = answered_everywhere(doors, Question(user=user, prompt=prompt))
+    assert answers.understood is not None
+    parts = [(part["kind"], part["name"]) for part in answers.understood["parts"]]
+    assert sorted(parts) == [
+        ("category", item.categories[-1]),
+        ("price", f"at most {item.price:g}"),
+    ]
+    assert answers.understood["unknown"] == ["qwrtz"]
+    nonsense = answered_everywhere(doors, Question(user=user, prompt="zzyzx flurbo"))
+    assert nonsense.understood == {"parts": [], "unknown": ["zzyzx", "flurbo"], "fitting": None}
+    assert nonsense.ids == answered_everywhere(doors, Question(user=user)).ids
 
 
 @every_model

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -408,12 +409,12 @@ def test_an_identical_item_is_the_most_similar(engine: Engine) -> None:
     ("name", "question", "message"),
     [
         ("itemknn", {"family": "search"}, "urm"),
-        ("itemknn", {"prompt": "calm"}, "reads no words"),
+        ("itemknn", {"prompt": "calm", "steer": False}, "reads no words"),
         ("urm", {"form": "codes"}, "not trained to answer in the form 'codes'"),
     ],
 )
 def test_untrained_requests_are_refused_with_a_hint(
-    name: str, question: dict[str, str], message: str, model_folders: Path, nobody: History
+    name: str, question: dict[str, Any], message: str, model_folders: Path, nobody: History
 ) -> None:
     engine = Engine.load(model_folders / name)
     with pytest.raises(NotTrainedError, match=message):

@@ -13,7 +13,7 @@ from palate.studies.sensitivity import answer_gains
 
 def _worth(model: Recommender, ask: Request, words: str, part: str) -> float:
     cases = model.dataset.cases("valid" if part == "valid" else "test")
-    told = Request(family=ask.family, prompt=words, slots=ask.slots)
+    told = Request(family=ask.family, prompt=words, slots=ask.slots, steer=False)
     return float(answer_gains(model.asking(told), cases)[0].mean())
 
 

@@ -291,7 +291,19 @@ def _show(
     from palate.types import Ranking
 
     ranking, fallback = Ranking(answer.rows, answer.scores), answer.fallback
-    show_items(loaded, ranking, title, reasons, fallback=fallback, as_json=as_json, nothing=nothing)
+    understood = answer.understood
+    show_items(
+        loaded,
+        ranking,
+        title,
+        reasons,
+        fallback=fallback,
+        understood=None if understood is None else understood.to_json(),
+        as_json=as_json,
+        nothing=nothing,
+    )
+    if understood is not None:
+        say(str(understood), err=True)
     if fallback is not None:
         say(f"fallback {fallback}: {_FALLBACKS[fallback]}", err=True)
 

@@ -54,8 +54,12 @@ class Capabilities:
         """Whether it can compute the similarity of two items."""
         return "set" in self.forms and self._system.is_personal
 
-    def check(self, request: Request) -> None:
+    def check(self, request: Request, *, steered: bool = False) -> None:
         """Refuse a request that cannot be answered with items.
+
+        Args:
+            request: what is asked.
+            steered: whether its prompt is a wish, which any system that recommends can follow.
 
         Raises:
             NotTrainedError: naming the recipes that can.
@@ -65,7 +69,7 @@ class Capabilities:
             raise self._other_form(request.form)
         self.check_recommends()
         if request.prompt is not None:
-            if not self.reads_words:
+            if not (steered or self.reads_words):
                 raise NotTrainedError(
                     f"{self._name!r} reads no words.",
                     hint=f"Train one that does: palate train DATASET MODEL --recipe {_WORDS_NEED}",

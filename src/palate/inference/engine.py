@@ -38,6 +38,7 @@ from palate.inference.prompting.reranker import Reranker
 from palate.inference.ranking import nearest, rank, scores_of_all
 from palate.inference.reasons import reasons
 from palate.inference.request import NOBODY, Answer, Reason, Request
+from palate.inference.steering import Asked, Steerer
 from palate.inference.text_answers import TextAnswers
 from palate.inference.text_results import Explained, Rated
 from palate.inference.title_search import TitleSearch
@@ -48,7 +49,7 @@ from palate.language.text.headlines import headline
 from palate.language.text.reviews import Reviews, read_reviews
 from palate.llm.request import SpeakerRequest
 from palate.models.device import Device, choose_device
-from palate.training.system import Blend
+from palate.training.system import Blend, Steering
 from palate.types import History, Ranking
 
 __all__ = ["Answer", "Device", "Engine", "Reason", "Request", "choose_device"]
@@ -96,6 +97,7 @@ class Engine:
         prompted = trained.prompted
         self.prompting = None if prompted is None else Reranker(prompted, trained.dataset)
         """Asks a language model about the lists; None where none is prompted."""
+        self._steerer = Steerer(base, self.capabilities)
         self._cache = UserStateCache(cache_bytes)
         self.explainer = Explainer(trained.dataset, self._reviews)
         """What it says of items in print."""
@@ -184,7 +186,7 @@ class Engine:
             NotTrainedError: naming the recipes that can.
             ConfigError: when slots are missing or have values that are not in the data.
         """
-        self.capabilities.check(request)
+        self.capabilities.check(request, steered=self._steerer.wishes(request))
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """Return the answers; requests that share a wording share one forward pass.
@@ -200,7 +202,7 @@ class Engine:
         for start in range(0, len(requests), _AT_ONCE):
             some = requests[start : start + _AT_ONCE]
             if self.prompting is None:
-                answers += self._answers(state, some, self._states(state, some))
+                answers += self._answered(state, some)
             else:
                 answers += self._prompted(state, some, self.prompting)
         return answers
@@ -214,10 +216,16 @@ class Engine:
             return [None] * len(requests)
         state = self.catalogue.state
         users = self._cache.get([self._key(state, request) for request in requests])
-        known = [place for place, user in enumerate(users) if user is not None]
+        known = [
+            place
+            for place, user in enumerate(users)
+            if user is not None and not self._steerer.wishes(requests[place])
+        ]
         answers: list[Answer | None] = [None] * len(requests)
         made = self._answers(
-            state, [requests[place] for place in known], [u for u in users if u is not None]
+            state,
+            [requests[place] for place in known],
+            [user for place in known if (user := users[place]) is not None],
         )
         for place, answer in zip(known, made, strict=True):
             answers[place] = answer
@@ -230,9 +238,12 @@ class Engine:
         """
         state = self.catalogue.state
         by_vectors = [replace(request, form="set") for request in requests]
-        plans = [self._histories.plan(state, request) for request in by_vectors]
-        if not plans:
+        if not by_vectors:
             return np.zeros((0, len(state)), dtype=np.float32)
+        if any(self._steerer.wishes(request) for request in by_vectors):
+            _, users, _ = self._steered(state, by_vectors)
+            return scores_of_all(state, users)
+        plans = [self._histories.plan(state, request) for request in by_vectors]
         return scores_of_all(state, self._histories.encode(state, plans))
 
     def try_blends(
@@ -251,6 +262,28 @@ class Engine:
                 found += rank(state, some, blended)
         return lists
 
+    def try_steering(
+        self, requests: Sequence[Request], tried: Sequence[Steering]
+    ) -> list[list[Ranking]]:
+        """Return the lists of requests with wishes for each of several weights.
+
+        Each history is encoded once. Validation uses it to choose the weights of a model.
+        """
+        state, steerer = self.catalogue.state, self._steerer
+        asked = [steerer.asked(state, request, read=True) for request in requests]
+        plain = [one.plain for one in asked]
+        worded = [one.worded for one in asked if one.worded is not None]
+        states = self._states(state, [*plain, *worded])
+        read = iter(states[len(plain) :])
+        pairs = [
+            (one, user, None if one.worded is None else next(read))
+            for one, user in zip(asked, states[: len(plain)], strict=True)
+        ]
+        return [
+            rank(state, plain, [steerer.user(state, *pair, weights) for pair in pairs])
+            for weights in tried
+        ]
+
     def searching(self, words: str, request: Request) -> Request:
         """Return the request for a search by words.
 
@@ -267,7 +300,7 @@ class Engine:
             return replace(request, family="search", context=words)
         found = self.catalogue.find_titles(words, _TITLES)
         if self.prompting is not None:
-            request = replace(request, prompt=words)
+            request = replace(request, prompt=words, steer=False)
         return replace(request, candidates=found, fallback="titles")
 
     def search(self, words: str, request: Request | None = None) -> Answer:
@@ -313,7 +346,10 @@ class Engine:
         if not self.forms:
             return [[] for _ in rows]
         if self.prompting is not None:
-            request = self.prompting.for_base(request, len(state))
+            request = self._for_base(self.prompting, request)
+        if self._steerer.wishes(request):
+            # A wish adds the same to an item whatever the history: the falls are those without it.
+            request = self._steerer.asked(state, request).plain
         return reasons(self._histories, state, request, rows, n)
 
     # --- Text answers
@@ -469,6 +505,35 @@ class Engine:
         """Drop all cached user states, for example after a user was erased."""
         self._cache.clear()
 
+    def _answered(self, state: CatalogueState, requests: Sequence[Request]) -> list[Answer]:
+        """Return the answers of requests, some of which may have wishes."""
+        if not any(self._steerer.wishes(request) for request in requests):
+            return self._answers(state, requests, self._states(state, requests))
+        plain, users, asked = self._steered(state, requests)
+        answers = self._answers(state, plain, users)
+        return [
+            answer if one is None else replace(answer, understood=one.understood)
+            for answer, one in zip(answers, asked, strict=True)
+        ]
+
+    def _steered(
+        self, state: CatalogueState, requests: Sequence[Request]
+    ) -> tuple[list[Request], list[UserState], list[Asked | None]]:
+        """Return the requests without their wishes, the states that wishes move, and the wishes."""
+        steerer = self._steerer
+        asked = [steerer.asked(state, r) if steerer.wishes(r) else None for r in requests]
+        plain = [r if one is None else one.plain for r, one in zip(requests, asked, strict=True)]
+        worded = [one.worded for one in asked if one is not None and one.worded is not None]
+        states = self._states(state, [*plain, *worded])
+        read = iter(states[len(plain) :])
+        users = [
+            user
+            if one is None
+            else steerer.user(state, one, user, None if one.worded is None else next(read))
+            for user, one in zip(states[: len(plain)], asked, strict=True)
+        ]
+        return plain, users, asked
+
     def _states(self, state: CatalogueState, requests: Sequence[Request]) -> list[UserState]:
         """Return the user state of each request; histories that are not cached are encoded."""
         keys = [self._key(state, request) for request in requests]
@@ -486,9 +551,17 @@ class Engine:
         self, state: CatalogueState, requests: Sequence[Request], prompting: Reranker
     ) -> list[Answer]:
         """Return the answers of a language model that is asked about the lists of its base."""
-        wider = [prompting.for_base(request, len(state)) for request in requests]
-        below = self._answers(state, wider, self._states(state, wider))
-        return prompting.answers(state, requests, below)
+        below = self._answered(state, [self._for_base(prompting, each) for each in requests])
+        answers = prompting.answers(state, requests, below)
+        return [
+            replace(answer, understood=base.understood)
+            for answer, base in zip(answers, below, strict=True)
+        ]
+
+    def _for_base(self, prompting: Reranker, request: Request) -> Request:
+        """Return what the base of a prompted model is asked: every base follows a wish."""
+        wider = prompting.for_base(request, len(self.catalogue.state))
+        return replace(wider, prompt=request.prompt) if self._steerer.wishes(request) else wider
 
     def prompts(self, request: Request) -> list[SpeakerRequest]:
         """Return what a prompted model would ask for one list, and ask nothing.
@@ -501,8 +574,8 @@ class Engine:
                 f"{self.name!r} asks no other language model.",
                 hint='Recipes that ask one are listed under "Prompting" by: palate recipes',
             )
-        state, wider = self.catalogue.state, self.prompting.for_base(request, len(self.catalogue))
-        (below,) = self._answers(state, [wider], self._states(state, [wider]))
+        state = self.catalogue.state
+        (below,) = self._answered(state, [self._for_base(self.prompting, request)])
         return self.prompting.prompts(state, request, below)
 
     def _key(self, state: CatalogueState, request: Request) -> tuple[object, ...]:
@@ -512,6 +585,7 @@ class Engine:
             state.edition,
             request.worded,
             request.context,
+            request.meaning,
             fingerprint(request.history),
             search and (state.changes, search),
         )

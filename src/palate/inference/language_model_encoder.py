@@ -132,7 +132,7 @@ class LanguageModelEncoder(HistoryEncoder):
         if search is not None and search.form != "hybrid":
             pairs = zip(plans, lists, strict=True)
             return [UserState(None, None, plan.fallback, found) for plan, found in pairs]
-        users = runner.user_vectors([plan.history for plan in plans], given)
+        users = runner.user_vectors([plan.history for plan in plans], given, _meanings(plans))
         vectors = (users * self._model.model.scale).numpy()
         added = runner.prior_scores([plan.history for plan in plans])
         extras: Sequence[np.ndarray | None] = [None] * len(plans) if added is None else [*added]
@@ -187,6 +187,14 @@ class LanguageModelEncoder(HistoryEncoder):
         counts = self.dataset.train_counts
         shares: Float[np.ndarray, " trained"] = (counts / max(counts.sum(), 1)).astype(np.float32)
         return shares
+
+
+def _meanings(plans: Sequence[Plan]) -> list[str] | None:
+    """Return the words whose text vector each prompt has; None where they are the contexts."""
+    requests = [plan.request for plan in plans if plan.request is not None]
+    if all(request.meaning is None for request in requests):
+        return None
+    return [r.context if r.meaning is None else r.meaning for r in requests]
 
 
 def _only_ratings(history: History, levels: Sequence[float]) -> History:

@@ -37,6 +37,7 @@ from palate.training.system import (
     Prior,
     PromptedSystem,
     RatingPrior,
+    Steering,
     System,
 )
 
@@ -222,6 +223,9 @@ def _save_system(folder: Path, system: LanguageModelSystem) -> None:
     for name, prior in (("rating", system.rating_prior), ("liking", system.like_prior)):
         if prior is not None:
             _save_biases(folder, name, prior)
+    (folder / "steering.json").write_text(
+        json.dumps(asdict(system.steering)) + "\n", encoding="utf-8"
+    )
     if system.index is not None:
         (folder / "blend.json").write_text(
             json.dumps(asdict(system.blend)) + "\n", encoding="utf-8"
@@ -273,6 +277,7 @@ def _load_system(
         prior=_load_prior(folder),
         item_format=item_format_of(recipe.resolved_stages[-1], dataset, tokenizer, index),
         blend=_load_blend(folder),
+        steering=_load_steering(folder),
         index=index,
         ratings=_ratings(manifest),
         event_types=tuple(dataset.interactions.event_types),
@@ -388,6 +393,13 @@ def _load_weights(folder: Path, model: RecommendationModel) -> None:
 def _load_blend(folder: Path) -> Blend:
     path = folder / "blend.json"
     return Blend(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else Blend(0.0)
+
+
+def _load_steering(folder: Path) -> Steering:
+    path = folder / "steering.json"
+    return (
+        Steering(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else Steering()
+    )
 
 
 def _load_prior(folder: Path) -> Prior | None:

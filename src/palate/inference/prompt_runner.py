@@ -20,7 +20,9 @@ from palate.inference.request import Request
 from palate.items.codes.prefix_table import PrefixTable
 from palate.language.batch import Batch, BatchBuilder
 from palate.language.tasks import prompt_families
+from palate.language.tasks.search import Search
 from palate.language.tasks.task import PLAIN_FRAME, Example, Frame
+from palate.language.tasks.wish import Wished
 from palate.language.token_budget import cut_by_tokens
 from palate.models.references import ItemTable, mentioned, numbered_items
 from palate.ranking import largest_products
@@ -28,6 +30,9 @@ from palate.training.system import LanguageModelSystem
 from palate.types import History, Ranking
 
 TOKENS_PER_BATCH = 16_384
+
+_WITH_QUERY = frozenset({Search.name, Wished.name})
+"""Families whose prompts have the text vector of what is asked for."""
 
 _BEAMS_AT_ONCE = 8_192
 """Maximum number of beams in a batch, over all users."""
@@ -106,16 +111,21 @@ class PromptRunner:
         return np.float32(prior.weight) * prior.baseline.score(fitted)
 
     def user_vectors(
-        self, histories: Sequence[History], contexts: Sequence[str] | None = None
+        self,
+        histories: Sequence[History],
+        contexts: Sequence[str] | None = None,
+        meanings: Sequence[str] | None = None,
     ) -> Float[Tensor, "users queries width"]:
         """Return the user vectors of each history, read in batches of similar length.
 
-        ``contexts`` gives each history its own context, in place of that of the request.
+        ``contexts`` gives each history its own context, in place of that of the request, and
+        ``meanings`` the words whose text vector follows it, in place of the context itself.
         """
         model = self.system.model
         shape = (len(histories), max(model.config.num_queries, 1), model.width)
         result = torch.empty(shape)
-        for users, batch in self._batches(histories, contexts, model.config.num_queries):
+        batches = self._batches(histories, contexts, model.config.num_queries, meanings=meanings)
+        for users, batch in batches:
             with torch.inference_mode():
                 result[users] = model.user_vectors(*self.with_items(batch)).float().cpu()
         return result
@@ -175,12 +185,16 @@ class PromptRunner:
         contexts: Sequence[str] | None,
         slots: int,
         most: int = _BEAMS_AT_ONCE,
+        *,
+        meanings: Sequence[str] | None = None,
     ) -> Iterator[tuple[Int[np.ndarray, " users"], Batch]]:
         """Yield batches of prompts of similar length, one prediction each, at most so many."""
         model = self.system.model
         if model.training:
             model.train(mode=False)
-        instruction, examples, batch_builder = self._worded(contexts or [self.request.context])
+        instruction, examples, batch_builder = self._worded(
+            contexts or [self.request.context], meanings
+        )
         lengths = np.asarray([min(len(h), self._max_history) for h in histories], dtype=np.int64)
         words = max((len(example.context) for example in examples), default=0)
         places = lengths * batch_builder.item_format.places
@@ -223,7 +237,9 @@ class PromptRunner:
         family = prompt_families()[self.request.family]
         return Frame(family.context_label, family.reads_history, dates=family.reads_dates)
 
-    def _worded(self, contexts: Sequence[str]) -> tuple[str, list[Example], BatchBuilder]:
+    def _worded(
+        self, contexts: Sequence[str], meanings: Sequence[str] | None
+    ) -> tuple[str, list[Example], BatchBuilder]:
         """Return the instruction, an example to fill per context, and a batch builder."""
         request, system = self.request, self.system
         wording = (
@@ -231,7 +247,8 @@ class PromptRunner:
             if request.prompt is None
             else request.prompt
         )
-        vectors = system.encoders.query_vectors(contexts) if request.family == "search" else None
+        said = meanings or contexts
+        vectors = system.encoders.query_vectors(said) if request.family in _WITH_QUERY else None
         nothing = History(item_rows=np.zeros(0, np.int64))
         examples = [
             Example(
@@ -239,7 +256,7 @@ class PromptRunner:
                 prefix_lengths=np.zeros(1, np.int64),
                 targets=np.zeros((1, 0), np.int64),
                 context=context,
-                query=None if vectors is None else query,
+                query=None if vectors is None or not said[query] else query,
             )
             for query, context in enumerate(contexts)
         ]

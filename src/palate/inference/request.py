@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from palate.inference.filters import ItemFilter
+from palate.language.wishes.reading import Part
 from palate.types import History
 
 NOBODY = History(item_rows=np.zeros(0, dtype=np.int64))
@@ -32,11 +33,17 @@ class Request:
     family: str = "next-item"
     """Family of prompts; one of its wordings is read unless ``prompt`` is given."""
     prompt: str | None = None
-    """Free text in place of the family's wording."""
+    """Free text: what is wished for, or a wording in place of the family's."""
+    steer: bool = True
+    """Whether ``prompt`` is understood as a wish, unless it is one of the model's own wordings.
+    False makes it the instruction that the model reads, and nothing else."""
     slots: Mapping[str, str] = field(default_factory=dict)
     """Values of the wording's slots, such as ``{"event": "purchase"}``."""
     context: str = ""
-    """Text read before the history: a query, a category."""
+    """Text read before the history: a query, a category, a wish."""
+    meaning: str | None = None
+    """Words whose text vector is read after the context, for a family that has one; None means
+    those of the context."""
     wording: int = 0
     """Index of the wording among those of training."""
     form: str | None = None
@@ -79,6 +86,37 @@ class Request:
         return self.family, self.prompt, self.wording, slots
 
 
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """What was understood of a prompt in free words."""
+
+    parts: tuple[Part, ...]
+    """Conditions and words, in no order; empty where the list is the same as without the prompt."""
+    unknown: tuple[str, ...]
+    """Words that nothing in the catalogue has."""
+    fitting: int | None
+    """How many items meet all conditions; the closest of the others follow them. None where
+    nothing was understood."""
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as JSON values."""
+        return {
+            "parts": [part.to_json() for part in self.parts],
+            "unknown": list(self.unknown),
+            "fitting": self.fitting,
+        }
+
+    def __str__(self) -> str:
+        """Return it as one line for people."""
+        wanted = [f"{part.kind} {part.name}" for part in self.parts if not part.avoided]
+        avoided = [f"no {part.kind} {part.name}" for part in self.parts if part.avoided]
+        said = ", ".join([*wanted, *avoided])
+        unknown = f"; not known: {', '.join(self.unknown)}" if self.unknown else ""
+        if not self.parts:
+            return f"nothing of the prompt was understood, the list is the usual one{unknown}"
+        return f"understood: {said}; {self.fitting} items fit{unknown}"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
     """The best items, best first; fewer than requested only if fewer are allowed."""
@@ -91,6 +129,8 @@ class Answer:
     """``popular`` or ``cold-start`` where the user has no known history and the request needs
     one; ``titles`` where titles were matched; ``base`` where a prompted model gave no answer and
     this is its base's list; None where the model answered the request itself."""
+    understood: Understood | None = None
+    """What was understood of a prompt in free words; None without one."""
 
 
 @dataclass(frozen=True, slots=True)

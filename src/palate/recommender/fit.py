@@ -18,6 +18,7 @@ from palate.models.baselines import BaselineConfig, Fitting, fit_baseline
 from palate.models.device import Device, choose_device
 from palate.recommender.item_text import Reading, choose_text
 from palate.recommender.prompted import prompted_system, tuned
+from palate.recommender.steering import with_steering
 from palate.recommender.tuned_text import check_tuned_elsewhere
 from palate.recommender.validation import (
     MEASURE,
@@ -110,7 +111,7 @@ class TrainingRun:
         logs = self._learned(system, mixtures)
         self._slow("Calibrating")
         system = with_blend(with_prior(system, dataset, seed), dataset, seed)
-        system = with_calibration(system, dataset, seed)
+        system = with_steering(with_calibration(system, dataset, seed), dataset, seed)
         log, epochs = [entry for each in logs for entry in each], tuple(map(best_epoch, logs))
         trained = TrainedModel(self.name, self.recipe, dataset, system, log, seed, epochs)
         return Found(trained, taught)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, overload
 import polars as pl
 
 from palate.errors import MissingExtraError
+from palate.inference.request import Understood
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,6 +66,8 @@ class ItemList(Sequence[RankedItem]):
     search that only matched titles, ``base`` where a prompted model gave no answer."""
     missing_ids: tuple[str, ...] = ()
     """Items of the given history that are not in the catalogue; the list is made without them."""
+    understood: Understood | None = None
+    """What was understood of a prompt in free words; None without one."""
 
     @property
     def item_ids(self) -> list[str]:

@@ -529,7 +529,7 @@ class Recommender:
                 zip(views, answer.scores.tolist(), why, strict=True), start=1
             )
         )
-        return ItemList(items, request.user_id, answer.fallback, missing_ids)
+        return ItemList(items, request.user_id, answer.fallback, missing_ids, answer.understood)
 
     def _named(self, request: Request, found: Sequence[Reason]) -> tuple[ItemReason, ...]:
         """Return reasons with the items of their events."""

@@ -293,6 +293,7 @@ def with_weights_of(
         system,
         prior=prior,
         blend=found.blend,
+        steering=found.steering,
         calibration=found.calibration,
         rating_prior=biased(found.rating_prior),
         like_prior=biased(found.like_prior),

@@ -253,7 +253,7 @@ class Answering:
         unknown: Sequence[str] = (),
     ) -> Response:
         """Write the response, and record the answer."""
-        recommendation_id = new_id()
+        recommendation_id, understood = new_id(), answer.understood
         served, missing = somebody.served, [*somebody.missing_ids, *unknown]
         items = self._renderer(served).items(answer.rows, answer.scores, reasons)
         context.fallback = answer.fallback or ""
@@ -270,12 +270,13 @@ class Answering:
         )
         return Response(
             b'{"recommendation_id":"%b","model_version":"%b","took_ms":%.3f,"fallback":%b,'
-            b'"items":%b,"missing_ids":%b}'
+            b'"understood":%b,"items":%b,"missing_ids":%b}'
             % (
                 recommendation_id.encode(),
                 answer.version.encode(),
                 context.took_ms,
                 orjson.dumps(answer.fallback),
+                orjson.dumps(None if understood is None else understood.to_json()),
                 items,
                 orjson.dumps(missing),
             ),

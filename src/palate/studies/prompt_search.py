@@ -60,7 +60,7 @@ def search_prompt(
     vocabulary = sorted(word for word in known if "{" not in word)
 
     def worth(words: Sequence[str], on: Cases) -> float:
-        worded = replace(request, prompt=" ".join(words))
+        worded = replace(request, prompt=" ".join(words), steer=False)
         return float(answer_gains(recommender.asking(worded), on)[0].mean())
 
     start = prompts[request.family].seen[request.wording].format(**request.slots).split()

@@ -158,7 +158,10 @@ def _objectives(
     for number, wording in enumerate(wordings):
         for requested, name in enumerate(names):
             ask = Request(
-                family=Objective.name, prompt=wording.format(event=name), slots={"event": name}
+                family=Objective.name,
+                prompt=wording.format(event=name),
+                slots={"event": name},
+                steer=False,
             )
             gains[number, requested], rows = answer_gains(recommender.asking(ask), cases)
             lists[number, requested] = rows[:_USERS]
@@ -184,7 +187,7 @@ def _spread(recommender: Recommender, family: str, cases: Cases, done: _Count) -
     given = usual_slots(family, recommender.dataset)
 
     def gain(wording: str) -> float:
-        ask = Request(family=family, prompt=wording.format(**given), slots=given)
+        ask = Request(family=family, prompt=wording.format(**given), slots=given, steer=False)
         value = float(answer_gains(recommender.asking(ask), cases)[0].mean())
         done.one_more()
         return round(value, 5)

@@ -35,16 +35,20 @@ def show_items(  # noqa: PLR0913 - what is shown, and how
     reasons: Sequence[Sequence[dict[str, object]]] | None,
     *,
     fallback: str | None = None,
+    understood: dict[str, object] | None = None,
     as_json: bool,
     nothing: str = "Nothing was found.",
 ) -> None:
     """Print items with their scores and reasons; without items print ``nothing``.
 
-    ``fallback`` names what answered instead, if nothing is known of the user.
+    ``fallback`` names what answered instead, if nothing is known of the user; ``understood`` is
+    what was read in a prompt.
     """
     rows = _item_rows(loaded, ranking, reasons)
     if fallback is not None:
         rows = [row | {"fallback": fallback} for row in rows]
+    if understood is not None and as_json:
+        rows = [row | {"understood": understood} for row in rows]
     if as_json:
         say_json([{key: row[key] for key in row if key != "price"} for row in rows])
     elif rows:

@@ -117,6 +117,25 @@ class Blend:
 
 
 @dataclass(frozen=True)
+class Steering:
+    """How much the parts of a wish in words move a list.
+
+    The last three are in spreads of a user's scores: how far the tenth best item is above the
+    median one.
+    """
+
+    model: float = 0.0
+    """Share of the scores that the model gives when it reads the wish; the rest are those of the
+    next item. 0 for a model that was not trained on wishes."""
+    words: float = 2.0
+    """For an item that has all words of the wish."""
+    meaning: float = 0.1
+    """For each standard deviation of likeness by text."""
+    behaviour: float = 0.1
+    """For each standard deviation of likeness by behaviour to the items that have the words."""
+
+
+@dataclass(frozen=True)
 class RatingPrior:
     """A bias model of ratings, and the calibration that mixes it into rating probabilities.
 
@@ -157,6 +176,8 @@ class LanguageModelSystem:
     """Calibrates the probabilities of *no* and *yes* where they mean disliked and liked."""
     rating_prior: RatingPrior | None = None
     """Calibrates the probabilities of rating levels."""
+    steering: Steering = field(default_factory=Steering)
+    """Weights of wishes in words, tuned on the validation split."""
 
     def on(self, device: Device) -> "LanguageModelSystem":
         """Move the model to a device, in place, and set its inference precision."""

@@ -123,7 +123,6 @@ def test_similar_items_leave_the_item_itself_out(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("route", "body", "said"),
     [
-        ("recommend", {"prompt": "calm"}, "urm"),
         ("recommend", {"task": "search-by-smell"}, "The families are"),
         ("rate", {"user_id": "u1", "item_id": "i1"}, "recipe"),
         ("recommend", {"form": "generated"}, "recipe"),

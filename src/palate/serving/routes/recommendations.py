@@ -14,6 +14,11 @@ _EXAMPLE = {
     "model_version": "1f2e3d4c5b6a7988",
     "took_ms": 1.8,
     "fallback": None,
+    "understood": {
+        "parts": [{"kind": "category", "name": "Lighting", "avoid": False}],
+        "unknown": [],
+        "fitting": 12,
+    },
     "items": [
         {
             "item_id": "i1",
@@ -52,6 +57,9 @@ async def recommend(request: Request) -> Response:
 
     The newest event of a user counts immediately. `explain` adds `why` to each item. `missing_ids`
     names items of the history and of `exclude` that are not in the catalogue: they are left out.
+    `understood` says what was read in a `prompt`: categories, brands, prices, attributes and words
+    of the catalogue, wanted or not, and how many items meet all of it; without `parts` nothing was
+    understood, and the list is the usual one. Without a `prompt` it is null.
     Send `recommendation_id` with the feedback, so that click-through by model can be measured.
     """
     body = await read(request, RecommendBody)
