@@ -171,12 +171,15 @@ def test_recipes_that_cannot_answer_are_refused(recipe: str, change: str) -> Non
 
 
 def test_the_largest_boost_gives_new_items_their_share_of_the_lists(shop: Dataset) -> None:
-    parts, histories = _parts(shop), shop.cases("valid").histories
-    seen = np.arange(len(shop.catalog)) % 4 != 0
-    parts = replace(parts, features=replace(parts.features, has_id=seen))
+    drawn, histories = _parts(shop), shop.cases("valid").histories
+    # Of four equal parts of the catalogue, one at least has less than its share of the lists.
+    for fourth in range(4):
+        seen = np.arange(len(shop.catalog)) % 4 != fourth
+        parts = replace(drawn, features=replace(drawn.features, has_id=seen))
+        if (most := _boost_to_share(parts, Request(), histories)) > 0:
+            break
     engine = _model(shop, parts).engine
     requests = [Request(history, 10, form="hybrid") for history in histories]
-    most = _boost_to_share(parts, Request(), histories)
 
     def share(raised: float) -> float:
         (lists,) = engine.try_blends(requests, [Blend(0.0, raised)])
