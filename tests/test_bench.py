@@ -272,7 +272,7 @@ def test_text_encoders_are_compared_raw_and_whitened() -> None:
     configs = {"tfidf-svd": text_encoders.encoders([])["tfidf-svd"]}
     lines = text_encoders.compared(shop, configs)
     assert [line.name for line in lines] == ["tfidf-svd", "tfidf-svd, whitened"]
-    assert all(len(line.valid) == len(shop.cases("valid")) for line in lines)
+    assert all(line.valid.shape == (2, len(shop.cases("valid"))) for line in lines)
     assert all(line.per_second > 0 and line.milliseconds > 0 for line in lines)
     assert text_encoders.table_of("Somewhere", lines).row_count == 2
 

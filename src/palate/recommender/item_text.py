@@ -130,20 +130,25 @@ def choose_text(
 
 
 def nearest_gains(vectors: ItemVectors, cases: Cases) -> Float[np.ndarray, " users"]:
-    """Return the NDCG@10 of each user when the nearest items are recommended.
+    """Return the mean NDCG@10 of each user's two lists (see :func:`nearest_lists`)."""
+    return np.asarray(nearest_lists(vectors, cases).mean(axis=0))
 
-    The mean of two lists: nearest to the last item, and to the decayed sum of the last five. Items
-    of the history are left out; the first target counts, and stands behind all that are as near.
+
+def nearest_lists(vectors: ItemVectors, cases: Cases) -> Float[np.ndarray, "lists users"]:
+    """Return the NDCG@10 of each user when the nearest items are recommended, in two lists.
+
+    Nearest to the last item, and to the decayed sum of the last five. Items of the history are
+    left out; the first target counts, and stands behind all that are as near.
     """
     lengths = np.linalg.norm(vectors.values, axis=1, keepdims=True)
     unit = np.where(vectors.present[:, None], vectors.values / np.maximum(lengths, 1e-9), 0)
-    gains = []
+    gains = [np.zeros((2, 0))]
     for start in range(0, len(cases), _BLOCK):
         histories = cases.histories[start : start + _BLOCK]
         wanted = np.asarray([targets[0] for targets in cases.targets[start : start + _BLOCK]])
         asked = [_places(q, unit, histories, wanted) for q in _queries(unit, histories)]
-        gains.append(np.mean([_gain(places) for places in asked], axis=0))
-    return np.concatenate(gains) if gains else np.zeros(0)
+        gains.append(np.stack([_gain(places) for places in asked]))
+    return np.concatenate(gains, axis=1)
 
 
 def asked_cases(dataset: Dataset, seed: int) -> Cases:
