@@ -253,6 +253,14 @@ def test_who_has_seen_everything_is_told_so(two_items: Path, palate: Palate) -> 
     assert "Nothing is left to recommend to 6 others." in many.out
 
 
+def test_a_filter_that_leaves_nothing_is_named(two_items: Path, palate: Palate) -> None:
+    asked = ("recommend", two_items / "model", "--user", "u1", "--filter", "in_stock=true")
+    cheap = palate(*asked, "--filter", "price<5")
+    assert cheap.out == "No item fulfils the filter: in_stock=true and price<5.\n"
+    seen = palate(*asked)
+    assert seen.out.startswith("Nothing is left to recommend under the filter in_stock=true: all")
+
+
 @pytest.mark.parametrize(
     "words", [("a,0",), ('"a,0"',), ("a,0", "a,1"), ('"a,0", "a,1"',), ('"a,0"', "a,1")]
 )
@@ -492,6 +500,7 @@ TARGETS = {
     "join": ("join", "shop", "shop", "--out"),
     "train": ("train", "shop", "--recipe", "popularity"),
     "index": ("index", "shop", "--kind", "random", "--out"),
+    "tune-text": ("tune-text", "shop"),
     "evaluate": ("evaluate", "popular", "--json"),
     "report": ("report", "popular", "--out"),
     "sensitivity": ("sensitivity", "model", "--plot"),
@@ -877,3 +886,20 @@ def test_a_killed_training_goes_on_where_it_was(folder: Path, palate: Palate) ->
     assert "Epoch 1/8" not in done.out, "that was done before"
     assert _files(folder / "killed") == _files(folder / "whole")
     assert not (folder / "killed.training").exists()
+
+
+def test_a_text_encoder_is_tuned_and_read(folder: Path, palate: Palate, tmp_path: Path) -> None:
+    words = tmp_path / "words"
+    settings = ("--set", "epochs=2", "--set", "batch_size=64", "--loss", "triplet")
+    tuned = palate("tune-text", folder / "shop", words, *settings)
+    assert tuned.code == 0, tuned.err
+    assert "NDCG@10 of what is nearest, valid: 0." in tuned.out
+    assert f"items.text.path={words}" in tuned.out
+    assert not words.with_name("words.training").exists()
+    text = ("--set", "items.text.kind=static", "--set", f"items.text.path={words}")
+    sets = [word for word in SETS if word != "items.text.dim=16"][1:]
+    trained = palate("train", folder / "shop", tmp_path / "model", *text, *sets)
+    assert trained.code == 0, trained.err
+    mistaken = palate("tune-text", folder / "shop", words, "--set", "epoch=2")
+    assert mistaken.code == 2
+    assert "epoch" in mistaken.err

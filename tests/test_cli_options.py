@@ -27,6 +27,7 @@ VERBS: dict[str, set[str]] = {
         *("--llm", "--llm-model"),
         *WHERE,
     },
+    "tune-text": {"dataset", "folder", "--start", "--loss", "--set", "--seed"},
     "evaluate": {"model", "--task", "--split", "--users", "--json", *WHERE},
     "compare": {"models", "--split", *WHERE},
     "recommend": {

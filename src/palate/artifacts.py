@@ -27,7 +27,7 @@ class Manifest:
     """What made a folder, from what, and what must be in it."""
 
     kind: str
-    """``dataset``, ``vectors``, ``codes`` or ``model``."""
+    """``dataset``, ``vectors``, ``codes``, ``text-encoder`` or ``model``."""
     name: str
     """What a person calls it."""
     made_by: str
@@ -160,6 +160,7 @@ _HOW_TO_MAKE = {
     "dataset": "Make one with: palate prepare SOURCE DATASET",
     "model": "Make one with: palate train DATASET MODEL",
     "codes": "Make some with: palate index DATASET --out CODES",
+    "text-encoder": "Make one with: palate tune-text DATASET FOLDER",
 }
 
 

@@ -38,6 +38,57 @@ def test_own_bert_equals_the_reference(tmp_path: Path) -> None:
     torch.testing.assert_close(found[mask], expected[mask], rtol=1e-4, atol=1e-5)
 
 
+def _random_bert() -> minilm.BertEncoder:
+    rng = torch.Generator().manual_seed(0)
+
+    def drawn(*shape: int, scale: float = 1.0) -> torch.Tensor:
+        return scale * torch.randn(*shape, generator=rng)
+
+    weights = {
+        "embeddings.word_embeddings.weight": drawn(50, 16),
+        "embeddings.position_embeddings.weight": drawn(20, 16),
+        "embeddings.token_type_embeddings.weight": drawn(2, 16),
+    }
+    layer = "encoder.layer.0"
+    shapes = {
+        **{f"{layer}.attention.self.{part}": (16, 16) for part in ("query", "key", "value")},
+        f"{layer}.attention.output.dense": (16, 16),
+        f"{layer}.intermediate.dense": (32, 16),
+        f"{layer}.output.dense": (16, 32),
+    }
+    for name, (outputs, inputs) in shapes.items():
+        weights[f"{name}.weight"] = drawn(outputs, inputs, scale=inputs**-0.5)
+        weights[f"{name}.bias"] = drawn(outputs, scale=0.1)
+    for name in ("embeddings", f"{layer}.attention.output", f"{layer}.output"):
+        weights[f"{name}.LayerNorm.weight"] = torch.ones(16)
+        weights[f"{name}.LayerNorm.bias"] = torch.zeros(16)
+    return minilm.BertEncoder(weights, num_layers=1, num_heads=4, epsilon=1e-6)
+
+
+def test_eight_bits_give_nearly_the_same_states() -> None:
+    bert = _random_bert()
+    rounded = bert.in_int8()
+    assert len(rounded.packed) == 6
+    tokens, mask = torch.randint(0, 50, (8, 12)), torch.ones(8, 12, dtype=torch.bool)
+    with torch.inference_mode():
+        states, near = bert(tokens, mask), rounded(tokens, mask)
+    cosines = torch.nn.functional.cosine_similarity(states, near, dim=-1)
+    assert cosines.min() > 0.995
+    assert not torch.equal(states, near)
+
+
+@installed
+def test_eight_bits_are_another_encoder_and_are_kept(tmp_path: Path) -> None:
+    config = TextEncoderConfig(kind="minilm", int8=True)
+    encoder = fit_text_encoder(config, [], seed=0)
+    whole = fit_text_encoder(TextEncoderConfig(kind="minilm"), [], seed=0)
+    texts = ["a warm winter coat", "kitchen knife"]
+    cosines = (encoder.encode(texts).values * whole.encode(texts).values).sum(axis=1) / 384
+    assert cosines.min() > 0.97
+    encoder.save(tmp_path)
+    assert load_text_encoder(tmp_path).fingerprint == encoder.fingerprint != whole.fingerprint
+
+
 def test_batches_of_any_length_equal_one_at_a_time() -> None:
     rng = np.random.default_rng(0)
     lists = [rng.integers(1, 9, n).tolist() for n in [*rng.integers(1, 12, 150), 0]]

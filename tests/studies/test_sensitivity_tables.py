@@ -53,6 +53,15 @@ def test_the_table_of_a_search_has_both_parts() -> None:
     assert "0.4000" in line
 
 
+def test_wordings_and_names_are_no_markup() -> None:
+    found = FoundPrompt(
+        "what [bold]next[/bold]", "[red]what[/] is next", 60, (0.1,) * 2, (0.3,) * 2
+    )
+    said = _written(search_table(found), *sensitivity_tables("[b]URM[/b]", FOUND))
+    for written in ("what [bold]next[/bold]", "[red]what[/] is next", "[b]URM[/b]"):
+        assert written in said
+
+
 def test_the_picture_has_a_cell_per_pair_and_marks_the_best_of_a_row() -> None:
     picture = ElementTree.fromstring(heat_map(FOUND))
     cells = picture.findall(f".//{_SVG}rect")

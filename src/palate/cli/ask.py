@@ -28,7 +28,7 @@ from palate.terminal.tables import show_items, show_rated
 from palate.terminal.words import say, say_json
 
 if TYPE_CHECKING:
-    from palate.inference.request import Answer, Reason
+    from palate.inference.request import Answer, Reason, Request
     from palate.recommender.recommender import Recommender
     from palate.types import History
 
@@ -133,7 +133,7 @@ def recommend(
         f"Recommended to {_called(user)}",
         reasons,
         as_json=as_json,
-        nothing=_nothing_left(loaded, request.history, user),
+        nothing=_nothing_left(loaded, request, filter_ or (), user),
     )
 
 
@@ -315,12 +315,21 @@ def _recommend_to_many(
         say(f"Nothing is left to recommend to {len(chosen) - listed:,} others.")
 
 
-def _nothing_left(loaded: "Recommender", who: "History", user: str | None) -> str:
+def _nothing_left(
+    loaded: "Recommender", request: "Request", conditions: Sequence[str], user: str | None
+) -> str:
     """Return why a list is empty."""
-    items = len(loaded.dataset.catalog)
-    if len(set(who.item_rows.tolist())) < items:
-        return f"The model finds nothing for {_called(user)}."
-    return f"Nothing is left to recommend: {_called(user)} has seen all {items:,} items."
+    items, who = loaded.engine.catalogue, _called(user)
+    filtered = " and ".join(conditions)
+    if filtered and not items.num_fulfilling(request.filter):
+        return f"No item fulfils the filter: {filtered}."
+    if filtered:
+        left = "all that fulfil it were seen, left out, or are no candidates"
+        return f"Nothing is left to recommend under the filter {filtered}: {left}."
+    total = len(loaded.dataset.catalog)
+    if len(set(request.history.item_rows.tolist())) < total:
+        return f"The model finds nothing for {who}."
+    return f"Nothing is left to recommend: {who} has seen all {total:,} items."
 
 
 def _because(

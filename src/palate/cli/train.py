@@ -122,6 +122,56 @@ def train(
     say(f"Model written to {model}. {_AFTER[fit].format(model=in_shell(model))}")
 
 
+@app.command("tune-text")
+def tune_text(
+    dataset: Annotated[Path, typer.Argument(help="A dataset folder.")],
+    folder: Annotated[Path, typer.Argument(help="The folder of the text encoder to write.")],
+    start: Annotated[
+        str,
+        typer.Option(
+            help="catalogue (its own words), minilm (distilled from it), or the folder of a table."
+        ),
+    ] = "catalogue",
+    loss: Annotated[
+        Literal["in-batch", "triplet"], typer.Option(help="What else is in a batch, or one of it.")
+    ] = "in-batch",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a setting: --set window=3.")
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, help="The same seed gives the same vectors with as many threads on one machine."
+        ),
+    ] = 0,
+) -> None:
+    """Tune a text encoder on what follows what in a shop; recipes read it as items.text.path.
+
+    It learns from training events alone, and a killed run continues when the same command is given
+    again.
+    """
+    check_folder(folder, "text-encoder")
+    from palate.config import checked, with_overrides
+    from palate.data.dataset import Dataset
+    from palate.recommender.tuned_text import tune_text as tuned_on
+    from palate.storage import working_place
+    from palate.training.text_pairs import TextTuning
+
+    tables = with_overrides({"loss": loss}, set_ or [])
+    config = checked(TextTuning, tables, "The settings of the text encoder")
+    data, work = Dataset.load(dataset), working_place(folder, "training")
+    with _resumable(work), training_progress() as bar:
+        tuned = tuned_on(data, config, start=start, seed=seed, folder=work, report=bar.report)
+    tuned.save(folder, made_by=f"tune-text {dataset} --start {start} --loss {loss} --seed {seed}")
+    rmtree(work, ignore_errors=True)
+    if tuned.before is not None and tuned.after is not None:
+        say(f"NDCG@10 of what is nearest, valid: {tuned.before:.4f} before, {tuned.after:.4f} now.")
+    say(
+        f"Text encoder written to {folder}. Next: palate train {in_shell(dataset)} MODEL "
+        f"--set items.text.kind=auto --set items.text.path={in_shell(folder)}"
+    )
+
+
 @app.command()
 def recipes(
     name: Annotated[

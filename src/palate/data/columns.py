@@ -67,6 +67,11 @@ REQUIRED: dict[Table, tuple[str, ...]] = {
     "users": ("user_id",),
 }
 
+_ORDER_NAMES = frozenset(
+    {"orderid", "order", "ordernumber", "invoiceid", "invoiceno", "invoice", "basketid"}
+    | {"transactionid", "cartid", "receiptid", "ticketid"}
+)
+
 _TEXTS = frozenset({"title", "description", "brand"})
 _CELLS = frozenset(
     {"rating", "position", "event_type", "scenario", "review_title", "review_text", "price"}
@@ -322,6 +327,30 @@ def _is_worded_as_time(name: str) -> bool:
     return bool(words & _TIME_WORDS) and not words & _OTHER_TIMES
 
 
+def joining_column(users: Sequence[str], items: Sequence[str]) -> str | None:
+    """Return the column by which a table of users and one of items make events, if there is one.
+
+    Shops that keep orders and their lines apart have the user in one and the item in the other:
+    ``order_id, user_id`` and ``order_id, product_id``.
+    """
+    if not (_guess(users, _USER_NAMES) and _guess(items, _ITEM_NAMES)):
+        return None
+    lines = {_plain(name): name for name in items}
+    own = {_plain(name) for name in (*_USER_NAMES, *_ITEM_NAMES)}
+    shared = [lines[_plain(name)] for name in users if _plain(name) in lines]
+    keys = [name for name in shared if _plain(name) not in own and _is_worded_as_key(name)]
+    return next(iter(keys), None)
+
+
+def order_column(columns: Sequence[str]) -> str | None:
+    """Return the column that names an order or basket, whose user may stand in another table."""
+    return next((name for name in columns if _plain(name) in _ORDER_NAMES), None)
+
+
+def _is_worded_as_key(name: str) -> bool:
+    return _plain(name).endswith(("id", "key", "code", "number", "no"))
+
+
 def _guess(columns: Sequence[str], names: Sequence[str]) -> bool:
     return bool(_likely(columns, names, taken=()))
 
@@ -351,9 +380,12 @@ def _missing(file: SourceFile, table: Table, name: str) -> DataError:
             hint=header_hint(columns, "" if table == "events" else f"{table}="),
         )
     key = name if table == "events" else f"{table}.{name}"
+    order = order_column(columns) if key == "user_id" else None
+    join = f" If it stands in another table, join the two by {order!r} first." if order else ""
     return DataError(
         said,
-        hint=f"Name it with --column {key}=COLUMN; a file without a header line needs --header.",
+        hint=f"Name it with --column {key}=COLUMN; a file without a header line needs --header."
+        f"{join}",
     )
 
 

@@ -213,11 +213,14 @@ class Dataset:
             >>> Dataset.from_frames(events).history("a").item_rows.size
             3
         """
+        from palate.data.option_names import in_python, options_in_python
         from palate.data.prepare import build, options_of
         from palate.data.sources.frames import read_frames
 
         chosen = options_of(options)
-        return build(read_frames(events, items, users), chosen)
+        with options_in_python():
+            made = build(read_frames(events, items, users), chosen)
+        return replace(made, report=in_python(made.report))
 
     @classmethod
     def prepare(cls, source: AnySource, **options: object) -> "Dataset":
@@ -234,10 +237,13 @@ class Dataset:
             DataError: naming file and line, when the source cannot be used.
             ConfigError: when an option cannot be used.
         """
+        from palate.data.option_names import in_python, options_in_python
         from palate.data.prepare import build, options_of
 
         chosen = options_of(options)
-        return build(open_source(source, chosen.file_forms), chosen)
+        with options_in_python():
+            made = build(open_source(source, chosen.file_forms), chosen)
+        return replace(made, report=in_python(made.report))
 
     def renamed(self, name: str) -> "Dataset":
         """Return the same data under another name."""
@@ -245,13 +251,13 @@ class Dataset:
 
 
 def _fit(manifest: Manifest) -> Fit:
-    """Return what the folder says; folders of before this was told hold the split as made."""
-    told = manifest.settings.get("fit", "train")
+    """Return what the folder says; folders of before this was written hold the split as made."""
+    saved = manifest.settings.get("fit", "train")
     for fit in get_args(Fit):
-        if told == fit:
+        if saved == fit:
             return cast("Fit", fit)
     raise ArtifactError(
-        f"The dataset {manifest.name!r} has an unknown fit {told!r}.",
+        f"The dataset {manifest.name!r} has an unknown fit {saved!r}.",
         hint="Upgrade with: pip install -U palate",
     )
 

@@ -228,14 +228,16 @@ def _lacking_times(file: SourceFile, found: Times, forms: Forms, *, placed: bool
     lacking = found.values.null_count()
     if not lacking:
         return Notes()
-    told = f"{share(lacking, found.values.len())} rows of {file.name} have no time: {found.missing}"
+    finding = (
+        f"{share(lacking, found.values.len())} rows of {file.name} have no time: {found.missing}"
+    )
     if placed:
-        return Notes(read=(f"{told}.",))
+        return Notes(read=(f"{finding}.",))
     if forms.drop_incomplete:
-        return Notes(warnings=(f"{told}; they were left out.",))
+        return Notes(warnings=(f"{finding}; they were left out.",))
     return Notes(
         warnings=(
-            f"{told}; they stand before the other events of their user. Leave them out with"
+            f"{finding}; they stand before the other events of their user. Leave them out with"
             " --drop-incomplete.",
         )
     )
@@ -339,6 +341,8 @@ def _without_incomplete(table: pl.DataFrame, placed: bool) -> tuple[pl.DataFrame
             dropped.append(Dropped(reason, table.height - kept.height))
             table = kept
     if table.height == 0:
-        told = ", ".join(f"{drop.reason} ({drop.events:,})" for drop in dropped)
-        raise DataError(f"No event is left: {told}.", hint="Map another column, or leave it out.")
+        finding = ", ".join(f"{drop.reason} ({drop.events:,})" for drop in dropped)
+        raise DataError(
+            f"No event is left: {finding}.", hint="Map another column, or leave it out."
+        )
     return table, Notes(dropped=tuple(dropped))

@@ -133,8 +133,8 @@ def _known_columns(
     if "image" in source:
         found.append(("image", _images(file, source["image"])))
     notes = Notes()
-    for _, (_, told) in found:
-        notes += told
+    for _, (_, found_notes) in found:
+        notes += found_notes
     return [series.alias(field) for field, (series, _) in found], notes
 
 

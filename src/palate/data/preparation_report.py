@@ -11,7 +11,7 @@ from palate.data.split import Part, Split
 
 _FEWEST_USERS = 5
 _LOUD = 0.2
-"""One of at least so many users with such a share of all events is told of."""
+"""One of at least so many users with such a share of all events is reported."""
 
 
 @dataclass(frozen=True)

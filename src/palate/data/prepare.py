@@ -112,7 +112,7 @@ def prepare(
             table: ``{"events": "orders.csv", "items": "products.csv"}``.
         folder: where to write.
         options: how; the defaults if None.
-        progress: told what is done next.
+        progress: called with what is done next.
 
     Raises:
         DataError: naming file and line, when the source cannot be used.
@@ -214,8 +214,8 @@ def _in_two_files(events: SourceFile) -> Notes:
     across = int((repeated & ~pl.concat(within)).sum())
     if not across:
         return Notes(read=read)
-    told = f"{share(across, flat.height)} events stand in more than one of the files"
-    return Notes(read=read, warnings=(f"{told}: is one a copy or a part of another?",))
+    finding = f"{share(across, flat.height)} events stand in more than one of the files"
+    return Notes(read=read, warnings=(f"{finding}: is one a copy or a part of another?",))
 
 
 def _untouched(touched: Vocabulary, items: pl.DataFrame | None, options: PrepareOptions) -> Notes:
@@ -244,8 +244,8 @@ def _items(
         return None, events, Notes(read=(note,))
     clean, notes = clean_items(source.events.with_table(within), {}, options.forms)
     note = f"Items: taken from columns of the events: {', '.join(names)}."
-    told = Notes(read=(note, *notes.read[1:]), warnings=notes.warnings)
-    return clean, events.drop(names), told
+    item_notes = Notes(read=(note, *notes.read[1:]), warnings=notes.warnings)
+    return clean, events.drop(names), item_notes
 
 
 def _missing_items(

@@ -120,6 +120,10 @@ class ItemCatalogue:
 
     # Filters and titles
 
+    def num_fulfilling(self, wanted: ItemFilter | None) -> int:
+        """Return how many items fulfil a filter and may be recommended."""
+        return int(self.state.allowed(wanted).sum())
+
     def facets(self, most: int) -> Facets:
         """Return the facets of the items that are not deleted."""
         state = self.state

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -58,6 +58,9 @@ class TrainedModel:
     seed: int
     epochs: tuple[int, ...] = ()
     """Best epoch of each stage on the validation split; empty for a counting baseline."""
+    choices: Mapping[str, object] = field(default_factory=dict)
+    """What the validation split chose before training, with the figures, by the setting; JSON
+    values only."""
 
     @property
     def language_model(self) -> LanguageModelSystem | None:
@@ -104,6 +107,7 @@ def save_model(folder: Path, trained: TrainedModel, *, made_by: str = "python") 
             "backbone": borrowed,
             "fit": trained.fit,
             "epochs": list(trained.epochs),
+            "choices": dict(trained.choices),
             "cannot_be_evaluated_on": list(LEARNED_TOO[trained.fit]),
         },
     )
@@ -146,6 +150,7 @@ def _read(folder: Path, manifest: Manifest, device: Device) -> TrainedModel:
         log=[json.loads(line) for line in lines],
         seed=manifest.seed or 0,
         epochs=_epochs(manifest),
+        choices=_choices(manifest),
     )
 
 
@@ -171,6 +176,11 @@ def _write_recipe(path: Path, recipe: Recipe) -> None:
 def _epochs(manifest: Manifest) -> tuple[int, ...]:
     epochs = manifest.settings.get("epochs", [])
     return tuple(int(each) for each in epochs) if isinstance(epochs, list) else ()
+
+
+def _choices(manifest: Manifest) -> dict[str, object]:
+    choices = manifest.settings.get("choices", {})
+    return dict(choices) if isinstance(choices, dict) else {}
 
 
 def _recipe(path: Path) -> Recipe:

@@ -64,36 +64,57 @@ class TextEncoderConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["tfidf-svd", "minilm", "transformers"] = "tfidf-svd"
+    kind: Literal["auto", "tfidf-svd", "static", "minilm", "transformers"] = "tfidf-svd"
+    """With ``auto``, training tries ``tfidf-svd``, ``static`` where a path is given and ``minilm``
+    where it is installed, each raw and whitened, and takes what is best on the validation part."""
     dim: PositiveInt = 256
     """Width of ``tfidf-svd``; the other models have a fixed width."""
     path: str | None = None
-    """Name or folder of the model, for ``transformers``."""
+    """Folder of the table, for ``static``; name or folder of the model, for ``transformers``."""
+    int8: bool = False
+    """Whether ``minilm`` multiplies 8-bit integers: faster, and its vectors are rounded."""
+
+    @property
+    def given_path(self) -> str:
+        """The path of a kind that needs one.
+
+        Raises:
+            ConfigError: when none was given.
+        """
+        if self.path is None:
+            raise ConfigError(
+                f"The text encoder {self.kind!r} needs a model and none was given.",
+                hint="Set items.text.path to its folder"
+                f"{' or name' if self.kind == 'transformers' else ''}.",
+            )
+        return self.path
 
 
 def fit_text_encoder(config: TextEncoderConfig, texts: Sequence[str], *, seed: int) -> TextEncoder:
     """Return the encoder that ``config`` describes; ``tfidf-svd`` is fitted on ``texts``.
 
+    ``auto`` is ``tfidf-svd`` here, where there is nothing to choose by.
+
     Raises:
-        ConfigError: when ``transformers`` is chosen without a path, or the path holds no model.
+        ConfigError: when ``static`` or ``transformers`` is chosen without a path, or the path
+            holds no model.
         MissingExtraError: when the package behind the encoder is not installed.
     """
     match config.kind:
-        case "tfidf-svd":
+        case "tfidf-svd" | "auto":
             return TfidfSvdEncoder.fit(texts, dim=config.dim, rng=np.random.default_rng(seed))
         case "minilm":
             from palate.items.minilm import MiniLmEncoder
 
-            return MiniLmEncoder.installed()
+            return MiniLmEncoder.installed(int8=config.int8)
+        case "static":
+            from palate.items.static_text import StaticTextEncoder
+
+            return StaticTextEncoder.open(config.given_path)
         case "transformers":
             from palate.items.transformers_text import TransformersTextEncoder
 
-            if config.path is None:
-                raise ConfigError(
-                    "The text encoder 'transformers' needs a model and none was given.",
-                    hint="Set path to a model's name or folder.",
-                )
-            return TransformersTextEncoder.open(config.path)
+            return TransformersTextEncoder.open(config.given_path)
 
 
 def load_text_encoder(folder: Path) -> TextEncoder:
@@ -114,7 +135,11 @@ def load_text_encoder(folder: Path) -> TextEncoder:
         case "minilm":
             from palate.items.minilm import MiniLmEncoder
 
-            return MiniLmEncoder()
+            return MiniLmEncoder(bool(stored.get("int8", False)))
+        case "static":
+            from palate.items.static_text import StaticTextEncoder
+
+            return StaticTextEncoder.load(folder)
         case "transformers":
             from palate.items.transformers_text import TransformersTextEncoder
 

@@ -82,6 +82,11 @@ class Tokenizer:
         """Return the number of tokens."""
         return int(self._inner.get_vocab_size())
 
+    @property
+    def json(self) -> str:
+        """The tokenizer as the library ``tokenizers`` writes it."""
+        return str(self._inner.to_str())
+
     def encode(self, text: str) -> list[int]:
         """Return the tokens of ``text``; special tokens written in it are ordinary text."""
         return self._kept(self._inner.encode(self._plain(text), add_special_tokens=False).ids)
@@ -128,7 +133,7 @@ class Tokenizer:
 
     def save(self, path: Path) -> None:
         """Write ``tokenizer.json``, and the control tokens beside it if they are not our own."""
-        path.write_text(self._inner.to_str(), encoding="utf-8")
+        path.write_text(self.json, encoding="utf-8")
         if self._control != _OURS:
             _names_beside(path).write_text(
                 json.dumps(asdict(self._control), indent=2) + "\n", encoding="utf-8"

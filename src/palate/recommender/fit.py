@@ -16,7 +16,9 @@ from palate.llm.place import SpeakerPlace
 from palate.llm.speaker import Speaker
 from palate.models.baselines import BaselineConfig, Fitting, fit_baseline
 from palate.models.device import Device, choose_device
+from palate.recommender.item_text import Reading, choose_text
 from palate.recommender.prompted import prompted_system, tuned
+from palate.recommender.tuned_text import check_tuned_elsewhere
 from palate.recommender.validation import (
     MEASURE,
     next_item_validation,
@@ -93,6 +95,11 @@ class TrainingRun:
         if self.recipe.prompting is not None:
             base = self._base(self.recipe.prompting)
             return Found(tuned(self._prompted(base, base.found().trained), self.seed))
+        text = self.recipe.items.text
+        if text.path is not None and text.kind in {"auto", "static"}:
+            check_tuned_elsewhere(Path(text.path), dataset)
+        if text.kind == "auto":
+            return self._found_with_text_chosen()
         teacher = self._teacher()
         taught = None if teacher is None else teacher.found()
         system, mixtures = self._built(dataset, taught)
@@ -103,12 +110,35 @@ class TrainingRun:
         trained = TrainedModel(self.name, self.recipe, dataset, system, log, seed, epochs)
         return Found(trained, taught)
 
+    def _found_with_text_chosen(self) -> Found:
+        """Choose what reads the items' texts, unless a model to start from brings its own; train.
+
+        The choice is told with the first report of the training.
+        """
+        start = self.start
+        if start is not None:
+            read = Reading(start.recipe.items.text, start.recipe.model.fusion.whiten)
+            return replace(self, recipe=read.of(self.recipe)).found()
+        choice = choose_text(
+            self.dataset,
+            self.recipe,
+            seed=self.seed,
+            cache=self._vectors,
+            progress=self.encoding,
+        )
+        report = None if self.report is None else _noted(self.report, str(choice))
+        found = replace(self, recipe=choice.chosen.of(self.recipe), report=report).found()
+        choices = {**found.trained.choices, "items.text": choice.facts}
+        return replace(found, trained=replace(found.trained, choices=choices))
+
     def refitted(self, found: Found) -> TrainedModel:
         """Train again from scratch on the larger training part, with the settings found before."""
         if self.recipe.prompting is not None:
             base = self._base(self.recipe.prompting)
             again = replace(self, recipe=found.trained.recipe)
             return again._prompted(base, base.refitted(Found(found.trained.base)))
+        if self.recipe.items.text.kind == "auto":
+            return replace(self, recipe=found.trained.recipe).refitted(found)
         larger, before = self.dataset.with_train_through(self.fit), found.trained.language_model
         if self.recipe.baseline is not None:
             return self._fitted(self.recipe.baseline, larger, found.trained.epochs)
@@ -142,7 +172,7 @@ class TrainingRun:
         assert settings is not None
         assert speaker is not None
         assert texts is not None
-        system = prompted_system(base.system, (run.name, run.recipe), settings, texts, speaker)
+        system = prompted_system(base.system, (run.name, base.recipe), settings, texts, speaker)
         return replace(base, name=self.name, recipe=self.recipe, system=system)
 
     def _fitted(
@@ -181,10 +211,15 @@ class TrainingRun:
             behaviour=None if taught is None else item_vectors(taught.trained),
             start=None if self.start is None else _beginning(self.start, dataset),
             prompts=self.prompts,
-            cache=self.folder / "vectors" if self.folder else None,
+            cache=self._vectors,
             progress=self.encoding,
         )
         return system.on(self.device), mixtures
+
+    @property
+    def _vectors(self) -> Path | None:
+        """The folder of encoded vectors."""
+        return self.folder / "vectors" if self.folder else None
 
     def _teacher(self) -> "TrainingRun | None":
         """Return the training run of the recipe's teacher, if it has one."""
@@ -268,6 +303,18 @@ def item_vectors(teacher: TrainedModel) -> ItemVectors:
             hint="Name one that has: sasrec, als, bpr.",
         )
     return ItemVectors.normalised(values, teacher.dataset.train_counts > 0)
+
+
+def _noted(report: Callable[[Report], None], note: str) -> Callable[[Report], None]:
+    """Return the report callback, whose first report says ``note`` too."""
+    notes = [note]
+
+    def noted(at: Report) -> None:
+        said = " ".join(filter(None, [*notes, at.note]))
+        notes.clear()
+        report(replace(at, note=said))
+
+    return noted
 
 
 def _beginning(start: TrainedModel, dataset: Dataset) -> Start:

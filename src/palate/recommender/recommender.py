@@ -4,12 +4,11 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from numbers import Integral
 from pathlib import Path
-from typing import TypeGuard, get_args
+from typing import get_args
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from palate.data.dataset import Dataset
 from palate.data.split import Fit, PartName
@@ -30,13 +29,23 @@ from palate.language.tasks.yes_no import YesNo
 from palate.llm.speaker import Speaker
 from palate.models.device import Precision, choose_device
 from palate.models.trainable_state import merged
+from palate.recommender.arguments import (
+    are_ids,
+    checked_dataset,
+    checked_diversity,
+    checked_reasons,
+    checked_seed,
+    loaded_recipe,
+    positive_length,
+)
+from palate.recommender.by_rows import ByRows, ScoresByRows
 from palate.recommender.events import Event, Ids, as_list, item_events
 from palate.recommender.fit import TrainingRun
 from palate.recommender.lists import ItemList, ItemLists, ItemReason, RankedItem
 from palate.recommender.prompted import check_prompting, checked_speaker
 from palate.training.loop import Report
-from palate.training.recipe import Recipe, load_recipe
-from palate.types import History, Ranking
+from palate.training.recipe import Recipe
+from palate.types import History
 
 
 class Recommender:
@@ -94,7 +103,6 @@ class Recommender:
             device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
             precision: of matrix products; ``auto`` learns in bfloat16 where that is faster. It
                 outweighs what the recipe says of its backbone.
-
             llm: who is asked by a recipe without training: the URL of an endpoint, a folder of
                 weights, ``identity`` or ``shuffle``, or a speaker; the last cannot be saved.
             llm_model: the name of the model at an endpoint.
@@ -105,7 +113,7 @@ class Recommender:
             MissingExtraError: when a package is missing that the recipe needs.
         """
         on = choose_device(device, precision)
-        chosen, data = _loaded_recipe(recipe), _checked_dataset(dataset)
+        chosen, data = loaded_recipe(recipe), checked_dataset(dataset)
         name = chosen.title if isinstance(recipe, Recipe) else str(recipe)
         wordings = None if prompts is None else Path(prompts)
         run = TrainingRun(
@@ -114,7 +122,7 @@ class Recommender:
             name=name,
             speaker=checked_speaker(chosen, llm, llm_model, name),
             prompt_texts=check_prompting(chosen, data, wordings),
-            seed=_checked_seed(seed),
+            seed=checked_seed(seed),
             start=None if start is None else start.trained,
             prompts=load_prompts(wordings) if wordings and chosen.prompting is None else None,
             folder=None if folder is None else Path(folder),
@@ -271,14 +279,14 @@ class Recommender:
         """
         request = replace(
             self._request,
-            n=_positive(n),
+            n=positive_length(n),
             candidates=None if candidates is None else self._rows(candidates, "candidates"),
             exclude=self._rows(exclude, "exclude"),
             exclude_seen=exclude_seen,
             filter=self._filter(filters),
-            diversity=_checked_diversity(diversity),
+            diversity=checked_diversity(diversity),
         )
-        reasons = _checked_reasons(reasons)
+        reasons = checked_reasons(reasons)
         people = self._people(users, history, histories)
         requests = [replace(request, history=one.history, user_id=one.user_id) for one in people]
         answers = self.engine.answer(requests)
@@ -311,7 +319,7 @@ class Recommender:
             )
         somebody = self._somebody(user, history)
         request = Request(
-            somebody.history, _positive(n), filter=self._filter(filters), user_id=user
+            somebody.history, positive_length(n), filter=self._filter(filters), user_id=user
         )
         answer = self.engine.search(words, request)
         return self._listed(request, answer, 0, somebody.missing_ids)
@@ -323,7 +331,7 @@ class Recommender:
             UnknownItemError: when the item is not in the catalogue.
             NotTrainedError: when the model does not know the item, or cannot compare items.
         """
-        answer = self.engine.similar(self.engine.catalogue.row_of(item_id), _positive(n))
+        answer = self.engine.similar(self.engine.catalogue.row_of(item_id), positive_length(n))
         return self._listed(Request(), answer, 0)
 
     def rank(
@@ -433,9 +441,10 @@ class Recommender:
     # --- By rows, for evaluation
 
     @property
-    def by_rows(self) -> "ByRows":
+    def by_rows(self) -> ByRows:
         """The same model with histories as input and catalogue rows as output."""
-        return ScoresByRows(self) if self.scores_everything else ByRows(self)
+        kind = ScoresByRows if self.scores_everything else ByRows
+        return kind(self.engine, self.request, self.dataset)
 
     @property
     def request(self) -> Request:
@@ -464,7 +473,7 @@ class Recommender:
         if users is None or isinstance(users, str):
             return [self._somebody(users, history)]
         listed = as_list(users)
-        if not _are_ids(listed):
+        if not are_ids(listed):
             raise ConfigError(
                 f"A user is an id, and users are a list of ids; {users!r} was given.",
                 hint='Write recommend("u42"), recommend(["u42", "u43"]) or history=["i7"].',
@@ -488,7 +497,7 @@ class Recommender:
     def _rows(self, item_ids: Ids, name: str) -> Int[np.ndarray, " items"]:
         """Return the rows of items, all of which must exist."""
         listed = as_list(item_ids)
-        if not _are_ids(listed):
+        if not are_ids(listed):
             raise ConfigError(
                 f"{name} is a list of item ids; {item_ids!r} was given.",
                 hint=f'Write {name}=["i7", "i3"].',
@@ -591,103 +600,3 @@ class _Somebody:
     history: History
     missing_ids: tuple[str, ...] = ()
     """Items of the session that are not in the catalogue."""
-
-
-@dataclass(frozen=True)
-class ByRows:
-    """A recommender by catalogue rows (:class:`palate.types.SupportsRecommend`)."""
-
-    recommender: Recommender
-
-    @property
-    def dataset(self) -> Dataset:
-        """The data it learned from, by which an evaluation knows what it has seen."""
-        return self.recommender.dataset
-
-    def recommend(
-        self,
-        histories: Sequence[History],
-        n: int,
-        *,
-        candidates: Int[np.ndarray, " candidates"] | None = None,
-        exclude_seen: bool = True,
-    ) -> list[Ranking]:
-        """Return the best ``n`` items for each history."""
-        request = replace(
-            self.recommender.request, n=n, candidates=candidates, exclude_seen=exclude_seen
-        )
-        requests = [replace(request, history=history) for history in histories]
-        answers = self.recommender.engine.answer(requests)
-        return [Ranking(answer.rows, answer.scores) for answer in answers]
-
-
-class ScoresByRows(ByRows):
-    """The same where one pass scores the whole catalogue (:class:`SupportsScore`)."""
-
-    def score(self, histories: Sequence[History]) -> Float[np.ndarray, "users items"]:
-        """Return one score per user and catalogue row, higher is better."""
-        request = self.recommender.request
-        return self.recommender.engine.scores(
-            [replace(request, history=history) for history in histories]
-        )
-
-
-def _are_ids(given: object) -> TypeGuard[Sequence[str]]:
-    if isinstance(given, str) or not isinstance(given, Sequence):
-        return False
-    return all(isinstance(each, str) for each in given)
-
-
-def _is_whole(number: object) -> bool:
-    return isinstance(number, Integral) and not isinstance(number, bool)
-
-
-def _positive(n: int) -> int:
-    if not _is_whole(n) or n < 1:
-        raise ConfigError(f"A list has a length of 1 or more; {n!r} was given.", hint="Write n=10.")
-    return int(n)
-
-
-def _checked_diversity(diversity: float) -> float:
-    if isinstance(diversity, (int, float)) and 0 <= diversity <= 1:
-        return diversity
-    raise ConfigError(
-        f"Diversity is a number from 0 to 1; {diversity!r} was given.", hint="Write diversity=0.3."
-    )
-
-
-def _checked_reasons(reasons: int) -> int:
-    if _is_whole(reasons) and reasons >= 0:
-        return int(reasons)
-    raise ConfigError(
-        f"The number of reasons is 0 or more; {reasons!r} was given.", hint="Write reasons=2."
-    )
-
-
-def _checked_seed(seed: int) -> int:
-    if _is_whole(seed) and seed >= 0:
-        return int(seed)
-    raise ConfigError(
-        f"A seed is a whole number of 0 or more; {seed!r} was given.", hint="Write seed=0."
-    )
-
-
-def _checked_dataset(dataset: Dataset) -> Dataset:
-    if isinstance(dataset, Dataset):
-        return dataset
-    raise ConfigError(
-        f"A model learns from a Dataset; {type(dataset).__name__} was given.",
-        hint="Make one with Dataset.from_frames(events, items) or Dataset.prepare(path), or read"
-        " a dataset folder with Dataset.load(folder).",
-    )
-
-
-def _loaded_recipe(recipe: str | Recipe) -> Recipe:
-    if isinstance(recipe, (str, Path)):
-        return load_recipe(str(recipe))
-    if isinstance(recipe, Recipe):
-        return recipe
-    raise ConfigError(
-        f"A recipe is a name or the path of a TOML file; {type(recipe).__name__} was given.",
-        hint='Write Recommender.train(dataset, "urm-small"); palate recipes lists the names.',
-    )

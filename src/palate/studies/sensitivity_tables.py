@@ -1,5 +1,6 @@
 """Prompt sensitivity of a model as tables and as a heat map."""
 
+from rich.markup import escape
 from rich.table import Table
 
 from palate.evaluation.report.heat_map import heat_map as matrix_heat_map
@@ -14,7 +15,7 @@ def sensitivity_tables(name: str, found: Sensitivity) -> list[Table]:
     for heading in ("family", "trained on", "never trained on"):
         spread.add_column(heading)
     for one in found.spreads:
-        spread.add_row(one.family, _range(one.seen), _range(one.unseen))
+        spread.add_row(escape(one.family), _range(one.seen), _range(one.unseen))
     return [*tables, spread]
 
 
@@ -24,7 +25,7 @@ def search_table(found: FoundPrompt) -> Table:
     for heading in ("wording", "valid", "test"):
         table.add_column(heading)
     for number, wording in enumerate((found.start, found.found)):
-        table.add_row(wording, f"{found.valid[number]:.4f}", f"{found.test[number]:.4f}")
+        table.add_row(escape(wording), f"{found.valid[number]:.4f}", f"{found.test[number]:.4f}")
     return table
 
 
@@ -44,15 +45,15 @@ def heat_map(found: Sensitivity) -> str:
 
 
 def _matrix(name: str, found: Sensitivity) -> Table:
-    table = Table(title=f"{name}: NDCG@10 by objective wanted and objective requested")
+    table = Table(title=f"{escape(name)}: NDCG@10 by objective wanted and objective requested")
     table.add_column("wanted")
     table.add_column("users", justify="right")
     for objective in found.objectives:
-        table.add_column(f"requested: {objective}", justify="right")
+        table.add_column(f"requested: {escape(objective)}", justify="right")
     for objective, users, values in zip(found.objectives, found.cases, found.matrix, strict=True):
         best = values.max()
         cells = [f"[bold]{v:.4f}[/bold]" if v == best else f"{v:.4f}" for v in values.tolist()]
-        table.add_row(objective, f"{users:,}", *cells)
+        table.add_row(escape(objective), f"{users:,}", *cells)
     table.caption = f"best where requested: {found.on_diagonal} of {len(found.objectives)}"
     return table
 

@@ -19,7 +19,8 @@ from palate.evaluation.text_metrics import embedding_similarity, score_texts
 from palate.language.tasks import checked_family, judged_families
 from palate.language.tasks.task import HeldOut, Judging, Task
 from palate.language.tasks.yes_no import YES
-from palate.recommender.recommender import Recommender, ScoresByRows
+from palate.recommender.by_rows import ScoresByRows
+from palate.recommender.recommender import Recommender
 from palate.studies.answer_sheet import SEED, Sheet, sheet_of
 from palate.types import History
 

@@ -116,6 +116,9 @@ def _of_fusion(recipe: Recipe, stage: StagePlan) -> Unread:
     vectors, behaviour = bool({"text", "image"} & read), "behaviour" in read
     no_vectors = "items have neither text nor image vectors"
     found = {
+        **_unless(
+            recipe.items.text.kind != "auto", "items.text.kind = auto chooses it too", "whiten"
+        ),
         **_unless(fusion.use_id, "model.fusion.use_id is off", "id_scale"),
         **_unless(fusion.use_id or behaviour, "there is nothing to hide", "id_dropout"),
         **_unless(behaviour, "items have no behaviour vectors", "behaviour_dropout"),
@@ -139,8 +142,15 @@ def _of_items(recipe: Recipe, stage: StagePlan) -> Unread:
     }
     of_teacher = "the item vectors of the teacher are read in their place"
     return {
-        **_unless(items.text.kind == "tfidf-svd", "this kind brings its own", "items.text.dim"),
-        **_unless(items.text.kind == "transformers", "this kind has none", "items.text.path"),
+        **_unless(
+            items.text.kind in {"auto", "tfidf-svd"}, "this kind brings its own", "items.text.dim"
+        ),
+        **_unless(
+            items.text.kind in {"auto", "static", "transformers"},
+            "this kind has none",
+            "items.text.path",
+        ),
+        **_unless(items.text.kind in {"auto", "minilm"}, "only minilm has them", "items.text.int8"),
         **_unless(items.image.kind == "transformers", "this kind has none", "items.image.path"),
         **_unless(not recipe.teacher, of_teacher, "items.behaviour"),
         **unread,

@@ -74,3 +74,16 @@ def test_no_table_and_two_tables(tmp_path: Path) -> None:
         (tmp_path / name).write_text("user,item\nu,i\n")
     with pytest.raises(DataError, match="which one is meant"):
         read_bundle(tmp_path)
+
+
+def test_users_and_items_in_two_tables_are_to_be_joined(tmp_path: Path) -> None:
+    (tmp_path / "orders.csv").write_text("order_id,user_id,eval_set\n1,u,prior\n")
+    (tmp_path / "order_products.csv").write_text("order_id,product_id\n1,p\n")
+    (tmp_path / "products.csv").write_text("product_id,product_name\np,Milk\n")
+    with pytest.raises(DataError, match=r"user stands in 'orders.csv', the item in 'order_pr") as e:
+        read_bundle(tmp_path)
+    assert "lines.join(orders, on='order_id')" in e.value.hint
+    (tmp_path / "orders.csv").write_text("customer,user_id\n1,u\n")
+    with pytest.raises(DataError, match="No table of events") as nothing_shared:
+        read_bundle(tmp_path)
+    assert "join" not in nothing_shared.value.hint

@@ -10,11 +10,12 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 from pathlib import Path
 
 import polars as pl
 
-from palate.data.columns import kind_of_table
+from palate.data.columns import joining_column, kind_of_table
 from palate.data.preparation_report import Notes
 from palate.data.sources.delimited import column_names
 from palate.data.sources.folders import (
@@ -76,7 +77,7 @@ class Found:
 
     tables: Mapping[Table, Places]
     unread: tuple[Path, ...] = ()
-    """Tables of which it could not be told what they hold."""
+    """Tables whose content could not be recognised."""
     by_columns: bool = False
     read: tuple[str, ...] = field(default=())
 
@@ -117,21 +118,21 @@ def read_tables(tables: Mapping[Table, Places], forms: FileForms, *, name: str) 
 
 def _notes(found: Found, source: Source) -> Notes:
     """Say what was read together and what was left alone."""
-    told = []
+    notes = []
     if found.by_columns:
         names = ", ".join(
             f"{table} in {file.name}"
             for table, file in zip(("events", "items", "users"), _in_turn(source), strict=True)
             if file is not None
         )
-        told.append(f"Files: told apart by their columns: {names}.")
+        notes.append(f"Files: recognised by their columns: {names}.")
     left = [path.name for path in found.unread]
     if left:
-        told.append(
+        notes.append(
             f"Not read: {', '.join(left[:5])}{_and_more(left, 5)}"
             " (name tables with --events, --items and --users)."
         )
-    return Notes(read=tuple(told))
+    return Notes(read=tuple(notes))
 
 
 def _in_turn(source: Source) -> list[SourceFile | None]:
@@ -165,7 +166,7 @@ def _found(folder: Path, forms: FileForms) -> Found:
 
 
 def _by_suffix(folder: Path) -> dict[Table, Places]:
-    """Return the files of RecBole, which are told apart by their endings."""
+    """Return the files of RecBole, which are recognised by their endings."""
     found: dict[Table, Places] = {}
     for table, suffix in _RECBOLE.items():
         places = tuple(path for path in _tables(folder) if format_suffix(path) == suffix)
@@ -204,7 +205,7 @@ def _by_columns(
         if len(alike) == 1 and table not in tables:
             tables[table] = tuple(paths)
     if "events" not in tables:
-        raise _no_events(folder)
+        raise _to_be_joined(folder, columns) or _no_events(folder)
     taken = [path for places in tables.values() for path in places]
     return Found(tables, tuple(path for path in rest if path not in taken), by_columns=True)
 
@@ -254,6 +255,20 @@ def _no_events(folder: Path) -> DataError:
         hint="Name the tables: --events FILE --items FILE. Or call them interactions.csv (or .tsv,"
         f" .jsonl, .parquet; or {', '.join(EVENT_FILES[1:5])}) and items.csv.",
     )
+
+
+def _to_be_joined(folder: Path, columns: Mapping[Path, Sequence[str]]) -> DataError | None:
+    """Return the error of a folder where users and items stand in two tables, if it is one."""
+    for users, lines in permutations(columns, 2):
+        key = joining_column(columns[users], columns[lines])
+        if key is not None:
+            return DataError(
+                f"No table of events in the folder {str(folder)!r}: the user stands in"
+                f" {users.name!r}, the item in {lines.name!r}.",
+                hint=f"Join the two by {key!r} first, for instance with polars:"
+                f" lines.join(orders, on={key!r}), and write the result to interactions.parquet.",
+            )
+    return None
 
 
 def _unclear(folder: Path, paths: Sequence[Path]) -> DataError:

@@ -25,7 +25,7 @@ _ONE_BYTE = "\x1f"
 _NAMELESS = "\x00nameless"
 _HEAD_LINES = 20
 _SEPARATOR_LINE = re.compile(r'"?sep=(\\t|[^"])"?[,;\t|]*', re.IGNORECASE)
-"""A first line by which Excel is told the separator."""
+"""A first line by which Excel learns the separator."""
 _VALUE = re.compile(r"[-+]?\d+([.,]\d+)?|\d{4}-\d\d-\d\d.*")
 """What stands in a row of data, but hardly ever in a header: a number or a date."""
 _TIME = re.compile(r"\d{9,}(\.\d+)?|\d{4}-\d\d-\d\d.*")
@@ -204,7 +204,7 @@ def _parse_carefully(
     """Return the rows of a file with unusual quotes, or None when it is none of the known ways.
 
     Tried in turn: blanks before quotes; blanks before and behind them; quotes behind a backslash;
-    fields such as ``="0012"``, by which spreadsheets are told that digits are text.
+    fields such as ``="0012"``, by which spreadsheets learn that digits are text.
     """
     if not (layout.quoted and _has_unusual_quotes(text, layout)):
         return None
@@ -273,9 +273,9 @@ def _frame(rows: Sequence[Sequence[str]], names: Sequence[str]) -> pl.DataFrame:
 
 def _guess_layout(text: TextFile, header: Sequence[str], max_line_bytes: int) -> Delimited:
     lines = text.head(max_line_bytes, _HEAD_LINES)
-    skipped, told = _before_header(lines)
+    skipped, given = _before_header(lines)
     first = lines[skipped] if skipped < len(lines) else ""
-    separator = told or max(_SEPARATORS, key=lambda mark: _count_outside(first, mark))
+    separator = given or max(_SEPARATORS, key=lambda mark: _count_outside(first, mark))
     if _count_outside(first, separator) == 0:
         raise DataError(
             f"{str(text.path)!r}, line {skipped + 1}: only one column, {first[:80]!r}.",
@@ -289,9 +289,9 @@ def _before_header(lines: Sequence[str]) -> tuple[int, str]:
     """Return how many lines stand before the header, and the separator where one tells it."""
     separator = ""
     for number, line in enumerate(lines):
-        told = _SEPARATOR_LINE.fullmatch(line.strip())
-        if told:
-            separator = "\t" if told[1] == r"\t" else told[1]
+        named = _SEPARATOR_LINE.fullmatch(line.strip())
+        if named:
+            separator = "\t" if named[1] == r"\t" else named[1]
         elif line.strip():
             return number, separator
     return len(lines), separator

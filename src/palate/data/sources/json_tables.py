@@ -1,8 +1,8 @@
 """JSON as a table: an object per line, an array of them, or one of the forms that pandas writes.
 
-Documents of one piece are told from lines by their beginning. A form is recognised by its shape:
-``{"user_id": {"0": "u1"}}`` (columns), ``{"0": {"user_id": "u1"}}`` (index), ``{"columns": [...],
-"data": [...]}`` (split), ``{"schema": ..., "data": [...]}`` (table), ``{"user_id": ["u1"]}``
+Documents of one piece are distinguished from lines by their beginning. A form is recognised by its
+shape: ``{"user_id": {"0": "u1"}}`` (columns), ``{"0": {"user_id": "u1"}}`` (index), ``{"columns":
+[...], "data": [...]}`` (split), ``{"schema": ..., "data": [...]}`` (table), ``{"user_id": ["u1"]}``
 (lists).
 """
 

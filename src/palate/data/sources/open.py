@@ -52,8 +52,8 @@ def source_in_words(source: AnySource) -> str:
     """Return a source as the command line has it."""
     if not isinstance(source, Mapping):
         return str(source)
-    told = {table: [str(path) for path in _places(given)] for table, given in source.items()}
-    return " ".join(f"--{table} {path}" for table, paths in told.items() for path in paths)
+    places = {table: [str(path) for path in _places(given)] for table, given in source.items()}
+    return " ".join(f"--{table} {path}" for table, paths in places.items() for path in paths)
 
 
 def _open_folder(folder: Path, forms: FileForms) -> Source:

@@ -21,8 +21,8 @@ def _plain(series: pl.Series) -> pl.Series:
     if is_wide or dtype in (pl.Categorical, pl.Enum, pl.Time):
         return series.cast(pl.String)
     if dtype == pl.Duration:
-        told = [None if value is None else str(value) for value in series]
-        return pl.Series(series.name, told, dtype=pl.String)
+        texts = [None if value is None else str(value) for value in series]
+        return pl.Series(series.name, texts, dtype=pl.String)
     if dtype.is_decimal():
         return series.cast(pl.Float64)
     return series.fill_nan(None) if dtype.is_float() else series

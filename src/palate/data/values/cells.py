@@ -111,8 +111,8 @@ def share(part: int, whole: int) -> str:
 def counted(words: pl.Series, most: int = 3) -> str:
     """Return the values of a column with how often each stands there: ``'NA' (10), '-' (2)``."""
     counts = words.drop_nulls().value_counts(sort=True)
-    told = [f"{shown(word)} ({count:,})" for word, count in counts.head(most).iter_rows()]
-    return f"{', '.join(told)}{' and others' if counts.height > most else ''}"
+    shown_words = [f"{shown(word)} ({count:,})" for word, count in counts.head(most).iter_rows()]
+    return f"{', '.join(shown_words)}{' and others' if counts.height > most else ''}"
 
 
 def kind_in_words(series: pl.Series) -> str:
@@ -150,5 +150,5 @@ def _cut_blanks(series: pl.Series, stripped: pl.Series) -> Notes:
     first = cut.arg_max()
     if first is None or not cut[first]:
         return Notes()
-    told = f'Blanks around {share(int(cut.sum()), series.len())} values of "{series.name}" were'
-    return Notes(read=(f"{told} cut off, for instance {shown(series[first])}.",))
+    finding = f'Blanks around {share(int(cut.sum()), series.len())} values of "{series.name}" were'
+    return Notes(read=(f"{finding} cut off, for instance {shown(series[first])}.",))

@@ -317,5 +317,5 @@ def _offset() -> pl.Expr:
     zone = pl.col("zone").str.to_lowercase()
     named = zone.replace_strict(_ZONES, default=None, return_dtype=pl.Int64) * 3600
     is_known = zone.is_null() | named.is_not_null()
-    told = pl.coalesce(sign * (hours * 3600 + minutes * 60), named, pl.lit(0))
-    return pl.when(is_known).then(told)
+    offsets = pl.coalesce(sign * (hours * 3600 + minutes * 60), named, pl.lit(0))
+    return pl.when(is_known).then(offsets)

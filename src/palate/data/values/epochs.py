@@ -142,17 +142,17 @@ def _together(numbers: pl.Series, readings: list[tuple[str, pl.Series, int]]) ->
         return Times(values, per_second, name)
     per_second = max((parts for _, _, parts in readings), default=1)
     values = pl.Series(numbers.name, [None], dtype=pl.Int64).new_from_index(0, numbers.len())
-    told = []
+    kinds = []
     for name, found, parts in readings:
         known = found.is_not_null()
         values = scaled(found, parts, per_second).zip_with(known, values)
         example = numbers.filter(known)[0]
-        told.append(f"{share(int(known.sum()), numbers.len())} {name}, such as {example}")
-    words = f'The times in "{numbers.name}" are of several kinds: {"; ".join(told)}.'
+        kinds.append(f"{share(int(known.sum()), numbers.len())} {name}, such as {example}")
+    words = f'The times in "{numbers.name}" are of several kinds: {"; ".join(kinds)}.'
     warning = (
         f"{words} Each was read by its size; say --time-format milliseconds (or another) if not."
     )
-    return Times(values, per_second, "; ".join(told), Notes(warnings=(warning,)))
+    return Times(values, per_second, "; ".join(kinds), Notes(warnings=(warning,)))
 
 
 def scaled(values: pl.Series, per_second: int, wanted: int) -> pl.Series:
@@ -227,7 +227,7 @@ def with_slashes(numbers: pl.Series) -> pl.Series:
 
 def _are_compact(numbers: pl.Series, digits: int, layout: str) -> bool:
     """Tell whether nearly all numbers are dates of so many digits, of 1975 to 2099."""
-    # Most columns are told by their size, without parsing.
+    # Most columns are recognised by their size, without parsing.
     of_a_year = 10 ** (digits - 4)
     low, high = 10 ** (digits - 2), 10**digits - 1
     if layout.startswith("%Y"):

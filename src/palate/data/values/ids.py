@@ -24,7 +24,7 @@ CONTROL = r"[\x00-\x1f\x7f]"
 
 _NUMBER = r"^[-+]?\d[\d.,]*(?:E\+\d+)?$"
 _SAMPLE = 1_000
-"""Rows by which a column of other ids is told from one of numbers."""
+"""Rows by which a column of other ids is recognised among columns of numbers."""
 _WHOLE_FLOAT = r"^[-+]?\d+(?:\.0*|,00?)?$"
 """A whole number, perhaps as a float; a comma before three zeros may stand between thousands."""
 _SHORTENED = r"^\d(?:[.,]\d+)?E\+\d+$"
@@ -89,8 +89,10 @@ def _missing(file: SourceFile, column: str, words: pl.Series, missing: pl.Series
             " If it is an id, give --null '' (no words mean nothing)."
         )
     if missing.any():
-        told = f'{share(int(missing.sum()), missing.len())} rows of {file.name} have no "{column}"'
-        warnings.append(f"{told}; they were left out.")
+        finding = (
+            f'{share(int(missing.sum()), missing.len())} rows of {file.name} have no "{column}"'
+        )
+        warnings.append(f"{finding}; they were left out.")
     return Notes(warnings=tuple(warnings))
 
 
@@ -120,17 +122,21 @@ def _from_text(series: pl.Series) -> tuple[pl.Series, Notes]:
     if series.str.starts_with('="').any():
         cells = series.str.contains(_FORMULA)
         series = series.str.replace(_FORMULA, "$1").str.replace_all('""', '"', literal=True)
-        told = f'{share(int(cells.sum()), series.len())} values of "{series.name}" were written as'
-        notes += Notes(read=(f'{told} ="0012" and are read as 0012.',))
+        finding = (
+            f'{share(int(cells.sum()), series.len())} values of "{series.name}" were written as'
+        )
+        notes += Notes(read=(f'{finding} ="0012" and are read as 0012.',))
     if not series.drop_nulls().head(_SAMPLE).str.contains(_NUMBER).all():
         return series, notes
     ends = series.str.contains(r"(?:\.0{0,2}|,00?)$").fill_null(False)
     if ends.any() and series.str.contains(_WHOLE_FLOAT).all():
-        told = f'{share(int(ends.sum()), series.len())} values of "{series.name}" are whole numbers'
+        finding = (
+            f'{share(int(ends.sum()), series.len())} values of "{series.name}" are whole numbers'
+        )
         example = shown(series.filter(ends)[0])
         series = series.str.replace(r"[.,]0*$", "")
         mark = "comma" if "," in example else "point"
-        read = f"{told} written with a {mark}, such as {example}; the {mark} is left out."
+        read = f"{finding} written with a {mark}, such as {example}; the {mark} is left out."
         notes += Notes(read=(read,))
     return series, notes + _shortened(series)
 
@@ -142,10 +148,12 @@ def _shortened(series: pl.Series) -> Notes:
     bad = series.str.contains(_SHORTENED).fill_null(False)
     if not bad.any():
         return Notes()
-    told = f'{share(int(bad.sum()), series.len())} ids in "{series.name}" look like numbers that a'
+    finding = (
+        f'{share(int(bad.sum()), series.len())} ids in "{series.name}" look like numbers that a'
+    )
     example = shown(series.filter(bad)[0])
     return Notes(
-        warnings=(f"{told} spreadsheet has shortened, such as {example}: export them as text.",)
+        warnings=(f"{finding} spreadsheet has shortened, such as {example}: export them as text.",)
     )
 
 
@@ -154,16 +162,16 @@ def _check(file: SourceFile, column: str, series: pl.Series, *, is_graphic: bool
     longest = series.str.len_bytes().max()
     if isinstance(longest, int) and longest > LONGEST_ID:
         hint = "Is it the right column? Shorten the ids otherwise."
-        told = f"the {column} has more than {LONGEST_ID} characters"
+        finding = f"the {column} has more than {LONGEST_ID} characters"
         refuse(
             file,
             series.str.len_chars() > LONGEST_ID,
-            told,
+            finding,
             hint,
             given=series,
         )
-        told = f"the {column} has more than {LONGEST_ID_BYTES} bytes of UTF-8"
-        refuse(file, series.str.len_bytes() > LONGEST_ID_BYTES, told, hint, given=series)
+        finding = f"the {column} has more than {LONGEST_ID_BYTES} bytes of UTF-8"
+        refuse(file, series.str.len_bytes() > LONGEST_ID_BYTES, finding, hint, given=series)
     if is_graphic:
         return
     refuse(

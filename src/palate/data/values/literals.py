@@ -43,8 +43,8 @@ def from_literals(series: pl.Series) -> tuple[pl.Series, str]:
     joined = (
         series.alias("text").to_frame().join(lists, on="text", how="left", maintain_order="left")
     )
-    told = f"{' and '.join(sorted(languages)) or 'written'} lists"
-    return joined["names"].alias(series.name), told
+    language = f"{' and '.join(sorted(languages)) or 'written'} lists"
+    return joined["names"].alias(series.name), language
 
 
 def is_whole_literal(text: str) -> bool:

@@ -82,19 +82,19 @@ def _with_either_mark(series: pl.Series) -> tuple[pl.Series, Notes]:
     if not commas.any():
         return numbers, Notes()
     example = shown(series.filter(commas)[0])
-    told = f"{share(int(commas.sum()), series.len())} have a decimal comma, such as {example}"
-    return numbers, Notes(read=(f"Ratings: {told}.",))
+    finding = f"{share(int(commas.sum()), series.len())} have a decimal comma, such as {example}"
+    return numbers, Notes(read=(f"Ratings: {finding}.",))
 
 
 def _no_ratings(column: str, cells: Cells, raw: pl.Series) -> Notes:
     """Tell how many ratings are words for *nothing*, or not a number of computers (NaN)."""
     if cells.words.count():
-        told = f"{share(cells.words.count(), raw.len())} are {counted(cells.words)}"
+        finding = f"{share(cells.words.count(), raw.len())} are {counted(cells.words)}"
     elif cells.values.null_count() > raw.null_count() and raw.dtype.is_float():
-        told = f"{share(cells.values.null_count() - raw.null_count(), raw.len())} are NaN"
+        finding = f"{share(cells.values.null_count() - raw.null_count(), raw.len())} are NaN"
     else:
         return Notes()
-    return Notes(read=(f'Ratings: of the values in "{column}" {told}: no rating.',))
+    return Notes(read=(f'Ratings: of the values in "{column}" {finding}: no rating.',))
 
 
 def prices(series: pl.Series, forms: Forms = AS_SEEN) -> tuple[pl.Series, Notes]:
@@ -118,11 +118,11 @@ def _no_prices(cells: Cells, amounts: pl.Series) -> Notes:
     left_out = amounts.is_null() & (cells.values.is_not_null() | cells.words.is_not_null())
     if not left_out.any():
         return Notes()
-    told = f"{int(left_out.sum()):,} prices are no number, or below zero, and were left out"
+    finding = f"{int(left_out.sum()):,} prices are no number, or below zero, and were left out"
     if cells.values.dtype.is_nested():
-        return Notes(warnings=(f"{told}: they are {kind_in_words(cells.values)}.",))
+        return Notes(warnings=(f"{finding}: they are {kind_in_words(cells.values)}.",))
     given = cells.words.zip_with(cells.words.is_not_null(), cells.values.cast(pl.String))
-    return Notes(warnings=(f"{told}: {counted(given.filter(left_out))}.",))
+    return Notes(warnings=(f"{finding}: {counted(given.filter(left_out))}.",))
 
 
 def _amounts(series: pl.Series, forms: Forms) -> tuple[pl.Series, Notes]:
@@ -197,8 +197,8 @@ def _mark_notes(
         example = _example(series, numbers, dressed if dressed.any() else shows)
         read.append(f"Prices: decimal {_NAMES[chosen]}{example}.")
     if comma and point:
-        told = f"{share(comma, comma + point)} prices have a decimal comma, the others a point"
-        warnings.append(f"{told}; each was read by itself.")
+        finding = f"{share(comma, comma + point)} prices have a decimal comma, the others a point"
+        warnings.append(f"{finding}; each was read by itself.")
     if either.any() and not comma and not point and decimal is None:
         example = _example(series, numbers, either)
         warnings.append(
@@ -220,5 +220,5 @@ def _currencies(series: pl.Series) -> Notes:
     signs = series.str.extract(_CURRENCY).replace(_SIGNS)
     if signs.drop_nulls().n_unique() < 2:
         return Notes()
-    told = f"The prices are in several currencies, {counted(signs)}, and are not converted."
-    return Notes(warnings=(told,))
+    finding = f"The prices are in several currencies, {counted(signs)}, and are not converted."
+    return Notes(warnings=(finding,))

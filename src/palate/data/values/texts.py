@@ -21,8 +21,8 @@ def texts(series: pl.Series, forms: Forms = AS_SEEN) -> tuple[pl.Series, Notes]:
     cells = tidy(series, forms)
     values, notes = cells.values.cast(pl.String), cells.notes
     if cells.words.count():
-        told = f"{share(cells.words.count(), series.len())} values are {counted(cells.words)}"
-        notes += Notes(read=(f'Of "{series.name}" {told}: taken as missing.',))
+        finding = f"{share(cells.words.count(), series.len())} values are {counted(cells.words)}"
+        notes += Notes(read=(f'Of "{series.name}" {finding}: taken as missing.',))
     if are_literals(values, least=0.99):
         lists, how = from_literals(values)
         values = _joined(values, lists.to_list())
@@ -56,8 +56,8 @@ def categories(
     name, series, how = series.name, cells.values, "lists"
     notes = cells.notes
     if cells.words.count():
-        told = f"{share(cells.words.count(), series.len())} are {counted(cells.words)}"
-        notes += Notes(read=(f"Categories: {told}: none.",))
+        finding = f"{share(cells.words.count(), series.len())} are {counted(cells.words)}"
+        notes += Notes(read=(f"Categories: {finding}: none.",))
     if series.dtype == pl.String:
         series, how = _cut(series, are_words=are_words)
     elif series.dtype != pl.List(pl.String):

@@ -114,8 +114,8 @@ def _early(found: Times, values: pl.Series, series: pl.Series) -> Notes:
     if not early.any():
         return Notes()
     example = shown(series.filter(early)[0])
-    told = f'{share(int(early.sum()), values.len())} times in "{series.name}" are before 1975'
-    return Notes(warnings=(f"{told}, such as {example}: is it the right column?",))
+    finding = f'{share(int(early.sum()), values.len())} times in "{series.name}" are before 1975'
+    return Notes(warnings=(f"{finding}, such as {example}: is it the right column?",))
 
 
 def _late(found: Times, values: pl.Series, series: pl.Series) -> Notes:
@@ -136,9 +136,9 @@ def _shortened(series: pl.Series) -> Notes:
     if series.dtype != pl.String or not series.str.contains("E+", literal=True).any():
         return Notes()
     bad = series.str.contains("E+", literal=True).fill_null(False)
-    told = f'{share(int(bad.sum()), series.len())} times in "{series.name}" were shortened by a'
+    finding = f'{share(int(bad.sum()), series.len())} times in "{series.name}" were shortened by a'
     example = shown(series.filter(bad)[0])
-    words = f"{told} spreadsheet, such as {example}: they are not exact. Export them as text."
+    words = f"{finding} spreadsheet, such as {example}: they are not exact. Export them as text."
     return Notes(warnings=(words,))
 
 
@@ -217,9 +217,9 @@ def _mixed(
         return Times(dates.micros, MICROSECONDS, how, dates.notes)
     among = numeric_times(numbers, forms.time_format)
     if among.is_order:
-        told = f"the time in {column!r} cannot be read"
+        finding = f"the time in {column!r} cannot be read"
         unread = dates.micros.is_null() & series.is_not_null() & ~is_number
-        refuse(file, unread if unread.any() else is_number, told, _HINT, given=series)
+        refuse(file, unread if unread.any() else is_number, finding, _HINT, given=series)
     same = scaled(among.values, among.per_second, MICROSECONDS)
     warning = (
         f'{share(int(is_number.sum()), series.count())} times in "{column}" are numbers'
@@ -227,8 +227,8 @@ def _mixed(
     )
     notes = dates.notes + among.notes + Notes(warnings=(warning,))
     micros = dates.micros.zip_with(~is_number, same)
-    told = f"{how}; numbers among them: {among.description}"
-    return Times(micros, MICROSECONDS, told, notes, fillers=among.fillers)
+    finding = f"{how}; numbers among them: {among.description}"
+    return Times(micros, MICROSECONDS, finding, notes, fillers=among.fillers)
 
 
 def _by_format(file: SourceFile, column: str, series: pl.Series, layout: str) -> Times:
@@ -246,6 +246,6 @@ def _by_format(file: SourceFile, column: str, series: pl.Series, layout: str) ->
             f" {', '.join([*UNITS, SHEET_DAYS])}.",
         )
     bad = micros.is_null() & series.is_not_null()
-    told = f"the time in {column!r} is not written as {layout!r}"
-    refuse(file, bad, told, "Mend the value, or give another --time-format.", given=series)
+    finding = f"the time in {column!r} is not written as {layout!r}"
+    refuse(file, bad, finding, "Mend the value, or give another --time-format.", given=series)
     return Times(micros, MICROSECONDS, f"dates ({layout}), in UTC")
