@@ -108,7 +108,8 @@ def tuned(trained: TrainedModel, seed: int) -> TrainedModel:
     """Return the model with the weight of its base that is best on some validation users.
 
     What a model says does not depend on that weight: it is asked once, and its replies are
-    remembered while the weights are tried. Their NDCG@10 is kept among the choices. Of equal weights the one nearest to the base is kept.
+    remembered while the weights are tried. Their NDCG@10 is kept among the choices; of equal
+    weights the one nearest to the base is chosen.
     """
     prompted, settings = trained.prompted, trained.recipe.prompting
     assert prompted is not None
