@@ -4,7 +4,11 @@
 a deprecation first.
 """
 
+from collections.abc import Iterator
+
 import typer.main
+from click import Command
+from typer.core import TyperGroup
 
 from palate.cli import app
 from palate.data.prepare import PrepareOptions
@@ -46,6 +50,8 @@ VERBS: dict[str, set[str]] = {
     "report": {"models", "--out", "--split", *WHERE},
     "index": {"source", "--kind", "--set", "--vectors", "--seed", "--out", "--json"},
     "recipes": {"name", "--json"},
+    "backbone list": {"--json"},
+    "backbone get": {"source", "folder", "--from"},
     "serve": {"model", "--db", "--port", "--host", "--model", "--keep-days", *WHERE},
     "mcp": {"model", "--db", *WHERE},
     "demo": {"--folder", "--users", "--seed"},
@@ -73,6 +79,7 @@ def test_prepare_offers_every_option_that_there_is_in_python() -> None:
 def _offered() -> dict[str, set[str]]:
     """Return each verb's positional names and option spellings, ``--help`` left out."""
     group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
     return {
         verb: {
             item_format
@@ -80,5 +87,14 @@ def _offered() -> dict[str, set[str]]:
             for item_format in [*parameter.opts, *parameter.secondary_opts]
             if item_format != "--help"
         }
-        for verb, command in group.commands.items()
+        for verb, command in _commands(group)
     }
+
+
+def _commands(group: TyperGroup, before: str = "") -> Iterator[tuple[str, Command]]:
+    """Return every command with its name, such as ``backbone get``."""
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from _commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command

@@ -27,7 +27,7 @@ class Manifest:
     """What made a folder, from what, and what must be in it."""
 
     kind: str
-    """``dataset``, ``vectors``, ``codes``, ``text-encoder`` or ``model``."""
+    """``dataset``, ``vectors``, ``codes``, ``text-encoder``, ``model`` or ``backbone``."""
     name: str
     """What a person calls it."""
     made_by: str
@@ -161,6 +161,7 @@ _HOW_TO_MAKE = {
     "model": "Make one with: palate train DATASET MODEL",
     "codes": "Make some with: palate index DATASET --out CODES",
     "text-encoder": "Make one with: palate tune-text DATASET FOLDER",
+    "backbone": "Get one with: palate backbone get NAME FOLDER",
 }
 
 

@@ -53,6 +53,40 @@ def test_a_user_without_events_is_said_to_be_new() -> None:
     assert text == "Find it.\nQuery: red\nThe user has no history yet."
 
 
+MAY, JUNE = 1_400_000_000, 1_402_000_000
+
+
+def _dated(*times: int, dates: bool = True) -> list[str]:
+    history = History(item_rows=np.arange(len(times)) % 3, timestamps=np.array(times))
+    return PROMPTS.before_events(history, Frame(dates=dates))
+
+
+def test_a_month_is_said_once() -> None:
+    said = ["\n- May 2014:", "\n-", "\n- June 2014:", "\n-"]
+    assert _dated(MAY, MAY + 5, JUNE, JUNE) == said
+
+
+def test_months_are_said_where_they_are_read_alone() -> None:
+    assert _dated(MAY, JUNE, dates=False) == ["\n-", "\n-"]
+
+
+@pytest.mark.parametrize("time", [-1, 0, 7, 10**15])
+def test_what_is_no_date_is_not_said(time: int) -> None:
+    assert _dated(time, MAY) == ["\n-", "\n- May 2014:"]
+
+
+def test_a_date_stands_before_kind_and_rating() -> None:
+    history = History(
+        item_rows=np.array([0]),
+        event_types=np.array([1]),
+        ratings=np.array([4.0], dtype=np.float32),
+        timestamps=np.array([MAY]),
+    )
+    prompt = asking(history, [1])
+    text = PROMPTS.message("which comes next", prompt, Frame(dates=True), TITLES)
+    assert text.splitlines()[-1] == "- May 2014, purchase, rated 4 of 5: Oak Lamp"
+
+
 def test_line_breaks_of_a_title_cannot_forge_a_line() -> None:
     prompt = asking(HISTORY, [1])
     text = PROMPTS.message("x", prompt, FRAME, ("Lamp\n- view: Gold", "", ""))

@@ -8,6 +8,7 @@ import torch
 
 from palate.data.dataset import Dataset
 from palate.errors import ConfigError
+from palate.inference.texts import Question, TextEngine
 from palate.models.backbones.tuning import TuningConfig
 from palate.models.trainable_state import merged, trainable_state
 from palate.recommender.recommender import Recommender
@@ -327,3 +328,46 @@ def test_the_summary_of_a_recipe_has_its_tuning() -> None:
     assert tuned.untuned.made_of.endswith("backbone small; tuned by full")
     plain = _recipe()
     assert plain.untuned == plain
+
+
+def test_a_slow_model_is_followed_from_loading_to_calibration(
+    shop: Dataset, pretrained: dict[str, Path]
+) -> None:
+    told: list[str] = []
+    path = f"model.backbone.path={pretrained['llama']}"
+    for more in ((path, "training.epochs=2"), ()):
+        Recommender.train(shop, _recipe(*more), told=told.append)
+    assert told == ["Loading llama", "Validating", "Validating", "Calibrating"]
+
+
+def test_validation_and_calibration_look_at_as_many_as_is_said(
+    shop: Dataset, pretrained: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    before = TextEngine.log_likelihood
+
+    def counted(self: TextEngine, question: Question) -> float:
+        asked.append(len(question.examples))
+        return before(self, question)
+
+    monkeypatch.setattr(TextEngine, "log_likelihood", counted)
+    path = f"model.backbone.path={pretrained['llama']}"
+    more = ("training.validate_on=5", "stages.yes-or-no.training.epochs=1")
+    Recommender.train(shop, load_recipe("tallrec", [path, *more]))
+    assert asked
+    assert max(asked) <= 5
+
+
+def test_a_borrowed_model_reads_the_catalogue_before_it_is_asked(
+    shop: Dataset, pretrained: dict[str, Path]
+) -> None:
+    path = f"model.backbone={{path='{pretrained['llama']}', tuning={{kind='lora', rank=2}}}}"
+    recipe = load_recipe("reading-first", [path, "training.epochs=1", "tasks.max_history=4"])
+    names = [
+        [task.name for task in mixture.tasks] for mixture in build_system(shop, recipe, seed=1)[1]
+    ]
+    assert names[0] == ["blanks"]
+    assert "blanks" not in names[1]
+    parts, moved = _trained(shop, recipe)
+    assert {name for name in moved if name.startswith("decoder.")}
+    assert parts.model.borrowed

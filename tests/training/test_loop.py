@@ -256,3 +256,28 @@ def test_averaging_changes_the_weights(make_run: MakeRun) -> None:
     plain = _trained(make_run, "training.epochs=1")
     averaged = _trained(make_run, "training.epochs=1", "training.average=0.9")
     assert not _equal(plain, averaged)
+
+
+def test_the_estimate_counts_what_validation_and_calibration_read(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = iter(range(10**6))
+    monkeypatch.setattr("palate.training.loop.time.perf_counter", lambda: float(next(ticks)))
+    seconds = []
+    for tokens in (0, 6_000):
+        reports: list[Report] = []
+        parts, run = make_run(validate=lambda _: 0.0, report=reports.append)
+        budget = run.config.tokens_per_batch
+        run = replace(run, validated_tokens=tokens, later_tokens=3 * budget)
+        train(parts.model, run)
+        (estimate,) = [at.estimate for at in reports if at.estimate is not None]
+        seconds.append(estimate.seconds)
+    # Reading is a third of learning, and every validation reads its tokens.
+    step, epochs = seconds[0] / (_steps_left(reports) + 1), run.most_epochs
+    assert seconds[1] - seconds[0] == pytest.approx(step * epochs * 6_000 / budget / 3)
+
+
+def _steps_left(reports: list[Report]) -> int:
+    """Return the steps after the one at which the estimate is made."""
+    (at,) = [one for one in reports if one.estimate is not None]
+    return at.steps - at.step

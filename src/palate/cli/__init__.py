@@ -14,13 +14,14 @@ from palate.cli import evaluate
 from palate.cli import ask
 from palate.cli import study
 from palate.cli import serve
+from palate.cli import backbone
 
 # isort: on
 from palate.cli.application import app
 from palate.errors import PalateError
 from palate.terminal.words import open_streams, say_error
 
-__all__ = ["app", "ask", "data", "evaluate", "main", "serve", "study", "train"]
+__all__ = ["app", "ask", "backbone", "data", "evaluate", "main", "serve", "study", "train"]
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ from palate.terminal.words import say, say_json
 if TYPE_CHECKING:
     from palate.data.dataset import Dataset
     from palate.models.device import Device
+    from palate.training.recipe import Recipe
 
 
 _AFTER = {
@@ -97,6 +98,8 @@ def train(
         say(_where(on, counts=chosen.baseline is not None))
     else:
         say(f"Training the base, {chosen.prompting.base}; the language model is not trained.")
+    if chosen.model.backbone is not None:
+        say(_how_borrowed(chosen))
     with _resumable(work):
         with training_progress() as bar:
             trained = Recommender.train(
@@ -109,6 +112,7 @@ def train(
                 folder=work,
                 report=bar.report,
                 encoding=bar.encoding,
+                told=bar.told,
                 device=device,
                 precision=precision,
                 llm=llm,
@@ -218,6 +222,18 @@ def _where(on: "Device", *, counts: bool) -> str:
     if counts and on.where.type != "cpu":
         line += "; what a baseline counts, it counts on the processor"
     return f"{line}."
+
+
+def _how_borrowed(recipe: "Recipe") -> str:
+    """Return the line that says how a pre-trained model is trained."""
+    training = recipe.resolved_stages[-1].training
+    step = f"{training.tokens_per_batch:,} tokens"
+    step += f" x {training.accumulate}" if training.accumulate > 1 else ""
+    judged = f", validated on {training.validate_on:,}" if training.validate_on else ""
+    return (
+        f"Pre-trained model: steps of {step}, at most {training.epochs} epochs{judged}; "
+        "--set training.KEY=VALUE changes that."
+    )
 
 
 @contextmanager

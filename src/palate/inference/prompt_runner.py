@@ -221,7 +221,7 @@ class PromptRunner:
         if self.request.prompt is not None:
             return PLAIN_FRAME
         family = prompt_families()[self.request.family]
-        return Frame(family.context_label, family.reads_history)
+        return Frame(family.context_label, family.reads_history, dates=family.reads_dates)
 
     def _worded(self, contexts: Sequence[str]) -> tuple[str, list[Example], BatchBuilder]:
         """Return the instruction, an example to fill per context, and a batch builder."""

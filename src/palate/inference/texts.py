@@ -240,6 +240,10 @@ class TextEngine:
             predictions = [np.arange(firsts[n], firsts[n] + counts[n]) for n in chosen]
             yield np.concatenate(predictions), batch.to(model.queries.device)
 
+    def num_tokens(self, question: Question) -> int:
+        """Return approximately how many tokens the prompts of a question have."""
+        return sum(map(self._length, question.examples))
+
     def _length(self, example: Example) -> int:
         """Return the approximate length of a prompt in tokens."""
         candidates = 0 if example.candidates is None else example.candidates.size

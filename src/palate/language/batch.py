@@ -140,6 +140,9 @@ class BatchBuilder:
     """Rating levels shown with events; empty where ratings are not shown."""
     text: PromptText | None = None
     """Writes prompts in text, for a pre-trained model; None writes the lean stream."""
+    shares_heads: bool = False
+    """Whether what stands before the events of every row alike is part of the instruction, which is
+    read once; for models in which earlier tokens do not see later ones."""
 
     def batch(
         self, instruction: str, examples: Sequence[Example], frame: Frame = PLAIN_FRAME
@@ -151,6 +154,9 @@ class BatchBuilder:
         # Hidden events must not show through: their types and ratings are removed first of all.
         examples = [concealed(example) for example in examples]
         contexts = self._contexts(examples, frame)
+        opening = self._instruction(instruction)
+        if self.shares_heads and _are_alike(examples, contexts):
+            opening, contexts = [*opening, *contexts[0]], [[] for _ in contexts]
         # The query adds one token after the context words.
         heads = [
             len(words) + (e.query is not None and self.query_vectors is not None)
@@ -158,7 +164,7 @@ class BatchBuilder:
         ]
         # An event takes one token or many, depending on the item format; from here on only
         # `s.lengths` knows which tokens belong to which event.
-        formatted = [self._shown(example) for example in examples]
+        formatted = [self._shown(example, frame) for example in examples]
         lengths = [head + len(s.items) for head, s in zip(heads, formatted, strict=True)]
         shape = (len(examples), max(max(lengths), 1))
         words, items, levels, events, described, ratings = (
@@ -189,7 +195,7 @@ class BatchBuilder:
             prefix_lengths[b, : len(e.prefix_lengths)] = head + _ends(s)[e.prefix_lengths]
             targets[b, : len(e.prefix_lengths), : e.targets.shape[1]] = e.targets
         return Batch(
-            instruction=torch.tensor(self._instruction(instruction)),
+            instruction=torch.tensor(opening),
             token_ids=torch.from_numpy(words),
             items=torch.from_numpy(items),
             levels=torch.from_numpy(levels),
@@ -212,14 +218,14 @@ class BatchBuilder:
             return None
         return torch.tensor(self.text.cue_tokens(frame))
 
-    def _shown(self, example: Example) -> FormattedItems:
+    def _shown(self, example: Example, frame: Frame) -> FormattedItems:
         """Return the formatted events, with one mark in place of each blank."""
         formatted = self.item_format.lay_out(example.history.item_rows)
         if example.hidden is not None:
             formatted = corrupted(formatted, example.hidden, self.tokenizer.pad)
         if self.text is None:
             return formatted
-        return self.text.with_text(formatted, self.text.before_events(example.history))
+        return self.text.with_text(formatted, self.text.before_events(example.history, frame))
 
     def _masks(
         self, words: Int[np.ndarray, "batch time"], examples: Sequence[Example]
@@ -336,6 +342,14 @@ class BatchBuilder:
 def _ends(formatted: FormattedItems) -> Int[np.ndarray, " events_and_none"]:
     """Return the number of tokens of the first 0, 1, 2, ... events."""
     return np.concatenate([[0], np.cumsum(formatted.lengths)])
+
+
+def _are_alike(examples: Sequence[Example], contexts: Sequence[Sequence[int]]) -> bool:
+    """Return whether all rows begin with the same words of ours, and events follow them."""
+    return all(
+        context == contexts[0] and e.query is None and not e.context and len(e.history) > 0
+        for context, e in zip(contexts, examples, strict=True)
+    )
 
 
 def nearest(

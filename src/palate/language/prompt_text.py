@@ -6,20 +6,22 @@ events in words, a question, and a cue for the answer, inside the chat template 
     <|im_start|>user                              instruction, shared by the rows of a batch
     Rate the item as this user would.
     The user's history, oldest first:             row
-    - purchase, rated 4 of 5: Oak Lamp [item]
+    - May 2014, purchase, rated 4 of 5: Oak Lamp [item]
     - view: Desk [item]
     Item: Chair [item]                            prediction
     Answer with a rating from 1 to 5.<|im_end|>
     <|im_start|>assistant
     4<|im_end|>                                   answer
 
-Item tokens and codes stand behind the title of their item. The same text, without them, is what
+The month is said by families that read dates, of the first event in it. Item tokens and codes stand
+behind the title of their item. The same text, without them, is what
 people are shown and what an endpoint is asked.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -37,6 +39,15 @@ _ASKING = frozenset(
     | {"will", "would", "should", "could", "can"}
 )
 """First words of a question."""
+
+_EARLIEST = int(datetime(1980, 1, 1, tzinfo=UTC).timestamp())
+_LATEST = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp())
+"""What is dated outside of this was not dated by a clock."""
+
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July", "August", "September"),
+    *("October", "November", "December"),
+)
 
 _HISTORY = "The user's history, oldest first:"
 _NO_EVENTS = "The user has no history yet."
@@ -80,19 +91,25 @@ class PromptText:
             lines.append(f"\n{_HISTORY if len(example.history) else _NO_EVENTS}")
         return "".join(lines)
 
-    def before_events(self, history: History) -> list[str]:
-        """Return what stands before the title of each event: its kind and its rating."""
-        types = (
-            np.full(len(history), NOTHING) if history.event_types is None else history.event_types
-        )
-        ratings = np.full(len(history), np.nan) if history.ratings is None else history.ratings
+    def before_events(self, history: History, frame: Frame) -> list[str]:
+        """Return what stands before the title of each event: its month, its kind, its rating.
+
+        A month is said of the first event in it, where the frame wants dates and the time is known.
+        """
+        nothing, unknown = np.full(len(history), NOTHING), np.full(len(history), np.nan)
+        types = nothing if history.event_types is None else history.event_types
+        ratings = unknown if history.ratings is None else history.ratings
+        times = nothing if history.timestamps is None or not frame.dates else history.timestamps
+        months = [_month(time) for time in times.tolist()]
         return [
-            self._before_event(int(kind), float(rating))
-            for kind, rating in zip(types, ratings, strict=True)
+            self._before_event(month if month != before else "", int(kind), float(rating))
+            for month, before, kind, rating in zip(
+                months, ["", *months][: len(months)], types, ratings, strict=True
+            )
         ]
 
-    def _before_event(self, kind: int, rating: float) -> str:
-        labels = []
+    def _before_event(self, month: str, kind: int, rating: float) -> str:
+        labels = [month] if month else []
         if len(self.event_types) > 1 and kind >= 0:
             labels.append(one_line(self.event_types[kind], _LONGEST_LABEL))
         if self.levels and not math.isnan(rating):
@@ -126,7 +143,7 @@ class PromptText:
         seen = example.history.take(slice(0, int(example.prefix_lengths[prediction])))
         asked = () if example.candidates is None else example.candidates[prediction]
         candidates = [titles[row] for row in asked if row >= 0]
-        events = zip(self.before_events(seen), seen.item_rows.tolist(), strict=True)
+        events = zip(self.before_events(seen, frame), seen.item_rows.tolist(), strict=True)
         return "".join(
             [
                 self.sentence(wording),
@@ -178,6 +195,17 @@ class PromptText:
             for text, length in zip(texts, formatted.lengths.tolist(), strict=True)
         ]
         return _preceded(formatted, before)
+
+
+def _month(time: int) -> str:
+    """Return the month of a time in Unix seconds, as ``May 2014``; empty where it is no real time.
+
+    Some data number their events instead of dating them; such numbers are no dates.
+    """
+    if not _EARLIEST <= time < _LATEST:
+        return ""
+    when = datetime.fromtimestamp(time, tz=UTC)
+    return f"{_MONTHS[when.month - 1]} {when.year}"
 
 
 def _preceded(formatted: FormattedItems, before: Sequence[Sequence[int]]) -> FormattedItems:

@@ -3,6 +3,7 @@
 All other code takes the device from a tensor or a model.
 """
 
+import os
 import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -93,6 +94,14 @@ def has_fast_bfloat16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device)[0] >= _FIRST_WITH_BFLOAT16
     # AVX-512 multiplies bfloat16 too, but with the conversions it is slower than float32.
     return bool(torch.cpu._is_amx_tile_supported())
+
+
+def memory_bytes() -> int:
+    """Return the size of the machine's memory; a terabyte where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no such call
+        return 2**40
 
 
 def autocast(device: torch.device, *, enabled: bool) -> AbstractContextManager[object]:

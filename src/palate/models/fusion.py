@@ -4,6 +4,10 @@
 2502.03041); the output side has a projection of its own. A missing modality is masked, not
 zero-filled: the bias of its layer is left out too.
 
+With a pre-trained language model the sum also holds the mean of the title's word embeddings, and
+every other part starts at zero: a fresh item token says what its title says, as loud as a word, and
+training adds what words do not say. Random vectors would be noise in prompts that it can read.
+
 Shape suffixes: I items, D width.
 """
 
@@ -18,11 +22,14 @@ from torch import Tensor, nn
 from palate.items.features import ItemFeatures, attribute_matrix
 from palate.items.vectors import ItemVectors
 from palate.models.adaptor import Whitening, WhiteningExperts
-from palate.models.decoder import DecoderConfig, RMSNorm
+from palate.models.decoder import NORM_EPSILON, DecoderConfig, RMSNorm
 from palate.models.title_reader import TitleReader
 
 MAX_ATTRIBUTES = 16
 """Maximum number of attributes of an item (brand, price band, categories); more are cut."""
+
+_NEARLY = 1e-3
+"""Factor of weights that start next to nothing."""
 
 
 class FusionConfig(BaseModel):
@@ -51,6 +58,9 @@ class FusionConfig(BaseModel):
     """An item language model that reads titles, trained with the rest (HLLM)."""
     leaves_out: tuple[Literal["text", "image", "attributes", "behaviour"], ...] = ()
     """Modalities of the data that are not part of item tokens."""
+    from_titles: bool = True
+    """Whether an item token starts as the mean of its title's words, where these are the words of a
+    pre-trained model."""
     plain: bool = False
     """Use ``sqrt(width)`` times the fused sum as input and output vector, as SASRec does with its
     one embedding matrix: no normalisation, no projection. Rarely seen items then have short vectors
@@ -70,6 +80,7 @@ class Fusion(nn.Module):
         config: FusionConfig,
         *,
         vocabulary_size: int = 0,
+        loudness: float | None = None,
     ) -> None:
         """Keep the frozen features as buffers that are not saved with the weights.
 
@@ -78,6 +89,8 @@ class Fusion(nn.Module):
             width: width of an item token.
             config: which features are used, and how.
             vocabulary_size: size of the tokenizer's vocabulary, for the title reader.
+            loudness: root mean square of the words of a pre-trained model, where items start from
+                their titles; None where they do not.
         """
         super().__init__()
         self.config = config
@@ -112,7 +125,19 @@ class Fusion(nn.Module):
             nn.init.normal_(self.id.weight, std=config.id_scale)
         if self.code is not None and features.codes is not None:
             nn.init.normal_(self.code.weight, std=features.codes.shape[1] ** -0.5)
+        self.reads_titles = loudness is not None and features.words is not None
+        if loudness is not None and features.words is not None:
+            self._start_from_titles(loudness)
         self.set_features(features)
+
+    @torch.no_grad()
+    def _start_from_titles(self, loudness: float) -> None:
+        """Let every learned part start at zero, and the whole be as loud as a word."""
+        for part in (self.id, self.attribute, self.code, *self.modality.values()):
+            if part is not None:
+                _silence(part)
+        assert isinstance(self.norm, RMSNorm)
+        self.norm.weight.fill_(loudness)
 
     def set_features(self, features: ItemFeatures) -> None:
         """Replace the frozen features: same modalities, possibly with new items without IDs."""
@@ -139,6 +164,7 @@ class Fusion(nn.Module):
         rows_I: Int[Tensor, " items"],
         without_id: Bool[Tensor, " items"] | None = None,
         described: Float[Tensor, "described text"] | None = None,
+        words: Float[Tensor, "vocabulary width"] | None = None,
     ) -> Float[Tensor, "all width"]:
         """Return the fused, normalised vectors of the items in ``rows_I``, then of ``described``.
 
@@ -146,9 +172,12 @@ class Fusion(nn.Module):
             rows_I: catalogue rows.
             without_id: True for items to treat as if they had neither ID nor behaviour.
             described: text vectors of things that only have a text, such as a free-text query.
+            words: word embeddings of a pre-trained model, for what is said by titles.
         """
         known = torch.ones_like(rows_I, dtype=torch.bool) if without_id is None else ~without_id
         fused = torch.zeros(len(rows_I), self.width, device=rows_I.device)
+        if self.reads_titles and words is not None:
+            fused = fused + mean_words(self.get_buffer("words")[rows_I], words)
         if self.id is not None:
             has_id = (known & self.has_id[rows_I])[:, None]
             fused = fused + has_id * self.id(rows_I.clamp(max=self.id.num_embeddings - 1))
@@ -173,6 +202,35 @@ class Fusion(nn.Module):
         if not self.training or not self.config.behaviour_dropout:
             return torch.ones_like(rows_I, dtype=torch.bool)
         return torch.rand(len(rows_I), device=rows_I.device) >= self.config.behaviour_dropout
+
+
+def mean_words(
+    titles_IW: Int[Tensor, "items words"], words: Float[Tensor, "vocabulary width"]
+) -> Float[Tensor, "items width"]:
+    """Return the mean embedding of each title's words with a root mean square of 1; 0 of none.
+
+    No gradient reaches the words: what is learned of an item is learned beside them.
+    """
+    there = titles_IW >= 0
+    counts = there.sum(dim=1)
+    mean = nn.functional.embedding_bag(
+        titles_IW[there], words.detach(), counts.cumsum(dim=0) - counts, mode="mean"
+    )
+    return nn.functional.rms_norm(mean.float(), mean.shape[-1:], eps=NORM_EPSILON)
+
+
+@torch.no_grad()
+def _silence(part: nn.Module) -> None:
+    """Let a learned part of an item token start at zero, or nearly where that would bind experts.
+
+    Experts that all start at zero would learn the same for ever.
+    """
+    for module in part.modules():
+        if isinstance(module, WhiteningExperts):
+            module.turn.mul_(_NEARLY)
+        elif isinstance(module, nn.Linear | nn.Embedding | nn.EmbeddingBag):
+            for weight in module.parameters(recurse=False):
+                weight.zero_()
 
 
 def _reader(block: ItemVectors, width: int, config: FusionConfig) -> nn.Module:

@@ -43,6 +43,7 @@ from palate.models.decoder import Decoder
 from palate.models.device import autocast
 from palate.models.entity_positions import TwoPositions
 from palate.models.fusion import Fusion
+from palate.models.known_instructions import KnownInstructions
 from palate.models.model_config import ModelConfig
 from palate.models.outputs import Prefix, States
 from palate.models.references import ItemTable, mentioned, references_of, whole_items
@@ -99,7 +100,13 @@ class RecommendationModel(nn.Module):
         self.width = width = config.decoder.width if pretrained is None else pretrained.width
         self.words = nn.Embedding(vocabulary_size, width) if pretrained is None else None
         self.events = nn.Embedding(num_event_types, width)
-        self.fusion = Fusion(features, width, config.fusion, vocabulary_size=vocabulary_size)
+        self.fusion = Fusion(
+            features,
+            width,
+            config.fusion,
+            vocabulary_size=vocabulary_size,
+            loudness=pretrained.loudness if pretrained and config.items_from_titles else None,
+        )
         self.decoder: Backbone = pretrained or Decoder(config.decoder)
         self.queries = nn.Parameter(torch.randn(config.num_queries, width) * 0.1)
         self.user = nn.Linear(width, width, bias=False)
@@ -123,6 +130,7 @@ class RecommendationModel(nn.Module):
         aside); training resets it."""
         self.answers_in_bfloat16 = False
         """Whether inference multiplies in bfloat16; set with the device."""
+        self.known_instructions = KnownInstructions()
         self.trainable = self.free_weights()
         """Names of the weights that may change in training."""
 
@@ -184,7 +192,8 @@ class RecommendationModel(nn.Module):
             without_id = without_id | (
                 torch.rand(len(needed), device=needed.device) < self.config.fusion.id_dropout
             )
-        fused = self.fusion(needed % self.num_items, without_id, descriptions)
+        known = self.decoder.words if isinstance(self.decoder, PretrainedBackbone) else None
+        fused = self.fusion(needed % self.num_items, without_id, descriptions, known)
         return ItemTable(
             self.fusion.token(fused), self._unit(self.fusion.output(fused[: len(needed)])), place
         )
@@ -445,11 +454,22 @@ class RecommendationModel(nn.Module):
         return self.entity_positions.of_blanks(known, batch.masks) - batch.prefix_lengths[..., None]
 
     def _instruction(self, batch: Batch) -> Instruction | None:
+        """Return the instruction, which is read once for all batches where nothing is learned."""
+        if self.training or torch.is_grad_enabled():
+            return self._read_instruction(batch.instruction)
+        return self.known_instructions.get(
+            batch.instruction,
+            [*self.decoder.parameters(), *(() if self.words is None else self.words.parameters())],
+            torch.is_autocast_enabled(self.queries.device.type),
+            lambda: self._read_instruction(batch.instruction),
+        )
+
+    def _read_instruction(self, words: Int[Tensor, " words"]) -> Instruction | None:
         """Read the soft prompt, if any, and the instruction; both are shared by all rows."""
         learned = prefix(self.decoder)
         read = [] if learned is None else [learned]
         if self.config.read_words:
-            read.append(self.dropout(self.embed_words(batch.instruction))[None])
+            read.append(self.dropout(self.embed_words(words))[None])
         return self.decoder.read_instruction(torch.cat(read, dim=1)) if read else None
 
     def _last_event(self, rows: Rows) -> Float[Tensor, "batch predictions width"]:

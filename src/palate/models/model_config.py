@@ -59,6 +59,13 @@ class ModelConfig(BaseModel):
         return self.copies and not self.prompts_in_text
 
     @property
+    def items_from_titles(self) -> bool:
+        """Whether an item token starts as the mean of the words of its title."""
+        fusion = self.fusion
+        own = fusion.plain or fusion.title_reader is not None
+        return self.backbone is not None and fusion.from_titles and not own
+
+    @property
     def prompts_in_text(self) -> bool:
         """Whether prompts are written as text."""
         if self.prompts is None:

@@ -21,7 +21,9 @@ from palate.recommender.prompted import prompted_system, tuned
 from palate.recommender.tuned_text import check_tuned_elsewhere
 from palate.recommender.validation import (
     MEASURE,
+    calibration_tokens,
     next_item_validation,
+    untold,
     validation,
     with_blend,
     with_calibration,
@@ -64,6 +66,8 @@ class TrainingRun:
     """Folder of checkpoints and cached vectors; None keeps none."""
     report: Callable[[Report], None] | None = None
     encoding: Callable[[int, int], None] | None = None
+    told: Callable[[str], None] = untold
+    """Called with what is done, in a few words, before work that reports nothing by itself."""
 
     device: Device = field(default_factory=choose_device)
     """Device and precision of training."""
@@ -104,6 +108,7 @@ class TrainingRun:
         taught = None if teacher is None else teacher.found()
         system, mixtures = self._built(dataset, taught)
         logs = self._learned(system, mixtures)
+        self._slow("Calibrating")
         system = with_blend(with_prior(system, dataset, seed), dataset, seed)
         system = with_calibration(system, dataset, seed)
         log, epochs = [entry for each in logs for entry in each], tuple(map(best_epoch, logs))
@@ -204,6 +209,9 @@ class TrainingRun:
         self, dataset: Dataset, taught: Found | None
     ) -> tuple[LanguageModelSystem, list[Mixture]]:
         """Return a new model, and the training mixture of each stage."""
+        backbone = self.recipe.model.backbone
+        if backbone is not None:
+            self.told(f"Loading {Path(backbone.path).name}")
         system, mixtures = build_system(
             dataset,
             self.recipe,
@@ -232,6 +240,7 @@ class TrainingRun:
             seed=self.seed,
             folder=self.folder / "teacher" if self.folder else None,
             report=self.report,
+            told=self.told,
             device=self.device,
             fit=self.fit,
         )
@@ -250,10 +259,12 @@ class TrainingRun:
         if epochs is not None:
             origin += [self.fit, list(epochs)]
         work, stages = self.folder, self.recipe.resolved_stages
+        later = calibration_tokens(system, self.dataset)
         for number, (stage, mixture) in enumerate(zip(stages, mixtures, strict=True)):
             validate = None
             if epochs is None:
                 validate = validation(self.dataset, system, stage, mixture, self.seed)
+                validate = replace(validate, told=self._slow)
             run = Run(
                 batches=mixture,
                 config=stage.training,
@@ -262,12 +273,19 @@ class TrainingRun:
                 name=hash_text(json.dumps([*origin, number])),
                 folder=work / f"stage-{number + 1}" if work and self.recipe.stages else work,
                 report=self.report if epochs is None else self._as_refit(),
+                validated_tokens=0 if validate is None else validate.tokens,
+                later_tokens=later if number + 1 == len(stages) and epochs is None else 0,
                 where=self.device.training,
                 epochs=None if epochs is None else epochs[number],
                 step=PlainStep(stage.training.clip, self.device.trains_in_bfloat16),
             )
             logs.append(train(system.model, run))
         return logs
+
+    def _slow(self, what: str) -> None:
+        """Tell of work that is over at once with the compact model, and not with another."""
+        if self.recipe.model.backbone is not None:
+            self.told(what)
 
     def _as_refit(self) -> Callable[[Report], None] | None:
         """Return the report callback, with reports marked as a refit."""

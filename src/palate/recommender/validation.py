@@ -64,6 +64,10 @@ MEASURE = f"NDCG@{_CUTOFF}"
 """Validation metric of models that answer with items."""
 
 
+def untold(_: str) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True)
 class Validation:
     """Validation objective of a stage: the geometric mean of the metrics of its tasks."""
@@ -72,6 +76,10 @@ class Validation:
     """NDCG@10 of the next item, history masked, if the stage has a task with item answers."""
     in_words: Sequence[Validate]
     """For each text task, the mean probability of a word of the target text."""
+    tokens: int = 0
+    """Approximate number of tokens that it reads."""
+    told: Callable[[str], None] = untold
+    """Called before it begins."""
 
     @property
     def measure(self) -> str:
@@ -81,6 +89,7 @@ class Validation:
 
     def __call__(self, model: RecommendationModel) -> float:
         """Return the metric of the model."""
+        self.told("Validating")
         judges = [*([self.by_items] if self.by_items is not None else []), *self.in_words]
         values = np.asarray([judge(model) for judge in judges])
         return (
@@ -101,8 +110,10 @@ def validation(
         tasks=names,
         item_format=mixture.batch_builder.item_format,
     )
-    by_items = _by_items(dataset, system, seed) if stage.by_items else None
-    return Validation(by_items, _in_words(dataset, system, mixture, seed))
+    most = stage.training.validate_on
+    by_items, of_items = _by_items(dataset, system, seed, most) if stage.by_items else (None, 0)
+    in_words, of_words = _in_words(dataset, system, mixture, seed)
+    return Validation(by_items, in_words, of_items + of_words)
 
 
 def next_item_validation(dataset: Dataset, seed: int) -> Callable[[Score], float]:
@@ -111,11 +122,15 @@ def next_item_validation(dataset: Dataset, seed: int) -> Callable[[Score], float
     return lambda score: ndcg_of([score], [1.0], cases)[0]
 
 
-def _by_items(dataset: Dataset, system: LanguageModelSystem, seed: int) -> Validate:
+def _by_items(
+    dataset: Dataset, system: LanguageModelSystem, seed: int, at_most: int
+) -> tuple[Validate, int]:
+    """Return the validation of answers with items, and the tokens that it reads."""
     searched = system.forms[0] == "codes"
-    most = _SEARCHED_USERS if searched else _VALIDATION_USERS
+    most = _at_most(_SEARCHED_USERS if searched else _VALIDATION_USERS, at_most)
     cases = dataset.cases("valid").sample(most, np.random.default_rng(seed))
     request = _main_request(system, dataset)
+    events = sum(min(len(history), system.recipe.max_history) for history in cases.histories)
 
     def validate(model: RecommendationModel) -> float:
         runner = PromptRunner(replace(system, model=model), request)
@@ -123,29 +138,40 @@ def _by_items(dataset: Dataset, system: LanguageModelSystem, seed: int) -> Valid
             return ndcg_of_lists(runner.find_by_codes(cases.histories, _CUTOFF), cases)
         return ndcg_of([runner.score], [1.0], cases)[0]
 
-    return validate
+    return validate, events * system.item_format.places
+
+
+def _at_most(usual: int, most: int) -> int:
+    """Return how many users or events are looked at; ``most`` of 0 is as usual."""
+    return min(usual, most) if most else usual
 
 
 def _in_words(
     dataset: Dataset, system: LanguageModelSystem, mixture: Mixture, seed: int
-) -> list[Validate]:
-    """Return the validation of each text task with targets in the validation split."""
+) -> tuple[list[Validate], int]:
+    """Return the validation of each text task with targets in the validation split, and its tokens.
+
+    The tokens are those that all of them read together.
+    """
     if not system.recipe.tasks.in_words:
-        return []
+        return [], 0
     rng = np.random.default_rng(seed)
     events = held_out_events(dataset, "valid")
-    order = rng.permutation(len(events))[:_TARGET_TEXTS]
+    most = _at_most(_TARGET_TEXTS, system.recipe.training.validate_on)
+    order = rng.permutation(len(events))[:most]
     chosen = [events[place] for place in order]
     known = read_reviews(dataset)
     reviews = None if known is None else read_held_out(dataset, "valid", known)
-    judges = []
+    judges, tokens = list[Validate](), 0
+    engine = TextEngine(PromptRunner(system))
     for task in mixture.tasks:
         examples = [e for _, e in held_out_examples(task, chosen, reviews, rng)]
         if examples:
             wording = system.prompts[task.wording_family].seen[0]
             question = Question(wording, examples, task.frame)
             judges.append(_chance_of_words(system, question))
-    return judges
+            tokens += engine.num_tokens(question)
+    return judges, tokens
 
 
 def _chance_of_words(system: LanguageModelSystem, question: Question) -> Validate:
@@ -164,10 +190,24 @@ def _main_request(system: LanguageModelSystem, dataset: Dataset) -> Request:
     return Request(family=family, slots=usual_slots(family, dataset))
 
 
+def calibration_tokens(system: LanguageModelSystem, dataset: Dataset) -> int:
+    """Return approximately how many tokens :func:`with_calibration` reads."""
+    asked = {YesNo.name, Rating.name}.intersection(system.tasks)
+    events = min(len(held_out_events(dataset, "valid")), _calibrated(system)) if asked else 0
+    longest = (system.recipe.max_history + 1) * system.item_format.places
+    return len(asked) * events * longest
+
+
+def _calibrated(system: LanguageModelSystem) -> int:
+    """Return the number of events that a calibration is fitted on."""
+    last = system.recipe.resolved_stages[-1].training
+    return _at_most(_VALIDATION_USERS, last.validate_on)
+
+
 def with_prior(system: LanguageModelSystem, dataset: Dataset, seed: int) -> LanguageModelSystem:
     """Fit the recipe's prior, with the weight that is best on the validation split."""
     config = system.recipe.prior
-    cases = dataset.cases("valid").sample(_VALIDATION_USERS, np.random.default_rng(seed))
+    cases = dataset.cases("valid").sample(_calibrated(system), np.random.default_rng(seed))
     if config is None or NextItem.name not in system.tasks or not len(cases):
         return system
     baseline = fit_baseline(config.baseline, dataset.sequences, len(dataset.catalog), Fitting(seed))
@@ -184,7 +224,8 @@ def with_blend(system: LanguageModelSystem, dataset: Dataset, seed: int) -> Lang
     catalogue.
     """
     config = system.recipe.codes
-    cases = dataset.cases("valid").sample(_BLENDED_USERS, np.random.default_rng(seed))
+    users = min(_BLENDED_USERS, _calibrated(system))
+    cases = dataset.cases("valid").sample(users, np.random.default_rng(seed))
     if config is None or "hybrid" not in system.forms or not len(cases):
         return system
     request = replace(_main_request(system, dataset), n=_CUTOFF, form="hybrid")
@@ -267,7 +308,7 @@ def with_calibration(
     answers = TextAnswers(PromptRunner(system), dataset)
     rng = np.random.default_rng(seed)
     events = held_out_events(dataset, "valid")
-    chosen = [events[place] for place in rng.permutation(len(events))[:_VALIDATION_USERS]]
+    chosen = [events[place] for place in rng.permutation(len(events))[: _calibrated(system)]]
     return _rating_by_biases(_saying_yes(system, answers, chosen, rng), answers, chosen, rng)
 
 

@@ -75,6 +75,8 @@ class TrainingBar:
     """Items encoded, and items in all."""
     report: Callable[["Report"], None]
     """Takes a report of the training run."""
+    told: Callable[[str], None]
+    """Takes what is done now, in a few words."""
 
 
 @contextmanager
@@ -93,12 +95,12 @@ def training_progress() -> Iterator[TrainingBar]:
             if at.note:
                 say(at.note)
             if at.estimate is not None:
-                say(f"Estimate: {at.estimate}")
+                say(f"Estimate: {at.estimate}, validation and calibration included")
             if at.validation is not None:
                 reached = " ".join(["validation", *at.measure.split(), f"{at.validation:.4f}"])
                 say(f"{name}  loss {at.loss:.3f}  {reached}  {speed}")
 
-        yield TrainingBar(encoding, report)
+        yield TrainingBar(encoding, report, progress.stage)
 
 
 def spoken(seconds: float) -> str:

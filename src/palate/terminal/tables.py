@@ -1,6 +1,6 @@
 """Tables and lists in the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ from palate.terminal.words import console, harmless, say, say_json
 
 if TYPE_CHECKING:
     from palate.inference.text_results import Rated
+    from palate.models.weights.named import NamedModel
     from palate.recommender.recommender import Recommender
     from palate.studies.shown_prompts import ShownFamily
     from palate.types import Ranking
@@ -139,3 +140,22 @@ def _line_below(row: dict[str, object]) -> str:
     if isinstance(reasons, list) and reasons:
         parts.append(f"because of {shorten(str(reasons[0]['title']), 200, placeholder='…')}")
     return ", ".join(parts)
+
+
+def show_backbones(models: "Iterable[NamedModel]") -> None:
+    """Print the models that are known by name, each with where it comes from."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("Name", "Use", "Size", "Licence", "Hash", "From"):
+        table.add_column(heading, no_wrap=True)
+    for model in models:
+        size = f"{model.num_bytes / 1e6:,.0f} MB"
+        known = "not pinned" if model.sha256 is None else "pinned"
+        places = "hub" if model.wheel is None else "hub, index"
+        row = (model.name, model.use, size, model.licence, known, places)
+        table.add_row(*map(escape, row))
+    show(table)
+    say("Get one: palate backbone get NAME FOLDER")
+    say("Repositories, revisions and hashes: palate backbone list --json")

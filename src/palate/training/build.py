@@ -243,7 +243,7 @@ def _as_read(
     index: ItemIndex | None,
 ) -> ItemFeatures:
     """Add the codes and the title words that item tokens are made of."""
-    if recipe.model.fusion.title_reader is not None:
+    if recipe.model.fusion.title_reader is not None or recipe.model.items_from_titles:
         features = replace(features, words=_titles(dataset, recipe.model, tokenizer))
     codes = codes_read(recipe, index, features.vectors)
     if codes is None or index is None or index.quantiser is None:

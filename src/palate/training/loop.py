@@ -42,6 +42,9 @@ _logger = logging.getLogger(__name__)
 
 _TRIED_STEPS = 3
 
+_READING = 1 / 3
+"""Time that reading a token takes, as a share of learning from it: without the backward pass."""
+
 Module = TypeVar("Module", bound=nn.Module)
 
 Validate = Callable[[Module], float]
@@ -126,6 +129,19 @@ class Run:
     where: str = ""
     """Device and precision in words. They are not part of ``name``: a run may resume on another
     device, and says so."""
+
+    validated_tokens: int = 0
+    """Tokens that a validation reads, for the estimate."""
+    later_tokens: int = 0
+    """Tokens that are read after the run, by calibrations, for the estimate."""
+
+    @property
+    def read_tokens(self) -> int:
+        """Tokens that are read beside training in the whole run."""
+        if self.validate is None:
+            return self.later_tokens
+        times = -(-self.most_epochs // self.config.validate_every)
+        return self.validated_tokens * times + self.later_tokens
 
     @property
     def most_epochs(self) -> int:
@@ -227,8 +243,11 @@ class _Trial:
     def __init__(self) -> None:
         self._seconds: list[float] = []
 
-    def tried(self, seconds: float, steps_left: int, device: torch.device) -> Estimate | None:
-        """Record the seconds of a step; return an estimate once, after a few steps."""
+    def tried(self, seconds: float, steps_left: float, device: torch.device) -> Estimate | None:
+        """Record the seconds of a step; return an estimate once, after a few steps.
+
+        ``steps_left`` counts what is read for validation and calibration as steps too.
+        """
         if len(self._seconds) > _TRIED_STEPS:
             return None
         self._seconds.append(seconds)
@@ -284,7 +303,9 @@ def _epoch(state: State, run: Run, clock: _Clock, trial: _Trial) -> None:
             save_checkpoint(run.folder, state)
             clock.saved = clock.seconds
         left = steps_per_epoch * run.most_epochs - at.step - 1
-        estimate = trial.tried(time.perf_counter() - started, max(left, 0), device)
+        reading = _READING * run.read_tokens / config.tokens_per_batch
+        spent = time.perf_counter() - started
+        estimate = trial.tried(spent, max(left, 0) + reading, device)
         if run.report is not None:
             run.report(replace(_report(state, run, clock, steps_per_epoch), estimate=estimate))
         started = time.perf_counter()

@@ -8,6 +8,7 @@ from typing import Any
 
 from palate.config import Override, checked, deep_merged, parse_toml
 from palate.errors import ConfigError
+from palate.training.borrowed import fitted_to_backbone
 from palate.training.recipe_settings import LANGUAGE_MODEL_PARTS, Form, Paradigm, Recipe
 from palate.training.stage_plan import Answer, StagePlan
 from palate.training.unread_settings import unread_settings
@@ -56,7 +57,8 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """Return the recipe called ``name``, or the one in the TOML file of that path.
 
     An override of ``tasks`` or ``training`` reaches every stage; ``stages.NAME.training.epochs=1``
-    reaches one.
+    reaches one. An override that puts a pre-trained backbone in changes a few settings of training
+    with it (see :mod:`palate.training.borrowed`).
 
     Raises:
         ConfigError: when there is no such recipe, it cannot be used, a stage has a setting that it
@@ -68,6 +70,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     for override in given:
         _check_table(tables, override)
         tables = _with(tables, override)
+    tables = fitted_to_backbone(tables, given)
     recipe = checked(Recipe, tables, f"Recipe {name!r}", RENAMED)
     for override in given:
         _check_effect(recipe, override)

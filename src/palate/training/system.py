@@ -178,7 +178,13 @@ class LanguageModelSystem:
             self.item_format if item_format is None else item_format,
             self.ratings,
             self.prompt_text,
+            shares_heads=self._shares_heads,
         )
+
+    @property
+    def _shares_heads(self) -> bool:
+        model = self.recipe.model
+        return model.prompts_in_text and model.read_words and not model.bidirectional_rows
 
     @property
     def prompt_text(self) -> PromptText | None:

@@ -86,7 +86,8 @@ def _of_tuning(table: str, tuning: TuningConfig) -> Unread:
 def _of_model(recipe: Recipe, stage: StagePlan) -> Unread:
     model, of_sets = recipe.model, _in_sets(stage)
     titles = "title" in _formats(stage) or bool(stage.tasks.share(NextFromTitles))
-    titles = titles or (model.fusion.title_reader is not None and _reads_items(recipe, stage))
+    of_items = model.fusion.title_reader is not None or model.items_from_titles
+    titles = titles or (of_items and _reads_items(recipe, stage))
     found = {
         **_unless(model.cosine, "model.cosine is off", "model.temperature"),
         **_unless(

@@ -50,6 +50,7 @@ class Choice(Task):
     name = "choice"
     description = "Which of some candidates comes next, by its title."
     answered_with = "words"
+    reads_dates = True
     cue = "Answer with the title of one of them."
     wordings = _WORDINGS
     to_do = "choose among items"

@@ -34,6 +34,7 @@ class NextBehaviours(Task):
     name = "next-behaviours"
     description = "The next few items, in any order."
     answered_with = "items"
+    reads_dates = True
     wordings = _WORDINGS
     needs_history = True
     pretraining = True

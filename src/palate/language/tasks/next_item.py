@@ -32,6 +32,7 @@ class NextItem(Task):
     name = "next-item"
     description = "What comes next."
     answered_with = "items"
+    reads_dates = True
     wordings = _WORDINGS
     needs_history = True
 

@@ -46,6 +46,7 @@ class NextTitle(Task):
     name = "next-title"
     description = "What comes next, by its title."
     answered_with = "words"
+    reads_dates = True
     cue = "Answer with its title."
     wordings = _WORDINGS
     to_do = "say the title of what comes next"

@@ -96,6 +96,8 @@ class Frame:
     """Label of several candidates."""
     cue: str = ""
     """What the answer should be, said at the end; empty where items are the answer."""
+    dates: bool = False
+    """Whether the months of events are said, where their times are known."""
 
 
 PLAIN_FRAME = Frame()
@@ -185,6 +187,8 @@ class Task(ABC):
     """Name of the context in prompts in text."""
     reads_history: ClassVar[bool] = True
     """Whether its prompts are about a user with a history, which may be empty."""
+    reads_dates: ClassVar[bool] = False
+    """Whether its prompts in text say when the events happened."""
     cue: ClassVar[str] = ""
     """What the answer should be, said at the end of a prompt in text."""
     needs_history: ClassVar[bool] = False
@@ -215,7 +219,7 @@ class Task(ABC):
     @property
     def frame(self) -> Frame:
         """What its prompts in text say around the parts of an example."""
-        return Frame(self.context_label, self.reads_history, cue=self.cue)
+        return Frame(self.context_label, self.reads_history, cue=self.cue, dates=self.reads_dates)
 
     @classmethod
     @abstractmethod

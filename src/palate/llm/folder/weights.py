@@ -12,6 +12,7 @@ import torch
 
 from palate.artifacts import hash_file
 from palate.errors import ConfigError, MissingExtraError
+from palate.llm.folder.gguf_files import check_converted
 from palate.llm.request import Message
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Weights:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         folder = Path(folder)
+        check_converted(folder)
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             model = AutoModelForCausalLM.from_pretrained(

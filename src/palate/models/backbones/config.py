@@ -17,10 +17,12 @@ from torch import nn
 
 from palate.artifacts import hash_file, hash_text
 from palate.errors import ConfigError, MissingExtraError
+from palate.llm.folder.gguf_files import check_converted
 from palate.models.backbones.causal import CausalBackbone
 from palate.models.backbones.encoder_decoder import EncoderDecoderBackbone
 from palate.models.backbones.pretrained import PretrainedBackbone, head_of
 from palate.models.backbones.tuning import TuningConfig, tune
+from palate.models.weights.bars import without_bars
 
 if TYPE_CHECKING:
     from transformers import (
@@ -59,6 +61,7 @@ def load_backbone(config: BackboneConfig) -> PretrainedBackbone:
         ConfigError: when there is no such model, it is damaged, or its kind is not supported.
     """
     _need_transformers()
+    check_converted(config.path)
     from transformers import AutoConfig
 
     try:
@@ -158,14 +161,15 @@ def _prepared(model: "PreTrainedModel", config: BackboneConfig) -> PretrainedBac
 
 
 def _open(found: "PreTrainedConfig", config: BackboneConfig) -> "PreTrainedModel":
-    opened: tuple[PreTrainedModel, dict[str, set[str]]] = _kind(found).from_pretrained(  # type: ignore[assignment]
-        config.path,
-        config=found,
-        dtype=_DTYPES[config.dtype],
-        local_files_only=True,
-        use_safetensors=True,
-        output_loading_info=True,
-    )
+    with without_bars():
+        opened: tuple[PreTrainedModel, dict[str, set[str]]] = _kind(found).from_pretrained(  # type: ignore[assignment]
+            config.path,
+            config=found,
+            dtype=_DTYPES[config.dtype],
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
     model, report = opened
     _check_complete(config.path, model, (report["missing_keys"]))
     inputs = set(inspect.signature(type(model.base_model).forward).parameters)
@@ -198,5 +202,5 @@ def _cannot_open(path: str, error: Exception) -> ConfigError:
     return ConfigError(
         f"The backbone {path!r} cannot be opened: {first_line}",
         hint="Give the folder of a model that transformers can read (config.json and "
-        "model.safetensors), or download it beforehand.",
+        "model.safetensors); palate backbone list names some, palate backbone get fetches them.",
     )

@@ -52,6 +52,12 @@ class PretrainedBackbone(Backbone):
         return cast(Tensor, self.model.get_input_embeddings().weight)
 
     @property
+    def loudness(self) -> float:
+        """Root mean square of its word embeddings as it reads them; about 1."""
+        table = self.words.detach().float() / self.embedding_scale
+        return float(table.square().mean().sqrt())
+
+    @property
     def num_words(self) -> int:
         """Size of the vocabulary."""
         return len(self.words)

@@ -8,6 +8,7 @@ from tokenizers import Tokenizer as RawTokenizer
 
 from palate.errors import ConfigError, MissingExtraError
 from palate.language.tokenizer import ControlTokens, Tokenizer
+from palate.llm.folder.gguf_files import check_converted
 
 _MESSAGE = "the message of the user"
 _PLAIN_CLOSING = "\nAnswer:\n"
@@ -31,6 +32,7 @@ def backbone_tokenizer(path: str) -> Tokenizer:
         raise MissingExtraError("transformers", "hf")
     from transformers import AutoTokenizer
 
+    check_converted(path)
     # For a missing folder, transformers reports a misspelt model name.
     if Path(path).is_absolute() and not Path(path).is_dir():
         raise ConfigError(

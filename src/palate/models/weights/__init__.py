@@ -1,0 +1,1 @@
+"""Pre-trained weights: named models, where they come from, and how they become a plain folder."""
