@@ -254,6 +254,29 @@ def test_published_rows_keep_their_parts_and_labels() -> None:
     assert films.catalog.vocabulary.ids[made.interactions.item_rows].tolist() == ids
 
 
+def test_texts_are_chosen_on_the_validation_part(options: measure.Options) -> None:
+    folder = measure.world_data(options, SHOP)
+    texts = ("tfidf", "tfidf-whitened")
+    jobs = [measure.Job(t, folder, "urm-small", (*TINY, *item_text.TEXTS[t]), 1) for t in texts]
+    runs = measure.measure(options, jobs, judge=item_text.chosen_and_reported)
+    assert set(runs[0].found) == {"set, masked", "set, unmasked", "set, valid"}
+    assert runs[0].found != runs[1].found
+    valid = {run.label: run.found["set, valid"]["ndcg@10"] for run in runs}
+    assert valid[item_text.best_on_valid(runs)] == max(valid.values())
+    shown = item_text.forms_table("Somewhere", runs)
+    assert list(shown.columns[2].cells) == ["test, masked", "test, unmasked", "valid, masked"] * 2
+
+
+def test_text_encoders_are_compared_raw_and_whitened() -> None:
+    shop = SHOP.dataset()
+    configs = {"tfidf-svd": text_encoders.encoders([])["tfidf-svd"]}
+    lines = text_encoders.compared(shop, configs)
+    assert [line.name for line in lines] == ["tfidf-svd", "tfidf-svd, whitened"]
+    assert all(len(line.valid) == len(shop.cases("valid")) for line in lines)
+    assert all(line.per_second > 0 and line.milliseconds > 0 for line in lines)
+    assert text_encoders.table_of("Somewhere", lines).row_count == 2
+
+
 def test_prompting_is_measured_beside_chance_and_the_base(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,26 +301,3 @@ def test_prompting_is_measured_beside_chance_and_the_base(
     prompting.position_curve(shop, twenty, places)
     prompting.validity(shop, twenty, places)
     assert "6 of 6 are a letter" in capsys.readouterr().out
-
-
-def test_texts_are_chosen_on_the_validation_part(options: measure.Options) -> None:
-    folder = measure.world_data(options, SHOP)
-    texts = ("tfidf", "tfidf-whitened")
-    jobs = [measure.Job(t, folder, "urm-small", (*TINY, *item_text.TEXTS[t]), 1) for t in texts]
-    runs = measure.measure(options, jobs, judge=item_text.chosen_and_reported)
-    assert set(runs[0].found) == {"set, masked", "set, unmasked", "set, valid"}
-    assert runs[0].found != runs[1].found
-    valid = {run.label: run.found["set, valid"]["ndcg@10"] for run in runs}
-    assert valid[item_text.best_on_valid(runs)] == max(valid.values())
-    shown = item_text.forms_table("Somewhere", runs)
-    assert list(shown.columns[2].cells) == ["test, masked", "test, unmasked", "valid, masked"] * 2
-
-
-def test_text_encoders_are_compared_raw_and_whitened() -> None:
-    shop = SHOP.dataset()
-    configs = {"tfidf-svd": text_encoders.encoders([])["tfidf-svd"]}
-    lines = text_encoders.compared(shop, configs)
-    assert [line.name for line in lines] == ["tfidf-svd", "tfidf-svd, whitened"]
-    assert all(len(line.valid) == len(shop.cases("valid")) for line in lines)
-    assert all(line.per_second > 0 and line.milliseconds > 0 for line in lines)
-    assert text_encoders.table_of("Somewhere", lines).row_count == 2

@@ -737,12 +737,35 @@ def test_rate_gives_a_number_and_a_chance_of_each_level(speaker: Path, palate: P
     assert "most likely" in done.out
 
 
-def test_explain_says_a_sentence_and_what_it_left_out(speaker: Path, palate: Palate) -> None:
-    words = ("explain", speaker, "--user", "u1", "--item", ITEM, "--aspect", "colour")
-    found = json.loads(palate(*words, "--json").out)
-    told = {"explanation", "written", "invented", "mended", "quoted"}
-    assert set(found) == {"item_id", "title", *told}
-    assert palate(*words).out.strip() == found["explanation"] != ""
+def test_explain_says_sentences_and_what_they_are_made_of(
+    folder: Path, speaker: Path, palate: Palate
+) -> None:
+    for model in (speaker, folder / "popular"):
+        words = ("explain", model, "--user", "u1", "--item", ITEM, "--aspect", "colour")
+        found = json.loads(palate(*words, "--json").out)
+        told = {"explanation", "written", "invented", "mended", "quoted", "statements", "refused"}
+        assert set(found) == {"item_id", "title", *told}
+        assert palate(*words).out.strip() == found["explanation"] != ""
+        assert found["statements"][0]["kind"] in {"praised", "unspoken"}
+        assert not found["mended"]
+
+
+def test_a_language_model_that_is_not_there_is_told_before_work(
+    folder: Path, palate: Palate, tmp_path: Path
+) -> None:
+    words = ("explain", folder / "popular", "--user", "u1", "--item", ITEM)
+    done = palate(*words, "--llm", tmp_path / "nothing")
+    assert done.code == 2
+    assert "neither the URL" in done.err
+
+
+def test_explanations_in_print_are_judged_for_any_model(folder: Path, palate: Palate) -> None:
+    done = palate("evaluate", folder / "popular", "--task", "explanation", "--protocol", "printed")
+    assert done.code == 0, done.err
+    assert "statement_precision" in done.out
+    done = palate("evaluate", folder / "popular", "--protocol", "printed")
+    assert done.code == 2
+    assert "--task explanation" in done.err
 
 
 def test_summarise_says_a_title(speaker: Path, palate: Palate) -> None:

@@ -32,7 +32,7 @@ VERBS: dict[str, set[str]] = {
         *WHERE,
     },
     "tune-text": {"dataset", "folder", "--start", "--loss", "--set", "--seed"},
-    "evaluate": {"model", "--task", "--split", "--users", "--json", *WHERE},
+    "evaluate": {"model", "--task", "--split", "--protocol", "--users", "--json", *WHERE},
     "compare": {"models", "--split", *WHERE},
     "recommend": {
         *("model", "--user", "-n", "--prompt", "--history", "--form", "--json"),
@@ -42,7 +42,10 @@ VERBS: dict[str, set[str]] = {
     },
     "search": {"model", "words", "-n", "--user", "--json", *WHERE},
     "rate": {"model", "--item", "--user", "--history", "--json", *WHERE},
-    "explain": {"model", "--item", "--user", "--history", "--aspect", "--json", *WHERE},
+    "explain": {
+        *("model", "--item", "--user", "--history", "--aspect", "--llm", "--llm-model", "--json"),
+        *WHERE,
+    },
     "summarise": {"model", "--text", "--json", *WHERE},
     "rank": {"model", "--items", "--user", "--history", "--json", *WHERE},
     "prompts": {"model", "--family", "--user", "--file", "--json"},

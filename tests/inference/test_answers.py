@@ -152,12 +152,13 @@ def test_an_explanation_claims_nothing_invented(
     history = speaker.history("u1")
     said = 'It is fine. It is like "The Lamp That Never Was".'
     monkeypatch.setattr(TextAnswers, "generate", lambda *_args, **_named: [said])
-    explained = speaker.engine.explain(history, 3)
+    explained = speaker.answers.explain(history, 3)
     assert explained.text == "It is fine."
     assert explained.generated == said
     assert explained.invented == ('"The Lamp That Never Was"',)
     assert explained.was_edited
     raw = speaker.engine.explain(history, 3, ground=False)
+    assert raw.statements == ()
     assert raw.text == raw.generated == said
     assert not raw.was_edited
     assert not raw.quoted
@@ -169,7 +170,7 @@ def test_without_a_grounded_sentence_facts_are_stated(
     monkeypatch.setattr(
         TextAnswers, "generate", lambda *_args, **_named: ['Like "The Lamp That Never Was".']
     )
-    explained = speaker.engine.explain(speaker.history("u1"), 3)
+    explained = speaker.answers.explain(speaker.history("u1"), 3)
     assert speaker.dataset.catalog.titles()[3] in explained.text
     assert speaker.answers.grounds.check(
         explained.text, 3, speaker.history("u1").item_rows.tolist()
@@ -211,7 +212,9 @@ def test_untrained_tasks_are_refused(tiny_shop: Dataset, popularity: Recommender
         tiny_shop, load_recipe("urm-small", ("training.epochs=1", "model.decoder.width=16"))
     )
     with pytest.raises(NotTrainedError, match="gives no text answers"):
-        silent.summarise("Good.")
+        assert silent.answers
+    with pytest.raises(NotTrainedError, match="gives no text answers"):
+        silent.engine.explain(silent.history("u1"), 1, ground=False)
     assert len(silent.engine.rank(silent.history("u1"), [1, 2])) == 2
 
 
@@ -279,7 +282,7 @@ def test_reviews_of_others_may_be_quoted_if_they_agree(
         replace(EXPLANATION_SAMPLING, trust=1.0),
     )
     for row in told[:3]:
-        explained = speaker.engine.explain(history, row)
+        explained = speaker.answers.explain(history, row)
         assert explained.generated in task.reviews.sentences_about(row)
         assert explained.quoted
     about = speaker.answers._quotes(task, task.ask(history, told[0], "look"))
@@ -293,7 +296,6 @@ def test_a_summary_can_be_the_beginning_of_the_review(
     monkeypatch.setattr(
         "palate.inference.text_answers.SUMMARY_SAMPLING", replace(SUMMARY_SAMPLING, trust=1.0)
     )
-    assert speaker.summarise("Warm tone, easy to play. It came on time.") in {
-        "Warm tone",
-        "Warm tone, easy to play.",
-    }
+    review = "Warm tone, easy to play. It came on time."
+    assert speaker.answers.summarise(review) in {"Warm tone", "Warm tone, easy to play."}
+    assert speaker.summarise(review) == "Warm tone, easy to play"

@@ -81,3 +81,30 @@ def test_a_place_where_nobody_is_says_what_there_is() -> None:
     with pytest.raises(ConfigError, match="neither") as refused:
         open_speaker("nobody")
     assert "identity, shuffle" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("allowed", "opens"),
+    [
+        ("https://llm.example/v1", True),
+        ("https://llm.example", True),
+        ("https://llm.example:8443/v1", False),
+        ("http://llm.example/v1", False),
+        ("https://other.example/v1", False),
+        ("", False),
+    ],
+)
+def test_a_model_folder_asks_no_endpoint_elsewhere_that_is_not_allowed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, allowed: str, opens: bool
+) -> None:
+    monkeypatch.setenv("PALATE_LLM_URL", allowed)
+    place = SpeakerPlace("https://llm.example/v1", "toy")
+    kept = SpeakerPlace.from_dict(json.loads(json.dumps(place.as_dict())))
+    place.opened(tmp_path)  # whoever names it on the command line trusts it
+    SpeakerPlace.from_dict({"where": "http://127.0.0.1:1/v1", "model": "toy"}).opened(tmp_path)
+    if opens:
+        kept.opened(tmp_path)
+        return
+    with pytest.raises(ConfigError, match="would be sent titles, histories and") as refused:
+        kept.opened(tmp_path)
+    assert refused.value.hint.endswith("PALATE_LLM_URL=https://llm.example/v1")

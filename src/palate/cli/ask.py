@@ -192,12 +192,26 @@ def explain(
     user: KnownUser = None,
     history: GivenHistory = None,
     aspect: Annotated[str, typer.Option(help="What to speak of: sound, price, ...")] = "",
+    llm: Annotated[
+        str | None,
+        typer.Option(help="A language model that may reword it: a URL, or a folder of weights."),
+    ] = None,
+    llm_model: Annotated[str, typer.Option(help="The name of the model behind the URL.")] = "",
     as_json: Json = False,
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
 ) -> None:
-    """Say why an item fits a user; what the catalogue does not bear out is left out."""
+    """Say why an item fits a user: by what was chosen before, facts, and words of customers."""
+    rewriter = None
+    if llm is not None:
+        from palate.inference.printed.rewriting import Rewriter
+        from palate.llm.open import open_speaker
+
+        rewriter = Rewriter(open_speaker(llm, model=llm_model))
     loaded = load(model, device, precision)
+    loaded.engine.rewriter = rewriter
+    from palate.inference.printed.statements import as_json as as_json_of
+
     row = loaded.engine.catalogue.row_of(item)
     explained = loaded.engine.explain(somebody(loaded, user, history), row, aspect)
     if as_json:
@@ -209,14 +223,14 @@ def explain(
                 "invented": list(explained.invented),
                 "mended": explained.was_edited,
                 "quoted": explained.quoted,
+                "statements": [as_json_of(each) for each in explained.statements],
+                "refused": explained.refused,
             }
         )
         return
     say(explained.text)
-    if explained.quoted:
-        say("in the words of a review of the item", err=True)
-    if explained.invented:
-        say(f"left out as invented: {', '.join(explained.invented)}", err=True)
+    if explained.refused:
+        say(f"the language model's words are not shown: {explained.refused}", err=True)
 
 
 @app.command()

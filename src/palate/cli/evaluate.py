@@ -42,6 +42,13 @@ def evaluate(
     split: Annotated[
         Literal["valid", "test"], typer.Option(help="Which part to predict.")
     ] = "test",
+    protocol: Annotated[
+        Literal["paper", "printed"],
+        typer.Option(
+            help="How explanations are judged: as papers do, the model's own words by ROUGE and "
+            "BLEU; or as they are printed, by truth, reasons and complaints."
+        ),
+    ] = "paper",
     users: Annotated[
         int | None,
         typer.Option(min=1, help="Judge items by at most so many users, the same for all models."),
@@ -54,9 +61,17 @@ def evaluate(
 ) -> None:
     """Judge a model by full ranking over the whole catalogue, or by what it says, with --task."""
     check_file(json_file)
+    if protocol == "printed" and task != "explanation":
+        raise ConfigError(
+            f"The protocol 'printed' judges explanations, not {task!r}.",
+            hint="Write: palate evaluate MODEL --task explanation --protocol printed",
+        )
     from palate.evaluation.report.tables import evaluation_tables
 
     loaded = load(model, device, precision)
+    if protocol == "printed":
+        _evaluate_printed(loaded, split, json_file)
+        return
     if task != "items":
         _evaluate_task(loaded, task, split, json_file)
         return
@@ -146,6 +161,16 @@ def _evaluate_task(
     renamed = {family.formerly: name for name, family in judged_families().items()}
     with progress_bar("Evaluating"):
         result = evaluate_task(loaded, renamed.get(task, task), split)
+    show(*task_tables(loaded.name, result))
+    _write_figures(result.to_json(), json_file)
+
+
+def _evaluate_printed(loaded: "Recommender", split: "PartName", json_file: Path | None) -> None:
+    from palate.evaluation.task_result import task_tables
+    from palate.studies.printed_words import MOST_EVENTS, evaluate_printed
+
+    with progress_bar("Explaining"):
+        result = evaluate_printed(loaded, split, MOST_EVENTS)
     show(*task_tables(loaded.name, result))
     _write_figures(result.to_json(), json_file)
 

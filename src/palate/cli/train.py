@@ -96,10 +96,10 @@ def train(
     work = working_place(model, "training")
     if chosen.prompting is None:
         say(_where(on, counts=chosen.baseline is not None))
+        if chosen.model.backbone is not None:
+            say(_how_borrowed(chosen))
     else:
         say(f"Training the base, {chosen.prompting.base}; the language model is not trained.")
-    if chosen.model.backbone is not None:
-        say(_how_borrowed(chosen))
     with _resumable(work):
         with training_progress() as bar:
             trained = Recommender.train(

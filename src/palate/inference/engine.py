@@ -30,6 +30,9 @@ from palate.inference.item_encoder import ItemEncoder
 from palate.inference.item_events import ItemEvent, history_of
 from palate.inference.language_model_encoder import LanguageModelEncoder
 from palate.inference.model_folder import TrainedModel, load_versioned
+from palate.inference.printed.choosing import MOST_REASONS
+from palate.inference.printed.explainer import Explainer
+from palate.inference.printed.rewriting import Rewriter
 from palate.inference.prompting.conventional import RELATIONS, Relation
 from palate.inference.prompting.reranker import Reranker
 from palate.inference.ranking import nearest, rank, scores_of_all
@@ -41,6 +44,8 @@ from palate.inference.title_search import TitleSearch
 from palate.inference.user_state import CacheCounts, UserState, UserStateCache, fingerprint
 from palate.language.tasks.choice import Choice
 from palate.language.tasks.yes_no import YesNo
+from palate.language.text.headlines import headline
+from palate.language.text.reviews import Reviews, read_reviews
 from palate.llm.request import SpeakerRequest
 from palate.models.device import Device, choose_device
 from palate.training.system import Blend
@@ -92,6 +97,10 @@ class Engine:
         self.prompting = None if prompted is None else Reranker(prompted, trained.dataset)
         """Asks a language model about the lists; None where none is prompted."""
         self._cache = UserStateCache(cache_bytes)
+        self.explainer = Explainer(trained.dataset, self._reviews)
+        """What it says of items in print."""
+        self.rewriter: Rewriter | None = None
+        """A language model that may reword explanations; None leaves them as they are."""
 
     @classmethod
     def load(
@@ -301,6 +310,8 @@ class Engine:
         popular items has no reasons. Those of a prompted model are why its base found the items.
         """
         rows, state = np.asarray(item_rows, dtype=np.int64), self.catalogue.state
+        if not self.forms:
+            return [[] for _ in rows]
         if self.prompting is not None:
             request = self.prompting.for_base(request, len(state))
         return reasons(self._histories, state, request, rows, n)
@@ -334,29 +345,48 @@ class Engine:
     ) -> Explained:
         """Explain why an item fits a user with this history, on an aspect if given.
 
-        Sentences with claims that the catalogue does not support are removed, unless ``ground`` is
-        False.
+        What is said is chosen from data first: the events that weigh most, facts of the catalogue,
+        what reviews praise; then said in well-made sentences, so that every model explains. With a
+        :attr:`rewriter` a language model may reword exactly that.
+
+        Args:
+            history: the history of the user.
+            item_row: the item.
+            aspect: what to speak of, as a word; where nothing good is known of it, that is said.
+            ground: False gives the free words of a model that was trained to explain, unchecked.
 
         Raises:
-            NotTrainedError: when the model was not trained to explain, or cannot read the item.
+            NotTrainedError: when the model cannot read the item; without ``ground`` also when it
+                was not trained to explain.
         """
-        self.capabilities.check_words("explanation")
         state = self.catalogue.state
         self._histories.events.check(state, np.asarray([item_row]))
+        if ground:
+            reasons = self.reasons(Request(history), [item_row], MOST_REASONS)[0]
+            return self.explainer.explain(
+                state, history, item_row, reasons, aspect=aspect, rewriter=self.rewriter
+            )
+        self.capabilities.check_words("explanation")
         known = self._histories.events.of(state, history)
-        return self.texts.explain(known, item_row, aspect, ground=ground)
+        return self.texts.explain(known, item_row, aspect, ground=False)
 
     def summarise(self, text: str) -> str:
-        """Return a short title for a review.
+        """Return a short title for a review, in its own words: never half a sentence.
+
+        A model that was trained to summarise, or one that is prompted, proposes titles beside those
+        found in the text; one that says anything else is not taken.
 
         Raises:
-            NotTrainedError: when the model was not trained to summarise.
             NoReplyError: when a language model that is asked does not answer.
         """
+        drafts = [] if (draft := self._drafted(text)) is None else [draft]
+        return headline(text, drafts)
+
+    def _drafted(self, text: str) -> str | None:
+        """Return the title that a language model gives a review; None where none gives any."""
         if self.prompting is not None:
             return self.prompting.conventional.summarise(text)
-        self.capabilities.check_words("summary")
-        return self.texts.summarise(text)
+        return self.texts.summarise(text) if "summary" in self.capabilities.in_words else None
 
     def relations(self, item_row: int, wanted: Sequence[str] = RELATIONS) -> tuple[Relation, ...]:
         """Return what the description of an item states of it, in its own words.
@@ -378,13 +408,11 @@ class Engine:
         return self.prompting.conventional.relations(title, view.description, wanted)
 
     def profile(self, history: History) -> str:
-        """Describe in one sentence what a user with this history likes.
+        """Describe what a user with this history likes, by facts of what was chosen.
 
-        Raises:
-            NotTrainedError: when the model was not trained to describe users.
+        For the words of a model that was trained to describe users see :attr:`texts`.
         """
-        self.capabilities.check_words("profile")
-        return self.texts.profile(self._histories.events.of(self.catalogue.state, history))
+        return self.explainer.profile(self.catalogue.state, history)
 
     def rank(
         self, history: History, item_rows: Int[np.ndarray, " candidates"] | Sequence[int]
@@ -432,6 +460,10 @@ class Engine:
         return "scores as in recommend"
 
     # --- Internals
+
+    def _reviews(self) -> Reviews | None:
+        """Return the reviews of training, read once for all text answers."""
+        return read_reviews(self.dataset) if self._texts is None else self._texts.reviews
 
     def forget_user_states(self) -> None:
         """Drop all cached user states, for example after a user was erased."""

@@ -13,6 +13,7 @@ from palate.inference.model_folder import TrainedModel
 from palate.inference.prompt_runner import PromptRunner
 from palate.inference.task_knowledge import Knowledge
 from palate.inference.text_answers import TextAnswers
+from palate.language.text.reviews import Reviews
 from palate.training.system import LanguageModelSystem
 from palate.trust.grounding import Grounds
 
@@ -35,6 +36,11 @@ class GroundedAnswers:
         self._dataset, self._system = trained.dataset, system
         self._knowledge = Knowledge(system, trained.dataset)
         self._facts = _Facts(None, trained.dataset.catalog, None)
+
+    @property
+    def reviews(self) -> Reviews | None:
+        """The reviews of training."""
+        return self._knowledge.reviews
 
     def over(self, state: CatalogueState) -> TextAnswers:
         """Return the text answers over the catalogue of ``state``.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from palate.inference.printed.statements import Statement
 from palate.language.text.plain import rating_words
 
 FACTS = "facts"
@@ -47,7 +48,11 @@ class Explained:
     """True when the text is copied from a review of the item."""
 
     fallback: str | None = None
-    """``facts`` where no generated sentence remained and catalogue facts replace the text."""
+    """``facts`` where what a model wrote could not be shown and facts replace it."""
+    statements: tuple[Statement, ...] = ()
+    """What the text says, as data with sources; empty for the free words of a model."""
+    refused: str = ""
+    """Why the words of a rewriting model were not shown; empty where they were, or none was."""
 
     @property
     def was_edited(self) -> bool:

@@ -406,22 +406,20 @@ class Recommender:
     ) -> Explained:
         """Explain why an item fits a user, on an aspect if given.
 
-        Sentences with claims that the catalogue does not support are removed, unless ``ground`` is
-        False.
+        What is said is chosen from data, which every model can (``statements`` of the result tell
+        it with sources); ``ground=False`` gives the free words of a model that was trained to
+        explain.
 
         Raises:
-            NotTrainedError: when the model was not trained to explain.
+            NotTrainedError: when the model cannot read the item; with ``ground=False`` also when
+                it was not trained to explain.
         """
         row = self.engine.catalogue.row_of(item_id)
         somebody = self._somebody(user, history)
         return self.engine.explain(somebody.history, row, aspect, ground=ground)
 
     def summarise(self, text: str) -> str:
-        """Return a short title for a review.
-
-        Raises:
-            NotTrainedError: when the model was not trained to summarise.
-        """
+        """Return a short title for a review, in words of the review."""
         return self.engine.summarise(text)
 
     def relations(self, item_id: str, wanted: Sequence[str] = RELATIONS) -> tuple[Relation, ...]:
@@ -435,11 +433,7 @@ class Recommender:
         return self.engine.relations(self.engine.catalogue.row_of(item_id), wanted)
 
     def profile(self, user: str | None, *, history: Sequence[Event] | Ids | None = None) -> str:
-        """Describe in one sentence what a user likes.
-
-        Raises:
-            NotTrainedError: when the model was not trained to describe users.
-        """
+        """Describe what a user likes, by facts of what was chosen."""
         return self.engine.profile(self._somebody(user, history).history)
 
     # --- By rows, for evaluation

@@ -14,10 +14,11 @@ from typing import TypeVar
 import orjson
 from starlette.responses import Response
 
-from palate.errors import ConfigError, NotTrainedError
+from palate.errors import ConfigError
 from palate.inference.engine import Engine
 from palate.inference.filters import ItemFilter
 from palate.inference.item_events import ItemEvent
+from palate.inference.printed.statements import as_json
 from palate.inference.request import NOBODY, Answer, Reason, Request
 from palate.serving.overload import Overloaded
 from palate.serving.pool import ModelPool, Served
@@ -137,8 +138,6 @@ class Answering:
         """Answer with the most important events for one item, and with a text if requested."""
         somebody = await self._somebody(context, body.user_id, body.model, body.history)
         engine, history = somebody.served.engine, somebody.history
-        if body.form == "text":
-            _check_text(engine)
         row, text = engine.catalogue.row_of(body.item_id), None
         if body.form == "text":
             text = await self.run_slow(engine.explain, history, row, body.aspect or "")
@@ -149,6 +148,7 @@ class Answering:
             "text": None if text is None else text.text,
             "mended": None if text is None else text.was_edited,
             "quoted": None if text is None else text.quoted,
+            "statements": None if text is None else [as_json(each) for each in text.statements],
         }
         return _single(context, somebody, fields, None if text is None else text.fallback)
 
@@ -330,20 +330,6 @@ def _reason_fields(
         }
         for view, reason in zip(views, reasons, strict=True)
     ]
-
-
-def _check_text(engine: Engine) -> None:
-    """Refuse a text from a model that writes none, though it can still name events.
-
-    Raises:
-        NotTrainedError: naming the recipes that can.
-    """
-    try:
-        engine.capabilities.check_words("explanation")
-    except NotTrainedError as error:
-        raise NotTrainedError(
-            error.message, hint=f'Ask with form "events" for the measured reasons. {error.hint}'
-        ) from None
 
 
 def _single(

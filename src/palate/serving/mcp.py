@@ -168,13 +168,12 @@ def _add_explanation(server: MCPServer[None], service: Service) -> None:
         history: Liked = None,
         aspect: Annotated[
             str | None,
-            Field(description="The aspect that a text is about; not every model writes texts."),
+            Field(description="The aspect that the text is about, in a word."),
         ] = None,
     ) -> Reply:
-        """Name the most important events for an item, and explain it in words if possible."""
+        """Name the most important events for an item, and explain it in words."""
         fields = {"item_id": item_id, "user_id": user_id, "history": history, "aspect": aspect}
-        if aspect is not None or "explanation" in service.main.capabilities.in_words:
-            fields["form"] = "text"
+        fields["form"] = "text"
         body = _checked(ExplainBody, fields)
         return await _reply(service.answering.explain(_context("explain"), body))
 

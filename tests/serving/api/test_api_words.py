@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from palate.errors import NotTrainedError
-from palate.inference.text_answers import TextAnswers
+from palate.inference.printed.rewriting import Rewriter
+from palate.llm.scripted import Scripted
 from palate.recommender.recommender import Recommender
 from palate.serving.app import ServeSettings, create_app
 
@@ -105,49 +106,42 @@ def test_a_text_stands_beside_the_measured_events(speaker: TestClient) -> None:
     assert events["text"] is None
     assert events["mended"] is None
     assert events["quoted"] is None
+    assert events["statements"] is None
 
 
-@pytest.mark.parametrize(
-    ("written", "shown", "fallback"),
-    [
-        ("It is fine.", "It is fine.", None),
-        ('It is fine. It is like "The Lamp That Never Was".', "It is fine.", None),
-        ('It is like "The Lamp That Never Was".', None, "facts"),
-    ],
-)
-def test_what_is_invented_is_left_out_and_it_is_said(
-    speaker: TestClient,
-    monkeypatch: pytest.MonkeyPatch,
-    written: str,
-    shown: str | None,
-    fallback: str | None,
-) -> None:
+def test_what_a_text_says_is_told_as_data_with_sources(speaker: TestClient) -> None:
     item = _asked(speaker, "recommend", user_id="u1", n=1)["items"][0]
-    monkeypatch.setattr(TextAnswers, "generate", lambda *_args, **_named: [written])
     answer = _asked(speaker, "explain", user_id="u1", item_id=item["item_id"], form="text")
-    assert answer["fallback"] == fallback
-    assert answer["mended"] == (answer["text"] != written)
-    if shown is None:
-        assert item["title"] in answer["text"]
-    else:
-        assert answer["text"] == shown
+    assert not answer["mended"]
+    assert answer["fallback"] is None
+    assert item["title"] in answer["text"]
+    assert answer["statements"]
+    assert all(set(each) == {"kind", "text", "source"} for each in answer["statements"])
 
 
-def test_a_new_item_is_rated_and_explained_as_it_is_described(
-    speaker: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert speaker.put("/v1/items/new-lamp", json=NEW).status_code in {200, 201}
-    assert 1 <= _asked(speaker, "rate", user_id="u1", item_id="new-lamp")["rating"] <= 5
-    written = 'Try "A Lamp of Oak" for $12.50.'
-    monkeypatch.setattr(TextAnswers, "generate", lambda *_args, **_named: [written])
-    body = {"user_id": "u1", "item_id": "new-lamp", "form": "text"}
-    assert _asked(speaker, "explain", **body)["text"] == written
-    # Held against what the item says now.
-    speaker.put("/v1/items/new-lamp", json=NEW | {"price": 99.0})
-    answer = _asked(speaker, "explain", **body)
+def test_words_of_a_language_model_that_say_else_are_not_shown(speaker: TestClient) -> None:
+    item = _asked(speaker, "recommend", user_id="u1", n=1)["items"][0]["item_id"]
+    body = {"user_id": "u1", "item_id": item, "form": "text"}
+    plain = _asked(speaker, "explain", **body)["text"]
+    engine = speaker.app.state.service.main
+    engine.rewriter = Rewriter(Scripted(["Buy it now, it cures everything!"]))
+    try:
+        answer = _asked(speaker, "explain", **body)
+    finally:
+        engine.rewriter = None
+    assert answer["text"] == plain
     assert answer["mended"]
     assert answer["fallback"] == "facts"
-    assert "A lamp of oak" in answer["text"]
+
+
+def test_a_new_item_is_rated_and_explained_as_it_is_described(speaker: TestClient) -> None:
+    assert speaker.put("/v1/items/new-lamp", json=NEW).status_code in {200, 201}
+    assert 1 <= _asked(speaker, "rate", user_id="u1", item_id="new-lamp")["rating"] <= 5
+    body = {"user_id": "u1", "item_id": "new-lamp", "form": "text", "aspect": "price"}
+    assert "12.50" in _asked(speaker, "explain", **body)["text"]
+    # As the item is described now.
+    speaker.put("/v1/items/new-lamp", json=NEW | {"price": 99.0})
+    assert "99.00" in _asked(speaker, "explain", **body)["text"]
     # It may stand in a history as well.
     told = {"history": ["new-lamp"], "item_id": _item(speaker)}
     assert _asked(speaker, "rate", **told)["rating"]
@@ -175,9 +169,7 @@ def test_a_model_without_words_names_the_recipe_that_has_them(
     rated = _refused(client, "rate", user_id="u1", item_id=item)
     assert "--recipe palate" in rated["hint"]
     assert "ratings" in rated["message"]
-    explained = _refused(client, "explain", user_id="u1", item_id=item, form="text")
-    assert "--recipe palate" in explained["hint"]
-    assert 'form "events"' in explained["hint"]
+    assert _asked(client, "explain", user_id="u1", item_id=item, form="text")["text"]
 
 
 def test_a_family_of_words_is_no_task_to_recommend_by(speaker: TestClient) -> None:

@@ -80,7 +80,8 @@ when where whether which while who whole whom whose why will wish with within wi
 work works world would wouldn't year years yes yet you you'd you'll you're you've your yours
 yourself
 """
-_STOP = frozenset(_SMALL.split())
+STOP = frozenset(_SMALL.split())
+"""Words that are no aspect: small words, and nouns that say nothing of a thing."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Aspects:
 
     @cached_property
     def _ranks(self) -> dict[str, int]:
-        return {_folded(word): rank for rank, word in enumerate(self.words)}
+        return {folded(word): rank for rank, word in enumerate(self.words)}
 
     def of(self, sentence: str) -> str | None:
         """Return the aspect a sentence is about; of several, the one nearest to an opinion word."""
@@ -105,7 +106,7 @@ class Aspects:
         found = [
             (min((abs(place - other) for other in opinions), default=0), rank)
             for place, word in enumerate(tokens)
-            if (rank := self._ranks.get(_folded(word))) is not None
+            if (rank := self._ranks.get(folded(word))) is not None
         ]
         return self.words[min(found)[1]] if found else None
 
@@ -198,7 +199,7 @@ def _tokens(texts: Sequence[str], item_rows: Int[np.ndarray, " reviews"]) -> pl.
 def _noun_uses(tokens: pl.DataFrame) -> pl.DataFrame:
     """Return the uses of words that may be aspects, whether as a noun and in a judgement."""
     before = pl.Series(sorted(_DETERMINERS | POSITIVE | NEGATIVE), dtype=pl.String)
-    after = pl.Series(sorted(_STOP | {".", "!", "?", ",", ";", ":"}), dtype=pl.String)
+    after = pl.Series(sorted(STOP | {".", "!", "?", ",", ";", ":"}), dtype=pl.String)
     judging = pl.Series(sorted(POSITIVE | NEGATIVE), dtype=pl.String)
     placed = tokens.with_columns(
         noun=pl.col("word").shift(1).is_in(before.implode())
@@ -206,7 +207,7 @@ def _noun_uses(tokens: pl.DataFrame) -> pl.DataFrame:
         sentence=pl.col("word").is_in([".", "!", "?"]).cum_sum(),
         judges=pl.col("word").is_in(judging.implode()),
     ).with_columns(judged=pl.col("judges").any().over("sentence"))
-    no_aspect = pl.Series(sorted(_STOP), dtype=pl.String)
+    no_aspect = pl.Series(sorted(STOP), dtype=pl.String)
     return placed.filter(
         pl.col("word").str.len_chars() > 2,
         ~pl.col("word").is_in(no_aspect.implode()),
@@ -237,7 +238,7 @@ def _sign(word: str) -> int:
     return int(word in POSITIVE) - int(word in NEGATIVE)
 
 
-def _folded(word: str) -> str:
+def folded(word: str) -> str:
     """Return one form for *string*, *strings* and *sounds*, *sound*."""
     word = word.removesuffix("'s")
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word

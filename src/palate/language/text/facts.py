@@ -16,6 +16,16 @@ _MAX_NAME = 60
 _LEAST_OF_BRAND = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Taste:
+    """What stands out among some items."""
+
+    categories: tuple[str, ...]
+    """Two at most."""
+    brand: str
+    """Empty where none occurs twice."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """Category names and brand of each item."""
@@ -47,6 +57,15 @@ class Facts:
             >>> facts.profile(np.asarray([0, 1, 2]))
             'likes Lamps and Chairs, often from Oak'
         """
+        taste = self.taste(item_rows)
+        if not taste.categories:
+            return f"often chooses {taste.brand}" if taste.brand else None
+        return f"likes {' and '.join(taste.categories)}" + (
+            f", often from {taste.brand}" if taste.brand else ""
+        )
+
+    def taste(self, item_rows: Int[np.ndarray, " events"]) -> "Taste":
+        """Return the facts of :meth:`profile` as data."""
         rows = item_rows.tolist()
         liked: list[str] = []
         rest = rows
@@ -55,10 +74,7 @@ class Facts:
             rest = [row for row in rest if category not in self.categories[row]]
         brands = Counter(self.brands[row] for row in rows if self.brands[row])
         brand, times = min(brands.items(), key=lambda b: (-b[1], b[0]), default=("", 0))
-        often = times >= _LEAST_OF_BRAND
-        if not liked:
-            return f"often chooses {brand}" if often else None
-        return f"likes {' and '.join(liked)}" + (f", often from {brand}" if often else "")
+        return Taste(tuple(liked), brand if times >= _LEAST_OF_BRAND else "")
 
     def _standing_out(self, rows: Sequence[int]) -> str | None:
         counts = Counter(name for row in rows for name in set(self.categories[row]) if name)

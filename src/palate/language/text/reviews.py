@@ -60,6 +60,9 @@ class Reviews:
     neutral: float
     """Middle of the rating scale: users are pleased above it, displeased below it."""
     aspects: Aspects
+    user_rows: Int[np.ndarray, " reviews"]
+    highest: float = float("nan")
+    """Highest rating of the data; NaN where there is none."""
 
     def __len__(self) -> int:
         """Return the number of reviews."""
@@ -81,13 +84,21 @@ class Reviews:
         """Return the events that have a review."""
         return np.asarray(places[self.lines[places] >= 0])
 
+    @property
+    def pleased(self) -> float:
+        """Lowest rating of a customer who is pleased: three quarters up the scale, 4 of 1 to 5."""
+        return (self.neutral + self.highest) / 2
+
+    def lines_about(self, item_row: int) -> Int[np.ndarray, " about"]:
+        """Return the reviews of an item."""
+        bounds = np.searchsorted(self._by_item[1], [item_row, item_row + 1])
+        return np.asarray(self._by_item[0][slice(*bounds.tolist())])
+
     def sentences_about(self, item_row: int) -> list[str]:
         """Return the sentences of usable length of an item's reviews."""
-        bounds = np.searchsorted(self._by_item[1], [item_row, item_row + 1])
-        lines = self._by_item[0][slice(*bounds.tolist())]
         return [
             sentence
-            for line in lines
+            for line in self.lines_about(item_row)
             for sentence in _readable_sentences(without_markup(self.texts[int(line)]))
         ]
 
@@ -207,6 +218,8 @@ def _gathered(dataset: Dataset, chosen: Int[np.ndarray, " reviews"], aspects: As
         ratings=(unrated if events.ratings is None else events.ratings)[chosen],
         neutral=_middle(events.ratings),
         aspects=aspects,
+        user_rows=events.user_rows[chosen],
+        highest=_highest(events.ratings),
     )
 
 
@@ -222,6 +235,12 @@ def _middle(ratings: Float[np.ndarray, " events"] | None) -> float:
     if ratings is None or np.isnan(ratings).all():
         return float("nan")
     return float(np.nanmin(ratings) + np.nanmax(ratings)) / 2
+
+
+def _highest(ratings: Float[np.ndarray, " events"] | None) -> float:
+    if ratings is None or np.isnan(ratings).all():
+        return float("nan")
+    return float(np.nanmax(ratings))
 
 
 def _readable_sentences(text: str) -> list[str]:

@@ -97,9 +97,17 @@ async def search(request: Request) -> Response:
         {
             "item_id": "i1",
             "why": [{"item_id": "i9", "title": "Reading chair", "weight": 0.42}],
-            "text": "The light is warm and it does not flicker.",
+            "text": "You gave five stars to Reading chair, and Oak lamp is also by Nordic. As a "
+            "customer who gave it five stars put it: \u201cThe light is warm and soft.\u201d",
             "mended": False,
             "quoted": True,
+            "statements": [
+                {
+                    "kind": "because",
+                    "text": "You gave five stars to Reading chair.",
+                    "source": "why: events 4",
+                }
+            ],
             **_SINGLE,
         },
     ),
@@ -107,10 +115,10 @@ async def search(request: Request) -> Response:
 async def explain(request: Request) -> Response:
     """Find the most important events: the item is scored again without each of them.
 
-    With `form` "text" a model that was trained to explain also writes a text, on an `aspect` if one
-    is given. `quoted` is true if the text comes from a review of the item. Claims that the
-    catalogue does not support are removed: `mended` is then true, and `fallback` is "facts" if
-    nothing was left and facts of the catalogue are given instead.
+    With `form` "text" it is also said in words, on an `aspect` if one is given: every model can.
+    `statements` are what the text says, as data with their sources. `quoted` is true if the text
+    quotes somebody. Where a language model rewords the text and its words may not be shown,
+    `mended` is true and `fallback` is "facts".
     """
     body = await read(request, ExplainBody)
     return await service_of(request).answering.explain(context_of(request), body)
