@@ -178,7 +178,7 @@ class TrainingRun:
         assert settings is not None
         assert speaker is not None
         assert texts is not None
-        system = prompted_system(base.system, (run.name, run.recipe), settings, texts, speaker)
+        system = prompted_system(base.system, (run.name, base.recipe), settings, texts, speaker)
         return replace(base, name=self.name, recipe=self.recipe, system=system)
 
     def _fitted(

@@ -108,7 +108,8 @@ def tuned(trained: TrainedModel, seed: int) -> TrainedModel:
     """Return the model with the weight of its base that is best on some validation users.
 
     What a model says does not depend on that weight: it is asked once, and its replies are
-    remembered while the weights are tried. Of equal weights the one nearest to the base is kept.
+    remembered while the weights are tried. Their NDCG@10 is kept among the choices; of equal
+    weights the one nearest to the base is chosen.
     """
     prompted, settings = trained.prompted, trained.recipe.prompting
     assert prompted is not None
@@ -121,19 +122,19 @@ def tuned(trained: TrainedModel, seed: int) -> TrainedModel:
     name, values = ("gamma", _GAMMAS) if settings.form == "say" else ("mix", _MIXES)
     with TemporaryDirectory() as replies:
         asking = replace(prompted, given=Cached(prompted.speaker, Path(replies)))
-        engine, log = Engine(replace(trained, system=asking)), []
+        engine, gains = Engine(replace(trained, system=asking)), dict[float, float]()
         for value in values:
             tried = settings.model_copy(update={name: value})
             engine.prompting = Reranker(replace(asking, settings=tried), trained.dataset)
-            log.append({name: value, "NDCG@10": _gain(engine, cases)})
-    best = max(log, key=lambda entry: entry["NDCG@10"])[name]
+            gains[value] = _gain(engine, cases)
+    best = max(values, key=gains.__getitem__)
     # It is chosen, and so from now on a setting like any other.
     chosen = settings.model_copy(update={name: best, "tuning_users": 0})
     return replace(
         trained,
         recipe=trained.recipe.model_copy(update={"prompting": chosen}),
         system=replace(prompted, settings=chosen),
-        log=[*trained.log, *log],
+        choices={**trained.choices, f"prompting.{name}": {f"{v:g}": gains[v] for v in values}},
     )
 
 

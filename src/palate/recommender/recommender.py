@@ -106,7 +106,6 @@ class Recommender:
             device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
             precision: of matrix products; ``auto`` learns in bfloat16 where that is faster. It
                 outweighs what the recipe says of its backbone.
-
             llm: who is asked by a recipe without training: the URL of an endpoint, a folder of
                 weights, ``identity`` or ``shuffle``, or a speaker; the last cannot be saved.
             llm_model: the name of the model at an endpoint.

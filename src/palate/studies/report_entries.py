@@ -30,7 +30,6 @@ def report_entry(
                 validation=float(str(entry["validation"])),
             )
             for entry in log
-            if "step" in entry  # what was tried of a prompted model has none
         ],
         examples=_examples(model, part),
         facts=_facts(model) | _prompting_facts(model, part),

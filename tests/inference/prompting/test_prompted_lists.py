@@ -251,11 +251,13 @@ def test_the_weight_of_the_base_is_chosen_on_the_validation_part(
         assert settings is not None
         assert (getattr(settings, weight) == of_base) == is_base
         assert settings.tuning_users == 0
-        assert max(entry["NDCG@10"] for entry in model.trained.log) > 0  # type: ignore[type-var]
-    best = {entry[weight]: entry["NDCG@10"] for entry in knowing.trained.log}
-    assert best[getattr(knowing.trained.recipe.prompting, weight)] > best[of_base]  # type: ignore[operator]
+    tried = knowing.trained.choices[f"prompting.{weight}"]
+    chosen = getattr(knowing.trained.recipe.prompting, weight)
+    assert isinstance(tried, Mapping)
+    assert tried[f"{chosen:g}"] == max(tried.values()) > tried[f"{of_base:g}"]
     ignorant.save(tmp_path / "model")
-    assert Recommender.load(tmp_path / "model").trained.recipe == ignorant.trained.recipe
+    loaded = Recommender.load(tmp_path / "model").trained
+    assert (loaded.recipe, loaded.choices) == (ignorant.trained.recipe, ignorant.trained.choices)
 
 
 # --- what the prompt holds ----------------------------------------------------------------------
