@@ -41,8 +41,13 @@ class Capabilities:
 
     @property
     def reads_words(self) -> bool:
-        """Whether a free-text prompt changes the answer."""
+        """Whether the model itself reads a prompt in free words."""
         return self._system.reads_words
+
+    @property
+    def follows_wishes(self) -> bool:
+        """Whether a prompt in free words changes the answer: wishes move the list of any model."""
+        return self.reads_words or bool(self.forms)
 
     @property
     def reads_new_items(self) -> bool:
@@ -149,7 +154,7 @@ class Capabilities:
             "forms": list(self.forms),
             "tasks": [{"family": family, "slots": self._choices(family)} for family in self.tasks],
             "answers_in_words": list(self.in_words),
-            "free_text": self.reads_words,
+            "free_text": self.follows_wishes,
             "new_items": {
                 "answered": self.reads_new_items,
                 "explanation": "A new item is read by its text, brand, categories and price."
@@ -176,7 +181,7 @@ class Capabilities:
             for form in self._offered
             if form not in self.forms
         ]
-        for what, able in (("free_text", self.reads_words), ("new_items", self.reads_new_items)):
+        for what, able in (("free_text", self.follows_wishes), ("new_items", self.reads_new_items)):
             if not able:
                 found.append({"what": what, "recipes": [_WORDS_NEED]})
         return found
