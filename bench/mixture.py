@@ -81,7 +81,7 @@ def main() -> None:
 
 def alone(task: str, *, full: bool) -> tuple[str, ...]:
     """Return the overrides that leave a recipe one task."""
-    others = [f"tasks.{other.replace('-', '_')}=0" for other in TASKS if other != task]
+    others = [f"tasks.{other.replace('-', '_')}=0" for other in (*TASKS, "wish") if other != task]
     return (*others, f"tasks.{task.replace('-', '_')}=1.0") if full else tuple(others)
 
 

@@ -113,7 +113,7 @@ def test_an_item_without_a_title_is_silent_at_first() -> None:
     features = ItemFeatures(
         has_id=np.array([True, True]), vectors={}, words=np.array([[0, 1], [-1, -1]])
     )
-    fusion = Fusion(features, 4, FusionConfig(), loudness=0.5)
+    fusion = Fusion(features, 4, FusionConfig(), word_rms=0.5)
     made = fusion(torch.arange(2), words=torch.randn(2, 4))
     assert not made[1].any()
     torch.testing.assert_close(_rms(made[0]), torch.tensor([0.5]))

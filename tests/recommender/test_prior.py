@@ -56,7 +56,9 @@ def test_the_list_follows_the_mixed_scores(model: Recommender) -> None:
     )
 
 
-@pytest.mark.parametrize("ask", [Request(family="direct"), Request(prompt="something warm")])
+@pytest.mark.parametrize(
+    "ask", [Request(family="direct"), Request(prompt="something warm", steer=False)]
+)
 def test_other_requests_do_not_use_the_prior(model: Recommender, ask: Request) -> None:
     histories = model.dataset.cases("test").histories[:3]
     bare = PromptRunner(replace(parts_of(model), prior=None), ask)

@@ -237,10 +237,11 @@ def test_a_dataset_is_no_model(little_shop: Dataset, tmp_path: Path) -> None:
         Recommender.load(tmp_path / "shop")
 
 
-def test_a_baseline_takes_no_text_requests(popularity: Recommender) -> None:
+def test_a_baseline_follows_a_wish_but_reads_no_instruction(popularity: Recommender) -> None:
     with pytest.raises(NotTrainedError, match="reads no words") as caught:
-        popularity.asking(Request(prompt="anything"))
+        popularity.asking(Request(prompt="anything", steer=False))
     assert "--recipe urm" in caught.value.hint
+    popularity.asking(Request(prompt="anything"))
 
 
 @pytest.mark.parametrize("recipe", ["popularity", "sasrec"])

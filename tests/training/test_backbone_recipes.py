@@ -336,7 +336,7 @@ def test_a_slow_model_is_followed_from_loading_to_calibration(
     told: list[str] = []
     path = f"model.backbone.path={pretrained['llama']}"
     for more in ((path, "training.epochs=2"), ()):
-        Recommender.train(shop, _recipe(*more), told=told.append)
+        Recommender.train(shop, _recipe(*more), status=told.append)
     assert told == ["Loading llama", "Validating", "Validating", "Calibrating"]
 
 

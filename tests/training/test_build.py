@@ -17,6 +17,7 @@ from palate.language.tasks.next_item import NextItem
 from palate.language.tasks.objective import Objective
 from palate.language.tasks.scenario import Scenario
 from palate.language.tasks.search import Search
+from palate.language.tasks.wish import Wished
 from palate.simulation.world import World
 from palate.training.build import build_system
 from palate.training.recipe import Recipe, load_recipe
@@ -40,13 +41,14 @@ def test_all_tasks_of_the_recipe_are_learned(tiny_world: Dataset) -> None:
         "scenario",
         "category",
         "search",
+        "wish",
         "direct",
         "cold-start",
     )
     shares = _recipe().tasks
     assert list(mixture.shares) == [
         shares.share(family)
-        for family in (NextItem, Objective, Scenario, Category, Search, Direct, ColdStart)
+        for family in (NextItem, Objective, Scenario, Category, Search, Wished, Direct, ColdStart)
     ]
     assert mixture.batch_builder.query_vectors is not None
 
@@ -63,10 +65,11 @@ def test_titles_are_read_up_to_the_recipes_number_of_words(tiny_world: Dataset) 
 
 
 def test_a_task_without_a_share_is_left_out(tiny_world: Dataset) -> None:
-    recipe = _recipe("tasks.search=0", "tasks.direct=0")
+    recipe = _recipe("tasks.search=0", "tasks.direct=0", "tasks.wish=0")
     parts, (mixture,) = build_system(tiny_world, recipe, seed=0)
     assert "search" not in parts.tasks
     assert "direct" not in parts.tasks
+    assert "wish" not in parts.tasks
     assert mixture.batch_builder.query_vectors is None
 
 

@@ -59,7 +59,7 @@ def get_backbone(
     from palate.models.weights.named import NAMED
 
     with progress_bar("Getting the model") as progress:
-        got = get_model(source, folder, origin=origin, told=progress.stage)
+        got = get_model(source, folder, origin=origin, status=progress.stage)
     licence = f", licence {got.licence}" if got.licence else ""
     say(f"{got.name} from {got.origin}{licence}, SHA-256 of the weights {got.sha256}.")
     use = NAMED[got.name].use if got.name in NAMED else "backbone"

@@ -112,7 +112,7 @@ def train(
                 folder=work,
                 report=bar.report,
                 encoding=bar.encoding,
-                told=bar.told,
+                status=bar.status,
                 device=device,
                 precision=precision,
                 llm=llm,

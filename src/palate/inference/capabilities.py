@@ -18,6 +18,9 @@ _WORDS_NEED = "urm"
 FORMS: tuple[Form, ...] = get_args(Form)
 """Forms of answers with items: vectors, codes, hybrid, titles."""
 
+PRINTED = ("explanation", "summary", "profile")
+"""Families that every model answers in print, by what is chosen from data, trained or not."""
+
 
 class Capabilities:
     """Checks requests before they are answered; it never reads a history."""
@@ -153,7 +156,7 @@ class Capabilities:
             "dataset": trained.dataset.name,
             "forms": list(self.forms),
             "tasks": [{"family": family, "slots": self._choices(family)} for family in self.tasks],
-            "answers_in_words": list(self.in_words),
+            "answers_in_words": [*self.in_words, *(x for x in PRINTED if x not in self.in_words)],
             "free_text": self.follows_wishes,
             "new_items": {
                 "answered": self.reads_new_items,
@@ -170,9 +173,8 @@ class Capabilities:
 
     @cached_property
     def _cannot(self) -> list[dict[str, object]]:
-        missing = [
-            family for family in prompt_families() if family not in (*self.tasks, *self.in_words)
-        ]
+        able = {*self.tasks, *self.in_words, *PRINTED}
+        missing = [family for family in prompt_families() if family not in able]
         found: list[dict[str, object]] = [
             {"what": family, "recipes": recipes_that_answer(family)} for family in missing
         ]
@@ -181,8 +183,8 @@ class Capabilities:
             for form in self._offered
             if form not in self.forms
         ]
-        for what, able in (("free_text", self.follows_wishes), ("new_items", self.reads_new_items)):
-            if not able:
+        for what, can in (("free_text", self.follows_wishes), ("new_items", self.reads_new_items)):
+            if not can:
                 found.append({"what": what, "recipes": [_WORDS_NEED]})
         return found
 

@@ -80,7 +80,7 @@ class Fusion(nn.Module):
         config: FusionConfig,
         *,
         vocabulary_size: int = 0,
-        loudness: float | None = None,
+        word_rms: float | None = None,
     ) -> None:
         """Keep the frozen features as buffers that are not saved with the weights.
 
@@ -89,7 +89,7 @@ class Fusion(nn.Module):
             width: width of an item token.
             config: which features are used, and how.
             vocabulary_size: size of the tokenizer's vocabulary, for the title reader.
-            loudness: root mean square of the words of a pre-trained model, where items start from
+            word_rms: root mean square of the words of a pre-trained model, where items start from
                 their titles; None where they do not.
         """
         super().__init__()
@@ -125,19 +125,19 @@ class Fusion(nn.Module):
             nn.init.normal_(self.id.weight, std=config.id_scale)
         if self.code is not None and features.codes is not None:
             nn.init.normal_(self.code.weight, std=features.codes.shape[1] ** -0.5)
-        self.reads_titles = loudness is not None and features.words is not None
-        if loudness is not None and features.words is not None:
-            self._start_from_titles(loudness)
+        self.reads_titles = word_rms is not None and features.words is not None
+        if word_rms is not None and features.words is not None:
+            self._start_from_titles(word_rms)
         self.set_features(features)
 
     @torch.no_grad()
-    def _start_from_titles(self, loudness: float) -> None:
+    def _start_from_titles(self, word_rms: float) -> None:
         """Let every learned part start at zero, and the whole be as loud as a word."""
         for part in (self.id, self.attribute, self.code, *self.modality.values()):
             if part is not None:
                 _silence(part)
         assert isinstance(self.norm, RMSNorm)
-        self.norm.weight.fill_(loudness)
+        self.norm.weight.fill_(word_rms)
 
     def set_features(self, features: ItemFeatures) -> None:
         """Replace the frozen features: same modalities, possibly with new items without IDs."""

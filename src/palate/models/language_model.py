@@ -105,7 +105,7 @@ class RecommendationModel(nn.Module):
             width,
             config.fusion,
             vocabulary_size=vocabulary_size,
-            loudness=pretrained.loudness if pretrained and config.items_from_titles else None,
+            word_rms=pretrained.word_rms if pretrained and config.items_from_titles else None,
         )
         self.decoder: Backbone = pretrained or Decoder(config.decoder)
         self.queries = nn.Parameter(torch.randn(config.num_queries, width) * 0.1)
@@ -460,7 +460,7 @@ class RecommendationModel(nn.Module):
         return self.known_instructions.get(
             batch.instruction,
             [*self.decoder.parameters(), *(() if self.words is None else self.words.parameters())],
-            torch.is_autocast_enabled(self.queries.device.type),
+            self.answers_in_bfloat16,
             lambda: self._read_instruction(batch.instruction),
         )
 

@@ -24,7 +24,7 @@ from palate.recommender.validation import (
     MEASURE,
     calibration_tokens,
     next_item_validation,
-    untold,
+    no_status,
     validation,
     with_blend,
     with_calibration,
@@ -67,7 +67,7 @@ class TrainingRun:
     """Folder of checkpoints and cached vectors; None keeps none."""
     report: Callable[[Report], None] | None = None
     encoding: Callable[[int, int], None] | None = None
-    told: Callable[[str], None] = untold
+    status: Callable[[str], None] = no_status
     """Called with what is done, in a few words, before work that reports nothing by itself."""
 
     device: Device = field(default_factory=choose_device)
@@ -119,7 +119,7 @@ class TrainingRun:
     def _found_with_text_chosen(self) -> Found:
         """Choose what reads the items' texts, unless a model to start from brings its own; train.
 
-        The choice is told with the first report of the training.
+        The choice comes with the first report of the training.
         """
         start = self.start
         if start is not None:
@@ -212,7 +212,7 @@ class TrainingRun:
         """Return a new model, and the training mixture of each stage."""
         backbone = self.recipe.model.backbone
         if backbone is not None:
-            self.told(f"Loading {Path(backbone.path).name}")
+            self.status(f"Loading {Path(backbone.path).name}")
         system, mixtures = build_system(
             dataset,
             self.recipe,
@@ -241,7 +241,7 @@ class TrainingRun:
             seed=self.seed,
             folder=self.folder / "teacher" if self.folder else None,
             report=self.report,
-            told=self.told,
+            status=self.status,
             device=self.device,
             fit=self.fit,
         )
@@ -265,7 +265,7 @@ class TrainingRun:
             validate = None
             if epochs is None:
                 validate = validation(self.dataset, system, stage, mixture, self.seed)
-                validate = replace(validate, told=self._slow)
+                validate = replace(validate, status=self._slow)
             run = Run(
                 batches=mixture,
                 config=stage.training,
@@ -286,7 +286,7 @@ class TrainingRun:
     def _slow(self, what: str) -> None:
         """Tell of work that is over at once with the compact model, and not with another."""
         if self.recipe.model.backbone is not None:
-            self.told(what)
+            self.status(what)
 
     def _as_refit(self) -> Callable[[Report], None] | None:
         """Return the report callback, with reports marked as a refit."""

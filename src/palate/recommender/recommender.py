@@ -43,7 +43,7 @@ from palate.recommender.events import Event, Ids, as_list, item_events
 from palate.recommender.fit import TrainingRun
 from palate.recommender.lists import ItemList, ItemLists, ItemReason, RankedItem
 from palate.recommender.prompted import check_prompting, checked_speaker
-from palate.recommender.validation import untold
+from palate.recommender.validation import no_status
 from palate.training.loop import Report
 from palate.training.recipe import Recipe
 from palate.types import History
@@ -78,7 +78,7 @@ class Recommender:
         folder: Path | str | None = None,
         report: Callable[[Report], None] | None = None,
         encoding: Callable[[int, int], None] | None = None,
-        told: Callable[[str], None] = untold,
+        status: Callable[[str], None] = no_status,
         device: str = "auto",
         precision: Precision = "auto",
         llm: str | Speaker | None = None,
@@ -102,7 +102,7 @@ class Recommender:
                 keeps none.
             report: called after each step with the progress.
             encoding: called after each batch of encoded items with the number done and the total.
-            told: called with what is done, in a few words, before work that reports nothing.
+            status: called with what is done, in a few words, before work that reports nothing.
             device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
             precision: of matrix products; ``auto`` learns in bfloat16 where that is faster. It
                 outweighs what the recipe says of its backbone.
@@ -131,7 +131,7 @@ class Recommender:
             folder=None if folder is None else Path(folder),
             report=report,
             encoding=encoding,
-            told=told,
+            status=status,
             device=on,
             fit=fit,
         )

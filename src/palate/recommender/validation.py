@@ -64,7 +64,7 @@ MEASURE = f"NDCG@{_CUTOFF}"
 """Validation metric of models that answer with items."""
 
 
-def untold(_: str) -> None:
+def no_status(_: str) -> None:
     """Tell nobody."""
 
 
@@ -78,7 +78,7 @@ class Validation:
     """For each text task, the mean probability of a word of the target text."""
     tokens: int = 0
     """Approximate number of tokens that it reads."""
-    told: Callable[[str], None] = untold
+    status: Callable[[str], None] = no_status
     """Called before it begins."""
 
     @property
@@ -89,7 +89,7 @@ class Validation:
 
     def __call__(self, model: RecommendationModel) -> float:
         """Return the metric of the model."""
-        self.told("Validating")
+        self.status("Validating")
         judges = [*([self.by_items] if self.by_items is not None else []), *self.in_words]
         values = np.asarray([judge(model) for judge in judges])
         return (

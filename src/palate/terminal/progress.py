@@ -75,7 +75,7 @@ class TrainingBar:
     """Items encoded, and items in all."""
     report: Callable[["Report"], None]
     """Takes a report of the training run."""
-    told: Callable[[str], None]
+    status: Callable[[str], None]
     """Takes what is done now, in a few words."""
 
 

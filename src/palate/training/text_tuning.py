@@ -23,7 +23,7 @@ from palate.training.text_pairs import PairBatch, Pairs, TextTuning
 
 
 class TunableTable(nn.Module):
-    """Token vectors ``start + change`` with weights ``exp(loudness)``."""
+    """Token vectors ``start + change`` with weights ``exp(log_weights)``."""
 
     start: Tensor
 
@@ -33,13 +33,13 @@ class TunableTable(nn.Module):
         weights = torch.from_numpy(table.weights)
         self.register_buffer("start", torch.from_numpy(table.vectors.astype(np.float32)))
         self.change = nn.Parameter(torch.zeros_like(self.start))
-        self.loudness = nn.Parameter(torch.where(weights > 0, weights, 1).log())
+        self.log_weights = nn.Parameter(torch.where(weights > 0, weights, 1).log())
 
     def forward(
         self, tokens: Int[Tensor, " tokens"], offsets: Int[Tensor, " texts"]
     ) -> Float[Tensor, "texts dim"]:
         """Return the unit vectors of texts, which lie one after the other in ``tokens``."""
-        weights = self.loudness.exp()[tokens]
+        weights = self.log_weights.exp()[tokens]
         summed = F.embedding_bag(
             tokens, self.start + self.change, offsets, mode="sum", per_sample_weights=weights
         )
@@ -49,7 +49,7 @@ class TunableTable(nn.Module):
         """Return the table as it is now."""
         with torch.no_grad():
             vectors = (self.start + self.change).cpu().numpy().astype(np.float16)
-            weights = self.loudness.exp().cpu().numpy()
+            weights = self.log_weights.exp().cpu().numpy()
         silent = before.weights == 0
         return replace(before, vectors=vectors, weights=np.where(silent, 0, weights))
 

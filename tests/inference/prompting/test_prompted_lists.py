@@ -584,7 +584,7 @@ def test_a_prompted_model_says_what_it_can_do(tiny_shop: Dataset) -> None:
     model = prompted(tiny_shop, "zero-shot", "identity")
     told = model.engine.describe()
     assert (told["kind"], told["free_text"]) == ("prompted model", True)
-    assert told["answers_in_words"] == ["summary"]
+    assert told["answers_in_words"] == ["summary", "explanation", "profile"]
     with pytest.raises(NoReplyError, match="said nothing"):
         model.summarise("A bright lamp.")
     with pytest.raises(NotTrainedError, match="no text answers but summary"):

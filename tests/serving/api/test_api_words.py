@@ -195,9 +195,10 @@ def test_families_of_items_and_of_words_are_told_apart(
         body = {"task": task["family"], "slots": {s: c[0] for s, c in task["slots"].items()}}
         assert _asked(speaker, "recommend", user_id="u1", n=2, **body)["items"]
     (plain,) = make_client(models={"urm": 1.0}).get("/v1/models").json()["models"]
-    assert plain["answers_in_words"] == []
+    assert plain["answers_in_words"] == ["explanation", "summary", "profile"]
     lacks = {lack["what"]: lack["recipes"] for lack in plain["cannot"]}
-    assert lacks["rating"][0] == lacks["explanation"][0] == "palate"
+    assert lacks["rating"][0] == lacks["yes-no"][0] == "palate"
+    assert not set(lacks) & set(plain["answers_in_words"])
     assert not {lack["what"] for lack in described["cannot"]} & (tasks | words)
 
 

@@ -52,7 +52,7 @@ class PretrainedBackbone(Backbone):
         return cast(Tensor, self.model.get_input_embeddings().weight)
 
     @property
-    def loudness(self) -> float:
+    def word_rms(self) -> float:
         """Root mean square of its word embeddings as it reads them; about 1."""
         table = self.words.detach().float() / self.embedding_scale
         return float(table.square().mean().sqrt())

