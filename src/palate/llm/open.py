@@ -25,7 +25,7 @@ def open_speaker(place: str, *, model: str = "") -> Speaker:
         if not model:
             raise ConfigError(
                 f"No model is named for the endpoint {place!r}.",
-                hint="Say which of its models is to answer.",
+                hint="Say which of its models is to answer: --llm-model NAME.",
             )
         return Endpoint(place, model)
     if place in CONTROLS:

@@ -152,11 +152,11 @@ def show_backbones(models: "Iterable[NamedModel]") -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Name", "Use", "Size", "Licence", "Hash", "From"):
+    for heading in ("Name", "Use", "Size", "Licence", "Pinned", "From"):
         table.add_column(heading, no_wrap=True)
     for model in models:
         size = f"{model.num_bytes / 1e6:,.0f} MB"
-        known = "not pinned" if model.sha256 is None else "pinned"
+        known = "no" if model.sha256 is None else "yes"
         places = "hub" if model.wheel is None else "hub, index"
         row = (model.name, model.use, size, model.licence, known, places)
         table.add_row(*map(escape, row))
